@@ -13,8 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use runtime::spec::ContainerSpec;
 use runtime::{
-    Remains,
+    Host, Remains,
     client::{self, Connection},
     launch::{self, ShimProcess},
     protocol::{
@@ -126,7 +127,7 @@ impl Container {
             log: Some(dir.path().join("log").to_str().unwrap().to_owned()),
             fds: vec![FdRole::Rootfs],
         };
-        let config = config(&launch, args);
+        let config = to_config(&spec(&launch, args));
         Self {
             dir,
             launch,
@@ -382,31 +383,20 @@ fn make_rootfs(root: &Path) {
     }
 }
 
-fn config(launch: &Launch, args: &[&str]) -> Value {
-    json!({
-        "ociVersion": "1.0.2",
-        "process": {
-            "user": {"uid": 0, "gid": 0},
-            "args": args,
-            "env": ["PATH=/bin"],
-            "cwd": "/",
-            "noNewPrivileges": true,
-            "oomScoreAdj": 0,
-        },
-        "root": {"path": "rootfs"},
-        "hostname": "test",
-        "mounts": [
-            {"destination": "/proc", "type": "proc", "source": "proc"},
-            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid"]},
-            {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
-             "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]},
-        ],
-        "linux": {
-            "cgroupsPath": launch.cgroup,
-            "namespaces": [
-                {"type": "pid"}, {"type": "mount"}, {"type": "uts"}, {"type": "ipc"},
-                {"type": "network"},
-            ],
-        },
-    })
+/// The configuration as the engine makes it, with a network namespace of the runtime's own making.
+pub(crate) fn spec(launch: &Launch, args: &[&str]) -> ContainerSpec {
+    ContainerSpec {
+        args: args.iter().map(|a| (*a).to_owned()).collect(),
+        env: vec!["PATH=/bin".to_owned()],
+        cwd: "/".to_owned(),
+        hostname: "test".to_owned(),
+        cgroup: launch.cgroup.clone(),
+        host_cgroupns: true,
+        ..ContainerSpec::default()
+    }
+}
+
+/// As `config.json`.
+pub(crate) fn to_config(spec: &ContainerSpec) -> Value {
+    serde_json::to_value(runtime::spec::build(spec, &Host::detect()).unwrap().spec).unwrap()
 }
