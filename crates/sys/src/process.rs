@@ -9,6 +9,35 @@ use std::{
 
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
+/// Signals that tell of a fault in the program itself.
+const FAULTS: [i32; 7] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGILL,
+    libc::SIGFPE,
+    libc::SIGABRT,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+];
+
+/// Gives a signal its default action. Past the C library, which does not let the two signals be
+/// touched that it uses itself; we have one thread and so does it.
+fn reset(signal: i32) {
+    // Handler (the default is 0), flags, restorer and mask, all zero.
+    let default = [0u64; 4];
+    // SAFETY: the kernel reads the action, as large as the structure of 64-bit machines, and
+    // writes nothing. SIGKILL and SIGSTOP are refused, which is right.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            default.as_ptr(),
+            ptr::null_mut::<u64>(),
+            size_of::<u64>(),
+        )
+    };
+}
+
 /// Signals that become readable instead of doing something.
 #[derive(Debug)]
 pub struct SignalFd {
@@ -17,29 +46,29 @@ pub struct SignalFd {
 
 impl SignalFd {
     /// Blocks every signal that can be blocked, except those that tell of a fault in this very
-    /// program, and makes them readable here. Blocked rather than ignored: children started by
-    /// [`std::process::Command`] begin with nothing blocked, but would inherit what is ignored.
+    /// program, and makes them readable here. Children inherit what is blocked: start them with
+    /// [`die_with_parent`] or [`spawn_foreground`], which unblock.
+    ///
+    /// What whoever started us has ignored gets its default action again: children would inherit
+    /// that, and would be lost to us if it is SIGCHLD.
     ///
     /// To be called while the process has one thread.
     pub fn block_all() -> io::Result<Self> {
+        for signal in 1..=64 {
+            // The faults' handlers are the standard library's, and it ignores SIGPIPE (and stops
+            // doing so for children).
+            if !FAULTS.contains(&signal) && signal != libc::SIGPIPE {
+                reset(signal);
+            }
+        }
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigfillset initialises the set, whose memory is ours; the others take the
         // initialised set, and signal numbers that exist.
         let fd = unsafe {
             libc::sigfillset(set.as_mut_ptr());
-            for fault in [
-                libc::SIGSEGV,
-                libc::SIGBUS,
-                libc::SIGILL,
-                libc::SIGFPE,
-                libc::SIGABRT,
-                libc::SIGTRAP,
-                libc::SIGSYS,
-            ] {
+            for fault in FAULTS {
                 libc::sigdelset(set.as_mut_ptr(), fault);
             }
-            // Whoever started us may have ignored it, and children would be lost to us.
-            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
             if libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), ptr::null_mut()) != 0 {
                 return Err(io::Error::last_os_error());
             }
@@ -170,23 +199,15 @@ pub fn frugal_heap() {
 }
 
 /// Starts `command` in a process group of its own which, if standard input is a terminal, becomes
-/// its foreground group before the program begins.
+/// its foreground group before the program begins. Nothing is blocked for it.
 pub fn spawn_foreground(command: &mut std::process::Command) -> io::Result<std::process::Child> {
     use std::os::unix::process::CommandExt;
     command.process_group(0);
     let to_front = || {
-        // Without a terminal this fails, and there is nothing to do. SIGTTOU is blocked or this
-        // would stop us: the standard library unblocks signals before, so block it again.
-        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: the set is initialised by sigemptyset, all calls are async-signal-safe.
-        unsafe {
-            libc::sigemptyset(set.as_mut_ptr());
-            libc::sigaddset(set.as_mut_ptr(), libc::SIGTTOU);
-            libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
-            libc::tcsetpgrp(0, libc::getpid());
-            libc::sigprocmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut());
-        }
-        Ok(())
+        // SAFETY: takes numbers only, and is async-signal-safe. Without a terminal it fails, and
+        // there is nothing to do. SIGTTOU, which would stop us, is still blocked if it was before.
+        unsafe { libc::tcsetpgrp(0, libc::getpid()) };
+        unblock_all()
     };
     // SAFETY: the closure runs between fork and exec and makes only async-signal-safe calls.
     unsafe { command.pre_exec(to_front) };
@@ -194,7 +215,7 @@ pub fn spawn_foreground(command: &mut std::process::Command) -> io::Result<std::
 }
 
 /// Makes the child that `command` starts die (SIGKILL) when this thread does: without it, a helper
-/// whose master was killed goes on building what nobody knows of.
+/// whose master was killed goes on building what nobody knows of. Nothing is blocked for it.
 pub fn die_with_parent(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
     let parent = std::process::id();
@@ -207,11 +228,26 @@ pub fn die_with_parent(command: &mut std::process::Command) {
         if gone {
             Err(io::Error::from_raw_os_error(libc::ESRCH))
         } else {
-            Ok(())
+            unblock_all()
         }
     };
     // SAFETY: the closure runs between fork and exec and makes only async-signal-safe calls.
     unsafe { command.pre_exec(arm) };
+}
+
+/// Unblocks all signals. Async-signal-safe.
+fn unblock_all() -> io::Result<()> {
+    let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set, whose memory is ours, before sigprocmask reads it.
+    let result = unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut())
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 #[cfg(test)]

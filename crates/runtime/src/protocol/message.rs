@@ -74,7 +74,8 @@ pub struct Launch {
     pub cgroup: String,
     /// Does the container have a terminal?
     pub tty: bool,
-    /// The terminal's first size.
+    /// The terminal's size once it runs. `config.json` should say the same (`consoleSize`): that is
+    /// what the process sees in its first moments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
     /// Keep standard input open; otherwise it is `/dev/null`.
@@ -110,7 +111,8 @@ pub struct ExecRequest {
     pub process: String,
     /// Does it have a terminal? Must agree with `process`.
     pub tty: bool,
-    /// The terminal's first size.
+    /// The terminal's size once it runs. `process` should say the same (`consoleSize`): that is
+    /// what the process sees in its first moments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
     /// Frames of input will come; otherwise standard input is `/dev/null`.

@@ -95,6 +95,7 @@ pub(crate) struct Container {
     pub(crate) launch: Launch,
     pub(crate) config: Value,
     pub(crate) shim: Option<ShimProcess>,
+    adopted: bool,
 }
 
 impl Container {
@@ -133,6 +134,20 @@ impl Container {
             launch,
             config,
             shim: None,
+            adopted: false,
+        }
+    }
+
+    /// One that another process started, and left.
+    pub(crate) fn adopted(launch: Launch) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = to_config(&spec(&launch, &["x"]));
+        Self {
+            dir,
+            launch,
+            config,
+            shim: None,
+            adopted: true,
         }
     }
 
@@ -321,6 +336,9 @@ impl Drop for Container {
             cgroup: &self.launch.cgroup,
             runtime_root: Path::new(&self.launch.runtime_root),
         });
+        if self.adopted {
+            let _ = fs::remove_dir_all(Path::new(&self.launch.bundle).parent().unwrap());
+        }
     }
 }
 
