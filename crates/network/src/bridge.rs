@@ -182,3 +182,11 @@ fn set(path: &str) -> Result<()> {
         source,
     })
 }
+
+/// Whether the kernel passes bridged frames to IP filters (`br_netfilter`). It then translates a
+/// container's packet for its own published port while it is still a frame, and the frame has to
+/// leave by the port it came in by.
+pub(crate) fn needs_hairpin() -> bool {
+    fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables")
+        .is_ok_and(|v| v.trim() == "1")
+}

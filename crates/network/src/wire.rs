@@ -8,6 +8,7 @@ use sys::netlink::{
     new_address, new_default_route,
 };
 
+use crate::bridge;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 
@@ -83,6 +84,13 @@ impl Wire<'_> {
                     ..up
                 },
             );
+            if bridge::needs_hairpin() {
+                let hairpin = LinkChange {
+                    hairpin: true,
+                    ..LinkChange::default()
+                };
+                change_link(&mut batch, name, hairpin);
+            }
             let mut replies = socket.exchange(&mut batch)?;
             // The one in the middle is refused where the kernel has no IPv6, which is as good.
             replies.remove(1).ok();

@@ -141,9 +141,14 @@ fn two_daemons_in_one_namespace_do_not_disturb_each_other() {
 fn foreign_rules_are_untouched_and_those_in_the_way_are_named() {
     let lab = Lab::new();
     lab.nft(
-        "'table inet theirs { set s { type ipv4_addr; elements = { 10.9.9.9 } }
-          chain fwd { type filter hook forward priority 0; policy drop; ip saddr @s accept; } }
-          table ip quiet { chain fwd { type filter hook forward priority 5; policy accept; } }'",
+        "'table inet theirs {
+            set s { type ipv4_addr; elements = { 10.9.9.9 }; }
+            chain passing {
+              type filter hook forward priority 0; policy drop;
+              ip saddr @s accept;
+            }
+          }
+          table ip quiet { chain passing { type filter hook forward priority 5; policy accept; }; }'",
     );
     let before = (
         lab.nft("list table inet theirs"),
@@ -156,7 +161,10 @@ fn foreign_rules_are_untouched_and_those_in_the_way_are_named() {
     assert!(is_blocked(&c.ns, OUTSIDE, 7));
     let warnings = within(&lab.host, || net.warnings());
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("'inet theirs fwd'"), "{warnings:?}");
+    assert!(
+        warnings[0].contains("'inet theirs passing'"),
+        "{warnings:?}"
+    );
     let after = (
         lab.nft("list table inet theirs"),
         lab.nft("list table ip quiet"),

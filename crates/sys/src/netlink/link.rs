@@ -20,6 +20,7 @@ const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const IFLA_BRPORT_STATE: u16 = 1;
+const IFLA_BRPORT_MODE: u16 = 4;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_NONE: u8 = 1;
@@ -124,6 +125,8 @@ pub struct LinkChange {
     pub master: Option<u32>,
     /// Its largest packet.
     pub mtu: Option<u32>,
+    /// As a port of a bridge, let frames leave by the port they came in by.
+    pub hairpin: bool,
     /// Keep IPv6 from giving it an address of its own. Refused where the kernel has no IPv6.
     pub no_ipv6_address: bool,
     /// Its hardware address.
@@ -144,6 +147,12 @@ pub fn change_link(batch: &mut Batch, name: &str, change: LinkChange) {
         }
         if let Some(master) = change.master {
             b.attr_u32(IFLA_MASTER, master);
+        }
+        if change.hairpin {
+            b.nest(IFLA_LINKINFO, |b| {
+                b.attr(IFLA_INFO_SLAVE_KIND, b"bridge");
+                b.nest(IFLA_INFO_SLAVE_DATA, |b| b.attr(IFLA_BRPORT_MODE, &[1]));
+            });
         }
         if change.no_ipv6_address {
             b.nest(IFLA_AF_SPEC, |b| {
