@@ -30,6 +30,7 @@ impl Engine {
     pub async fn create(
         self: &Arc<Self>,
         name: Option<String>,
+        platform: Option<String>,
         request: CreateRequest,
     ) -> Result<CreateResponse> {
         let CreateRequest { mut config, mut host_config, .. } = request;
@@ -42,6 +43,9 @@ impl Engine {
             )));
         }
         let image = self.images.get(&config.image)?;
+        if let Some(platform) = platform.filter(|p| !p.is_empty()) {
+            check_platform(&image, &config.image, &platform)?;
+        }
         merge::merge(&mut config, &image_defaults(&image));
         let warnings = self.check(&config, &mut host_config)?;
         let mounts = mounts(&config, &host_config)?;
@@ -51,7 +55,7 @@ impl Engine {
             id: id.clone(),
             name: name.clone(),
             created: clock::now(),
-            image_id: image.id().to_owned(),
+            image_id: image.id.to_string(),
             config,
             host_config,
             mounts,
@@ -247,10 +251,23 @@ impl Engine {
     }
 }
 
+/// Refuses an image that is not for `platform`, in Docker's words.
+fn check_platform(image: &image::Image, name: &str, platform: &str) -> Result<()> {
+    let wanted = image::Platform::parse(platform)?;
+    if wanted.matches(&image.config) {
+        return Ok(());
+    }
+    let (os, architecture) = (&image.config.os, &image.config.architecture);
+    Err(Error::NoSuchImage(format!(
+        "image with reference {name} was found but its platform ({os}/{architecture}) does not \
+         match the specified platform ({platform})"
+    )))
+}
+
 /// The image's defaults in the shape of a container's configuration.
 pub(crate) fn image_defaults(image: &image::Image) -> ContainerConfig {
     // Both are Docker's own JSON; what the image has wrong counts as absent.
-    serde_json::to_value(&image.config().config)
+    serde_json::to_value(&image.config.config)
         .ok()
         .and_then(|value| serde_json::from_value(value).ok())
         .unwrap_or_default()

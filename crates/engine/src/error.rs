@@ -13,6 +13,9 @@ pub enum Error {
     /// Several containers' identifiers begin like this.
     #[error("multiple containers found with provided prefix: {0}")]
     AmbiguousPrefix(String),
+    /// There is no image as asked for.
+    #[error("{0}")]
+    NoSuchImage(String),
     /// No exec has this identifier.
     #[error("No such exec instance: {0}")]
     NoSuchExec(String),
@@ -98,7 +101,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoSuchContainer(_) | Self::NoSuchExec(_) => ErrorKind::NotFound,
+            Self::NoSuchContainer(_) | Self::NoSuchImage(_) | Self::NoSuchExec(_) => ErrorKind::NotFound,
             Self::AmbiguousPrefix(_) | Self::Invalid(_) => ErrorKind::InvalidParameter,
             Self::NameInUse { .. } | Self::NotRunning(_) | Self::Conflict(_) => ErrorKind::Conflict,
             Self::NotModified(_) => ErrorKind::NotModified,

@@ -30,7 +30,7 @@ impl Engine {
         let (size_rw, size_root_fs) = if size {
             let (images, id) = (self.images.clone(), container.id.clone());
             let sizes = blocking(move || Ok(images.container_size(&id)?)).await?;
-            let image = self.images.get(&record.image_id).map_or(0, |i| i.size());
+            let image = self.images.get(&record.image_id).map_or(0, |i| i.size);
             (Some(sizes.cast_signed()), Some((image + sizes).cast_signed()))
         } else {
             (None, None)
@@ -38,6 +38,7 @@ impl Engine {
         let execs = self.execs_of(&container);
         let path = |name: &str| container.data_dir.join(name).to_string_lossy().into_owned();
         let network_settings = self.network_settings(&container, &record);
+        let mounts = self.mount_points(&record);
         Ok(ContainerInspect {
             id: record.id.clone(),
             created: record.created.clone(),
@@ -64,7 +65,7 @@ impl Engine {
             graph_driver: GraphDriver { name: "overlay2".into(), data: BTreeMap::new() },
             size_rw,
             size_root_fs,
-            mounts: mounts(&record),
+            mounts,
             network_settings,
             config: {
                 let mut config = record.config.clone();
@@ -75,6 +76,18 @@ impl Engine {
             },
             host_config: record.host_config,
         })
+    }
+
+    /// Binds and volumes as `inspect` and `ps` show them.
+    pub(crate) fn mount_points(&self, record: &Record) -> Vec<MountPoint> {
+        let shown = |m: &Mount| {
+            let mut point = mount(m);
+            if m.kind == MountKind::Volume {
+                point.source = self.volumes.data(&m.name).to_string_lossy().into_owned();
+            }
+            point
+        };
+        record.mounts.iter().map(shown).collect()
     }
 
     /// A container's networks.
@@ -172,11 +185,6 @@ fn shown(state: &State) -> ContainerState {
         started_at: state.last.started_at.clone(),
         finished_at: state.last.finished_at.clone(),
     }
-}
-
-/// Binds and volumes as `inspect` and `ps` show them.
-pub(crate) fn mounts(record: &Record) -> Vec<MountPoint> {
-    record.mounts.iter().map(mount).collect()
 }
 
 fn mount(mount: &Mount) -> MountPoint {

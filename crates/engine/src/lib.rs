@@ -38,6 +38,7 @@ mod state;
 mod stop;
 mod sync;
 mod trace;
+mod volume_mounts;
 mod volumes;
 mod wait;
 

@@ -12,7 +12,7 @@ use crate::{
     Engine, blocking, clock,
     container::Container,
     error::{Error, Result},
-    inspect, ports,
+    ports,
     record::Record,
     state::State,
     sync::lock,
@@ -74,7 +74,7 @@ impl Engine {
         let (size_rw, size_root_fs) = if size {
             let (images, id) = (self.images.clone(), container.id.clone());
             let rw = blocking(move || Ok(images.container_size(&id)?)).await?;
-            let image = self.images.get(&record.image_id).map_or(0, |i| i.size());
+            let image = self.images.get(&record.image_id).map_or(0, |i| i.size);
             (Some(rw.cast_signed()), Some((image + rw).cast_signed()))
         } else {
             (None, None)
@@ -93,7 +93,7 @@ impl Engine {
             status: state.sentence(now),
             host_config: HostConfigSummary { network_mode: record.host_config.network_mode.clone() },
             network_settings: NetworksSummary { networks: self.networks(container, &record) },
-            mounts: inspect::mounts(&record),
+            mounts: self.mount_points(&record),
             id: record.id,
         })
     }
@@ -101,7 +101,7 @@ impl Engine {
     /// The name the user gave, unless it means another image by now.
     fn image_name(&self, record: &Record) -> String {
         match self.images.get(&record.config.image) {
-            Ok(image) if image.id() != record.image_id => record.image_id.clone(),
+            Ok(image) if image.id.to_string() != record.image_id => record.image_id.clone(),
             _ => record.config.image.clone(),
         }
     }
@@ -130,7 +130,7 @@ impl Engine {
                     },
                     "ancestor" => {
                         record.config.image == *value
-                            || self.images.get(value).is_ok_and(|i| i.id() == record.image_id)
+                            || self.images.get(value).is_ok_and(|i| i.id.to_string() == record.image_id)
                     }
                     "volume" => {
                         record.mounts.iter().any(|m| m.name == *value || m.destination == *value)

@@ -205,7 +205,7 @@ impl Engine {
                 other.id
             )));
         }
-        sys::netns::of_pid(pid).map(Some).map_err(Error::io(format!(
+        sys::netns::of_process(pid).map(Some).map_err(Error::io(format!(
             "open the network namespace of container {}",
             other.id
         )))
@@ -249,9 +249,9 @@ impl Engine {
         sys::failpoint!("engine.start.network");
         write_run(container, &run)?;
         trace.step("network");
-        self.write_files(container, &run)?;
+        files::write(container, record.hostname(), run.endpoint.as_ref().map(|e| e.ip))?;
         let mut warnings = Vec::new();
-        let sources = self.fill_volumes(&record, rootfs.as_fd())?;
+        let sources = self.mount_sources(&record, rootfs.as_fd())?;
         let built = spec::build(self, container, &record, rootfs.as_fd(), &sources, netns.is_some())?;
         warnings.extend(built.warnings);
         for warning in warnings {

@@ -82,7 +82,7 @@ impl Volumes {
         lock(&self.known).values().filter(|v| v.anonymous).map(|v| v.name.clone()).collect()
     }
 
-    fn data(&self, name: &str) -> PathBuf {
+    pub(crate) fn data(&self, name: &str) -> PathBuf {
         self.root.join(name).join("_data")
     }
 }
