@@ -6,9 +6,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
+use sys::watch::FileWatch;
 use tokio::{
     fs::File,
-    io::{AsyncReadExt, AsyncSeekExt, SeekFrom},
+    io::{AsyncReadExt, AsyncSeekExt, SeekFrom, unix::AsyncFd},
     sync::{mpsc, watch},
 };
 use types::options::{LogsOptions, StdStream};
@@ -78,7 +79,8 @@ impl Reader {
             let start = start_of_tail(&mut file, lines).await?;
             file.seek(SeekFrom::Start(start)).await?;
         }
-        let notify = self.options.follow.then(|| sys::watch::FileWatch::new(&path)).transpose()?;
+        let notify = self.options.follow.then(|| FileWatch::new(&path).and_then(AsyncFd::new));
+        let notify = notify.transpose()?;
         let mut pending = BytesMut::with_capacity(BLOCK);
         loop {
             // Looked at before reading: what the container wrote before it ended is read below.
@@ -93,7 +95,11 @@ impl Reader {
                 return Ok(());
             }
             tokio::select! {
-                changed = notify.changed() => changed?,
+                ready = notify.readable() => {
+                    let mut ready = ready?;
+                    ready.get_inner().clear()?;
+                    ready.clear_ready();
+                }
                 gone = state.changed() => if gone.is_err() { return Ok(()) },
                 () = self.chunks.closed() => return Ok(()),
                 () = sleep_until(self.options.until) => {}

@@ -1,8 +1,3 @@
-//! The kernel's interfaces, made safe; the one crate with `unsafe` in it.
-
-pub mod netlink;
-pub mod netns;
-pub mod nft;
 //! What the kernel offers, made safe: the only crate with `unsafe`.
 //!
 //! Without the feature `full` only what the programs beside a container need is built.
@@ -10,5 +5,13 @@ pub mod nft;
 pub mod cgroup;
 pub mod failpoint;
 pub mod memfd;
+#[cfg(feature = "full")]
+pub mod netlink;
+#[cfg(feature = "full")]
+pub mod netns;
+#[cfg(feature = "full")]
+pub mod nft;
 pub mod process;
 pub mod scm;
+#[cfg(feature = "full")]
+pub mod watch;
