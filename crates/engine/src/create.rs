@@ -265,7 +265,8 @@ fn check_platform(image: &image::Image, name: &str, platform: &str) -> Result<()
 }
 
 /// The image's defaults in the shape of a container's configuration.
-pub(crate) fn image_defaults(image: &image::Image) -> ContainerConfig {
+#[must_use]
+pub fn image_defaults(image: &image::Image) -> ContainerConfig {
     // Both are Docker's own JSON; what the image has wrong counts as absent.
     serde_json::to_value(&image.config.config)
         .ok()

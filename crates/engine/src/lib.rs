@@ -49,6 +49,7 @@ use std::{
 };
 
 pub use attach::{Attachment, Output};
+pub use create::image_defaults;
 pub use error::{Error, Result};
 pub use events::Events;
 pub use link::Input;

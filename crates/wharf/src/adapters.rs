@@ -1,6 +1,7 @@
 //! Where the API's backends meet those who do the work.
 
 mod containers;
+mod filters;
 mod images;
 mod system;
 
