@@ -1,1 +1,3 @@
-//! TODO
+//! Linux as wharf needs it: every system call that rustix does not wrap, and all `unsafe`.
+
+pub mod overlay;
