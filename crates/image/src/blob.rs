@@ -215,6 +215,19 @@ impl Blob {
         Ok(self.digest.clone())
     }
 
+    /// [`Self::publish`] for content that is still read from, or named twice in an archive: the
+    /// store gets a name for it, the temporary one stays until this is dropped.
+    pub(crate) fn publish_copy(&self, blobs: &Blobs) -> Result<()> {
+        self.sync()?;
+        // failpoint: image.blob.link
+        match std::fs::hard_link(&self.path.0, blobs.path(&self.digest)) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(Error::io(format!("store blob {}", self.digest), e))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Reads it from the beginning.
     pub(crate) fn reader(&self) -> Result<File> {
         File::open(&self.path.0).doing(|| format!("read {}", self.path.0.display()))

@@ -9,6 +9,8 @@
 //! they arrive, in parallel, and are stored once however many images share them.
 
 mod blob;
+
+mod changes;
 mod channel;
 mod config;
 mod decompress;
@@ -19,7 +21,9 @@ mod gc;
 mod image;
 mod index;
 mod layer;
+mod load;
 mod lookup;
+mod make;
 mod manifest;
 mod platform;
 mod progress;
@@ -32,10 +36,12 @@ mod tarread;
 mod tree;
 mod unpack;
 
+pub use make::Import;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use digest::Digest;
 pub use error::{Error, Result};
 pub use image::Image;
+pub use load::Loaded;
 pub use platform::Platform;
 pub use progress::{LayerStep, Progress};
 pub use pull::{OnProgress, Pulled};

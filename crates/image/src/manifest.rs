@@ -30,7 +30,7 @@ pub(crate) const MAX_LAYERS: usize = 500;
 /// Points to content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Descriptor {
+pub(crate) struct Descriptor {
     /// What kind of content.
     #[serde(default)]
     pub media_type: String,
