@@ -137,6 +137,11 @@ pub enum Error {
         /// Addresses in use.
         used: usize,
     },
+    /// The bridge has all the ports a bridge can have.
+    #[error(
+        "network {0}: the kernel gives a bridge no more than 1023 containers; use another network"
+    )]
+    BridgeFull(String),
     /// The wanted address has an owner.
     #[error("address {ip} is already in use on network {network}")]
     AddressInUse {
@@ -192,6 +197,7 @@ impl Error {
             | Self::PortBind { .. }
             | Self::RangeTaken { .. }
             | Self::Exhausted { .. }
+            | Self::BridgeFull(_)
             | Self::NoSubnet
             | Self::NotABridge(..)
             | Self::Kernel { .. }

@@ -48,6 +48,9 @@ impl Wire<'_> {
     }
 
     fn kernel(&self, source: netlink::Error) -> Error {
+        if source.is_full() {
+            return Error::BridgeFull(self.bridge.to_owned());
+        }
         Error::Kernel {
             network: self.bridge.to_owned(),
             source,

@@ -191,6 +191,25 @@ impl Socket {
         }
     }
 
+    /// Joins a multicast group.
+    pub(crate) fn join(&self, group: i32) -> Result<(), Error> {
+        set_option(
+            &self.fd,
+            libc::SOL_NETLINK,
+            libc::NETLINK_ADD_MEMBERSHIP,
+            group,
+        )
+    }
+
+    /// Waits for messages nobody asked for and hands each one's kind and payload to `message`.
+    pub(crate) fn listen(&mut self, mut message: impl FnMut(u16, &[u8])) -> Result<(), Error> {
+        let n = self.receive(RecvFlags::empty())?;
+        for (kind, _, _, payload) in messages(&self.buf[..n]) {
+            message(kind, payload);
+        }
+        Ok(())
+    }
+
     /// Numbers and sends the messages; returns the first number.
     fn send(&mut self, batch: &mut Batch) -> Result<u32, Error> {
         let first = self.seq.wrapping_add(1);
