@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use rustix::net::netlink::NETFILTER;
+use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::Error;
@@ -193,6 +193,8 @@ impl Socket {
 
     /// Joins a multicast group.
     pub(crate) fn join(&self, group: i32) -> Result<(), Error> {
+        // Without an address of its own a socket is passed over.
+        rustix::net::bind(&self.fd, &SocketAddrNetlink::new(0, 0)).map_err(io::Error::from)?;
         set_option(
             &self.fd,
             libc::SOL_NETLINK,
