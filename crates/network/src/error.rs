@@ -55,11 +55,11 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
-    /// The container's end of the link did not appear.
-    #[error("container {id}: its link {link} vanished while it was being set up")]
+    /// A link that was just made is gone.
+    #[error("the link {link} of {owner} vanished while it was being set up; try again")]
     Vanished {
-        /// The container.
-        id: String,
+        /// Whose it was.
+        owner: String,
         /// The link.
         link: String,
     },

@@ -116,7 +116,7 @@ impl Wire<'_> {
         let link = get_link(socket, INSIDE)
             .map_err(|e| self.kernel(e))?
             .ok_or_else(|| Error::Vanished {
-                id: self.id.to_owned(),
+                owner: format!("container {}", self.id),
                 link: INSIDE.into(),
             })?;
         let mut batch = Batch::new();
