@@ -60,7 +60,7 @@ pub(crate) fn ensure(
             match socket.all(&mut batch) {
                 Err(e) if !e.is_present() => return Err(kernel(e)),
                 _ => find(socket, name)?.ok_or_else(|| Error::Vanished {
-                    id: "-".into(),
+                    owner: "the network".to_owned(),
                     link: name.to_owned(),
                 })?,
             }

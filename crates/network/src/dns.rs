@@ -26,12 +26,11 @@ pub struct Overrides {
 pub fn host_resolv_conf() -> String {
     let main = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let servers: Vec<_> = servers(&main).collect();
-    if !servers.is_empty() && servers.iter().all(|s| *s == Ipv4Addr::new(127, 0, 0, 53)) {
-        if let Ok(upstream) = fs::read_to_string("/run/systemd/resolve/resolv.conf") {
-            return upstream;
-        }
+    let stub_only = servers.iter().all(|s| *s == Ipv4Addr::new(127, 0, 0, 53));
+    if servers.is_empty() || !stub_only {
+        return main;
     }
-    main
+    fs::read_to_string("/run/systemd/resolve/resolv.conf").unwrap_or(main)
 }
 
 /// A container's `resolv.conf` from the host's: servers that a container cannot reach are left

@@ -55,11 +55,11 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
-    /// The container's end of the link did not appear.
-    #[error("container {id}: its link {link} vanished while it was being set up")]
+    /// A link that was just made is gone.
+    #[error("the link {link} of {owner} vanished while it was being set up; try again")]
     Vanished {
-        /// The container.
-        id: String,
+        /// Whose it was.
+        owner: String,
         /// The link.
         link: String,
     },
@@ -137,6 +137,11 @@ pub enum Error {
         /// Addresses in use.
         used: usize,
     },
+    /// The bridge has all the ports a bridge can have.
+    #[error(
+        "network {0}: the kernel gives a bridge no more than 1023 containers; use another network"
+    )]
+    BridgeFull(String),
     /// The wanted address has an owner.
     #[error("address {ip} is already in use on network {network}")]
     AddressInUse {
@@ -192,6 +197,7 @@ impl Error {
             | Self::PortBind { .. }
             | Self::RangeTaken { .. }
             | Self::Exhausted { .. }
+            | Self::BridgeFull(_)
             | Self::NoSubnet
             | Self::NotABridge(..)
             | Self::Kernel { .. }

@@ -9,7 +9,9 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 
 use sys::netlink::{Error, Socket};
-use sys::nft::{Base, Family, Fib, Hook, Key, Map, Rule, Status, Transaction, Verdict, elements};
+use sys::nft::{
+    Base, Entry, Family, Fib, Hook, Key, Map, Rule, Status, Transaction, Verdict, elements,
+};
 
 use crate::endpoint::{Endpoint, PublishedPort};
 use crate::subnet::Subnet;
@@ -32,7 +34,7 @@ const SOURCE_NAT: i32 = 100;
 const ICMP_REDIRECT: u8 = 5;
 
 /// Entries of one map.
-type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+type Entries = Vec<Entry>;
 
 #[derive(Debug)]
 pub(crate) struct Firewall {

@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::BorrowedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sys::netlink::{
     Batch, LinkChange, Socket, addresses, change_link, delete_link, forget_udp, links,
 };
+use sys::nft::Monitor;
 
 use crate::endpoint::{Connected, Endpoint, Mac, Proto, Request};
 use crate::error::{Error, Result};
@@ -169,15 +170,8 @@ impl Network {
     /// # Errors
     /// When nothing was reserved or the kernel refuses something.
     pub fn attach(&self, id: &str, netns: BorrowedFd<'_>) -> Result<()> {
-        let endpoint =
-            self.state()
-                .endpoints
-                .get(id)
-                .cloned()
-                .ok_or_else(|| Error::NotConnected {
-                    id: id.into(),
-                    network: self.bridge.clone(),
-                })?;
+        let endpoint = self.state().endpoints.get(id).cloned();
+        let endpoint = endpoint.ok_or_else(|| self.not_connected(id))?;
         let wire = Wire {
             id,
             bridge: &self.bridge,
@@ -185,17 +179,22 @@ impl Network {
             endpoint: &endpoint,
             mtu: self.mtu,
         };
-        let done = wire
-            .connect(netns, |work| work(&mut self.route()))
-            .and_then(|()| {
-                self.firewall.add(&endpoint).map_err(|e| self.kernel(e))?;
-                self.forget_untranslated(&endpoint);
-                Ok(())
-            });
-        if let Err(error) = done {
+        let done = wire.connect(netns, |work| work(&mut self.route()));
+        if let Err(error) = done.and_then(|()| self.open_ports(id, &endpoint)) {
             let mut errors = vec![error];
             errors.extend(self.disconnect(id).err());
             return Error::gather(errors);
+        }
+        Ok(())
+    }
+
+    fn open_ports(&self, id: &str, endpoint: &Endpoint) -> Result<()> {
+        self.firewall.add(endpoint).map_err(|e| self.kernel(e))?;
+        self.forget_untranslated(endpoint);
+        if self.state().endpoints.get(id) != Some(endpoint) {
+            // Disconnected meanwhile: take back what was done since.
+            self.firewall.remove(endpoint).map_err(|e| self.kernel(e))?;
+            return Err(self.not_connected(id));
         }
         Ok(())
     }
@@ -247,6 +246,12 @@ impl Network {
         let mut state = self.state();
         *state = State::new(self.subnet);
         for (id, endpoint) in live {
+            if !self.subnet.contains(endpoint.ip) {
+                tracing::warn!(
+                    container = id, ip = %endpoint.ip, subnet = %self.subnet,
+                    "the network's subnet has changed; restart the container"
+                );
+            }
             if !state.ipam.take(endpoint.ip) {
                 tracing::error!(container = id, ip = %endpoint.ip, "its address has two owners");
             }
@@ -305,26 +310,42 @@ impl Network {
         let live: HashSet<&str> = state.endpoints.values().map(|e| e.link.as_str()).collect();
         let mut route = self.route();
         let all = links(&mut route).map_err(|e| self.kernel(e))?;
+        let hairpin = bridge::needs_hairpin();
         let mut dead = Vec::new();
         let mut batch = Batch::new();
         for link in all
             .iter()
             .filter(|l| l.kind == "veth" && l.name.starts_with(&prefix))
         {
-            let on_bridge = link.master == Some(self.bridge_index);
             if !live.contains(link.name.as_str()) {
                 // Another bridge's port is not ours, whatever its name.
-                if on_bridge || link.master.is_none() {
+                if link.master.is_none_or(|m| m == self.bridge_index) {
                     dead.push(link.name.clone());
                 }
-            } else if !on_bridge || !link.up {
+                continue;
+            }
+            let unchanged = LinkChange::default();
+            if link.master != Some(self.bridge_index) || !link.up {
                 let master = Some(self.bridge_index);
-                let change = LinkChange {
-                    up: true,
-                    master,
-                    ..LinkChange::default()
-                };
-                change_link(&mut batch, &link.name, change);
+                change_link(
+                    &mut batch,
+                    &link.name,
+                    LinkChange {
+                        up: true,
+                        master,
+                        ..unchanged
+                    },
+                );
+            }
+            if hairpin {
+                change_link(
+                    &mut batch,
+                    &link.name,
+                    LinkChange {
+                        hairpin,
+                        ..unchanged
+                    },
+                );
             }
         }
         if !batch.is_empty() {
@@ -381,6 +402,47 @@ impl Network {
             if let Err(e) = done {
                 tracing::warn!(port = port.host_port, "cannot forget old UDP flows: {e}");
             }
+        }
+    }
+
+    /// Puts the table back as soon as someone takes it away, as `nft flush ruleset` or a restart
+    /// of the host's firewall does, for as long as the network is in use. The thread that sees to
+    /// it ends at the first such event after that.
+    ///
+    /// # Errors
+    /// When the kernel does not tell of changes or no thread can be started.
+    pub fn watch(self: &Arc<Self>) -> Result<()> {
+        let mut monitor = Monitor::open().map_err(|e| self.kernel(e))?;
+        let (weak, table) = (Arc::downgrade(self), self.firewall.table().to_owned());
+        let watch = move || {
+            while monitor.deleted(&table).is_ok() {
+                let Some(network) = weak.upgrade() else {
+                    return;
+                };
+                match network.repair() {
+                    Ok(true) => tracing::warn!(table, "someone deleted the table; put back"),
+                    Ok(false) => {}
+                    Err(e) => tracing::error!(table, "cannot put the deleted table back: {e}"),
+                }
+            }
+            tracing::error!(
+                table,
+                "no longer watched; a deleted table will not be put back"
+            );
+        };
+        let thread = std::thread::Builder::new()
+            .name("nft-watch".into())
+            .stack_size(256 * 1024);
+        let started = thread.spawn(watch).map(drop);
+        started.map_err(|e| self.kernel(e.into()))?;
+        // It may have been deleted before the watch began.
+        self.repair().map(drop)
+    }
+
+    fn not_connected(&self, id: &str) -> Error {
+        Error::NotConnected {
+            id: id.into(),
+            network: self.bridge.clone(),
         }
     }
 

@@ -48,6 +48,9 @@ impl Wire<'_> {
     }
 
     fn kernel(&self, source: netlink::Error) -> Error {
+        if source.is_full() {
+            return Error::BridgeFull(self.bridge.to_owned());
+        }
         Error::Kernel {
             network: self.bridge.to_owned(),
             source,
@@ -113,7 +116,7 @@ impl Wire<'_> {
         let link = get_link(socket, INSIDE)
             .map_err(|e| self.kernel(e))?
             .ok_or_else(|| Error::Vanished {
-                id: self.id.to_owned(),
+                owner: format!("container {}", self.id),
                 link: INSIDE.into(),
             })?;
         let mut batch = Batch::new();

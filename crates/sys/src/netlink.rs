@@ -60,6 +60,12 @@ impl Error {
         )
     }
 
+    /// A bridge has all the ports it can have.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.errno() == Some(libc::EXFULL)
+    }
+
     /// The thing to be made exists already.
     #[must_use]
     pub fn is_present(&self) -> bool {

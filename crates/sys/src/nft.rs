@@ -4,10 +4,12 @@
 //! see either the old or the new. Only what the network crate's tables need is modelled.
 
 mod list;
+mod monitor;
 mod rule;
 mod transaction;
 
-pub use list::{Chain, base_chains, elements, rules_mention};
+pub use list::{Chain, Entry, base_chains, elements, rules_mention};
+pub use monitor::Monitor;
 pub use rule::{Fib, Key, Rule, Status, Verdict};
 pub use transaction::{Base, Hook, Map, Transaction};
 

@@ -1,9 +1,11 @@
 //! Coming, going, and a daemon that dies in between.
 
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::thread;
 
-use network::{Config, Network, Request};
+use network::{Config, Network, PublishedPort, Request};
 use sys::netns;
 
 use crate::lab::*;
@@ -222,4 +224,65 @@ fn nonsense_is_refused() {
     };
     assert!(refused(bridge("a/b")).contains("a/b"));
     assert!(refused(bridge("up0")).contains("not a bridge"));
+}
+
+#[test]
+fn a_watched_table_comes_back_by_itself() {
+    let lab = Lab::new();
+    let net = Arc::new(lab.open(&Config::default()));
+    let c = lab.container(&net, "c", &[tcp(8080, 80)]);
+    serve_tcp(&c.ns, "0.0.0.0:80", "c");
+    within(&lab.host, || net.watch()).unwrap();
+    let whole = lab.nft("list ruleset");
+    for _ in 0..3 {
+        lab.nft("flush ruleset");
+        until("the table to be put back", || {
+            lab.nft("list ruleset") == whole
+        });
+    }
+    assert!(says(&lab.outside, HOST, 8080).starts_with("c "));
+}
+
+#[test]
+fn thousands_of_ports_are_restored_in_one_step() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    let c = lab.container(&net, "c", &[tcp(8080, 80)]);
+    serve_tcp(&c.ns, "0.0.0.0:80", "c");
+    let mut big = c.connected.endpoint.clone();
+    big.ip = Ipv4Addr::new(172, 17, 200, 1);
+    let one = big.ports.remove(0);
+    for i in 0..6000 {
+        let host_ip = if i % 2 == 0 {
+            Ipv4Addr::UNSPECIFIED
+        } else {
+            HOST
+        };
+        big.ports.push(PublishedPort {
+            host_port: 20_000 + i,
+            host_ip,
+            ..one
+        });
+    }
+    let records = [
+        ("big".to_owned(), big),
+        ("c".to_owned(), c.connected.endpoint.clone()),
+    ];
+    within(&lab.host, || net.restore(&records)).unwrap();
+    assert_eq!(
+        lab.nft("list ruleset").matches("172.17.200.1").count(),
+        6000
+    );
+    assert!(says(&lab.outside, HOST, 8080).starts_with("c "));
+    // The next daemon takes over all of them.
+    crash(net);
+    let net = lab.open(&Config::default());
+    assert_eq!(
+        lab.nft("list ruleset").matches("172.17.200.1").count(),
+        6000
+    );
+    within(&lab.host, || net.restore(&records)).unwrap();
+    within(&lab.host, || net.disconnect("big")).unwrap();
+    assert_eq!(lab.nft("list ruleset").matches("172.17.200.1").count(), 0);
+    assert!(says(&lab.outside, HOST, 8080).starts_with("c "));
 }

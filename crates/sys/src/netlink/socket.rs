@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use rustix::net::netlink::NETFILTER;
+use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::Error;
@@ -189,6 +189,27 @@ impl Socket {
                 }
             }
         }
+    }
+
+    /// Joins a multicast group.
+    pub(crate) fn join(&self, group: i32) -> Result<(), Error> {
+        // Without an address of its own a socket is passed over.
+        rustix::net::bind(&self.fd, &SocketAddrNetlink::new(0, 0)).map_err(io::Error::from)?;
+        set_option(
+            &self.fd,
+            libc::SOL_NETLINK,
+            libc::NETLINK_ADD_MEMBERSHIP,
+            group,
+        )
+    }
+
+    /// Waits for messages nobody asked for and hands each one's kind and payload to `message`.
+    pub(crate) fn listen(&mut self, mut message: impl FnMut(u16, &[u8])) -> Result<(), Error> {
+        let n = self.receive(RecvFlags::empty())?;
+        for (kind, _, _, payload) in messages(&self.buf[..n]) {
+            message(kind, payload);
+        }
+        Ok(())
     }
 
     /// Numbers and sends the messages; returns the first number.

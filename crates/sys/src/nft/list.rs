@@ -76,6 +76,9 @@ pub fn rules_mention(socket: &mut Socket, chain: &Chain, link: &str) -> Result<b
     Ok(!hits.is_empty())
 }
 
+/// An entry of a map: key and value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// The entries of a map: keys and values.
 ///
 /// # Errors
@@ -85,7 +88,7 @@ pub fn elements(
     family: Family,
     table: &str,
     map: &str,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+) -> Result<Vec<Entry>, Error> {
     let mut batch = Batch::new();
     batch.push(
         GETSETELEM,

@@ -1,6 +1,6 @@
 //! One atomic change to nftables.
 
-use super::{DATA_VALUE, Family, LIST_ELEM, Rule, message};
+use super::{DATA_VALUE, Entry, Family, LIST_ELEM, Rule, message};
 use crate::netlink::{Batch, Error, Socket};
 
 const BATCH_BEGIN: u16 = 16;
@@ -177,7 +177,7 @@ impl<'t> Transaction<'t> {
 
     /// Adds entries to a map. An equal entry may be there already; one with another value for
     /// the same key makes the transaction fail.
-    pub fn add_elements(&mut self, map: &str, entries: &[(Vec<u8>, Vec<u8>)]) {
+    pub fn add_elements(&mut self, map: &str, entries: &[Entry]) {
         for part in entries.chunks(ELEMENTS_PER_MESSAGE) {
             let part = part.iter().map(|(k, v)| (k.as_slice(), Some(v.as_slice())));
             self.elements(NEWSETELEM, CREATE, "add to", map, part);
