@@ -39,6 +39,10 @@ pub(crate) fn registry(headers: &HeaderMap) -> Result<Option<RegistryAuth>, Refu
     if value.is_null() {
         return Ok(None);
     }
+    // A list would do for serde.
+    if !value.is_object() {
+        return Err(bad());
+    }
     let auth: RegistryAuth = serde_json::from_value(value).map_err(|_| bad())?;
     Ok((auth != RegistryAuth::default()).then_some(auth))
 }

@@ -50,6 +50,10 @@ pub(crate) async fn json<T: DeserializeOwned>(
     } else {
         value
     };
+    // A list would do for serde, its elements in place of the members.
+    if !value.is_object() {
+        return Err(Refusal::bad("invalid JSON: the body must be an object"));
+    }
     serde_json::from_value(value)
         .map(Some)
         .map_err(|error| Refusal::bad(format!("invalid JSON: {error}")))

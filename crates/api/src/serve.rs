@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How long requests may go on after the server was told to end.
-pub const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE: Duration = Duration::from_secs(5);
 /// How long to wait when no connection can be accepted, for want of descriptors say.
 const RETRY: Duration = Duration::from_millis(100);
 
