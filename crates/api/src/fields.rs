@@ -233,7 +233,8 @@ fn check_networks(request: &CreateRequest) -> Result<()> {
         if canonical(name) != mode {
             return Err(match canonical(name).as_str() {
                 "bridge" | "host" | "none" => unsupported(&path),
-                _ => Failure::not_found(format!("network {name} not found")),
+                // Not NotFound: clients take that for a missing image, and pull it.
+                _ => Failure::invalid(format!("network {name} not found")),
             });
         }
         if let Some((member, _)) = settings.iter().find(|(_, value)| !is_zero(value)) {
