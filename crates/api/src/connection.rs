@@ -99,9 +99,9 @@ pub(crate) async fn drive(socket: Socket, router: Router, closing: CancellationT
                 if let Err(error) = result {
                     tracing::debug!("connection ended: {error}");
                 }
-                return;
+                break None;
             }
-            Some(takeover) = takeovers.recv() => break takeover,
+            Some(takeover) = takeovers.recv() => break Some(takeover),
             () = closing.cancelled(), if !ending => {
                 ending = true;
                 Pin::new(&mut connection).graceful_shutdown();
@@ -109,8 +109,12 @@ pub(crate) async fn drive(socket: Socket, router: Router, closing: CancellationT
         }
     };
     let parts = connection.into_parts();
-    let socket = parts.io.into_inner().socket;
-    hijack::run(socket, parts.read_buf, takeover, &closing).await;
+    let mut socket = parts.io.into_inner().socket;
+    match takeover {
+        Some(takeover) => hijack::run(socket, parts.read_buf, takeover, &closing).await,
+        // A client that is refused in the middle of its body must get to read why.
+        None => hijack::linger(&mut socket).await,
+    }
 }
 
 impl AsyncRead for Held {
