@@ -21,7 +21,7 @@ use axum::{Router, body::Body};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf, Ready},
     net::{TcpStream, UnixStream},
     sync::mpsc,
 };
@@ -113,7 +113,11 @@ pub(crate) async fn drive(socket: Socket, router: Router, closing: CancellationT
     match takeover {
         Some(takeover) => hijack::run(socket, parts.read_buf, takeover, &closing).await,
         // A client that is refused in the middle of its body must get to read why.
-        None => hijack::linger(&mut socket).await,
+        None => {
+            // hyper has done this but after a refused upgrade; a second time does no harm.
+            let _ = socket.shutdown().await;
+            hijack::linger(&mut socket, &closing).await;
+        }
     }
 }
 

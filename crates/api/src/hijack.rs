@@ -77,7 +77,7 @@ pub(crate) async fn run(
             () = closing.cancelled() => {}
         }
         writer.shutdown().await?;
-        linger(&mut reader).await;
+        linger(&mut reader, closing).await;
         io::Result::Ok(())
     };
     if let Err(error) = work.await {
@@ -87,11 +87,12 @@ pub(crate) async fn run(
 
 /// Reads on for a while after the last byte was written: closing a socket with unread bytes
 /// would throw away what the peer has not read yet.
-pub(crate) async fn linger(reader: &mut (impl AsyncRead + Unpin)) {
+pub(crate) async fn linger(reader: &mut (impl AsyncRead + Unpin), closing: &CancellationToken) {
     let mut nowhere = tokio::io::sink();
     let rest = tokio::io::copy(reader, &mut nowhere);
     // Whether the peer closed in time makes no difference.
-    let _ = tokio::time::timeout(LINGER, rest).await;
+    let rest = tokio::time::timeout(LINGER, rest);
+    let _ = closing.run_until_cancelled(rest).await;
 }
 
 async fn write_output(
