@@ -99,7 +99,12 @@ impl Layers {
                 }
             }
         }
-        Ok(Self { dir, boot_id, known: Mutex::new(known), syncing: Mutex::new(false) })
+        Ok(Self {
+            dir,
+            boot_id,
+            known: Mutex::new(known),
+            syncing: Mutex::new(false),
+        })
     }
 
     pub(crate) fn get(&self, diff_id: &Digest) -> Option<LayerMeta> {
@@ -134,10 +139,16 @@ impl Layers {
     ) -> Result<Staged> {
         let path = temp.path("layer");
         // failpoint: image.layer.stage
-        DirBuilder::new().mode(0o700).create(&path).doing(|| format!("create {}", path.display()))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .doing(|| format!("create {}", path.display()))?;
         let path = TempPath(path);
         let diff = path.0.join(DIFF);
-        DirBuilder::new().mode(0o755).create(&diff).doing(|| format!("create {}", diff.display()))?;
+        DirBuilder::new()
+            .mode(0o755)
+            .create(&diff)
+            .doing(|| format!("create {}", diff.display()))?;
         let fail = |e: io::Error| unpack_error(what, e, cancel);
         let mut tree = Tree::new(&diff).map_err(fail)?;
         let source = Unpacked::new(source, limits.layer_bytes).map_err(fail)?;
@@ -167,7 +178,11 @@ impl Layers {
             root_opaque: outcome.root_opaque,
         };
         write_meta(&path.0, &path.0.join("meta.new"), &meta)?;
-        Ok(Staged { path, meta, compression })
+        Ok(Staged {
+            path,
+            meta,
+            compression,
+        })
     }
 
     /// Gives a layer its name. When somebody else was faster, theirs is used.
@@ -221,7 +236,12 @@ impl Layers {
     }
 
     fn pending_sync(&self) -> Option<Vec<LayerMeta>> {
-        let pending: Vec<_> = self.lock().values().filter(|meta| !meta.durable).cloned().collect();
+        let pending: Vec<_> = self
+            .lock()
+            .values()
+            .filter(|meta| !meta.durable)
+            .cloned()
+            .collect();
         if pending.is_empty() {
             // Under the same eyes as the question, or a layer that comes now would be missed.
             *self.syncing.lock().unwrap_or_else(PoisonError::into_inner) = false;
@@ -242,7 +262,11 @@ impl Layers {
             };
             entry.durable = true;
             // failpoint: image.layer.durable
-            write_meta(&self.dir.join(meta.diff_id.hex()), &temp.path("meta"), entry)?;
+            write_meta(
+                &self.dir.join(meta.diff_id.hex()),
+                &temp.path("meta"),
+                entry,
+            )?;
         }
         Ok(())
     }
@@ -257,9 +281,10 @@ pub(crate) fn unpack_error(what: &str, error: io::Error, cancel: &CancellationTo
         io::ErrorKind::InvalidData
         | io::ErrorKind::InvalidInput
         | io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::InvalidFilename => {
-            Error::BadArchive { what: what.to_owned(), why: error.to_string() }
-        }
+        | io::ErrorKind::InvalidFilename => Error::BadArchive {
+            what: what.to_owned(),
+            why: error.to_string(),
+        },
         _ => Error::io(format!("unpack {what}"), error),
     }
 }

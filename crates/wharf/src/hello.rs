@@ -18,7 +18,10 @@ pub(crate) fn is(reference: &Reference) -> bool {
 
 /// Adds the image to `store`; there already, it stays.
 pub(crate) fn add(store: &Store, reference: &Reference, report: &dyn Fn(Progress)) -> Result<()> {
-    let before = store.get(&reference.familiar()).ok().map(|image| image.id.clone());
+    let before = store
+        .get(&reference.familiar())
+        .ok()
+        .map(|image| image.id.clone());
     let config = ImageConfig {
         architecture: image::Platform::host().architecture,
         os: "linux".into(),
@@ -46,7 +49,13 @@ fn layer() -> Vec<u8> {
     for dir in ["dev/", "etc/", "proc/", "sys/"] {
         entry(&mut archive, dir, b'5', 0o755, &[]);
     }
-    entry(&mut archive, PROGRAM.trim_start_matches('/'), b'0', 0o755, embedded::HELLO);
+    entry(
+        &mut archive,
+        PROGRAM.trim_start_matches('/'),
+        b'0',
+        0o755,
+        embedded::HELLO,
+    );
     archive.resize(archive.len() + 1024, 0);
     archive
 }
@@ -54,7 +63,8 @@ fn layer() -> Vec<u8> {
 /// Appends one entry in the ustar form; owner root, time 0.
 fn entry(archive: &mut Vec<u8>, name: &str, kind: u8, mode: u32, content: &[u8]) {
     let mut header = [0_u8; 512];
-    let mut put = |at: usize, text: String| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+    let mut put =
+        |at: usize, text: String| header[at..at + text.len()].copy_from_slice(text.as_bytes());
     put(0, name.into());
     put(100, format!("{mode:07o}"));
     put(108, format!("{:07o}", 0));

@@ -12,8 +12,12 @@ pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>
         return Err(Failure::invalid(format!("invalid filter '{unknown}'")));
     }
     let edge = |name: &str| -> Result<Option<jiff::Timestamp>, Failure> {
-        let Some(reference) = filters.get(name).and_then(|v| v.first()) else { return Ok(None) };
-        let image = store.get(reference).map_err(|e| Failure::new(e.kind(), e))?;
+        let Some(reference) = filters.get(name).and_then(|v| v.first()) else {
+            return Ok(None);
+        };
+        let image = store
+            .get(reference)
+            .map_err(|e| Failure::new(e.kind(), e))?;
         Ok(created(&image))
     };
     let until = match filters.get("until").and_then(|v| v.first()) {
@@ -28,7 +32,9 @@ pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>
         Some(v) => return Err(Failure::invalid(format!("invalid filter 'dangling=[{v}]'"))),
     };
     let all = |name: &str, test: &dyn Fn(&str) -> bool| {
-        filters.get(name).is_none_or(|values| values.iter().all(|v| test(v)))
+        filters
+            .get(name)
+            .is_none_or(|values| values.iter().all(|v| test(v)))
     };
     let mut chosen = store.list();
     chosen.retain(|image| {
@@ -42,14 +48,20 @@ pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>
                 None => labels.contains_key(wanted),
             })
             && filters.get("reference").is_none_or(|patterns| {
-                patterns.iter().any(|p| image.repo_tags().iter().any(|tag| refers(p, tag)))
+                patterns
+                    .iter()
+                    .any(|p| image.repo_tags().iter().any(|tag| refers(p, tag)))
             })
     });
     Ok(chosen)
 }
 
 fn created(image: &Image) -> Option<jiff::Timestamp> {
-    image.config.created.as_deref().and_then(|text| text.parse().ok())
+    image
+        .config
+        .created
+        .as_deref()
+        .and_then(|text| text.parse().ok())
 }
 
 /// A time, seconds since the epoch, or how long ago.
@@ -69,7 +81,9 @@ fn moment(text: &str) -> Result<jiff::Timestamp, Failure> {
 /// Whether `pattern` (`repository[:tag]` with `*` and `?`) means `tag`. As in Docker, a pattern
 /// without a tag is compared with the repository, and `*` does not cross a `/`.
 fn refers(pattern: &str, tag: &str) -> bool {
-    let repository = tag.rsplit_once(':').map_or(tag, |(repository, _)| repository);
+    let repository = tag
+        .rsplit_once(':')
+        .map_or(tag, |(repository, _)| repository);
     glob(pattern.as_bytes(), tag.as_bytes()) || glob(pattern.as_bytes(), repository.as_bytes())
 }
 

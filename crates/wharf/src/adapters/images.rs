@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use api::backend::{self, Body, Progress as Lines, Result};
 use async_trait::async_trait;
 use engine::Engine;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use image::{CancellationToken, Deleted, Image, Import, Platform, Progress, Reference, Store};
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -83,20 +83,26 @@ impl Steps {
             return Err(error);
         }
         let guard = cancel.drop_guard();
-        let rest = stream::unfold((lines, failure, guard), |(mut lines, mut failure, guard)| async {
-            let line = match lines.recv().await {
-                Some(line) => line,
-                None => error_line(&failure.recv().await?),
-            };
-            Some((line, (lines, failure, guard)))
-        });
+        let rest = stream::unfold(
+            (lines, failure, guard),
+            |(mut lines, mut failure, guard)| async {
+                let line = match lines.recv().await {
+                    Some(line) => line,
+                    None => error_line(&failure.recv().await?),
+                };
+                Some((line, (lines, failure, guard)))
+            },
+        );
         Ok(stream::iter(first).chain(rest).boxed())
     }
 }
 
 fn error_line(error: &Failure) -> ProgressLine {
     ProgressLine {
-        error_detail: Some(ErrorDetail { code: None, message: error.message.clone() }),
+        error_detail: Some(ErrorDetail {
+            code: None,
+            message: error.message.clone(),
+        }),
         error: Some(error.message.clone()),
         ..ProgressLine::default()
     }
@@ -111,7 +117,9 @@ fn reference(text: &str) -> Result<Reference> {
 }
 
 fn platform(text: Option<String>) -> Result<Option<Platform>> {
-    text.filter(|t| !t.is_empty()).map(|t| Platform::parse(&t).map_err(failure)).transpose()
+    text.filter(|t| !t.is_empty())
+        .map(|t| Platform::parse(&t).map_err(failure))
+        .transpose()
 }
 
 /// Runs what blocks where it may.
@@ -120,7 +128,9 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => Err(Failure::system(format!("a task of the daemon failed: {error}"))),
+        Err(error) => Err(Failure::system(format!(
+            "a task of the daemon failed: {error}"
+        ))),
     }
 }
 
@@ -143,14 +153,24 @@ impl backend::Images for Images {
             let pulled = if hello::is(&reference) {
                 let (store, wanted) = (store, reference.clone());
                 let lines = reporter.clone();
-                blocking(move || hello::add(&store, &wanted, &|p| lines.line(p.line())).map_err(failure))
-                    .await?;
+                blocking(move || {
+                    hello::add(&store, &wanted, &|p| lines.line(p.line())).map_err(failure)
+                })
+                .await?;
                 reference.familiar()
             } else {
-                let report = |progress: Progress| reporter.line(progress.line());
-                let pulled =
-                    store.pull(&reference, platform.as_ref(), auth.as_ref(), &report, cancel).await;
-                pulled.map_err(failure)?.reference.familiar()
+                let wanted = reference.clone();
+                let runtime = tokio::runtime::Handle::current();
+                // On a thread of its own: a pull is long, and its future borrows what it reports to.
+                blocking(move || {
+                    let report = |progress: Progress| reporter.line(progress.line());
+                    let pull =
+                        store.pull(&wanted, platform.as_ref(), auth.as_ref(), &report, cancel);
+                    runtime.block_on(pull).map_err(failure)
+                })
+                .await?
+                .reference
+                .familiar()
             };
             let attributes = BTreeMap::from([("name".to_owned(), reference.familiar_name())]);
             engine.events.tell("image", "pull", &pulled, attributes);
@@ -172,7 +192,9 @@ impl backend::Images for Images {
                 store.load(source, &report, &cancel).map_err(failure)
             });
             for one in loaded.await? {
-                engine.events.tell("image", "load", &one.image.id.to_string(), BTreeMap::new());
+                engine
+                    .events
+                    .tell("image", "load", &one.image.id.to_string(), BTreeMap::new());
             }
             Ok(())
         })
@@ -196,7 +218,10 @@ impl backend::Images for Images {
                 blocking(move || store.import(source, &import, &cancel).map_err(failure)).await?;
             let id = image.id.to_string();
             engine.events.tell("image", "import", &id, BTreeMap::new());
-            reporter.line(ProgressLine { status: Some(id), ..ProgressLine::default() });
+            reporter.line(ProgressLine {
+                status: Some(id),
+                ..ProgressLine::default()
+            });
             Ok(())
         })
         .await
@@ -234,11 +259,17 @@ impl backend::Images for Images {
             .map(|one| match one {
                 Deleted::Untagged(name) => {
                     self.tell("untag", &name, &name);
-                    ImageDeleted { untagged: Some(name), deleted: None }
+                    ImageDeleted {
+                        untagged: Some(name),
+                        deleted: None,
+                    }
                 }
                 Deleted::Deleted(id) => {
                     self.tell("delete", &id, &id);
-                    ImageDeleted { untagged: None, deleted: Some(id) }
+                    ImageDeleted {
+                        untagged: None,
+                        deleted: Some(id),
+                    }
                 }
             })
             .collect())
@@ -262,7 +293,11 @@ fn summary(image: &Image) -> ImageSummary {
 }
 
 fn created(image: &Image) -> Option<jiff::Timestamp> {
-    image.config.created.as_deref().and_then(|text| text.parse().ok())
+    image
+        .config
+        .created
+        .as_deref()
+        .and_then(|text| text.parse().ok())
 }
 
 fn inspect(image: &Image) -> ImageInspect {
@@ -282,11 +317,16 @@ fn inspect(image: &Image) -> ImageInspect {
         os: config.os.clone(),
         size: image.size.cast_signed(),
         virtual_size: None,
-        graph_driver: GraphDriver { name: "overlay2".into(), data: BTreeMap::new() },
+        graph_driver: GraphDriver {
+            name: "overlay2".into(),
+            data: BTreeMap::new(),
+        },
         root_fs: RootFs {
             kind: "layers".into(),
             layers: image.diff_ids().iter().map(ToString::to_string).collect(),
         },
-        metadata: ImageMetadata { last_tag_time: image.last_tag_time.clone() },
+        metadata: ImageMetadata {
+            last_tag_time: image.last_tag_time.clone(),
+        },
     }
 }
