@@ -5,5 +5,15 @@
 pub mod cgroup;
 pub mod failpoint;
 pub mod memfd;
+#[cfg(feature = "full")]
+pub mod netlink;
+#[cfg(feature = "full")]
+pub mod netns;
+#[cfg(feature = "full")]
+pub mod nft;
+#[cfg(feature = "full")]
+pub mod overlay;
 pub mod process;
 pub mod scm;
+#[cfg(feature = "full")]
+pub mod watch;
