@@ -109,7 +109,7 @@ impl Shim {
             } else {
                 Some(IDLE_MS)
             };
-            let ready = self.wait(timeout);
+            let ready = self.wait(timeout, idle);
             self.deafened = false;
             if ready.is_empty() && !idle {
                 idle = true;

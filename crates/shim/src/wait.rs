@@ -23,8 +23,9 @@ pub(crate) enum Ready {
 }
 
 impl Shim {
-    /// Waits until something happens, or `milliseconds` have passed.
-    pub(crate) fn wait(&self, milliseconds: Option<u64>) -> Vec<Ready> {
+    /// Waits until something happens, or `milliseconds` have passed. If that may be `long`, our own
+    /// code is let go of until then: of several hundred kilobytes little is needed to wait.
+    pub(crate) fn wait(&self, milliseconds: Option<u64>, long: bool) -> Vec<Ready> {
         let mut what = Vec::new();
         let mut fds = Vec::new();
         let mut add = |ready, fd, flags| {
@@ -79,6 +80,9 @@ impl Shim {
             tv_sec: (ms / 1000) as i64,
             tv_nsec: (ms % 1000) as i64 * 1_000_000,
         });
+        if long {
+            sys::process::forget_code();
+        }
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             // Out of memory, most likely: better to come back than to leave a container alone.

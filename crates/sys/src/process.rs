@@ -188,6 +188,53 @@ pub fn trim_heap() {
     unsafe { libc::malloc_trim(0) };
 }
 
+/// Lets go of the pages of this program's code and constants, which stay in the file they came from:
+/// what runs next is mapped again, page by page. A program that mostly waits shrinks to what its
+/// waiting needs.
+pub fn forget_code() {
+    // SAFETY: the callback has the type that is asked for and is not kept.
+    unsafe { libc::dl_iterate_phdr(Some(forget_object), ptr::null_mut()) };
+}
+
+/// Called for each object; only the first, the program itself, is of interest.
+unsafe extern "C" fn forget_object(
+    info: *mut libc::dl_phdr_info,
+    _size: usize,
+    _data: *mut libc::c_void,
+) -> libc::c_int {
+    // SAFETY: the C library passes a valid description, whose headers are in mapped memory.
+    let (base, headers) = unsafe {
+        let info = &*info;
+        let count = usize::from(info.dlpi_phnum);
+        (
+            info.dlpi_addr,
+            std::slice::from_raw_parts(info.dlpi_phdr, count),
+        )
+    };
+    let page = rustix::param::page_size() as u64;
+    for header in headers {
+        // What may be written to has, or may have, content that is in no file.
+        if header.p_type != libc::PT_LOAD || header.p_flags & libc::PF_W != 0 {
+            continue;
+        }
+        // Only whole pages: an edge may belong to a neighbour that is written to.
+        let start = (base + header.p_vaddr).next_multiple_of(page);
+        let end = (base + header.p_vaddr + header.p_memsz) / page * page;
+        if start < end {
+            // SAFETY: these pages are a private mapping of a file in which nothing was ever
+            // written, so mapping them anew gives the same bytes.
+            unsafe {
+                libc::madvise(
+                    start as *mut libc::c_void,
+                    (end - start) as usize,
+                    libc::MADV_DONTNEED,
+                )
+            };
+        }
+    }
+    1
+}
+
 /// Keeps the allocator from holding on to large blocks: they are mapped and unmapped one by one.
 pub fn frugal_heap() {
     // SAFETY: sets two parameters of the allocator.
@@ -271,6 +318,15 @@ mod tests {
                 .unwrap();
             assert_eq!(exit_code(status), Some(expected));
         }
+    }
+
+    #[test]
+    fn code_that_was_forgotten_still_runs() {
+        static CONSTANT: [u64; 2048] = [7; 2048];
+        forget_code();
+        assert_eq!(CONSTANT.iter().sum::<u64>(), 7 * 2048);
+        forget_code();
+        assert_eq!(format!("{:?}", Some(1.5)), "Some(1.5)");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod execs;
 mod faults;
 mod logs;
+mod measure;
 mod run;
 mod sandbox;
 mod stdio;
