@@ -53,7 +53,7 @@ fn serve() -> io::Result<()> {
     };
     let signals = SignalFd::block_all()?;
     let listener = listen(port)?;
-    println!("hello: listening on port {port}");
+    println!("hello: listening on port {}", listener.local_addr()?.port());
     let mut conns: HashMap<u64, (Conn, Instant)> = HashMap::new();
     let mut next_id = 0;
     loop {

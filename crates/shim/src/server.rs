@@ -64,6 +64,8 @@ pub(crate) struct Shim {
     pub(crate) unborn: bool,
     /// Nothing was started, nothing will be.
     pub(crate) abandoned: bool,
+    /// The container has a process namespace of its own: nothing in it outlives its first process.
+    own_pids: bool,
     exit_record: ExitRecord,
     /// The record of the end could not be written yet.
     unrecorded: Option<Exit>,
@@ -90,6 +92,7 @@ impl Shim {
             deafened: false,
             unborn: true,
             abandoned: false,
+            own_pids: false,
             exit_record: made.exit_record,
             unrecorded: None,
             held: made.held,
@@ -319,6 +322,7 @@ impl Shim {
             Ok(pid) => {
                 let pid = pid.as_raw_nonzero().get();
                 if key == 0 {
+                    self.own_pids = has_own_pids(pid);
                     self.answer_start(Response::Started { pid });
                     self.tell(&Event::Started { pid });
                 } else {
@@ -425,7 +429,9 @@ impl Shim {
         match Cgroup::new(&self.launch.cgroup) {
             Ok(cgroup) => {
                 exit.oom_killed = cgroup.oom_kills() > 0;
-                self.kill_strays(&cgroup);
+                if !self.own_pids {
+                    self.kill_strays(&cgroup);
+                }
             }
             Err(e) => eprintln!("wharf-shim: {e}"),
         }
@@ -440,8 +446,8 @@ impl Shim {
         self.finish(exit, None);
     }
 
-    /// Ends what outlived the container's first process, which it does only if the container
-    /// shares the host's (or another's) process namespace.
+    /// Ends what outlived the container's first process, because the container shares the host's
+    /// (or another's) process namespace.
     fn kill_strays(&mut self, cgroup: &Cgroup) {
         let mut ended = Vec::new();
         let result = cgroup.kill_all(STRAYS, || {
@@ -536,4 +542,22 @@ impl Shim {
         let _ = std::fs::remove_file(runtime::protocol::SOCKET);
         let _ = std::fs::remove_file("exit.json.new");
     }
+}
+
+/// Is this process in another process namespace than we are? If in doubt, it is not.
+fn has_own_pids(pid: i32) -> bool {
+    let namespace = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/pid")).ok();
+    match (namespace(&pid.to_string()), namespace("self")) {
+        (Some(theirs), Some(ours)) => theirs != ours && leads_its_namespace(pid),
+        _ => false,
+    }
+}
+
+/// One that joined another container's namespace does not take the others along when it ends.
+fn leads_its_namespace(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))
+        .is_some_and(|pids| pids.split_whitespace().next_back() == Some("1"))
 }

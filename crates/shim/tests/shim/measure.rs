@@ -76,7 +76,10 @@ fn memory() {
         for c in all.iter().take(2) {
             let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", c.shim_pid())).unwrap();
             if std::env::var_os("WHARF_MEASURE_MAPS").is_some() {
-                println!("{}", fs::read_to_string(format!("/proc/{}/smaps", c.shim_pid())).unwrap());
+                println!(
+                    "{}",
+                    fs::read_to_string(format!("/proc/{}/smaps", c.shim_pid())).unwrap()
+                );
             }
             let of = |name: &str| {
                 let line = text.lines().find(|l| l.starts_with(name)).unwrap();

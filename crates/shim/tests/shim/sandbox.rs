@@ -228,3 +228,28 @@ fn init_reaps_forwards_and_reports() {
     c.start();
     assert_eq!(c.exit().code, 127);
 }
+
+/// CVE-2024-21626: a working directory that is a descriptor somebody forgot to close.
+#[test]
+fn a_working_directory_is_inside_or_refused() {
+    for n in 3..12 {
+        let mut c = container(&["ls", "."], |s| s.cwd = format!("/proc/self/fd/{n}")).launched();
+        let mut stream = c.attach(false);
+        match c.try_start() {
+            runtime::protocol::Response::StartFailed { .. } => {}
+            other => panic!("{n}: {other:?}, {:?}", collect(&mut stream)),
+        }
+    }
+    let mut c = container(&["sleep", "1000"], |_| ()).started();
+    for n in 3..12 {
+        let mut request = c.exec(&format!("e{n}"), &["ls", "."]);
+        let cwd = format!("\"cwd\":\"/proc/self/fd/{n}\"");
+        request.process = request.process.replace("\"cwd\":\"/\"", &cwd);
+        let request = runtime::protocol::Request::Exec(Box::new(request));
+        let response = c.control().request(&request).unwrap();
+        let failed = matches!(response, runtime::protocol::Response::ExecFailed { .. });
+        assert!(failed, "{n}: {response:?}");
+        // A failed exec ends its connection.
+        c.shim.as_mut().unwrap().control = c.connect();
+    }
+}

@@ -120,7 +120,7 @@ impl Container {
             bundle: bundle.to_str().unwrap().to_owned(),
             runtime: "/usr/sbin/runc".to_owned(),
             runtime_root: dir.path().join("state").to_str().unwrap().to_owned(),
-            cgroup: format!("/wharf-shim-test/{id}"),
+            cgroup: format!("/wharf-shim-test-{id}"),
             tty: false,
             size: None,
             open_stdin: false,
