@@ -18,6 +18,7 @@ mod ipam;
 mod names;
 mod network;
 mod ports;
+mod reaper;
 mod subnet;
 mod wire;
 

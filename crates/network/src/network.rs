@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::firewall::Firewall;
 use crate::ipam::Ipam;
 use crate::ports::PortTable;
+use crate::reaper::Reaper;
 use crate::subnet::Subnet;
 use crate::wire::Wire;
 use crate::{bridge, foreign, names};
@@ -53,6 +54,7 @@ pub struct Network {
     mtu: Option<u32>,
     firewall: Firewall,
     route: Mutex<Socket>,
+    reaper: Reaper,
     state: Mutex<State>,
 }
 
@@ -99,6 +101,8 @@ impl Network {
             subnet: made.subnet,
             mtu: config.mtu,
             firewall,
+            reaper: Reaper::start(Socket::route().map_err(kernel)?)
+                .map_err(|e| kernel(e.into()))?,
             route: Mutex::new(route),
             state: Mutex::new(State::new(made.subnet)),
             bridge: name,
@@ -158,7 +162,7 @@ impl Network {
             prefix: self.subnet.prefix,
             gateway: self.subnet.gateway,
             mac: request.mac.unwrap_or_else(|| Mac::of_ip(ip)),
-            link: names::link(&self.bridge, id),
+            link: names::link(&self.bridge),
             ports,
         };
         state.endpoints.insert(id.to_owned(), endpoint.clone());
@@ -179,10 +183,18 @@ impl Network {
             endpoint: &endpoint,
             mtu: self.mtu,
         };
-        let done = wire.connect(netns, |work| work(&mut self.route()));
+        let host = |work: &mut dyn FnMut(&mut Socket) -> Result<()>| work(&mut self.route());
+        let mut done = wire.connect(netns, host);
+        if matches!(&done, Err(Error::Kernel { source, .. }) if source.is_present()) {
+            // The namespace's own earlier link may be about to go.
+            self.settle();
+            done = wire.connect(netns, host);
+        }
         if let Err(error) = done.and_then(|()| self.open_ports(id, &endpoint)) {
             let mut errors = vec![error];
             errors.extend(self.disconnect(id).err());
+            // Also when someone else's disconnect came before the link was made.
+            self.reaper.delete(&endpoint.link);
             return Error::gather(errors);
         }
         Ok(())
@@ -209,7 +221,8 @@ impl Network {
         Ok(connected)
     }
 
-    /// Takes a container from the network. One that is not there is no error.
+    /// Takes a container from the network. One that is not there is no error. Its link goes in
+    /// the background ([`Network::settle`]).
     ///
     /// # Errors
     /// All that went wrong; everything else was done.
@@ -220,8 +233,8 @@ impl Network {
         if let Some(endpoint) = &endpoint {
             errors.extend(self.firewall.remove(endpoint).err().map(|e| self.kernel(e)));
         }
-        errors.extend(self.delete_links([names::link(&self.bridge, id).as_str()]));
         if let Some(endpoint) = endpoint {
+            self.reaper.delete(&endpoint.link);
             self.forget_translated(&endpoint);
             let mut state = self.state();
             if state.endpoints.remove(id).is_some() {
@@ -285,12 +298,18 @@ impl Network {
         Ok(true)
     }
 
+    /// Waits until the links of all containers disconnected before are gone.
+    pub fn settle(&self) {
+        self.reaper.settle();
+    }
+
     /// Removes the table, the links and the bridge.
     ///
     /// # Errors
     /// All that went wrong; everything else was done.
     pub fn teardown(&self) -> Result<()> {
         let mut errors = Vec::new();
+        self.settle();
         let mut state = self.state();
         *state = State::new(self.subnet);
         match self.repair_links(&state) {
