@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sys::netlink::{
-    Batch, LinkChange, Socket, addresses, change_link, delete_link, forget_udp, links,
+    Batch, LinkChange, Socket, addresses, change_link, delete_links, forget_udp, links,
 };
 use sys::nft::Monitor;
 
@@ -275,7 +275,7 @@ impl Network {
         let reset = self.firewall.reset(state.endpoints.values());
         errors.extend(reset.err().map(|e| self.kernel(e)));
         match self.repair_links(&state) {
-            Ok(dead) => errors.extend(self.delete_links(dead.iter().map(String::as_str))),
+            Ok(dead) => errors.extend(self.delete_links(&dead)),
             Err(e) => errors.push(e),
         }
         Error::gather(errors)
@@ -315,7 +315,7 @@ impl Network {
         match self.repair_links(&state) {
             Ok(mut dead) => {
                 dead.push(self.bridge.clone());
-                errors.extend(self.delete_links(dead.iter().map(String::as_str)));
+                errors.extend(self.delete_links(&dead));
             }
             Err(e) => errors.push(e),
         }
@@ -378,18 +378,11 @@ impl Network {
         Ok(dead)
     }
 
-    fn delete_links<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Vec<Error> {
-        let mut batch = Batch::new();
-        names.into_iter().for_each(|n| delete_link(&mut batch, n));
-        match self.route().exchange(&mut batch) {
-            Ok(replies) => replies
-                .into_iter()
-                .filter_map(Result::err)
-                .filter(|e| !e.is_absent())
-                .map(|e| self.kernel(e))
-                .collect(),
-            Err(e) => vec![self.kernel(e)],
-        }
+    fn delete_links(&self, names: &[String]) -> Option<Error> {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        delete_links(&mut self.route(), &names)
+            .err()
+            .map(|e| self.kernel(e))
     }
 
     /// Clients that kept sending UDP while nobody had the port would go on being untranslated.

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use sys::netlink::{Batch, Socket, delete_link};
+use sys::netlink::{Socket, delete_links};
 
 enum Task {
     Delete(String),
@@ -45,23 +45,21 @@ impl Reaper {
 }
 
 fn run(tasks: &Receiver<Task>, mut socket: Socket) {
-    for task in tasks {
-        match task {
-            Task::Delete(link) => {
-                let mut batch = Batch::new();
-                delete_link(&mut batch, &link);
-                match socket.all(&mut batch) {
-                    // Gone with its container's namespace.
-                    Err(e) if e.is_absent() => {}
-                    Err(e) => {
-                        tracing::error!(link, "{e}; the next start of the daemon tries again")
-                    }
-                    Ok(()) => {}
-                }
+    // Whatever has come in meanwhile is done in one go.
+    while let Ok(first) = tasks.recv() {
+        let (mut links, mut waiting) = (Vec::new(), Vec::new());
+        for task in std::iter::once(first).chain(tasks.try_iter()) {
+            match task {
+                Task::Delete(link) => links.push(link),
+                Task::Tell(done) => waiting.push(done),
             }
-            Task::Tell(done) => {
-                let _ = done.send(());
-            }
+        }
+        let names: Vec<&str> = links.iter().map(String::as_str).collect();
+        if let Err(e) = delete_links(&mut socket, &names) {
+            tracing::error!("{e}; the next start of the daemon tries again");
+        }
+        for done in waiting {
+            let _ = done.send(());
         }
     }
 }
