@@ -228,22 +228,25 @@ impl Network {
     /// All that went wrong; everything else was done.
     pub fn disconnect(&self, id: &str) -> Result<()> {
         let mut errors = Vec::new();
-        // Kept in the state until its traces are gone, so that nobody gets its address before.
-        let endpoint = self.state().endpoints.get(id).cloned();
-        if let Some(endpoint) = &endpoint {
-            errors.extend(self.firewall.remove(endpoint).err().map(|e| self.kernel(e)));
-        }
-        if let Some(endpoint) = endpoint {
+        let mut state = self.state();
+        if let Some(endpoint) = state.endpoints.remove(id) {
+            // Still under the lock: a repair must not put its ports back.
+            errors.extend(
+                self.firewall
+                    .remove(&endpoint)
+                    .err()
+                    .map(|e| self.kernel(e)),
+            );
+            drop(state);
             self.reaper.delete(&endpoint.link);
             self.forget_translated(&endpoint);
+            // Nobody gets its address or ports before its traces are gone.
             let mut state = self.state();
-            if state.endpoints.remove(id).is_some() {
-                endpoint
-                    .ports
-                    .iter()
-                    .for_each(|p| state.ports.remove(id, p));
-                state.ipam.release(endpoint.ip);
-            }
+            endpoint
+                .ports
+                .iter()
+                .for_each(|p| state.ports.remove(id, p));
+            state.ipam.release(endpoint.ip);
         }
         Error::gather(errors)
     }
