@@ -2,12 +2,16 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use futures_util::{FutureExt, Stream, StreamExt, stream::{self, BoxStream}};
+use futures_util::{
+    FutureExt, Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use tokio::{io::AsyncWrite, sync::oneshot};
 use types::options::{AttachOptions, LogsOptions};
 
 use crate::{
-    Engine, container::{Container, Waiting},
+    Engine,
+    container::{Container, Waiting},
     error::{Error, Result},
     link::{Input, Link},
     logs::{self, Chunk},
@@ -44,7 +48,10 @@ impl Engine {
             ));
         }
         let chunks = logs::read(container.log_path(), options, container.watch());
-        Ok(Output { tty, chunks: chunks.boxed() })
+        Ok(Output {
+            tty,
+            chunks: chunks.boxed(),
+        })
     }
 
     /// Connects to a container's first process; before its start too, and then nothing is missed.
@@ -52,9 +59,14 @@ impl Engine {
         let container = self.find(name)?;
         let (tty, open_stdin) = container.with_record(|r| (r.config.tty, r.config.open_stdin));
         let stdin = options.stdin && open_stdin;
-        let past = if options.logs { self.past(&container, options) } else { None };
+        let past = if options.logs {
+            self.past(&container, options)
+        } else {
+            None
+        };
         let (output, input) = if options.stream {
-            self.connect(&container, AttachOptions { stdin, ..options }).await?
+            self.connect(&container, AttachOptions { stdin, ..options })
+                .await?
         } else {
             (stream::empty().boxed(), None)
         };
@@ -63,7 +75,10 @@ impl Engine {
             Some(past) => past.chain(output).boxed(),
             None => output,
         };
-        Ok(Attachment { output: Output { tty, chunks }, input })
+        Ok(Attachment {
+            output: Output { tty, chunks },
+            input,
+        })
     }
 
     fn past(
@@ -72,7 +87,11 @@ impl Engine {
         options: AttachOptions,
     ) -> Option<impl Stream<Item = Chunk> + Send + 'static> {
         let AttachOptions { stdout, stderr, .. } = options;
-        let options = LogsOptions { stdout, stderr, ..LogsOptions::default() };
+        let options = LogsOptions {
+            stdout,
+            stderr,
+            ..LogsOptions::default()
+        };
         Some(logs::read(container.log_path(), options, container.watch()))
     }
 
@@ -80,17 +99,26 @@ impl Engine {
         &self,
         container: &Arc<Container>,
         options: AttachOptions,
-    ) -> Result<(BoxStream<'static, Chunk>, Option<Pin<Box<dyn AsyncWrite + Send>>>)> {
+    ) -> Result<(
+        BoxStream<'static, Chunk>,
+        Option<Pin<Box<dyn AsyncWrite + Send>>>,
+    )> {
         if container.state().is_running() {
             let link = self.link(container, options).await?;
             let (output, input) = link.into_io(options.stdin, |_| ());
             return Ok((output.boxed(), input.map(boxed)));
         }
         if container.state().phase == Phase::Removing {
-            return Err(Error::Conflict(format!("container {} is being removed", container.id)));
+            return Err(Error::Conflict(format!(
+                "container {} is being removed",
+                container.id
+            )));
         }
         let (sender, link) = oneshot::channel();
-        lock(&container.waiting).push(Waiting { options, link: sender });
+        lock(&container.waiting).push(Waiting {
+            options,
+            link: sender,
+        });
         // The two directions of a connection that is still to come.
         let (halves, output) = oneshot::channel();
         let (input_end, input) = oneshot::channel();
@@ -103,15 +131,24 @@ impl Engine {
             }
         });
         let chunks = output.map(|o| o.unwrap_or_else(|_| stream::empty().boxed()));
-        let input = options.stdin.then(|| boxed(LateInput { waiting: Some(input), input: None }));
+        let input = options.stdin.then(|| {
+            boxed(LateInput {
+                waiting: Some(input),
+                input: None,
+            })
+        });
         Ok((chunks.flatten_stream().boxed(), input))
     }
 
     /// A connection to a running container's shim, as an attachment.
     pub(crate) async fn link(&self, container: &Container, options: AttachOptions) -> Result<Link> {
         let what = || format!("attach to container {}", container.id);
-        let mut link = Link::connect(&container.run_dir).await.map_err(Error::io(what()))?;
-        attach(&mut link, options).await.map_err(Error::io(what()))?;
+        let mut link = Link::connect(&container.run_dir)
+            .await
+            .map_err(Error::io(what()))?;
+        attach(&mut link, options)
+            .await
+            .map_err(Error::io(what()))?;
         Ok(link)
     }
 
@@ -122,21 +159,36 @@ impl Engine {
             return Err(Error::NotRunning(container.id.clone()));
         }
         let size = Size { width, height };
-        self.ask(&container, Request::Resize { exec: None, size }).await.map(|_| ())
+        self.ask(&container, Request::Resize { exec: None, size })
+            .await
+            .map(|_| ())
     }
 
     /// Sends one request to a running container's shim.
     pub(crate) async fn ask(&self, container: &Container, request: Request) -> Result<Response> {
         let what = || format!("ask the shim of container {}", container.id);
-        let mut link = Link::connect(&container.run_dir).await.map_err(Error::io(what()))?;
+        let mut link = Link::connect(&container.run_dir)
+            .await
+            .map_err(Error::io(what()))?;
         link.ask(request).await.map_err(Error::io(what()))
     }
 }
 
 /// Makes a connection an attachment.
 pub(crate) async fn attach(link: &mut Link, options: AttachOptions) -> std::io::Result<()> {
-    let AttachOptions { stdin, stdout, stderr, .. } = options;
-    link.ask(Request::Attach { stdin, stdout, stderr }).await.map(|_| ())
+    let AttachOptions {
+        stdin,
+        stdout,
+        stderr,
+        ..
+    } = options;
+    link.ask(Request::Attach {
+        stdin,
+        stdout,
+        stderr,
+    })
+    .await
+    .map(|_| ())
 }
 
 fn boxed(input: impl AsyncWrite + Send + 'static) -> Pin<Box<dyn AsyncWrite + Send>> {

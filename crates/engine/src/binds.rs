@@ -7,7 +7,9 @@ use crate::{
     record::{Mount, MountKind},
 };
 
-const PROPAGATIONS: &[&str] = &["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+const PROPAGATIONS: &[&str] = &[
+    "private", "rprivate", "shared", "rshared", "slave", "rslave",
+];
 
 /// A bind or volume as the user wrote it; a volume's `source` is filled in later.
 pub(crate) fn parse(spec: &str) -> Result<Mount> {
@@ -32,7 +34,11 @@ pub(crate) fn parse(spec: &str) -> Result<Mount> {
              invalid specification: destination can't be '/'"
         )));
     }
-    let kind = if source.starts_with('/') { MountKind::Bind } else { MountKind::Volume };
+    let kind = if source.starts_with('/') {
+        MountKind::Bind
+    } else {
+        MountKind::Volume
+    };
     if kind == MountKind::Volume && !source.is_empty() && !names::is_valid(source) {
         return Err(Error::Invalid(format!(
             "create {source}: \"{source}\" includes invalid characters for a local volume name, \
@@ -42,14 +48,26 @@ pub(crate) fn parse(spec: &str) -> Result<Mount> {
     }
     let mut mount = Mount {
         kind,
-        name: if kind == MountKind::Volume { source.into() } else { String::new() },
+        name: if kind == MountKind::Volume {
+            source.into()
+        } else {
+            String::new()
+        },
         anonymous: source.is_empty(),
-        source: if kind == MountKind::Bind { clean(source) } else { String::new() },
+        source: if kind == MountKind::Bind {
+            clean(source)
+        } else {
+            String::new()
+        },
         destination,
         read_only: false,
         copy_up: kind == MountKind::Volume,
         mode: mode.into(),
-        propagation: if kind == MountKind::Bind { "rprivate".into() } else { String::new() },
+        propagation: if kind == MountKind::Bind {
+            "rprivate".into()
+        } else {
+            String::new()
+        },
     };
     for option in mode.split(',').filter(|o| !o.is_empty()) {
         match option {
@@ -58,7 +76,9 @@ pub(crate) fn parse(spec: &str) -> Result<Mount> {
             // Labels mean nothing without SELinux, as in Docker.
             "z" | "Z" => {}
             "nocopy" if kind == MountKind::Volume => mount.copy_up = false,
-            p if PROPAGATIONS.contains(&p) && kind == MountKind::Bind => mount.propagation = p.into(),
+            p if PROPAGATIONS.contains(&p) && kind == MountKind::Bind => {
+                mount.propagation = p.into()
+            }
             _ => return Err(Error::Invalid(format!("invalid mode: {mode}"))),
         }
     }
@@ -85,12 +105,24 @@ mod tests {
     #[test]
     fn specifications() {
         let bind = parse("/a/../b:/c/:ro,rslave").unwrap();
-        assert_eq!((bind.source.as_str(), bind.destination.as_str()), ("/b", "/c"));
+        assert_eq!(
+            (bind.source.as_str(), bind.destination.as_str()),
+            ("/b", "/c")
+        );
         assert!(bind.read_only && bind.propagation == "rslave" && bind.kind == MountKind::Bind);
         let volume = parse("data:/var/lib").unwrap();
         assert!(volume.copy_up && volume.name == "data" && !volume.anonymous);
         assert!(parse("/var/lib").unwrap().anonymous);
-        for bad in ["", ":/a", "a:b", "a:/", "a:/b:zz", "/a:/b:nocopy", "-x:/b", "a:b:c:d"] {
+        for bad in [
+            "",
+            ":/a",
+            "a:b",
+            "a:/",
+            "a:/b:zz",
+            "/a:/b:nocopy",
+            "-x:/b",
+            "a:b:c:d",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -33,7 +33,11 @@ impl Engine {
         platform: Option<String>,
         request: CreateRequest,
     ) -> Result<CreateResponse> {
-        let CreateRequest { mut config, mut host_config, .. } = request;
+        let CreateRequest {
+            mut config,
+            mut host_config,
+            ..
+        } = request;
         if let Some(name) = &name
             && !names::is_valid(name.strip_prefix('/').unwrap_or(name))
         {
@@ -77,7 +81,14 @@ impl Engine {
     /// What the engine refuses, and what it completes.
     fn check(&self, config: &ContainerConfig, host: &mut HostConfig) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
-        if config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten()).next().is_none() {
+        if config
+            .entrypoint
+            .iter()
+            .flatten()
+            .chain(config.cmd.iter().flatten())
+            .next()
+            .is_none()
+        {
             return Err(Error::Invalid("no command specified".into()));
         }
         if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
@@ -86,8 +97,14 @@ impl Engine {
                 config.working_dir
             )));
         }
-        if let Some(bad) = config.env.iter().find(|e| e.is_empty() || e.starts_with('=')) {
-            return Err(Error::Invalid(format!("invalid environment variable: {bad}")));
+        if let Some(bad) = config
+            .env
+            .iter()
+            .find(|e| e.is_empty() || e.starts_with('='))
+        {
+            return Err(Error::Invalid(format!(
+                "invalid environment variable: {bad}"
+            )));
         }
         if !config.stop_signal.is_empty() {
             signals::parse(&config.stop_signal)?;
@@ -96,7 +113,10 @@ impl Engine {
             return Err(Error::Invalid("Minimum memory limit allowed is 6MB".into()));
         }
         if !host.runtime.is_empty() && !self.config.runtimes.contains_key(&host.runtime) {
-            return Err(Error::Invalid(format!("unknown or invalid runtime name: {}", host.runtime)));
+            return Err(Error::Invalid(format!(
+                "unknown or invalid runtime name: {}",
+                host.runtime
+            )));
         }
         if host.auto_remove && !matches!(host.restart_policy.name.as_str(), "" | "no") {
             return Err(Error::Invalid(
@@ -129,7 +149,10 @@ impl Engine {
             NetworkMode::Host | NetworkMode::None => {}
         }
         ports::requests(config, host)?;
-        config.exposed_ports.keys().try_for_each(|p| ports::parse(p).map(|_| ()))?;
+        config
+            .exposed_ports
+            .keys()
+            .try_for_each(|p| ports::parse(p).map(|_| ()))?;
         for ulimit in &host.ulimits {
             if ulimit.soft > ulimit.hard && ulimit.hard != -1 {
                 return Err(Error::Invalid(format!(
@@ -138,7 +161,11 @@ impl Engine {
                 )));
             }
         }
-        if config.healthcheck.as_ref().is_some_and(|h| !matches!(h.test.first().map(String::as_str), None | Some("NONE"))) {
+        if config
+            .healthcheck
+            .as_ref()
+            .is_some_and(|h| !matches!(h.test.first().map(String::as_str), None | Some("NONE")))
+        {
             warnings.push(
                 "The image's health check is not run: wharf does not support health checks yet"
                     .into(),
@@ -189,7 +216,10 @@ impl Engine {
             volumes::private_dir(&made.data_dir)
         })
         .await?;
-        let defined = self.records.put(Table::Containers, &container.id, &container.record()).await;
+        let defined = self
+            .records
+            .put(Table::Containers, &container.id, &container.record())
+            .await;
         if let Err(error) = defined {
             self.forget_files(&container).await;
             return Err(error);
@@ -200,7 +230,9 @@ impl Engine {
         // made good by the start, which makes what is missing.
         if let Err(error) = self.make_volumes(&container).await {
             lock(&self.containers).remove(&container);
-            self.records.remove(Table::Containers, &container.id).await?;
+            self.records
+                .remove(Table::Containers, &container.id)
+                .await?;
             self.forget_files(&container).await;
             return Err(error);
         }
@@ -221,7 +253,8 @@ impl Engine {
                 let (_, new) = self.volumes.ensure(&mount.name, mount.anonymous).await?;
                 if new {
                     let attributes = [("driver".to_owned(), "local".to_owned())].into();
-                    self.events.tell("volume", "create", &mount.name, attributes);
+                    self.events
+                        .tell("volume", "create", &mount.name, attributes);
                 }
             }
         }
@@ -254,7 +287,12 @@ impl Engine {
 /// Refuses an image that is not for `platform`, in Docker's words.
 fn check_platform(image: &image::Image, name: &str, platform: &str) -> Result<()> {
     let wanted = image::Platform::parse(platform)?;
-    if wanted.matches(&image.config) {
+    let own = image::Platform {
+        os: image.config.os.clone(),
+        architecture: image.config.architecture.clone(),
+        variant: image.config.variant.clone(),
+    };
+    if wanted.accepts(&own) {
         return Ok(());
     }
     let (os, architecture) = (&image.config.os, &image.config.architecture);
@@ -265,7 +303,8 @@ fn check_platform(image: &image::Image, name: &str, platform: &str) -> Result<()
 }
 
 /// The image's defaults in the shape of a container's configuration.
-pub(crate) fn image_defaults(image: &image::Image) -> ContainerConfig {
+#[must_use]
+pub fn image_defaults(image: &image::Image) -> ContainerConfig {
     // Both are Docker's own JSON; what the image has wrong counts as absent.
     serde_json::to_value(&image.config.config)
         .ok()
@@ -280,7 +319,10 @@ fn mounts(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<Mount>> {
     for spec in &host.binds {
         let mount = binds::parse(spec)?;
         if !taken.insert(mount.destination.clone()) {
-            return Err(Error::Invalid(format!("Duplicate mount point: {}", mount.destination)));
+            return Err(Error::Invalid(format!(
+                "Duplicate mount point: {}",
+                mount.destination
+            )));
         }
         mounts.push(mount);
     }

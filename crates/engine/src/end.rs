@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use runtime::{
-    cleanup::{Remains, cleanup},
+    Remains, cleanup,
     protocol::{EXIT_FILE, Event, Request},
 };
 
@@ -17,7 +17,6 @@ use crate::{
     container::Container,
     error::{Error, Result},
     link::Link,
-    record::MountKind,
     start::reap,
     state::{Exit, Phase},
     sync::lock,
@@ -96,10 +95,14 @@ impl Engine {
         if exit.oom_killed {
             self.tell(container, "oom", &[]);
         }
-        self.tell(container, "die", &[
-            ("exitCode", exit.code.to_string()),
-            ("execDuration", ran.max(0).to_string()),
-        ]);
+        self.tell(
+            container,
+            "die",
+            &[
+                ("exitCode", exit.code.to_string()),
+                ("execDuration", ran.max(0).to_string()),
+            ],
+        );
         if restart {
             self.restart_later(container, ran, stops);
         } else if auto_remove {
@@ -108,7 +111,12 @@ impl Engine {
     }
 
     /// Starts the container again after a pause, unless its user does something before.
-    pub(crate) fn restart_later(self: &Arc<Self>, container: &Arc<Container>, ran: i64, stops: u64) {
+    pub(crate) fn restart_later(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        ran: i64,
+        stops: u64,
+    ) {
         let restarts = container.state().last.restarts;
         let pause = if ran >= GOOD_RUN {
             FIRST_PAUSE
@@ -146,9 +154,16 @@ impl Engine {
     async fn clear_run_keeping_exit(&self, container: &Arc<Container>) {
         let endpoint = lock(&container.endpoint).take();
         let (network, id) = (Arc::clone(&self.network), container.id.clone());
-        let (cgroup, root) = (container.with_record(|r| self.cgroup(r)), self.runtime_root());
+        let (cgroup, root) = (
+            container.with_record(|r| self.cgroup(r)),
+            self.runtime_root(),
+        );
         let cleared = blocking(move || {
-            let cleaned = cleanup(Remains { id: &id, cgroup: &cgroup, runtime_root: &root });
+            let cleaned = cleanup(Remains {
+                id: &id,
+                cgroup: &cgroup,
+                runtime_root: &root,
+            });
             // Always: a start that broke off may have an address that nobody noted.
             let _ = endpoint;
             network.disconnect(&id)?;
@@ -162,29 +177,23 @@ impl Engine {
     async fn remove_run_dir(&self, container: &Arc<Container>) {
         let dir = container.run_dir.clone();
         let removed = blocking(move || match std::fs::remove_dir_all(&dir) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::path("remove", &dir)(e)),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::path("remove", &dir)(e))
+            }
             _ => Ok(()),
         });
         if let Err(error) = removed.await {
             tracing::warn!(container = %container.id, %error, "the run directory stays");
         }
     }
-
-    /// Whether a container's mounts name `volume`.
-    pub(crate) fn uses_volume(&self, volume: &str) -> bool {
-        let all = lock(&self.containers).all();
-        all.iter().any(|c| {
-            c.with_record(|r| {
-                r.mounts.iter().any(|m| m.kind == MountKind::Volume && m.name == volume)
-            })
-        })
-    }
 }
 
 /// The exit that a shim wrote down before it went.
 pub(crate) fn recorded_exit(container: &Container) -> Option<Exit> {
     let bytes = std::fs::read(container.run_dir.join(EXIT_FILE)).ok()?;
-    serde_json::from_slice::<runtime::protocol::Exit>(&bytes).ok().map(Exit::from)
+    serde_json::from_slice::<runtime::protocol::Exit>(&bytes)
+        .ok()
+        .map(Exit::from)
 }
 
 /// The exit of a container whose shim was killed: nobody saw how it ended.

@@ -101,13 +101,17 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoSuchContainer(_) | Self::NoSuchImage(_) | Self::NoSuchExec(_) => ErrorKind::NotFound,
+            Self::NoSuchContainer(_) | Self::NoSuchImage(_) | Self::NoSuchExec(_) => {
+                ErrorKind::NotFound
+            }
             Self::AmbiguousPrefix(_) | Self::Invalid(_) => ErrorKind::InvalidParameter,
             Self::NameInUse { .. } | Self::NotRunning(_) | Self::Conflict(_) => ErrorKind::Conflict,
             Self::NotModified(_) => ErrorKind::NotModified,
             Self::NotSupported(_) => ErrorKind::NotImplemented,
             // Docker: a program that cannot be started is the request's fault.
-            Self::Start { code: 126 | 127, .. } => ErrorKind::InvalidParameter,
+            Self::Start {
+                code: 126 | 127, ..
+            } => ErrorKind::InvalidParameter,
             Self::Image(e) => e.kind(),
             Self::Network(e) => e.kind(),
             Self::Runtime(e) => e.kind(),

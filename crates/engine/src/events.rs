@@ -26,7 +26,10 @@ pub struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { past: Mutex::default(), live: broadcast::channel(1024).0 }
+        Self {
+            past: Mutex::default(),
+            live: broadcast::channel(1024).0,
+        }
     }
 }
 
@@ -40,7 +43,10 @@ impl Events {
             from: String::new(),
             kind: kind.into(),
             action: action.into(),
-            actor: Actor { id: id.into(), attributes },
+            actor: Actor {
+                id: id.into(),
+                attributes,
+            },
             scope: "local".into(),
             time: now.as_second(),
             time_nano: clock::nanos(now),
@@ -49,7 +55,12 @@ impl Events {
             event.status = action.into();
             event.id = id.into();
             if kind == "container" {
-                event.from = event.actor.attributes.get("image").cloned().unwrap_or_default();
+                event.from = event
+                    .actor
+                    .attributes
+                    .get("image")
+                    .cloned()
+                    .unwrap_or_default();
             }
         }
         let mut past = lock(&self.past);
@@ -78,7 +89,10 @@ impl Events {
                 (None, Some(_)) => true,
                 (None, None) => false,
             };
-            (past.iter().filter(wanted).cloned().collect::<Vec<_>>(), live)
+            (
+                past.iter().filter(wanted).cloned().collect::<Vec<_>>(),
+                live,
+            )
         };
         let EventsOptions { until, filters, .. } = options;
         let live = stream::unfold(live, |mut live| async move {
@@ -125,13 +139,21 @@ fn matches(event: &Event, filters: &Filters) -> bool {
                 "type" => event.kind == *value,
                 "event" => {
                     event.action == *value
-                        || event.action.strip_prefix(value.as_str()).is_some_and(|r| r.starts_with(':'))
+                        || event
+                            .action
+                            .strip_prefix(value.as_str())
+                            .is_some_and(|r| r.starts_with(':'))
                 }
                 "container" | "network" | "volume" | "daemon" => names(name, value),
-                "image" => names("image", value) || {
-                    let image = attribute("image").unwrap_or_default();
-                    image == value || image.rsplit_once(':').is_some_and(|(repo, _)| repo == value)
-                },
+                "image" => {
+                    names("image", value) || {
+                        let image = attribute("image").unwrap_or_default();
+                        image == value
+                            || image
+                                .rsplit_once(':')
+                                .is_some_and(|(repo, _)| repo == value)
+                    }
+                }
                 "label" => match value.split_once('=') {
                     Some((label, wanted)) => attribute(label) == Some(wanted),
                     None => attribute(value).is_some(),
@@ -147,7 +169,10 @@ mod tests {
     use super::*;
 
     fn filters(pairs: &[(&str, &str)]) -> Filters {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), vec![(*v).to_owned()])).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), vec![(*v).to_owned()]))
+            .collect()
     }
 
     #[tokio::test]
@@ -158,7 +183,11 @@ mod tests {
             events.tell("container", action, "ab12", attributes);
         }
         events.tell("image", "pull", "busybox", BTreeMap::new());
-        let ask = |f| EventsOptions { since: Some(0), until: Some(i64::MAX - 1), filters: f };
+        let ask = |f| EventsOptions {
+            since: Some(0),
+            until: Some(i64::MAX - 1),
+            filters: f,
+        };
         let heard: Vec<_> = events
             .listen(ask(filters(&[("container", "web"), ("event", "die")])))
             .take(1)
@@ -166,7 +195,11 @@ mod tests {
             .await;
         assert_eq!(heard[0].action, "die");
         let now = clock::nanos(Timestamp::now());
-        let options = EventsOptions { since: Some(0), until: Some(now), filters: Filters::new() };
+        let options = EventsOptions {
+            since: Some(0),
+            until: Some(now),
+            filters: Filters::new(),
+        };
         assert_eq!(events.listen(options).count().await, 4);
     }
 }

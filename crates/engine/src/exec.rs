@@ -53,7 +53,12 @@ impl Engine {
         if config.cmd.is_empty() {
             return Err(Error::Invalid("No exec command specified".into()));
         }
-        let exec = Exec { id: id::generate(), container, config, phase: Mutex::new(Phase::Created) };
+        let exec = Exec {
+            id: id::generate(),
+            container,
+            config,
+            phase: Mutex::new(Phase::Created),
+        };
         let id = exec.id.clone();
         self.tell_exec(&exec, "exec_create", true, &[]);
         let mut execs = lock(&self.execs);
@@ -103,7 +108,10 @@ impl Engine {
                     Error::Start { code, .. } => *code,
                     _ => 126,
                 };
-                *lock(&exec.phase) = Phase::Ended { code, at: Instant::now() };
+                *lock(&exec.phase) = Phase::Ended {
+                    code,
+                    at: Instant::now(),
+                };
                 self.tell_exec(&exec, "exec_die", false, &[("exitCode", code.to_string())]);
                 return Err(error);
             }
@@ -117,7 +125,10 @@ impl Engine {
             tokio::spawn(output.for_each(|_| std::future::ready(())));
             return Ok(None);
         }
-        let output = Output { tty: exec.config.tty, chunks: output.boxed() };
+        let output = Output {
+            tty: exec.config.tty,
+            chunks: output.boxed(),
+        };
         let input = input.map(|i| Box::pin(i) as Pin<Box<dyn AsyncWrite + Send>>);
         Ok(Some(Attachment { output, input }))
     }
@@ -140,12 +151,19 @@ impl Engine {
             stderr: config.attach_stderr && !start.detach,
         };
         let what = || format!("run a process in container {}", exec.container.id);
-        let mut link =
-            Link::connect(&exec.container.run_dir).await.map_err(Error::io(what()))?;
-        match link.ask(Request::Exec(Box::new(request))).await.map_err(Error::io(what()))? {
+        let mut link = Link::connect(&exec.container.run_dir)
+            .await
+            .map_err(Error::io(what()))?;
+        match link
+            .ask(Request::Exec(Box::new(request)))
+            .await
+            .map_err(Error::io(what()))?
+        {
             Response::ExecStarted { pid } => Ok((link, u32::try_from(pid).unwrap_or(0))),
             Response::ExecFailed { code, message } => Err(Error::Start { code, message }),
-            other => Err(Error::io(what())(std::io::Error::other(format!("{other:?}")))),
+            other => Err(Error::io(what())(std::io::Error::other(format!(
+                "{other:?}"
+            )))),
         }
     }
 
@@ -156,7 +174,10 @@ impl Engine {
             return Err(Error::Conflict(format!("exec {id} is not running")));
         }
         let size = Size { width, height };
-        let request = Request::Resize { exec: Some(id.into()), size };
+        let request = Request::Resize {
+            exec: Some(id.into()),
+            size,
+        };
         self.ask(&exec.container, request).await.map(|_| ())
     }
 
@@ -168,7 +189,11 @@ impl Engine {
         Ok(ExecInspect {
             id: exec.id.clone(),
             running: matches!(phase, Phase::Running { .. }),
-            exit_code: if let Phase::Ended { code, .. } = phase { Some(code) } else { None },
+            exit_code: if let Phase::Ended { code, .. } = phase {
+                Some(code)
+            } else {
+                None
+            },
             process_config: ExecProcess {
                 tty: config.tty,
                 entrypoint: config.cmd.first().cloned().unwrap_or_default(),
@@ -182,7 +207,11 @@ impl Engine {
             can_remove: matches!(phase, Phase::Ended { .. }),
             container_id: exec.container.id.clone(),
             detach_keys: config.detach_keys.clone(),
-            pid: if let Phase::Running { pid } = phase { pid } else { 0 },
+            pid: if let Phase::Running { pid } = phase {
+                pid
+            } else {
+                0
+            },
         })
     }
 
@@ -201,13 +230,18 @@ impl Engine {
 
     /// An exec ended; told by the shim, perhaps twice.
     pub(crate) fn exec_ended(&self, id: &str, code: i32) {
-        let Some(exec) = lock(&self.execs).get(id).cloned() else { return };
+        let Some(exec) = lock(&self.execs).get(id).cloned() else {
+            return;
+        };
         {
             let mut phase = lock(&exec.phase);
             if matches!(*phase, Phase::Ended { .. }) {
                 return;
             }
-            *phase = Phase::Ended { code, at: Instant::now() };
+            *phase = Phase::Ended {
+                code,
+                at: Instant::now(),
+            };
         }
         self.tell_exec(&exec, "exec_die", false, &[("exitCode", code.to_string())]);
     }
@@ -224,7 +258,10 @@ impl Engine {
     }
 
     fn find_exec(&self, id: &str) -> Result<Arc<Exec>> {
-        lock(&self.execs).get(id).cloned().ok_or_else(|| Error::NoSuchExec(id.into()))
+        lock(&self.execs)
+            .get(id)
+            .cloned()
+            .ok_or_else(|| Error::NoSuchExec(id.into()))
     }
 
     /// Docker writes the command into the action's name.

@@ -17,7 +17,12 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
             _ => {}
         }
         let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true).mode(mode).open(&new)?.write_all(bytes)?;
+        options
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&new)?
+            .write_all(bytes)?;
         fs::rename(&new, path)
     };
     write().map_err(Error::path("write", path))
@@ -30,9 +35,11 @@ pub(crate) fn write(container: &Container, hostname: &str, ip: Option<Ipv4Addr>)
     let hosts = network::hosts::hosts_file(ip.map(Into::into), hostname, &domain, &[]);
     let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let resolv = network::dns::resolv_conf(&host);
-    for (name, text) in
-        [("hostname", format!("{hostname}\n")), ("hosts", hosts), ("resolv.conf", resolv)]
-    {
+    for (name, text) in [
+        ("hostname", format!("{hostname}\n")),
+        ("hosts", hosts),
+        ("resolv.conf", resolv),
+    ] {
         let path = container.data_dir.join(name);
         fs::write(&path, text).map_err(Error::path("write", &path))?;
     }

@@ -30,8 +30,10 @@ impl Index {
             return Ok(Arc::clone(found));
         }
         if id::is_prefix(name) {
-            let mut matches =
-                self.by_id.range(name.to_owned()..).take_while(|(id, _)| id.starts_with(name));
+            let mut matches = self
+                .by_id
+                .range(name.to_owned()..)
+                .take_while(|(id, _)| id.starts_with(name));
             match (matches.next(), matches.next()) {
                 (Some((_, found)), None) => return Ok(Arc::clone(found)),
                 (Some(_), Some(_)) => return Err(Error::AmbiguousPrefix(name.into())),
@@ -44,7 +46,10 @@ impl Index {
     /// Keeps `name` for `id`.
     pub(crate) fn reserve(&mut self, name: &str, id: &str) -> Result<()> {
         if let Some(other) = self.by_name.get(name) {
-            return Err(Error::NameInUse { name: name.into(), id: other.clone() });
+            return Err(Error::NameInUse {
+                name: name.into(),
+                id: other.clone(),
+            });
         }
         self.by_name.insert(name.into(), id.into());
         Ok(())
@@ -57,7 +62,8 @@ impl Index {
 
     /// Adds a container whose name is reserved.
     pub(crate) fn add(&mut self, container: &Arc<Container>) {
-        self.by_id.insert(container.id.clone(), Arc::clone(container));
+        self.by_id
+            .insert(container.id.clone(), Arc::clone(container));
     }
 
     /// Takes a container and its name away.

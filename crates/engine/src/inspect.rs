@@ -31,7 +31,10 @@ impl Engine {
             let (images, id) = (self.images.clone(), container.id.clone());
             let sizes = blocking(move || Ok(images.container_size(&id)?)).await?;
             let image = self.images.get(&record.image_id).map_or(0, |i| i.size);
-            (Some(sizes.cast_signed()), Some((image + sizes).cast_signed()))
+            (
+                Some(sizes.cast_signed()),
+                Some((image + sizes).cast_signed()),
+            )
         } else {
             (None, None)
         };
@@ -62,7 +65,10 @@ impl Engine {
             process_label: String::new(),
             app_armor_profile: String::new(),
             exec_ids: (!execs.is_empty()).then_some(execs),
-            graph_driver: GraphDriver { name: "overlay2".into(), data: BTreeMap::new() },
+            graph_driver: GraphDriver {
+                name: "overlay2".into(),
+                data: BTreeMap::new(),
+            },
             size_rw,
             size_root_fs,
             mounts,
@@ -96,8 +102,12 @@ impl Engine {
         container: &Container,
         record: &Record,
     ) -> BTreeMap<String, EndpointSettings> {
-        let Ok(mode) = NetworkMode::of(&record.host_config) else { return BTreeMap::new() };
-        let Some(name) = mode.name() else { return BTreeMap::new() };
+        let Ok(mode) = NetworkMode::of(&record.host_config) else {
+            return BTreeMap::new();
+        };
+        let Some(name) = mode.name() else {
+            return BTreeMap::new();
+        };
         let mut settings = EndpointSettings {
             network_id: network_id(name),
             ..EndpointSettings::default()
@@ -118,8 +128,11 @@ impl Engine {
         let running = container.state().is_running();
         if running {
             settings.sandbox_id = id::hex(&digest(&[container.id.as_bytes(), b"sandbox"]));
-            settings.sandbox_key =
-                container.run_dir.join(runtime::protocol::NETNS).to_string_lossy().into_owned();
+            settings.sandbox_key = container
+                .run_dir
+                .join(runtime::protocol::NETNS)
+                .to_string_lossy()
+                .into_owned();
             for port in record.config.exposed_ports.keys() {
                 settings.ports.insert(with_proto(port), None);
             }
@@ -143,7 +156,11 @@ impl Engine {
 
 /// `80` is `80/tcp`.
 fn with_proto(port: &str) -> String {
-    if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") }
+    if port.contains('/') {
+        port.to_owned()
+    } else {
+        format!("{port}/tcp")
+    }
 }
 
 /// The identifier of one of the three networks that are always there.
@@ -160,7 +177,8 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut out = [0_u8; 32];
     for (lane, bytes) in out.chunks_mut(8).enumerate() {
         // FNV-1a, with another beginning for each lane.
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ (lane as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut hash =
+            0xcbf2_9ce4_8422_2325_u64 ^ (lane as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for byte in parts.iter().copied().flatten() {
             hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
@@ -180,7 +198,11 @@ fn shown(state: &State) -> ContainerState {
         oom_killed: state.last.oom_killed,
         dead: false,
         pid: state.pid(),
-        exit_code: if state.is_running() { 0 } else { state.last.exit_code },
+        exit_code: if state.is_running() {
+            0
+        } else {
+            state.last.exit_code
+        },
         error: state.last.error.clone(),
         started_at: state.last.started_at.clone(),
         finished_at: state.last.finished_at.clone(),
@@ -194,8 +216,16 @@ fn mount(mount: &Mount) -> MountPoint {
         name: mount.name.clone(),
         source: mount.source.clone(),
         destination: mount.destination.clone(),
-        driver: if volume { "local".into() } else { String::new() },
-        mode: if volume && mount.mode.is_empty() { "z".into() } else { mount.mode.clone() },
+        driver: if volume {
+            "local".into()
+        } else {
+            String::new()
+        },
+        mode: if volume && mount.mode.is_empty() {
+            "z".into()
+        } else {
+            mount.mode.clone()
+        },
         rw: !mount.read_only,
         propagation: mount.propagation.clone(),
     }

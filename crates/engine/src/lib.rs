@@ -49,6 +49,7 @@ use std::{
 };
 
 pub use attach::{Attachment, Output};
+pub use create::image_defaults;
 pub use error::{Error, Result};
 pub use events::Events;
 pub use link::Input;
@@ -174,7 +175,8 @@ impl Engine {
             labels
         });
         attributes.extend(further.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
-        self.events.tell("container", action, &container.id, attributes);
+        self.events
+            .tell("container", action, &container.id, attributes);
     }
 }
 
@@ -184,6 +186,9 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(e) => Err(Error::Io { what: "a worker thread".into(), source: std::io::Error::other(e) }),
+        Err(e) => Err(Error::Io {
+            what: "a worker thread".into(),
+            source: std::io::Error::other(e),
+        }),
     }
 }

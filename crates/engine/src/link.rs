@@ -39,7 +39,11 @@ pub(crate) struct FrameReader {
 
 impl FrameReader {
     fn new(half: OwnedReadHalf) -> Self {
-        Self { half, decoder: Decoder::default(), buffer: Vec::new() }
+        Self {
+            half,
+            decoder: Decoder::default(),
+            buffer: Vec::new(),
+        }
     }
 
     /// The next frame; `None` when the shim closed the connection. Can be given up and called
@@ -79,9 +83,15 @@ impl Link {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(bundle, flags, Mode::empty())?;
         let fd = std::os::fd::AsRawFd::as_raw_fd(&dir);
-        let stream = UnixStream::connect(format!("/proc/self/fd/{fd}/{}", protocol::SOCKET)).await?;
+        let stream =
+            UnixStream::connect(format!("/proc/self/fd/{fd}/{}", protocol::SOCKET)).await?;
         let mut link = Self::over(stream);
-        match link.ask(Request::Hello { version: protocol::VERSION }).await? {
+        match link
+            .ask(Request::Hello {
+                version: protocol::VERSION,
+            })
+            .await?
+        {
             Response::Hello { .. } => Ok(link),
             other => Err(unexpected(&other)),
         }
@@ -90,12 +100,17 @@ impl Link {
     /// A connection that needs no greeting: the one that the shim was born with.
     pub(crate) fn over(stream: UnixStream) -> Self {
         let (reader, writer) = stream.into_split();
-        Self { reader: FrameReader::new(reader), writer }
+        Self {
+            reader: FrameReader::new(reader),
+            writer,
+        }
     }
 
     /// Sends a request and waits for its answer.
     pub(crate) async fn ask(&mut self, request: Request) -> io::Result<Response> {
-        self.writer.write_all(&Frame::Request(request).to_bytes()).await?;
+        self.writer
+            .write_all(&Frame::Request(request).to_bytes())
+            .await?;
         loop {
             match self.reader.next().await? {
                 Some(Frame::Response(Response::Error { message, .. })) => {
@@ -148,7 +163,9 @@ impl Link {
 }
 
 fn unexpected(what: &impl std::fmt::Debug) -> io::Error {
-    io::Error::other(format!("the shim answered {what:?}, which does not belong here"))
+    io::Error::other(format!(
+        "the shim answered {what:?}, which does not belong here"
+    ))
 }
 
 async fn pass_output(

@@ -24,8 +24,15 @@ const KNOWN: &[&str] = &[
     "network", "publish", "status", "volume",
 ];
 
-const STATUSES: &[&str] =
-    &["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+const STATUSES: &[&str] = &[
+    "created",
+    "running",
+    "paused",
+    "restarting",
+    "removing",
+    "exited",
+    "dead",
+];
 
 impl Engine {
     /// The containers that match, newest first.
@@ -37,12 +44,16 @@ impl Engine {
             let Some(reference) = options.filters.get(name).and_then(|v| v.first()) else {
                 return Ok(None);
             };
-            Ok(Some(self.find(reference)?.with_record(|r| r.created.clone())))
+            Ok(Some(
+                self.find(reference)?.with_record(|r| r.created.clone()),
+            ))
         };
         let (before, since) = (edge("before")?, edge("since")?);
         let stopped_too = options.all
             || options.limit.is_some()
-            || ["status", "exited", "before", "since"].iter().any(|f| options.filters.contains_key(*f));
+            || ["status", "exited", "before", "since"]
+                .iter()
+                .any(|f| options.filters.contains_key(*f));
         let mut found = Vec::new();
         let now = Timestamp::now();
         for container in all {
@@ -58,7 +69,10 @@ impl Engine {
             if options.limit.is_some_and(|limit| found.len() >= limit) {
                 break;
             }
-            found.push(self.summary(&container, record, &state, now, options.size).await?);
+            found.push(
+                self.summary(&container, record, &state, now, options.size)
+                    .await?,
+            );
         }
         Ok(found)
     }
@@ -91,8 +105,12 @@ impl Engine {
             labels: record.config.labels.clone(),
             state: state.word().into(),
             status: state.sentence(now),
-            host_config: HostConfigSummary { network_mode: record.host_config.network_mode.clone() },
-            network_settings: NetworksSummary { networks: self.networks(container, &record) },
+            host_config: HostConfigSummary {
+                network_mode: record.host_config.network_mode.clone(),
+            },
+            network_settings: NetworksSummary {
+                networks: self.networks(container, &record),
+            },
             mounts: self.mount_points(&record),
             id: record.id,
         })
@@ -130,11 +148,15 @@ impl Engine {
                     },
                     "ancestor" => {
                         record.config.image == *value
-                            || self.images.get(value).is_ok_and(|i| i.id.to_string() == record.image_id)
+                            || self
+                                .images
+                                .get(value)
+                                .is_ok_and(|i| i.id.to_string() == record.image_id)
                     }
-                    "volume" => {
-                        record.mounts.iter().any(|m| m.name == *value || m.destination == *value)
-                    }
+                    "volume" => record
+                        .mounts
+                        .iter()
+                        .any(|m| m.name == *value || m.destination == *value),
                     "network" => self
                         .networks(container, record)
                         .iter()
@@ -169,9 +191,12 @@ fn check(filters: &Filters) -> Result<()> {
         return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
     }
     let invalid = |filter: &str, allowed: fn(&String) -> bool| {
-        filters.get(filter).into_iter().flatten().find(|v| !allowed(v)).map(|v| {
-            Error::Invalid(format!("invalid filter '{filter}={v}'"))
-        })
+        filters
+            .get(filter)
+            .into_iter()
+            .flatten()
+            .find(|v| !allowed(v))
+            .map(|v| Error::Invalid(format!("invalid filter '{filter}={v}'")))
     };
     let wrong = invalid("status", |v| STATUSES.contains(&v.as_str()))
         .or_else(|| invalid("exited", |v| v.parse::<i32>().is_ok()))
@@ -215,7 +240,9 @@ fn port_list(container: &Container, record: &Record, state: &State) -> Vec<PortS
     let endpoint = lock(&container.endpoint);
     let published = endpoint.as_ref().map(ports::published).unwrap_or_default();
     for (port, bindings) in &published {
-        let Ok((private_port, proto)) = ports::parse(port) else { continue };
+        let Ok((private_port, proto)) = ports::parse(port) else {
+            continue;
+        };
         list.extend(bindings.iter().map(|b| PortSummary {
             ip: b.host_ip.clone(),
             private_port,
@@ -224,9 +251,15 @@ fn port_list(container: &Container, record: &Record, state: &State) -> Vec<PortS
         }));
     }
     for port in record.config.exposed_ports.keys() {
-        let Ok((private_port, proto)) = ports::parse(port) else { continue };
+        let Ok((private_port, proto)) = ports::parse(port) else {
+            continue;
+        };
         if !published.contains_key(&format!("{private_port}/{proto}")) {
-            list.push(PortSummary { private_port, kind: proto.to_string(), ..PortSummary::default() });
+            list.push(PortSummary {
+                private_port,
+                kind: proto.to_string(),
+                ..PortSummary::default()
+            });
         }
     }
     list.sort();

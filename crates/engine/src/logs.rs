@@ -1,6 +1,10 @@
 //! Reading a container's log: lines of Docker's `json-file` form, which its shim appends.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
@@ -40,7 +44,11 @@ pub(crate) fn read(
 ) -> impl Stream<Item = Chunk> + Send + 'static {
     let (chunks, receiver) = mpsc::channel(8);
     tokio::spawn(async move {
-        let reader = Reader { options, chunks: chunks.clone(), line_open: false };
+        let reader = Reader {
+            options,
+            chunks: chunks.clone(),
+            line_open: false,
+        };
         if let Err(error) = reader.run(path, state).await {
             // The reader of a closed channel went away: nobody to tell.
             let _ = chunks.send(Err(error)).await;
@@ -79,8 +87,7 @@ impl Reader {
             let start = start_of_tail(&mut file, lines).await?;
             file.seek(SeekFrom::Start(start)).await?;
         }
-        let notify = self.options.follow.then(|| FileWatch::new(&path).and_then(AsyncFd::new));
-        let notify = notify.transpose()?;
+        let notify = self.options.follow.then(|| watch_file(&path)).transpose()?;
         let mut pending = BytesMut::with_capacity(BLOCK);
         loop {
             // Looked at before reading: what the container wrote before it ended is read below.
@@ -118,15 +125,30 @@ impl Reader {
         let lines = pending.split_to(end + 1);
         let mut out = BytesMut::new();
         let mut kind = StdStream::Out;
-        for line in lines.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+        for line in lines
+            .as_ref()
+            .split(|b: &u8| *b == b'\n')
+            .filter(|l| !l.is_empty())
+        {
             // A damaged line is passed over rather than hiding all that follow it.
-            let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else { continue };
-            let stream = if line.stream == "stderr" { StdStream::Err } else { StdStream::Out };
+            let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else {
+                continue;
+            };
+            let stream = if line.stream == "stderr" {
+                StdStream::Err
+            } else {
+                StdStream::Out
+            };
             if !self.wants(stream, line.time) {
                 continue;
             }
             if stream != kind && !out.is_empty() {
-                if self.chunks.send(Ok((kind, out.split().freeze()))).await.is_err() {
+                if self
+                    .chunks
+                    .send(Ok((kind, out.split().freeze())))
+                    .await
+                    .is_err()
+                {
                     return false;
                 }
             }
@@ -143,17 +165,25 @@ impl Reader {
 
     fn wants(&self, stream: StdStream, time: &str) -> bool {
         let o = &self.options;
-        let wanted = if stream == StdStream::Err { o.stderr } else { o.stdout };
+        let wanted = if stream == StdStream::Err {
+            o.stderr
+        } else {
+            o.stdout
+        };
         if !wanted || (o.since.is_none() && o.until.is_none()) {
             return wanted;
         }
-        let Ok(time) = time.parse::<Timestamp>() else { return true };
+        let Ok(time) = time.parse::<Timestamp>() else {
+            return true;
+        };
         let time = clock::nanos(time);
         o.since.is_none_or(|since| time >= since) && o.until.is_none_or(|until| time <= until)
     }
 
     fn past_the_end(&self) -> bool {
-        self.options.until.is_some_and(|until| clock::nanos(Timestamp::now()) > until)
+        self.options
+            .until
+            .is_some_and(|until| clock::nanos(Timestamp::now()) > until)
     }
 }
 
@@ -173,9 +203,21 @@ async fn wait_for_start(state: &mut watch::Receiver<State>, to: &mpsc::Sender<Ch
 }
 
 async fn sleep_until(until: Option<i64>) {
-    let Some(until) = until else { return std::future::pending().await };
-    let left = until.saturating_sub(clock::nanos(Timestamp::now())).saturating_add(1_000_000);
+    let Some(until) = until else {
+        return std::future::pending().await;
+    };
+    let left = until
+        .saturating_sub(clock::nanos(Timestamp::now()))
+        .saturating_add(1_000_000);
     tokio::time::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe; FileWatch owns its descriptor, so this is sound"
+)]
+fn watch_file(path: &Path) -> io::Result<AsyncFd<FileWatch>> {
+    AsyncFd::new(FileWatch::new(path)?)
 }
 
 fn memchr_last(bytes: &[u8]) -> Option<usize> {
@@ -196,7 +238,12 @@ async fn start_of_tail(file: &mut File, lines: usize) -> io::Result<u64> {
         position -= length as u64;
         file.seek(SeekFrom::Start(position)).await?;
         file.read_exact(&mut block[..length]).await?;
-        for (offset, _) in block[..length].iter().enumerate().rev().filter(|(_, b)| **b == b'\n') {
+        for (offset, _) in block[..length]
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, b)| **b == b'\n')
+        {
             met += 1;
             if met > lines {
                 return Ok(position + offset as u64 + 1);
@@ -243,17 +290,35 @@ mod tests {
     #[tokio::test]
     async fn tail_since_and_streams() {
         let file = sample(10_000);
-        let all = LogsOptions { stdout: true, stderr: true, ..LogsOptions::default() };
+        let all = LogsOptions {
+            stdout: true,
+            stderr: true,
+            ..LogsOptions::default()
+        };
         assert_eq!(text(&file, all.clone()).await.lines().count(), 10_000);
-        let tail = LogsOptions { tail: Some(2), ..all.clone() };
+        let tail = LogsOptions {
+            tail: Some(2),
+            ..all.clone()
+        };
         assert_eq!(text(&file, tail).await, "line 9998\nline 9999\n");
-        let none = LogsOptions { tail: Some(0), ..all.clone() };
+        let none = LogsOptions {
+            tail: Some(0),
+            ..all.clone()
+        };
         assert_eq!(text(&file, none).await, "");
-        let out = LogsOptions { stderr: false, tail: Some(2), ..all.clone() };
+        let out = LogsOptions {
+            stderr: false,
+            tail: Some(2),
+            ..all.clone()
+        };
         assert_eq!(text(&file, out).await, "line 9998\n");
         let small = sample(10);
         let since = clock::nanos("2026-01-01T00:00:08Z".parse().unwrap());
-        let since = LogsOptions { since: Some(since), timestamps: true, ..all };
+        let since = LogsOptions {
+            since: Some(since),
+            timestamps: true,
+            ..all
+        };
         assert_eq!(
             text(&small, since).await,
             "2026-01-01T00:00:08.000000000Z line 8\n2026-01-01T00:00:09.000000000Z line 9\n"
@@ -270,7 +335,11 @@ mod tests {
         );
         text_before.push(b'\n');
         std::fs::write(file.path(), text_before).unwrap();
-        let all = LogsOptions { stdout: true, stderr: true, ..LogsOptions::default() };
+        let all = LogsOptions {
+            stdout: true,
+            stderr: true,
+            ..LogsOptions::default()
+        };
         assert_eq!(text(&file, all).await, "line 0\nline 1\nafter\n");
     }
 }

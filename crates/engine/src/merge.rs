@@ -18,7 +18,9 @@ pub(crate) fn merge(user: &mut ContainerConfig, image: &ContainerConfig) {
         user.volumes.entry(path.clone()).or_insert(*empty);
     }
     for (label, value) in &image.labels {
-        user.labels.entry(label.clone()).or_insert_with(|| value.clone());
+        user.labels
+            .entry(label.clone())
+            .or_insert_with(|| value.clone());
     }
     let missing: Vec<String> = image
         .env
@@ -36,7 +38,11 @@ pub(crate) fn merge(user: &mut ContainerConfig, image: &ContainerConfig) {
             user.entrypoint.clone_from(&image.entrypoint);
         }
     }
-    if user.entrypoint.as_ref().is_some_and(|e| e.len() == 1 && e[0].is_empty()) {
+    if user
+        .entrypoint
+        .as_ref()
+        .is_some_and(|e| e.len() == 1 && e[0].is_empty())
+    {
         user.entrypoint = None;
     }
     if user.working_dir.is_empty() {
@@ -101,7 +107,11 @@ mod tests {
             (list(&[""]), list(&["x"]), None, list(&["x"])),
         ];
         for (entrypoint, cmd, wanted_entrypoint, wanted_cmd) in cases {
-            let mut user = ContainerConfig { entrypoint, cmd, ..ContainerConfig::default() };
+            let mut user = ContainerConfig {
+                entrypoint,
+                cmd,
+                ..ContainerConfig::default()
+            };
             merge(&mut user, &image);
             assert_eq!((user.entrypoint, user.cmd), (wanted_entrypoint, wanted_cmd));
         }

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 /// `80/tcp` or `80`; a container's port.
 pub(crate) fn parse(text: &str) -> Result<(u16, Proto)> {
     let (port, proto) = text.split_once('/').unwrap_or((text, "tcp"));
-    let invalid = |why: &str| Error::Invalid(format!("invalid port specification: \"{text}\": {why}"));
+    let invalid =
+        |why: &str| Error::Invalid(format!("invalid port specification: \"{text}\": {why}"));
     let port = port.parse::<u16>().ok().filter(|p| *p > 0);
     let port = port.ok_or_else(|| invalid("a port is a number from 1 to 65535"))?;
     Ok((port, proto.parse().map_err(|e: String| invalid(&e))?))
@@ -22,7 +23,11 @@ pub(crate) fn requests(config: &ContainerConfig, host: &HostConfig) -> Result<Ve
     for (port, bindings) in &host.port_bindings {
         let (container_port, proto) = parse(port)?;
         let any = [PortBinding::default()];
-        let bindings = if bindings.is_empty() { &any[..] } else { bindings };
+        let bindings = if bindings.is_empty() {
+            &any[..]
+        } else {
+            bindings
+        };
         for binding in bindings {
             requests.push(PortRequest {
                 proto,
@@ -33,9 +38,18 @@ pub(crate) fn requests(config: &ContainerConfig, host: &HostConfig) -> Result<Ve
         }
     }
     if host.publish_all_ports {
-        for port in config.exposed_ports.keys().filter(|p| !host.port_bindings.contains_key(*p)) {
+        for port in config
+            .exposed_ports
+            .keys()
+            .filter(|p| !host.port_bindings.contains_key(*p))
+        {
             let (container_port, proto) = parse(port)?;
-            requests.push(PortRequest { proto, host_ip: None, host_port: None, container_port });
+            requests.push(PortRequest {
+                proto,
+                host_ip: None,
+                host_port: None,
+                container_port,
+            });
         }
     }
     Ok(requests)
@@ -57,17 +71,23 @@ fn range(text: &str) -> Result<Option<RangeInclusive<u16>>> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let number = |t: &str| t.parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(invalid);
     let (first, last) = (number(first)?, number(last)?);
-    if first > last { Err(invalid()) } else { Ok(Some(first..=last)) }
+    if first > last {
+        Err(invalid())
+    } else {
+        Ok(Some(first..=last))
+    }
 }
 
 /// What is published now, as the API writes it.
 pub(crate) fn published(endpoint: &Endpoint) -> PortMap {
     let mut map = PortMap::new();
     for port in &endpoint.ports {
-        map.entry(format!("{}/{}", port.container_port, port.proto)).or_default().push(PortBinding {
-            host_ip: port.host_ip.to_string(),
-            host_port: port.host_port.to_string(),
-        });
+        map.entry(format!("{}/{}", port.container_port, port.proto))
+            .or_default()
+            .push(PortBinding {
+                host_ip: port.host_ip.to_string(),
+                host_port: port.host_port.to_string(),
+            });
     }
     map
 }

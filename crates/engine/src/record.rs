@@ -103,7 +103,10 @@ impl Record {
     /// Program and arguments.
     pub(crate) fn argv(&self) -> Vec<String> {
         let entrypoint = self.config.entrypoint.iter().flatten();
-        entrypoint.chain(self.config.cmd.iter().flatten()).cloned().collect()
+        entrypoint
+            .chain(self.config.cmd.iter().flatten())
+            .cloned()
+            .collect()
     }
 
     /// The host name inside.

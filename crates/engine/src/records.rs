@@ -50,7 +50,11 @@ pub(crate) struct Records {
 }
 
 fn failed(path: &str, what: &'static str, source: impl Into<redb::Error>) -> Error {
-    Error::Records { path: path.to_owned(), what, source: Box::new(source.into()) }
+    Error::Records {
+        path: path.to_owned(),
+        what,
+        source: Box::new(source.into()),
+    }
 }
 
 impl Records {
@@ -60,7 +64,9 @@ impl Records {
         let mut builder = Database::builder();
         // Definitions of a host fit many times; the default would let the cache grow to 1 GiB.
         builder.set_cache_size(1 << 20);
-        let database = builder.create(path).map_err(|e| failed(&name, "opened", e))?;
+        let database = builder
+            .create(path)
+            .map_err(|e| failed(&name, "opened", e))?;
         let start = || -> std::result::Result<(), redb::Error> {
             let transaction = database.begin_write()?;
             transaction.open_table(CONTAINERS)?;
@@ -75,7 +81,11 @@ impl Records {
             .name("records".into())
             .spawn(move || write_loop(&writer.0, &writer.1, &waiting))
             .map_err(Error::io("start the thread that writes records"))?;
-        Ok(Self { path: name, database, changes })
+        Ok(Self {
+            path: name,
+            database,
+            changes,
+        })
     }
 
     /// All records of `table`. One that cannot be read is an error that names it: going on
@@ -118,7 +128,12 @@ impl Records {
 
     async fn change(&self, table: Table, key: &str, value: Option<Vec<u8>>) -> Result<()> {
         let (done, wait) = oneshot::channel();
-        let change = Change { table, key: key.to_owned(), value, done };
+        let change = Change {
+            table,
+            key: key.to_owned(),
+            value,
+            done,
+        };
         let gone = || Error::Io {
             what: format!("the records in {} are closed", self.path),
             source: std::io::ErrorKind::BrokenPipe.into(),
@@ -148,7 +163,11 @@ fn write_loop(database: &Database, path: &str, changes: &mpsc::Receiver<Change>)
         let outcome = write().map_err(|e| e.to_string());
         for change in batch {
             let answer = outcome.clone().map_err(|text| {
-                failed(path, "written", redb::Error::Io(std::io::Error::other(text)))
+                failed(
+                    path,
+                    "written",
+                    redb::Error::Io(std::io::Error::other(text)),
+                )
             });
             // A waiter that went away does not need to know.
             let _ = change.done.send(answer);
@@ -169,7 +188,10 @@ mod tests {
             records.put(Table::Containers, "a", &1).await.unwrap();
             records.put(Table::Containers, "b", &2).await.unwrap();
             records.remove(Table::Containers, "a").await.unwrap();
-            assert!(Records::open(&path).is_err(), "a second daemon must not get the same file");
+            assert!(
+                Records::open(&path).is_err(),
+                "a second daemon must not get the same file"
+            );
         }
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
         let records = loop {

@@ -17,7 +17,9 @@ impl Engine {
     /// Removes a container.
     pub async fn remove(self: &Arc<Self>, name: &str, options: RemoveOptions) -> Result<()> {
         if options.link {
-            return Err(Error::NotSupported("links are not supported by wharf yet".into()));
+            return Err(Error::NotSupported(
+                "links are not supported by wharf yet".into(),
+            ));
         }
         let container = self.find(name)?;
         let op = container.op.lock().await;
@@ -32,7 +34,9 @@ impl Engine {
                 container.name()
             )));
         }
-        container.stops.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        container
+            .stops
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         if state.is_running() {
             // With --rm its end removes it; this call is the one that does.
             container.change_record(|r| r.stopped_by_user = true);
@@ -64,11 +68,14 @@ impl Engine {
             for mount in mounts.iter().filter(|m| m.anonymous) {
                 self.volumes.remove(&mount.name).await?;
                 let attributes = [("driver".to_owned(), "local".to_owned())].into();
-                self.events.tell("volume", "destroy", &mount.name, attributes);
+                self.events
+                    .tell("volume", "destroy", &mount.name, attributes);
             }
         }
         sys::failpoint!("engine.remove.volumes");
-        self.records.remove(Table::Containers, &container.id).await?;
+        self.records
+            .remove(Table::Containers, &container.id)
+            .await?;
         sys::failpoint!("engine.remove.recorded");
         self.forget_execs(container);
         self.forget_files(container).await;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use runtime::{
-    cleanup::{Remains, cleanup},
+    Remains, cleanup,
     protocol::{self, Request, Response, Status},
 };
 
@@ -96,7 +96,9 @@ impl Engine {
         for container in containers {
             // A reboot ended it: nobody saw how.
             let unseen = container.with_record(|r| {
-                r.last.as_ref().is_some_and(|l| l.finished_at == types::container::NEVER)
+                r.last
+                    .as_ref()
+                    .is_some_and(|l| l.finished_at == types::container::NEVER)
             });
             if unseen {
                 container.change_state(|s| {
@@ -107,7 +109,11 @@ impl Engine {
                 self.keep_last(&container, last).await;
             }
             let (wanted, goes, ran) = container.with_record(|r| {
-                (r.starts_with_daemon(), r.host_config.auto_remove, r.last.is_some())
+                (
+                    r.starts_with_daemon(),
+                    r.host_config.auto_remove,
+                    r.last.is_some(),
+                )
             });
             if wanted {
                 let engine = Arc::clone(self);
@@ -130,7 +136,10 @@ impl Engine {
         let data_dirs = self.config.data_root.join("containers");
         let parent = self.config.cgroup_parent.trim_matches('/').to_owned();
         let known = known.clone();
-        for id in names(&run_dirs)?.into_iter().filter(|id| !known.contains(id)) {
+        for id in names(&run_dirs)?
+            .into_iter()
+            .filter(|id| !known.contains(id))
+        {
             let dir = run_dirs.join(&id);
             if let Ok(mut link) = Link::connect(&dir).await {
                 // A shim that waits for its start; one that runs a container ends with it below.
@@ -140,16 +149,27 @@ impl Engine {
             let (root, parent) = (runtime_root.clone(), parent.clone());
             blocking(move || {
                 let cgroup = read_cgroup(&dir).unwrap_or_else(|| format!("/{parent}/{id}"));
-                cleanup(Remains { id: &id, cgroup: &cgroup, runtime_root: &root })?;
+                cleanup(Remains {
+                    id: &id,
+                    cgroup: &cgroup,
+                    runtime_root: &root,
+                })?;
                 remove_dir(&dir)
             })
             .await?;
         }
         blocking(move || {
-            for id in names(&data_dirs)?.into_iter().filter(|id| !known.contains(id)) {
+            for id in names(&data_dirs)?
+                .into_iter()
+                .filter(|id| !known.contains(id))
+            {
                 remove_dir(&data_dirs.join(id))?;
             }
-            for id in images.containers()?.into_iter().filter(|id| !known.contains(id)) {
+            for id in images
+                .containers()
+                .into_iter()
+                .filter(|id| !known.contains(id))
+            {
                 images.remove_container(&id)?;
             }
             Ok(())
@@ -166,11 +186,15 @@ async fn look(container: &Arc<Container>) -> Found {
     }
     let run = fs::read(dir.join(RUN_FILE)).ok();
     let run = run.and_then(|bytes| serde_json::from_slice::<RunState>(&bytes).ok());
-    let Some(mut run) = run else { return Found::Broken };
+    let Some(mut run) = run else {
+        return Found::Broken;
+    };
     let begun = Instant::now();
     while let Ok(mut link) = Link::connect(dir).await {
         match link.ask(Request::State).await {
-            Ok(Response::State(protocol::State { status, pid, exit, .. })) => match status {
+            Ok(Response::State(protocol::State {
+                status, pid, exit, ..
+            })) => match status {
                 Status::Running => {
                     let pid = pid.and_then(|p| u32::try_from(p).ok()).unwrap_or(0);
                     if run.started_at.is_empty() {
@@ -183,7 +207,10 @@ async fn look(container: &Arc<Container>) -> Found {
                 }
                 Status::Exited => {
                     if let Some(exit) = exit {
-                        return Found::Ended { exit: exit.into(), run };
+                        return Found::Ended {
+                            exit: exit.into(),
+                            run,
+                        };
                     }
                     break;
                 }
@@ -201,7 +228,11 @@ async fn look(container: &Arc<Container>) -> Found {
     if let Some(exit) = recorded_exit(container) {
         return Found::Ended { exit, run };
     }
-    if run.started_at.is_empty() { Found::Broken } else { Found::Ended { exit: lost(), run } }
+    if run.started_at.is_empty() {
+        Found::Broken
+    } else {
+        Found::Ended { exit: lost(), run }
+    }
 }
 
 /// The cgroup that a bundle's configuration names.

@@ -14,7 +14,13 @@ use rustix::{
 /// Opens `path` inside `root`.
 fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let flags = flags | OFlags::CLOEXEC;
-    rfs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+    rfs::openat2(
+        root,
+        path,
+        flags,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    )
 }
 
 /// Makes the directory `path` and its missing parents, mode 0755, owned by `owner`; what is
@@ -27,7 +33,13 @@ pub(crate) fn make_dirs(root: BorrowedFd<'_>, path: &str, owner: (u32, u32)) -> 
         match rfs::mkdirat(parent, part, Mode::from_raw_mode(0o755)) {
             Ok(()) => {
                 let (uid, gid) = (rfs::Uid::from_raw(owner.0), rfs::Gid::from_raw(owner.1));
-                rfs::chownat(parent, part, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+                rfs::chownat(
+                    parent,
+                    part,
+                    Some(uid),
+                    Some(gid),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )?;
             }
             // A read-only root is judged when the directory is opened.
             Err(Errno::EXIST | Errno::ROFS) => {}
@@ -85,7 +97,10 @@ fn copy_dir(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
             }
             _ => rfs::mknodat(to, name, kind, mode, stat.st_rdev)?,
         }
-        let (uid, gid) = (rfs::Uid::from_raw(stat.st_uid), rfs::Gid::from_raw(stat.st_gid));
+        let (uid, gid) = (
+            rfs::Uid::from_raw(stat.st_uid),
+            rfs::Gid::from_raw(stat.st_gid),
+        );
         rfs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
         if kind != FileType::Symlink {
             // After the owner, whose change takes set-user-id bits away.
@@ -94,7 +109,11 @@ fn copy_dir(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
         rfs::utimensat(to, name, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
     }
     let stat = rfs::fstat(from)?;
-    rfs::fchown(to, Some(rfs::Uid::from_raw(stat.st_uid)), Some(rfs::Gid::from_raw(stat.st_gid)))?;
+    rfs::fchown(
+        to,
+        Some(rfs::Uid::from_raw(stat.st_uid)),
+        Some(rfs::Gid::from_raw(stat.st_gid)),
+    )?;
     rfs::fchmod(to, Mode::from_raw_mode(stat.st_mode))?;
     Ok(rfs::futimens(to, &times(&stat))?)
 }
@@ -142,10 +161,17 @@ mod tests {
         fs::create_dir(&volume).unwrap();
         fs::write(root.join("data/sub/file"), "text").unwrap();
         symlink("/etc/passwd", root.join("data/link")).unwrap();
-        let (root, target) = (fs::File::open(root).unwrap(), fs::File::open(&volume).unwrap());
+        let (root, target) = (
+            fs::File::open(root).unwrap(),
+            fs::File::open(&volume).unwrap(),
+        );
         copy_up(root.as_fd(), "/data", target.as_fd()).unwrap();
         assert_eq!(fs::read_to_string(volume.join("sub/file")).unwrap(), "text");
-        assert!(fs::symlink_metadata(volume.join("link")).unwrap().is_symlink());
+        assert!(
+            fs::symlink_metadata(volume.join("link"))
+                .unwrap()
+                .is_symlink()
+        );
         // Not empty any more: a second time changes nothing.
         fs::remove_file(volume.join("sub/file")).unwrap();
         copy_up(root.as_fd(), "/data", target.as_fd()).unwrap();

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
 use crate::{
-    Engine, attach, blocking, clock,
+    Engine, blocking, clock,
     container::Container,
     error::{Error, Result},
     files,
@@ -100,7 +100,9 @@ impl Engine {
         let wanted = container.with_record(|r| r.stopped_by_user);
         if wanted {
             let record = container.change_record(|r| r.stopped_by_user = false);
-            self.records.put(Table::Containers, &container.id, &record).await?;
+            self.records
+                .put(Table::Containers, &container.id, &record)
+                .await?;
         }
         self.make_volumes(container).await?;
         let netns = self.join_target(container)?;
@@ -180,7 +182,10 @@ impl Engine {
         if container.state().removed {
             return;
         }
-        let kept = self.records.put(Table::Containers, &container.id, &record).await;
+        let kept = self
+            .records
+            .put(Table::Containers, &container.id, &record)
+            .await;
         if let Err(error) = kept {
             tracing::error!(container = %container.id, %error, "the container's state is not on record");
         }
@@ -205,10 +210,12 @@ impl Engine {
                 other.id
             )));
         }
-        sys::netns::of_process(pid).map(Some).map_err(Error::io(format!(
-            "open the network namespace of container {}",
-            other.id
-        )))
+        sys::netns::of_process(pid)
+            .map(Some)
+            .map_err(Error::io(format!(
+                "open the network namespace of container {}",
+                other.id
+            )))
     }
 
     /// The blocking part: everything up to a shim that only waits for the word.
@@ -240,7 +247,9 @@ impl Engine {
                     ports: ports::requests(&record.config, &record.host_config)?,
                     ..network::Request::default()
                 };
-                let connected = self.network.connect(&container.id, netns.as_fd(), &request)?;
+                let connected = self
+                    .network
+                    .connect(&container.id, netns.as_fd(), &request)?;
                 run.endpoint = Some(connected.endpoint);
                 held = connected.held;
                 Some(netns)
@@ -249,10 +258,21 @@ impl Engine {
         sys::failpoint!("engine.start.network");
         write_run(container, &run)?;
         trace.step("network");
-        files::write(container, record.hostname(), run.endpoint.as_ref().map(|e| e.ip))?;
+        files::write(
+            container,
+            record.hostname(),
+            run.endpoint.as_ref().map(|e| e.ip),
+        )?;
         let mut warnings = Vec::new();
         let sources = self.mount_sources(&record, rootfs.as_fd())?;
-        let built = spec::build(self, container, &record, rootfs.as_fd(), &sources, netns.is_some())?;
+        let built = spec::build(
+            self,
+            container,
+            &record,
+            rootfs.as_fd(),
+            &sources,
+            netns.is_some(),
+        )?;
         warnings.extend(built.warnings);
         for warning in warnings {
             tracing::warn!(container = %container.id, "{warning}");
@@ -326,7 +346,11 @@ impl Engine {
     /// The container's cgroup.
     pub(crate) fn cgroup(&self, record: &crate::record::Record) -> String {
         let asked = record.host_config.cgroup_parent.trim_matches('/');
-        let parent = if asked.is_empty() { self.config.cgroup_parent.trim_matches('/') } else { asked };
+        let parent = if asked.is_empty() {
+            self.config.cgroup_parent.trim_matches('/')
+        } else {
+            asked
+        };
         format!("/{parent}/{}", record.id)
     }
 }

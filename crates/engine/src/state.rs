@@ -43,7 +43,12 @@ impl State {
             finished_at: NEVER.into(),
             ..LastRun::default()
         };
-        Self { phase, last: last.cloned().unwrap_or(never), exits: 0, removed: false }
+        Self {
+            phase,
+            last: last.cloned().unwrap_or(never),
+            exits: 0,
+            removed: false,
+        }
     }
 
     /// Its first process runs.
@@ -62,7 +67,11 @@ impl State {
         self.last.exit_code = code;
         self.last.error = error;
         self.exits += 1;
-        self.phase = if self.last.started_at == NEVER { Phase::Created } else { Phase::Exited };
+        self.phase = if self.last.started_at == NEVER {
+            Phase::Created
+        } else {
+            Phase::Exited
+        };
     }
 
     /// Its first process ended; `restart` when the policy starts it again.
@@ -73,7 +82,11 @@ impl State {
         self.last.error.clone_from(&exit.error);
         self.exits += 1;
         if self.phase != Phase::Removing {
-            self.phase = if restart { Phase::Restarting } else { Phase::Exited };
+            self.phase = if restart {
+                Phase::Restarting
+            } else {
+                Phase::Exited
+            };
         }
     }
 
@@ -142,9 +155,16 @@ mod tests {
         assert_eq!((state.word(), state.pid()), ("created", 0));
         state.started(7, "2026-01-01T00:00:00Z".into());
         assert_eq!((state.word(), state.pid()), ("running", 7));
-        let exit = Exit { code: 3, at: "2026-01-01T00:00:05Z".into(), ..Exit::default() };
+        let exit = Exit {
+            code: 3,
+            at: "2026-01-01T00:00:05Z".into(),
+            ..Exit::default()
+        };
         state.ended(&exit, false);
-        assert_eq!((state.word(), state.last.exit_code, state.exits), ("exited", 3, 1));
+        assert_eq!(
+            (state.word(), state.last.exit_code, state.exits),
+            ("exited", 3, 1)
+        );
         let now = "2026-01-01T00:01:05Z".parse().unwrap();
         assert_eq!(state.sentence(now), "Exited (3) About a minute ago");
     }

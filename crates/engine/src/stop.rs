@@ -71,7 +71,9 @@ impl Engine {
 
     /// Sends a signal.
     pub async fn kill(&self, name: &str, signal: Option<&str>) -> Result<()> {
-        let signal = signal.filter(|s| !s.is_empty()).map_or(Ok(signals::KILL), signals::parse)?;
+        let signal = signal
+            .filter(|s| !s.is_empty())
+            .map_or(Ok(signals::KILL), signals::parse)?;
         let container = self.find(name)?;
         if container.state().phase == Phase::Restarting {
             // Docker: killing what waits for its restart takes the restart away.
@@ -85,11 +87,14 @@ impl Engine {
                 container.id
             )));
         }
-        let stop = container.with_record(|r| signals::parse(&r.config.stop_signal)).ok();
+        let stop = container
+            .with_record(|r| signals::parse(&r.config.stop_signal))
+            .ok();
         if signal == signals::KILL || Some(signal) == stop.or(Some(signals::TERM)) {
             self.no_restart(&container).await?;
         }
-        self.ask(&container, Request::Signal { exec: None, signal }).await?;
+        self.ask(&container, Request::Signal { exec: None, signal })
+            .await?;
         self.tell(&container, "kill", &[("signal", signal.to_string())]);
         Ok(())
     }
@@ -100,7 +105,9 @@ impl Engine {
         let policy = container.with_record(|r| r.host_config.restart_policy.name.clone());
         let record = container.change_record(|r| r.stopped_by_user = true);
         if !matches!(policy.as_str(), "" | "no") {
-            self.records.put(Table::Containers, &container.id, &record).await?;
+            self.records
+                .put(Table::Containers, &container.id, &record)
+                .await?;
             sys::failpoint!("engine.stop.recorded");
         }
         Ok(())
@@ -134,7 +141,9 @@ impl Engine {
             let _ = state.wait_for(|s| !s.is_running()).await;
         };
         let in_time = match u64::try_from(timeout) {
-            Ok(seconds) => tokio::time::timeout(Duration::from_secs(seconds), ended).await.is_ok(),
+            Ok(seconds) => tokio::time::timeout(Duration::from_secs(seconds), ended)
+                .await
+                .is_ok(),
             Err(_) => {
                 ended.await;
                 true
@@ -150,7 +159,9 @@ impl Engine {
     }
 
     async fn signal(&self, container: &Container, signal: i32) -> Result<()> {
-        let sent = self.ask(container, Request::Signal { exec: None, signal }).await;
+        let sent = self
+            .ask(container, Request::Signal { exec: None, signal })
+            .await;
         // It may have ended by itself this very moment.
         if let Err(error) = sent
             && container.state().is_running()

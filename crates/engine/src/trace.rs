@@ -18,7 +18,11 @@ pub(crate) struct Trace {
 impl Trace {
     pub(crate) fn begin() -> Self {
         let now = Instant::now();
-        Self { begun: now, last: now, steps: Vec::new() }
+        Self {
+            begun: now,
+            last: now,
+            steps: Vec::new(),
+        }
     }
 
     /// The time since the last step was for `step`.
@@ -31,10 +35,15 @@ impl Trace {
     /// Writes the line, where one is wanted.
     pub(crate) fn end(self, container: &str) {
         static FILE: OnceLock<Option<std::ffi::OsString>> = OnceLock::new();
-        let Some(path) = FILE.get_or_init(|| std::env::var_os("WHARF_TRACE")) else { return };
+        let Some(path) = FILE.get_or_init(|| std::env::var_os("WHARF_TRACE")) else {
+            return;
+        };
         let micros = |d: Duration| u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
-        let steps: serde_json::Map<_, _> =
-            self.steps.iter().map(|(name, d)| ((*name).into(), micros(*d).into())).collect();
+        let steps: serde_json::Map<_, _> = self
+            .steps
+            .iter()
+            .map(|(name, d)| ((*name).into(), micros(*d).into()))
+            .collect();
         let line = serde_json::json!({
             "container": container,
             "total_us": micros(self.begun.elapsed()),

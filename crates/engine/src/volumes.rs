@@ -40,7 +40,11 @@ impl Volumes {
         private_dir(&root)?;
         let known = records.all::<Volume>(Table::Volumes)?;
         let known = known.into_iter().map(|v| (v.name.clone(), v)).collect();
-        Ok(Self { root, records, known: Mutex::new(known) })
+        Ok(Self {
+            root,
+            records,
+            known: Mutex::new(known),
+        })
     }
 
     /// The volume `name`, made where it is not there; also says whether it was made now.
@@ -55,7 +59,11 @@ impl Volumes {
             .create(&data)
             .map_err(Error::path("create the volume's directory", &data))?;
         sys::failpoint!("engine.volume.directory");
-        let volume = Volume { name: name.into(), created: clock::now(), anonymous };
+        let volume = Volume {
+            name: name.into(),
+            created: clock::now(),
+            anonymous,
+        };
         self.records.put(Table::Volumes, name, &volume).await?;
         lock(&self.known).insert(name.into(), volume);
         Ok((data, true))
@@ -77,11 +85,7 @@ impl Volumes {
         Ok(())
     }
 
-    /// Names of the anonymous ones.
-    pub(crate) fn anonymous(&self) -> Vec<String> {
-        lock(&self.known).values().filter(|v| v.anonymous).map(|v| v.name.clone()).collect()
-    }
-
+    /// The directory of a volume's data.
     pub(crate) fn data(&self, name: &str) -> PathBuf {
         self.root.join(name).join("_data")
     }

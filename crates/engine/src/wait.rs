@@ -27,7 +27,10 @@ impl Engine {
             // The sender lives in the container, which this future holds.
             let code = state.wait_for(holds).await.map_or(0, |s| s.last.exit_code);
             drop(container);
-            Ok(WaitResponse { status_code: code.into(), error: None })
+            Ok(WaitResponse {
+                status_code: code.into(),
+                error: None,
+            })
         }))
     }
 }

@@ -11,6 +11,8 @@ pub mod netlink;
 pub mod netns;
 #[cfg(feature = "full")]
 pub mod nft;
+#[cfg(feature = "full")]
+pub mod overlay;
 pub mod process;
 pub mod scm;
 #[cfg(feature = "full")]

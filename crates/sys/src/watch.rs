@@ -67,7 +67,15 @@ mod tests {
         let watch = FileWatch::new(file.path()).unwrap();
         let told = || {
             let mut fds = [PollFd::new(&watch, PollFlags::IN)];
-            poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
+            poll(
+                &mut fds,
+                Some(&Timespec {
+                    tv_sec: 0,
+                    tv_nsec: 0,
+                }),
+            )
+            .unwrap()
+                == 1
         };
         assert!(!told());
         file.write_all(b"x").unwrap();

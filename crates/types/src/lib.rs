@@ -10,6 +10,7 @@ pub mod image;
 pub mod json;
 pub mod names;
 pub mod options;
+pub mod reference;
 pub mod system;
 pub mod version;
 

@@ -1,6 +1,7 @@
 //! Where the API's backends meet those who do the work.
 
 mod containers;
+mod filters;
 mod images;
 mod system;
 
@@ -16,6 +17,8 @@ async fn to_the_end<T: Send + 'static>(
 ) -> Result<T, Failure> {
     match tokio::spawn(work).await {
         Ok(done) => Ok(done?),
-        Err(error) => Err(Failure::system(format!("a task of the daemon failed: {error}"))),
+        Err(error) => Err(Failure::system(format!(
+            "a task of the daemon failed: {error}"
+        ))),
     }
 }

@@ -10,7 +10,6 @@ mod run;
 use std::{ffi::OsString, process::ExitCode};
 
 pub(crate) use info::Host;
-pub(crate) use options::Settings;
 
 /// The daemon's entry; `args` without the verb.
 pub(crate) fn main(args: &[OsString]) -> ExitCode {

@@ -15,8 +15,16 @@ use std::{
 
 fn main() -> ExitCode {
     let mut args: Vec<OsString> = env::args_os().collect();
-    let program = args.first().map(Path::new).and_then(Path::file_name).unwrap_or(OsStr::new("wharf"));
-    let program = if program == "docker" { "docker" } else { "wharf" };
+    let program = args
+        .first()
+        .map(Path::new)
+        .and_then(Path::file_name)
+        .unwrap_or(OsStr::new("wharf"));
+    let program = if program == "docker" {
+        "docker"
+    } else {
+        "wharf"
+    };
     if program == "wharf" && args.get(1).is_some_and(|verb| verb == "daemon") {
         args.remove(1);
         return daemon::main(&args);

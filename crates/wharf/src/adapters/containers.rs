@@ -30,11 +30,17 @@ impl Containers {
 }
 
 fn output(output: engine::Output) -> Output {
-    Output { tty: output.tty, chunks: output.chunks }
+    Output {
+        tty: output.tty,
+        chunks: output.chunks,
+    }
 }
 
 fn attachment(attachment: engine::Attachment) -> Attachment {
-    Attachment { output: output(attachment.output), input: attachment.input }
+    Attachment {
+        output: output(attachment.output),
+        input: attachment.input,
+    }
 }
 
 #[async_trait]

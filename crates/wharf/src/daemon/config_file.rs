@@ -1,7 +1,11 @@
 //! dockerd's configuration file. A key that means something to dockerd and nothing to us yet is
 //! refused as such; any other unknown key is refused by name.
 
-use std::{collections::HashMap, fs, io, path::{Path, PathBuf}};
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -35,22 +39,84 @@ pub(crate) struct Runtime {
 
 /// What dockerd 28 reads and we do not yet.
 const DOCKERD: &[&str] = &[
-    "allow-direct-routing", "allow-nondistributable-artifacts", "api-cors-header",
-    "authorization-plugins", "bip6", "builder", "cdi-spec-dirs", "containerd",
-    "containerd-namespace", "containerd-plugin-namespace", "cpu-rt-period", "cpu-rt-runtime",
-    "default-address-pools", "default-cgroupns-mode", "default-gateway", "default-gateway-v6",
-    "default-ipc-mode", "default-network-opts", "default-shm-size", "default-ulimits", "dns",
-    "dns-opts", "dns-search", "exec-opts", "experimental", "features", "fixed-cidr",
-    "fixed-cidr-v6", "firewall-backend", "group", "host-gateway-ip", "host-gateway-ips",
-    "http-proxy", "https-proxy", "icc", "init", "init-path", "ip", "ip-forward",
-    "ip-forward-no-drop", "ip-masq", "ip6tables", "iptables", "ipv6", "labels", "live-restore",
-    "log-driver", "log-format", "log-opts", "max-concurrent-downloads",
-    "max-concurrent-uploads", "max-download-attempts", "metrics-addr", "mtu",
-    "network-control-plane-mtu", "no-new-privileges", "no-proxy", "node-generic-resources",
-    "oom-score-adjust", "proxies", "raw-logs", "registry-mirrors", "rootless", "seccomp-profile",
-    "selinux-enabled", "shutdown-timeout", "storage-driver", "storage-opts",
-    "swarm-default-advertise-addr", "tls", "tlscacert", "tlscert", "tlskey", "tlsverify",
-    "userland-proxy", "userland-proxy-path", "userns-remap", "validate",
+    "allow-direct-routing",
+    "allow-nondistributable-artifacts",
+    "api-cors-header",
+    "authorization-plugins",
+    "bip6",
+    "builder",
+    "cdi-spec-dirs",
+    "containerd",
+    "containerd-namespace",
+    "containerd-plugin-namespace",
+    "cpu-rt-period",
+    "cpu-rt-runtime",
+    "default-address-pools",
+    "default-cgroupns-mode",
+    "default-gateway",
+    "default-gateway-v6",
+    "default-ipc-mode",
+    "default-network-opts",
+    "default-shm-size",
+    "default-ulimits",
+    "dns",
+    "dns-opts",
+    "dns-search",
+    "exec-opts",
+    "experimental",
+    "features",
+    "fixed-cidr",
+    "fixed-cidr-v6",
+    "firewall-backend",
+    "group",
+    "host-gateway-ip",
+    "host-gateway-ips",
+    "http-proxy",
+    "https-proxy",
+    "icc",
+    "init",
+    "init-path",
+    "ip",
+    "ip-forward",
+    "ip-forward-no-drop",
+    "ip-masq",
+    "ip6tables",
+    "iptables",
+    "ipv6",
+    "labels",
+    "live-restore",
+    "log-driver",
+    "log-format",
+    "log-opts",
+    "max-concurrent-downloads",
+    "max-concurrent-uploads",
+    "max-download-attempts",
+    "metrics-addr",
+    "mtu",
+    "network-control-plane-mtu",
+    "no-new-privileges",
+    "no-proxy",
+    "node-generic-resources",
+    "oom-score-adjust",
+    "proxies",
+    "raw-logs",
+    "registry-mirrors",
+    "rootless",
+    "seccomp-profile",
+    "selinux-enabled",
+    "shutdown-timeout",
+    "storage-driver",
+    "storage-opts",
+    "swarm-default-advertise-addr",
+    "tls",
+    "tlscacert",
+    "tlscert",
+    "tlskey",
+    "tlsverify",
+    "userland-proxy",
+    "userland-proxy-path",
+    "userns-remap",
+    "validate",
 ];
 
 /// Reads `path`; a file that is not there is empty unless it was `asked` for, and so is an empty
@@ -68,13 +134,16 @@ pub(crate) fn read(path: &Path, asked: bool) -> Result<File, String> {
 }
 
 fn unable(path: &Path, why: impl std::fmt::Display) -> String {
-    format!("unable to configure the daemon with file {}: {why}", path.display())
+    format!(
+        "unable to configure the daemon with file {}: {why}",
+        path.display()
+    )
 }
 
 fn parse(text: &str) -> Result<File, String> {
     let file: File = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    let keys: Vec<&str> = file.other.keys().map(String::as_str).collect();
-    let (known, unknown): (Vec<_>, Vec<_>) = keys.iter().partition(|k| DOCKERD.contains(k));
+    let keys = file.other.keys().map(String::as_str);
+    let (known, unknown): (Vec<&str>, Vec<&str>) = keys.partition(|k| DOCKERD.contains(k));
     if !unknown.is_empty() {
         return Err(format!(
             "the following directives don't match any configuration option: {}",
@@ -99,7 +168,10 @@ mod tests {
         let file = parse(r#"{"data-root": "/x", "runtimes": {"crun": {"path": "/usr/bin/crun"}}}"#);
         assert_eq!(file.unwrap().data_root.unwrap(), PathBuf::from("/x"));
         let error = parse(r#"{"colour": 1, "icc": true}"#).unwrap_err();
-        assert!(error.contains("don't match") && error.contains("colour"), "{error}");
+        assert!(
+            error.contains("don't match") && error.contains("colour"),
+            "{error}"
+        );
         let error = parse(r#"{"icc": true}"#).unwrap_err();
         assert!(error.contains("not supported by wharf yet: icc"), "{error}");
     }
@@ -108,6 +180,10 @@ mod tests {
     fn an_empty_file_is_no_file() {
         assert!(read(Path::new("/dev/null"), true).is_ok());
         assert!(read(Path::new("/nowhere/daemon.json"), false).is_ok());
-        assert!(read(Path::new("/nowhere/daemon.json"), true).unwrap_err().contains("/nowhere"));
+        assert!(
+            read(Path::new("/nowhere/daemon.json"), true)
+                .unwrap_err()
+                .contains("/nowhere")
+        );
     }
 }

@@ -45,7 +45,10 @@ impl Host {
             id: identity(&settings.data_root)?,
             name: text(uname.nodename()),
             kernel: text(uname.release()),
-            system: release.get("PRETTY_NAME").cloned().unwrap_or_else(|| "Linux".into()),
+            system: release
+                .get("PRETTY_NAME")
+                .cloned()
+                .unwrap_or_else(|| "Linux".into()),
             system_version: release.get("VERSION_ID").cloned().unwrap_or_default(),
             cgroup_v2,
             controllers: list.split_whitespace().map(str::to_owned).collect(),
@@ -75,7 +78,12 @@ impl Host {
         if forwarding.is_ok_and(|f| f.trim() == "0") {
             warnings.push("WARNING: IPv4 forwarding is disabled".into());
         }
-        for url in self.settings.hosts.iter().filter(|h| h.starts_with("tcp://")) {
+        for url in self
+            .settings
+            .hosts
+            .iter()
+            .filter(|h| h.starts_with("tcp://"))
+        {
             warnings.push(format!(
                 "WARNING: API is accessible on {url} without encryption: \
                  access to it is root access to this host"
@@ -87,7 +95,10 @@ impl Host {
     /// The answer to `GET /version`.
     pub(crate) fn version(&self) -> Version {
         let version = env!("CARGO_PKG_VERSION");
-        let (newest, oldest) = (types::version::ApiVersion::MAX, types::version::ApiVersion::MIN);
+        let (newest, oldest) = (
+            types::version::ApiVersion::MAX,
+            types::version::ApiVersion::MIN,
+        );
         let compiler = concat!("rustc ", env!("CARGO_PKG_RUST_VERSION"));
         let details = BTreeMap::from([
             ("ApiVersion".to_owned(), newest.to_string()),
@@ -98,8 +109,14 @@ impl Host {
             ("GoVersion".to_owned(), compiler.to_owned()),
         ]);
         Version {
-            platform: PlatformName { name: "wharf".into() },
-            components: vec![Component { name: "Engine".into(), version: version.into(), details }],
+            platform: PlatformName {
+                name: "wharf".into(),
+            },
+            components: vec![Component {
+                name: "Engine".into(),
+                version: version.into(),
+                details,
+            }],
             version: version.into(),
             api_version: newest.to_string(),
             min_api_version: oldest.to_string(),
@@ -117,7 +134,12 @@ impl Host {
     pub(crate) fn info(&self) -> Info {
         let s = &self.settings;
         let runtimes = s.runtimes.iter().map(|(name, path)| {
-            (name.clone(), RuntimePath { path: path.to_string_lossy().into_owned() })
+            (
+                name.clone(),
+                RuntimePath {
+                    path: path.to_string_lossy().into_owned(),
+                },
+            )
         });
         Info {
             id: self.id.clone(),
@@ -159,10 +181,15 @@ impl Host {
             server_version: env!("CARGO_PKG_VERSION").into(),
             runtimes: runtimes.collect(),
             default_runtime: s.default_runtime.clone(),
-            swarm: SwarmInfo { local_node_state: "inactive".into(), ..SwarmInfo::default() },
+            swarm: SwarmInfo {
+                local_node_state: "inactive".into(),
+                ..SwarmInfo::default()
+            },
             live_restore_enabled: true,
             init_binary: "wharf-init".into(),
-            init_commit: Commit { id: env!("CARGO_PKG_VERSION").into() },
+            init_commit: Commit {
+                id: env!("CARGO_PKG_VERSION").into(),
+            },
             security_options: self.security(),
             warnings: Some(self.warnings()),
             ..Info::default()
@@ -190,7 +217,14 @@ fn identity(data_root: &Path) -> Result<String> {
         return Ok(id.trim().to_owned());
     }
     let hex = types::id::generate();
-    let id = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-");
+    let id = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..32],
+    ]
+    .join("-");
     let new: PathBuf = data_root.join("engine-id.new");
     fs::write(&new, &id)
         .and_then(|()| fs::rename(&new, &path))
@@ -211,20 +245,31 @@ fn arch() -> &'static str {
 fn release() -> BTreeMap<String, String> {
     let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let pairs = text.lines().filter_map(|line| line.split_once('='));
-    pairs.map(|(k, v)| (k.to_owned(), v.trim_matches('"').to_owned())).collect()
+    pairs
+        .map(|(k, v)| (k.to_owned(), v.trim_matches('"').to_owned()))
+        .collect()
 }
 
 /// The enabled controllers of cgroup v1, from `/proc/cgroups`.
 fn controllers_v1() -> String {
     let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let lists = text.lines().filter_map(|line| line.split(':').nth(1));
-    lists.flat_map(|l| l.split(',')).collect::<Vec<_>>().join(" ")
+    lists
+        .flat_map(|l| l.split(','))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn memory() -> i64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:")).unwrap_or_default();
-    let kib = line.split_whitespace().next().and_then(|n| n.parse::<i64>().ok());
+    let line = text
+        .lines()
+        .find_map(|l| l.strip_prefix("MemTotal:"))
+        .unwrap_or_default();
+    let kib = line
+        .split_whitespace()
+        .next()
+        .and_then(|n| n.parse::<i64>().ok());
     kib.unwrap_or(0) * 1024
 }
 
@@ -250,7 +295,11 @@ fn registries(insecure: &[String]) -> RegistryConfig {
     let mut configs = BTreeMap::from([("docker.io".to_owned(), index("docker.io", true, true))]);
     let (cidrs, names): (Vec<String>, Vec<String>) =
         insecure.iter().cloned().partition(|r| r.contains('/'));
-    configs.extend(names.into_iter().map(|n| (n.clone(), index(&n, false, false))));
+    configs.extend(
+        names
+            .into_iter()
+            .map(|n| (n.clone(), index(&n, false, false))),
+    );
     let loopback = ["::1/128".to_owned(), "127.0.0.0/8".to_owned()];
     RegistryConfig {
         insecure_registry_cidrs: loopback.into_iter().chain(cidrs).collect(),

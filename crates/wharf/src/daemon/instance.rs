@@ -27,7 +27,10 @@ impl Instance {
         }
         fs::write(pidfile, std::process::id().to_string())
             .with_context(|| format!("write the pidfile {}", pidfile.display()))?;
-        Ok(Self { _locks: locks, pidfile: pidfile.into() })
+        Ok(Self {
+            _locks: locks,
+            pidfile: pidfile.into(),
+        })
     }
 }
 
@@ -59,14 +62,20 @@ fn lock(root: &Path) -> Result<File> {
         );
     }
     // For people who look; the lock is what counts.
-    let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+    let _ = file
+        .set_len(0)
+        .and_then(|()| write!(file, "{}", std::process::id()));
     Ok(file)
 }
 
 /// A pidfile of a process that runs and is a daemon of ours is refused, as dockerd does.
 fn check(pidfile: &Path) -> Result<()> {
-    let Ok(text) = fs::read_to_string(pidfile) else { return Ok(()) };
-    let Ok(pid) = text.trim().parse::<u32>() else { return Ok(()) };
+    let Ok(text) = fs::read_to_string(pidfile) else {
+        return Ok(());
+    };
+    let Ok(pid) = text.trim().parse::<u32>() else {
+        return Ok(());
+    };
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let ours = command.split(|b| *b == 0).any(|a| a == b"daemon");
     if ours && pid != std::process::id() {
@@ -85,7 +94,13 @@ mod tests {
     #[test]
     fn a_second_one_is_refused_until_the_first_is_gone() {
         let dir = tempfile::tempdir().unwrap();
-        let take = || Instance::take(&dir.path().join("d"), &dir.path().join("e"), &dir.path().join("p"));
+        let take = || {
+            Instance::take(
+                &dir.path().join("d"),
+                &dir.path().join("e"),
+                &dir.path().join("p"),
+            )
+        };
         let first = take().unwrap();
         let error = take().unwrap_err().to_string();
         assert!(error.contains("--data-root"), "{error}");

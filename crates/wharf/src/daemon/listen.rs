@@ -81,7 +81,12 @@ mod tests {
 
     #[test]
     fn tcp_without_tls_needs_the_word() {
-        assert!(open("tcp://127.0.0.1:0", false).unwrap_err().to_string().contains("--insecure-tcp"));
+        assert!(
+            open("tcp://127.0.0.1:0", false)
+                .unwrap_err()
+                .to_string()
+                .contains("--insecure-tcp")
+        );
         assert!(open("tcp://127.0.0.1:0", true).is_ok());
         assert!(open("what", true).is_err() && open("fd://", true).is_err());
     }
@@ -93,7 +98,10 @@ mod tests {
         drop(UnixListener::bind(&path).unwrap());
         let url = format!("unix://{}", path.display());
         let socket = open(&url, false).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, SOCKET_MODE);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            SOCKET_MODE
+        );
         let error = format!("{:#}", open(&url, false).unwrap_err());
         assert!(error.contains("another daemon"), "{error}");
         drop(socket);

@@ -12,7 +12,11 @@ const DEFAULT_CONFIG: &str = "/etc/wharf/daemon.json";
 
 /// Run the daemon: the Docker Engine API, and the containers behind it.
 #[derive(Debug, Parser)]
-#[command(name = "wharf daemon", bin_name = "wharf daemon", disable_version_flag = true)]
+#[command(
+    name = "wharf daemon",
+    bin_name = "wharf daemon",
+    disable_version_flag = true
+)]
 struct Flags {
     /// Socket to listen on: unix:///path or tcp://address:port (may be given several times)
     #[arg(short = 'H', long = "host", value_name = "URL")]
@@ -91,7 +95,11 @@ pub(crate) fn read(args: &[OsString]) -> Result<Settings, Stop> {
     let flags = Flags::try_parse_from(args).map_err(|error| {
         // Help goes to stdout with code 0, errors to stderr.
         let _ = error.print();
-        Stop::Shown(if error.use_stderr() { ExitCode::from(125) } else { ExitCode::SUCCESS })
+        Stop::Shown(if error.use_stderr() {
+            ExitCode::from(125)
+        } else {
+            ExitCode::SUCCESS
+        })
     })?;
     let asked = flags.config_file != PathBuf::from(DEFAULT_CONFIG);
     let file = config_file::read(&flags.config_file, asked)?;
@@ -106,14 +114,34 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
         }
     };
     both(!flags.host.is_empty(), file.hosts.is_some(), "hosts");
-    both(flags.data_root.is_some(), file.data_root.is_some(), "data-root");
-    both(flags.exec_root.is_some(), file.exec_root.is_some(), "exec-root");
+    both(
+        flags.data_root.is_some(),
+        file.data_root.is_some(),
+        "data-root",
+    );
+    both(
+        flags.exec_root.is_some(),
+        file.exec_root.is_some(),
+        "exec-root",
+    );
     both(flags.pidfile.is_some(), file.pidfile.is_some(), "pidfile");
     both(flags.bridge.is_some(), file.bridge.is_some(), "bridge");
     both(flags.bip.is_some(), file.bip.is_some(), "bip");
-    both(flags.cgroup_parent.is_some(), file.cgroup_parent.is_some(), "cgroup-parent");
-    both(flags.log_level.is_some(), file.log_level.is_some(), "log-level");
-    both(flags.default_runtime.is_some(), file.default_runtime.is_some(), "default-runtime");
+    both(
+        flags.cgroup_parent.is_some(),
+        file.cgroup_parent.is_some(),
+        "cgroup-parent",
+    );
+    both(
+        flags.log_level.is_some(),
+        file.log_level.is_some(),
+        "log-level",
+    );
+    both(
+        flags.default_runtime.is_some(),
+        file.default_runtime.is_some(),
+        "default-runtime",
+    );
     if !twice.is_empty() {
         return Err(format!(
             "unable to configure the daemon with file {}: the following directives are specified \
@@ -129,16 +157,25 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
     }
     let mut insecure_registries = flags.insecure_registry;
     insecure_registries.extend(file.insecure_registries.unwrap_or_default());
-    let mut runtimes: HashMap<String, PathBuf> =
-        file.runtimes.unwrap_or_default().into_iter().map(|(n, r)| (n, r.path)).collect();
+    let mut runtimes: HashMap<String, PathBuf> = file
+        .runtimes
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(n, r)| (n, r.path))
+        .collect();
     for pair in flags.add_runtime {
         let (name, path) = pair
             .split_once('=')
             .ok_or_else(|| format!("invalid runtime \"{pair}\": the form is NAME=PATH"))?;
         runtimes.insert(name.into(), path.into());
     }
-    runtimes.entry("runc".into()).or_insert_with(|| "runc".into());
-    let default_runtime = flags.default_runtime.or(file.default_runtime).unwrap_or("runc".into());
+    runtimes
+        .entry("runc".into())
+        .or_insert_with(|| "runc".into());
+    let default_runtime = flags
+        .default_runtime
+        .or(file.default_runtime)
+        .unwrap_or("runc".into());
     if !runtimes.contains_key(&default_runtime) {
         return Err(format!(
             "the default runtime \"{default_runtime}\" is not configured: add it with \
@@ -153,16 +190,32 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
             "invalid logging level \"{log_level}\": use debug, info, warn, error or fatal"
         ));
     }
-    let exec_root = flags.exec_root.or(file.exec_root).unwrap_or("/run/wharf".into());
+    let exec_root = flags
+        .exec_root
+        .or(file.exec_root)
+        .unwrap_or("/run/wharf".into());
     Ok(Settings {
         hosts,
         insecure_tcp: flags.insecure_tcp,
-        data_root: absolute(flags.data_root.or(file.data_root).unwrap_or("/var/lib/wharf".into()))?,
+        data_root: absolute(
+            flags
+                .data_root
+                .or(file.data_root)
+                .unwrap_or("/var/lib/wharf".into()),
+        )?,
         exec_root: absolute(exec_root)?,
-        pidfile: absolute(flags.pidfile.or(file.pidfile).unwrap_or("/run/wharf.pid".into()))?,
+        pidfile: absolute(
+            flags
+                .pidfile
+                .or(file.pidfile)
+                .unwrap_or("/run/wharf.pid".into()),
+        )?,
         bridge: flags.bridge.or(file.bridge).unwrap_or("wharf0".into()),
         bip: flags.bip.or(file.bip),
-        cgroup_parent: flags.cgroup_parent.or(file.cgroup_parent).unwrap_or("/wharf".into()),
+        cgroup_parent: flags
+            .cgroup_parent
+            .or(file.cgroup_parent)
+            .unwrap_or("/wharf".into()),
         insecure_registries,
         log_level,
         runtimes,
@@ -171,7 +224,8 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, String> {
-    std::path::absolute(&path).map_err(|e| format!("the path {} cannot be used: {e}", path.display()))
+    std::path::absolute(&path)
+        .map_err(|e| format!("the path {} cannot be used: {e}", path.display()))
 }
 
 #[cfg(test)]
@@ -184,14 +238,21 @@ mod tests {
 
     #[test]
     fn a_setting_in_both_places_is_refused_by_name() {
-        let file = File { data_root: Some("/a".into()), ..File::default() };
+        let file = File {
+            data_root: Some("/a".into()),
+            ..File::default()
+        };
         let error = settle(flags(&["--data-root", "/b"]), file).unwrap_err();
         assert!(error.contains("data-root"), "{error}");
     }
 
     #[test]
     fn hosts_repeat_and_default() {
-        let settings = settle(flags(&["-H", "unix:///a", "-H", "tcp://:1"]), File::default()).unwrap();
+        let settings = settle(
+            flags(&["-H", "unix:///a", "-H", "tcp://:1"]),
+            File::default(),
+        )
+        .unwrap();
         assert_eq!(settings.hosts, ["unix:///a", "tcp://:1"]);
         let settings = settle(flags(&[]), File::default()).unwrap();
         assert_eq!(settings.hosts, [DEFAULT_HOST]);

@@ -47,7 +47,13 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
         .collect::<Result<Vec<_>>>()?;
     let paths: Vec<PathBuf> = sockets
         .iter()
-        .filter_map(|s| if let Socket::Unix(_, path) = s { Some(path.clone()) } else { None })
+        .filter_map(|s| {
+            if let Socket::Unix(_, path) = s {
+                Some(path.clone())
+            } else {
+                None
+            }
+        })
         .collect();
     let engine = tokio::select! {
         engine = open(&settings) => engine?,
@@ -61,9 +67,15 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
     let server = api::Server {
         containers: Arc::new(adapters::Containers::new(Arc::clone(&engine))),
         images: Arc::new(adapters::Images::new(Arc::clone(&engine))),
-        system: Arc::new(adapters::System::new(Arc::clone(&engine), Arc::clone(&host))),
+        system: Arc::new(adapters::System::new(
+            Arc::clone(&engine),
+            Arc::clone(&host),
+        )),
     };
-    let listeners = sockets.into_iter().map(listener).collect::<Result<Vec<_>>>()?;
+    let listeners = sockets
+        .into_iter()
+        .map(listener)
+        .collect::<Result<Vec<_>>>()?;
     tracing::info!(hosts = ?settings.hosts, "wharf {} is ready", env!("CARGO_PKG_VERSION"));
     let end = async move {
         tokio::select! {
@@ -72,13 +84,13 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
         }
         tracing::info!("ending; containers go on running");
     };
-    let served = api::serve(server, listeners, end).await;
+    server.serve(listeners, end).await;
     for path in paths {
         // Only tidiness: a left socket is recognised as such.
         let _ = std::fs::remove_file(path);
     }
     drop(instance);
-    served.context("serving the API")
+    Ok(())
 }
 
 fn listener(socket: Socket) -> Result<api::Listener> {
@@ -101,9 +113,14 @@ fn to_tokio(listener: UnixListener) -> Result<tokio::net::UnixListener> {
 /// Images, network, engine: each finds its state again before the next one needs it.
 async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let images = {
-        let (root, insecure_registries) =
-            (settings.data_root.clone(), settings.insecure_registries.clone());
-        let options = image::Options { insecure_registries, ..image::Options::default() };
+        let (root, insecure_registries) = (
+            settings.data_root.clone(),
+            settings.insecure_registries.clone(),
+        );
+        let options = image::Options {
+            insecure_registries,
+            ..image::Options::default()
+        };
         tokio::task::spawn_blocking(move || image::Store::open(&root, options)).await?
     };
     let images = images.context("cannot open the image store")?;
@@ -124,7 +141,17 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         runtimes: settings.runtimes.clone(),
         default_runtime: settings.default_runtime.clone(),
     };
-    let programs = Programs { shim: embedded::SHIM, init: embedded::INIT };
-    let engine = Engine::open(config, images, network, Arc::new(Events::default()), programs).await;
+    let programs = Programs {
+        shim: embedded::SHIM,
+        init: embedded::INIT,
+    };
+    let engine = Engine::open(
+        config,
+        images,
+        network,
+        Arc::new(Events::default()),
+        programs,
+    )
+    .await;
     engine.context("cannot open the engine's state")
 }
