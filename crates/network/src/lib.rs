@@ -12,6 +12,7 @@ pub mod dns;
 mod endpoint;
 mod error;
 mod firewall;
+mod flows;
 mod foreign;
 pub mod hosts;
 mod ipam;
@@ -19,6 +20,7 @@ mod names;
 mod network;
 mod ports;
 mod reaper;
+mod recover;
 mod subnet;
 mod wire;
 
