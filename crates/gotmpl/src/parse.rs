@@ -306,7 +306,7 @@ impl Parser<'_> {
                 Item::ElseWord => {
                     let token = self.non_space();
                     if token.kind != Kind::Word(word) {
-                        return Err(self.unexpected(&token, "else"));
+                        return Err(self.unexpected(&token, "input"));
                     }
                 }
                 _ => break Vec::new(),
@@ -335,7 +335,7 @@ impl Parser<'_> {
             Item::Stop(Stop::Else) => self.last_list()?,
             _ => {
                 let token = self.non_space();
-                return Err(self.unexpected(&token, "else"));
+                return Err(self.unexpected(&token, "input"));
             }
         };
         self.scope.vars.truncate(vars);
