@@ -32,7 +32,10 @@ impl<'a> State<'a> {
 
     /// A pipeline in parentheses.
     fn inner(&mut self, dot: &Value<'a>, pipe: &'a Pipe) -> Result<Value<'a>, Error> {
-        self.deeper(|state| state.pipeline(dot, pipe))
+        self.enter()?;
+        let value = self.pipeline(dot, pipe)?;
+        self.leave();
+        Ok(value)
     }
 
     pub(super) fn set_var(&mut self, name: &str, value: Value<'a>) -> Result<(), Error> {

@@ -52,6 +52,9 @@ pub(super) struct State<'a> {
     depth: usize,
 }
 
+/// What a range goes over: indexes and elements.
+type Elements<'a> = Box<dyn Iterator<Item = (Value<'a>, Value<'a>)> + 'a>;
+
 /// What follows a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
@@ -108,18 +111,18 @@ impl<'a> State<'a> {
         ))
     }
 
-    /// Runs `step` one level deeper.
-    pub(super) fn deeper<T>(
-        &mut self,
-        step: impl FnOnce(&mut Self) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    /// Goes one level deeper; the caller comes back by `leave`.
+    pub(super) fn enter(&mut self) -> Result<(), Error> {
         if self.depth == MAX_DEPTH {
             return Err(self.error(format!("exceeded maximum template depth ({MAX_DEPTH})")));
         }
         self.depth += 1;
-        let result = step(self);
+        Ok(())
+    }
+
+    /// Comes back from one level deeper. After an error nothing follows, so nobody needs to.
+    pub(super) fn leave(&mut self) {
         self.depth -= 1;
-        result
     }
 
     fn walk(&mut self, dot: &Value<'a>, list: &'a [Stmt]) -> Result<Flow, Error> {
@@ -129,13 +132,7 @@ impl<'a> State<'a> {
                     self.out.extend_from_slice(text.as_bytes());
                     Flow::Next
                 }
-                Stmt::Action(pipe) => {
-                    let value = self.pipeline(dot, pipe)?;
-                    if pipe.decl.is_empty() {
-                        self.show(&value);
-                    }
-                    Flow::Next
-                }
+                Stmt::Action(pipe) => self.action(dot, pipe)?,
                 Stmt::If(branches) => self.branches(dot, branches, false)?,
                 Stmt::With(branches) => self.branches(dot, branches, true)?,
                 Stmt::Range(range) => self.range(dot, range)?,
@@ -150,11 +147,14 @@ impl<'a> State<'a> {
         Ok(Flow::Next)
     }
 
-    fn show(&mut self, value: &Value<'_>) {
+    fn action(&mut self, dot: &Value<'a>, pipe: &'a Pipe) -> Result<Flow, Error> {
+        let value = self.pipeline(dot, pipe)?;
         match value.val {
+            _ if !pipe.decl.is_empty() => {}
             Val::Invalid | Val::Nil => self.out.extend_from_slice(b"<no value>"),
-            _ => self.out.append(&mut print(value)),
+            _ => self.out.append(&mut print(&value)),
         }
+        Ok(Flow::Next)
     }
 
     fn branches(
@@ -164,83 +164,92 @@ impl<'a> State<'a> {
         with: bool,
     ) -> Result<Flow, Error> {
         let vars = self.vars.len();
-        let mut chosen = (dot.clone(), branches.otherwise.as_slice());
+        self.enter()?;
+        let (value, list) = self.choose(dot, branches)?;
+        let flow = match value {
+            Some(value) if with => self.walk(&value, list)?,
+            _ => self.walk(dot, list)?,
+        };
+        self.leave();
+        self.vars.truncate(vars);
+        Ok(flow)
+    }
+
+    /// The list to execute, with the value that decided for it.
+    fn choose(
+        &mut self,
+        dot: &Value<'a>,
+        branches: &'a Branches,
+    ) -> Result<(Option<Value<'a>>, &'a [Stmt]), Error> {
         for (pipe, list) in &branches.arms {
             let value = self.pipeline(dot, pipe)?;
             if value.val.truth() {
-                chosen = (if with { value } else { dot.clone() }, list);
-                break;
+                return Ok((Some(value), list));
             }
         }
-        let flow = self.deeper(|state| state.walk(&chosen.0, chosen.1))?;
-        self.vars.truncate(vars);
-        Ok(flow)
+        Ok((None, &branches.otherwise))
     }
 
     fn range(&mut self, dot: &Value<'a>, range: &'a Loop) -> Result<Flow, Error> {
         let vars = self.vars.len();
         let value = self.pipeline(dot, &range.pipe)?;
-        let ran = match &value.val {
-            Val::Invalid | Val::Nil => false,
-            Val::List(list) => {
-                let elements = list.iter().enumerate();
-                let index = |i: usize| Value::new(Val::Int(i64::try_from(i).unwrap_or(i64::MAX)));
-                self.elements(range, elements.map(|(i, element)| (index(i), element)))?
-            }
-            Val::Map(map) => {
-                let entries = map.sorted().into_iter();
-                let key = |key: &'a str| Value::new(Val::Str(key.as_bytes().into()));
-                self.elements(range, entries.map(|(name, element)| (key(name), element)))?
-            }
-            Val::Int(_) | Val::Uint(_) | Val::Byte(_) if range.pipe.decl.len() > 1 => {
-                let shown = in_message(&value, 'v');
-                return Err(self.error(format!(
-                    "can't use {shown} to iterate over more than one variable"
-                )));
-            }
-            Val::Int(count) => {
-                let numbers = (0..*count).map(|i| Value::new(Val::Int(i)));
-                self.elements(range, numbers.map(|number| (Value::INVALID, number)))?
-            }
-            Val::Uint(count) => {
-                let numbers = (0..*count).map(|i| Value::new(Val::Uint(i)));
-                self.elements(range, numbers.map(|number| (Value::INVALID, number)))?
-            }
-            Val::Byte(count) => {
-                let numbers = (0..*count).map(|i| Value::new(Val::Byte(i)));
-                self.elements(range, numbers.map(|number| (Value::INVALID, number)))?
-            }
-            _ => {
-                let shown = in_message(&value, 'v');
-                return Err(self.error(format!("range can't iterate over {shown}")));
-            }
-        };
+        let elements = self.elements(value, range.pipe.decl.len())?;
+        self.enter()?;
+        let inside = self.vars.len();
         let mut flow = Flow::Next;
-        if !ran {
-            flow = self.deeper(|state| state.walk(dot, &range.otherwise))?;
-        }
-        self.vars.truncate(vars);
-        Ok(flow)
-    }
-
-    /// Executes the body for each element with its index. Tells whether there was any.
-    fn elements(
-        &mut self,
-        range: &'a Loop,
-        elements: impl Iterator<Item = (Value<'a>, Value<'a>)>,
-    ) -> Result<bool, Error> {
-        let vars = self.vars.len();
         let mut ran = false;
         for (index, element) in elements {
             ran = true;
             self.assign(range, &index, &element)?;
-            let flow = self.deeper(|state| state.walk(&element, &range.body))?;
-            self.vars.truncate(vars);
-            if flow == Flow::Break {
+            let left = self.walk(&element, &range.body)?;
+            self.vars.truncate(inside);
+            if left == Flow::Break {
                 break;
             }
         }
-        Ok(ran)
+        if !ran {
+            flow = self.walk(dot, &range.otherwise)?;
+        }
+        self.leave();
+        self.vars.truncate(vars);
+        Ok(flow)
+    }
+
+    /// What `value` consists of, each with its index.
+    fn elements(&self, value: Value<'a>, vars: usize) -> Result<Elements<'a>, Error> {
+        let int = |i: usize| Value::new(Val::Int(i64::try_from(i).unwrap_or(i64::MAX)));
+        let shown = match value.val {
+            Val::Invalid | Val::Nil => return Ok(Box::new(std::iter::empty())),
+            Val::List(list) => {
+                let all = (0..list.len()).filter_map(move |i| Some((int(i), list.get(i)?)));
+                return Ok(Box::new(all));
+            }
+            Val::Map(map) => {
+                let key = |key: &'a str| Value::new(Val::Str(key.as_bytes().into()));
+                return Ok(Box::new(
+                    map.sorted().into_iter().map(move |(k, v)| (key(k), v)),
+                ));
+            }
+            Val::Int(count) if vars < 2 => {
+                let numbers = (0..count).map(|i| (Value::INVALID, Value::new(Val::Int(i))));
+                return Ok(Box::new(numbers));
+            }
+            Val::Uint(count) if vars < 2 => {
+                let numbers = (0..count).map(|i| (Value::INVALID, Value::new(Val::Uint(i))));
+                return Ok(Box::new(numbers));
+            }
+            Val::Byte(count) if vars < 2 => {
+                let numbers = (0..count).map(|i| (Value::INVALID, Value::new(Val::Byte(i))));
+                return Ok(Box::new(numbers));
+            }
+            _ => in_message(&value, 'v'),
+        };
+        Err(self.error(match value.val {
+            Val::Int(_) | Val::Uint(_) | Val::Byte(_) => {
+                format!("can't use {shown} to iterate over more than one variable")
+            }
+            _ => format!("range can't iterate over {shown}"),
+        }))
     }
 
     fn assign(
@@ -271,18 +280,18 @@ impl<'a> State<'a> {
             let name = quote(call.name.as_bytes(), false);
             return Err(self.error(format!("template {name} not defined")));
         };
-        self.deeper(|state| {
-            let dot = match &call.pipe {
-                Some(pipe) => state.pipeline(dot, pipe)?,
-                None => Value::INVALID,
-            };
-            // A template sees no variables but its own dollar.
-            let vars = std::mem::replace(&mut state.vars, vec![("$", dot.clone())]);
-            let outer = std::mem::replace(&mut state.tree, tree);
-            state.walk(&dot, &tree.root)?;
-            state.tree = outer;
-            state.vars = vars;
-            Ok(Flow::Next)
-        })
+        self.enter()?;
+        let dot = match &call.pipe {
+            Some(pipe) => self.pipeline(dot, pipe)?,
+            None => Value::INVALID,
+        };
+        // A template sees no variables but its own dollar.
+        let vars = std::mem::replace(&mut self.vars, vec![("$", dot.clone())]);
+        let outer = std::mem::replace(&mut self.tree, tree);
+        self.walk(&dot, &tree.root)?;
+        self.tree = outer;
+        self.vars = vars;
+        self.leave();
+        Ok(Flow::Next)
     }
 }

@@ -162,7 +162,7 @@ impl Printer {
 
     fn fill(&mut self, count: usize, zero: bool) {
         let byte = if zero { b'0' } else { b' ' };
-        self.out.extend(std::iter::repeat_n(byte, count));
+        self.out.resize(self.out.len() + count, byte);
     }
 
     /// Writes `text`, filled up to the width.
@@ -290,8 +290,11 @@ impl Printer {
         } else {
             magnitude
         };
-        let digits = self.flags.precision.unwrap_or(4).max(4);
-        let mut out = format!("U+{code:0digits$X}");
+        // The standard library's own widths end at 65535.
+        let digits = format!("{code:X}");
+        let least = self.flags.precision.unwrap_or(4).max(4);
+        let zeros = "0".repeat(least.saturating_sub(digits.len()));
+        let mut out = format!("U+{zeros}{digits}");
         if let Some(ch) = u32::try_from(code).ok().and_then(char::from_u32)
             && self.flags.sharp
             && is_print(ch)

@@ -174,13 +174,12 @@ pub(crate) fn convert<'a>(value: Value<'a>, param: Param) -> Result<Value<'a>, S
         (Param::Strings, Val::Invalid | Val::Nil) => {
             return Ok(Value::new(Val::List(List::Nil)));
         }
-        (Param::Strings, Val::List(list)) => {
+        (Param::Strings, Val::List(list))
             if list
                 .iter()
-                .all(|element| matches!(element.val, Val::Str(_)))
-            {
-                return Ok(value.unboxed());
-            }
+                .all(|element| matches!(element.val, Val::Str(_))) =>
+        {
+            return Ok(value.unboxed());
         }
         (Param::Str, Val::Str(_)) | (Param::Int, Val::Int(_)) => return Ok(value.unboxed()),
         (_, Val::Invalid) => {

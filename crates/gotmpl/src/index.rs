@@ -60,8 +60,8 @@ fn position(index: &Value<'_>, end: usize) -> Result<usize, String> {
 
 /// `slice item start end max`: `item[start:end:max]`.
 pub(crate) fn slice(args: Vec<Value<'_>>) -> Result<Value<'_>, String> {
-    let mut args = args.into_iter().map(Value::unboxed);
-    let item = args.next().unwrap_or(Value::INVALID);
+    let mut args = args.into_iter();
+    let item = args.next().unwrap_or(Value::INVALID).unboxed();
     let indexes: Vec<_> = args.collect();
     if let Val::Invalid = item.val {
         return Err("slice of untyped nil".into());

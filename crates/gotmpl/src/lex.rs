@@ -271,18 +271,16 @@ impl<'t> Lexer<'t> {
     }
 
     fn number(&mut self) -> Result<(), String> {
-        let kind = if self.scan_number() && (!self.rest().starts_with(['+', '-'])) {
-            Kind::Number
-        } else if self.pos > self.start
-            && self.rest().starts_with(['+', '-'])
-            && self.scan_number()
-            && self.text[..self.pos].ends_with('i')
-        {
-            Kind::Complex
-        } else {
-            let text = self.text[self.start..self.pos].as_bytes();
+        let mut kind = Kind::Number;
+        let mut good = self.scan_number();
+        if good && self.rest().starts_with(['+', '-']) {
+            kind = Kind::Complex;
+            good = self.scan_number() && self.text[..self.pos].ends_with('i');
+        }
+        if !good {
+            let text = &self.text.as_bytes()[self.start..self.pos];
             return Err(format!("bad number syntax: {}", quote(text, false)));
-        };
+        }
         self.emit(kind);
         Ok(())
     }

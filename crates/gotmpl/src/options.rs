@@ -58,3 +58,33 @@ pub struct Options {
     /// Methods of all objects.
     pub methods: Vec<Method>,
 }
+
+impl Options {
+    /// What `docker inspect --format` does: it tries the template on its structs, and where
+    /// that fails on the JSON with missing fields as errors.
+    ///
+    /// Together that makes missing fields errors, except in maps of strings, which say
+    /// `<no value>` (`.Config.Labels.x`) or nothing (`index .Config.Labels "x"`).
+    pub fn inspect() -> Self {
+        Self {
+            missing_key: MissingKey::Error,
+            field_type: Some(engine_type),
+            methods: Vec::new(),
+        }
+    }
+}
+
+/// The types of the Engine API's fields that JSON does not show. A name suffices, as it only
+/// decides what null is and whether objects that hold nothing but strings are maps of strings.
+fn engine_type(name: &str) -> FieldType {
+    match name {
+        "Annotations" | "Config" | "Data" | "DriverOpts" | "Labels" | "Options" | "StorageOpt"
+        | "Sysctls" | "Tmpfs" => FieldType::StringMap,
+        "Aliases" | "Args" | "Binds" | "CapAdd" | "CapDrop" | "Cmd" | "DNSNames"
+        | "DeviceCgroupRules" | "DeviceRequests" | "Devices" | "Dns" | "DnsOptions"
+        | "DnsSearch" | "Entrypoint" | "Env" | "ExecIDs" | "ExtraHosts" | "GroupAdd" | "Layers"
+        | "Links" | "MaskedPaths" | "Mounts" | "OnBuild" | "ReadonlyPaths" | "RepoDigests"
+        | "RepoTags" | "SecurityOpt" | "Shell" | "Ulimits" | "VolumesFrom" => FieldType::List,
+        _ => FieldType::Any,
+    }
+}

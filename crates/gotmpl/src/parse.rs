@@ -201,14 +201,10 @@ impl Parser<'_> {
         const CONTEXT: &str = "define clause";
         let name = self.template_name(CONTEXT)?;
         self.expect(Kind::RightDelim, CONTEXT)?;
-        self.definition(name, CONTEXT)
-    }
-
-    fn definition(&mut self, name: String, context: &str) -> Result<(), Error> {
         let (root, stop) = self.list()?;
         match stop {
             Item::Stop(Stop::End) => self.add(name, root),
-            _ => Err(self.error(format!("unexpected {} in {context}", Stop::Else))),
+            _ => Err(self.error(format!("unexpected {} in {CONTEXT}", Stop::Else))),
         }
     }
 
@@ -364,7 +360,18 @@ impl Parser<'_> {
         let pos = self.peek_non_space().pos;
         let name = self.template_name(CONTEXT)?;
         let pipe: Pipe = self.pipeline(CONTEXT, Kind::RightDelim)?;
-        self.separate(|parser| parser.definition(name.clone(), CONTEXT))?;
+        let header = self.seen;
+        self.separate(|parser| {
+            let (root, stop) = parser.list()?;
+            match stop {
+                Item::Stop(Stop::End) => parser.add(name.clone(), root),
+                _ => {
+                    // Go blames the line the block starts on.
+                    parser.seen = header;
+                    Err(parser.error(format!("unexpected {} in {CONTEXT}", Stop::Else)))
+                }
+            }
+        })?;
         Ok(Stmt::Template(Call {
             pos,
             name,

@@ -13,14 +13,18 @@ const PADDING: usize = 3;
 
 /// Aligns the tab-separated cells of all lines of `text`.
 pub fn align(text: &str) -> String {
-    let lines: Vec<Vec<&str>> = text
+    let mut lines: Vec<Vec<&str>> = text
         .split(['\n', '\x0c'])
         .map(|line| line.split(['\t', '\x0b']).collect())
         .collect();
+    // Text that ends with a tab has no cell after it; a line that does has an empty one.
+    if let Some(last) = lines.last_mut() {
+        last.pop_if(|cell| cell.is_empty());
+    }
     let mut widths: Vec<Vec<usize>> = lines
         .iter()
         .map(|cells| {
-            cells[..cells.len() - 1]
+            cells[..cells.len().saturating_sub(1)]
                 .iter()
                 .map(|cell| cell.width())
                 .collect()
