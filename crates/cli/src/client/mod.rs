@@ -16,6 +16,6 @@ mod stream;
 
 pub(crate) use conn::Client;
 pub(crate) use error::Error;
-pub(crate) use host::Host;
+pub(crate) use host::{DEFAULT as DEFAULT_HOST, Host};
 pub(crate) use request::{Answer, Request};
 pub(crate) use stream::{Demux, Piece};

@@ -1,6 +1,7 @@
 //! Values as docker shows them.
 
 pub(crate) mod ago;
+pub(crate) mod indent;
 pub(crate) mod names;
 pub(crate) mod output;
 pub(crate) mod ports;
