@@ -38,6 +38,8 @@ pub fn main(program: &str, args: Vec<OsString>) -> ExitCode {
     ExitCode::from(error.code())
 }
 
+const SHORT_HELP: &str = "Flag shorthand -h has been deprecated, use --help";
+
 fn texts(args: Vec<OsString>) -> Result<Vec<String>> {
     args.into_iter()
         .map(|arg| {
@@ -75,6 +77,9 @@ fn dispatch(program: &str, args: &[String]) -> Result {
     }
     let rest = globals.args.as_slice();
     if globals.help && rest.is_empty() || rest.is_empty() {
+        if globals.short_help {
+            format::output::complain(SHORT_HELP);
+        }
         return format::output::print(&flags::root_help(program, globals::FLAGS, width()));
     }
     let mut rest = rest.to_vec();
@@ -143,7 +148,7 @@ fn operands(program: &str, path: &str, verb: &Verb, args: &[String]) -> Result<O
         flags::parse(verb.flags, verb.mixed, args).map_err(|e| usage(&e, path, verb.usage))?;
     if matches.help {
         if matches.short_help {
-            format::output::complain("Flag shorthand -h has been deprecated, use --help");
+            format::output::complain(SHORT_HELP);
         }
         format::output::print(&flags::verb_help(program, path, verb, width()))?;
         return Ok(None);
@@ -161,7 +166,6 @@ fn run(program: &str, path: String, verb: &Verb, globals: &Matches, matches: Mat
     let daemon = if program == "docker" { "Docker daemon" } else { "wharf daemon" };
     let host = globals::host(globals).map_err(Error::msg)?;
     let context = Context {
-        program: program.to_owned(),
         path,
         client: client::Client::new(&host, daemon)?,
         config: config::ConfigFile::new(globals.get("config")),

@@ -128,20 +128,18 @@ impl Client {
         Ok(())
     }
 
-    /// Lowers our version to the daemon's. True if that changed something.
-    fn note_version(&self, response: &Response<Incoming>) -> bool {
+    /// Lowers our version to the daemon's.
+    fn note_version(&self, response: &Response<Incoming>) {
         self.agreed.set(true);
         let theirs = response
             .headers()
             .get("api-version")
             .and_then(|v| v.to_str().ok())
             .and_then(|v| v.parse::<ApiVersion>().ok());
-        match theirs {
-            Some(theirs) if theirs < self.version.get() => {
-                self.version.set(theirs);
-                true
-            }
-            _ => false,
+        if let Some(theirs) = theirs
+            && theirs < self.version.get()
+        {
+            self.version.set(theirs);
         }
     }
 
@@ -190,9 +188,11 @@ impl Client {
         if !replayable {
             self.agree().await?;
         }
-        let first = !self.agreed.get();
+        let spoken = self.version.get();
         let (response, connection) = self.once(request).await?;
-        if first && self.note_version(&response) && response.status() == StatusCode::BAD_REQUEST {
+        self.note_version(&response);
+        // Another request, sent at the same time, may have lowered the version already.
+        if self.version.get() < spoken && response.status() == StatusCode::BAD_REQUEST {
             if response.into_body().collect().await.is_ok() {
                 self.put_back(connection);
             }

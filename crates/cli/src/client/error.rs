@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// Nothing listens there.
-    #[error("Cannot connect to the {daemon} at {host}. Is the {daemon} running?")]
+    #[error("Cannot connect to the {daemon} at {host}. Is the {} running?", daemon.to_lowercase())]
     Unreachable {
         /// As the user named it.
         host: String,

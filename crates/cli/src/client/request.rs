@@ -224,11 +224,6 @@ impl Answer<'_> {
         self.response.headers().get(name)?.to_str().ok()
     }
 
-    /// Nothing had to be done.
-    pub(crate) fn not_modified(&self) -> bool {
-        self.response.status() == StatusCode::NOT_MODIFIED
-    }
-
     /// The next piece of the body.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         loop {

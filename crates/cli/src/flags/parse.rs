@@ -53,10 +53,6 @@ impl Matches {
         self.get(name).and_then(super::checks::parse_int)
     }
 
-    /// Puts a further value in, as if it was given last.
-    pub(crate) fn push(&mut self, name: &'static str, value: impl Into<String>) {
-        self.given.push((name, value.into()));
-    }
 }
 
 fn is_true(value: &str) -> bool {

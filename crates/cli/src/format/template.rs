@@ -60,7 +60,29 @@ impl Document {
 /// Rows as `format` says, under `headers` where that is a table; `table` alone is `columns`.
 pub(crate) fn rows(format: &str, columns: &str, headers: &[(&str, &str)], rows: &[Value]) -> Result<String> {
     let format = if format.is_empty() || format == "table" { columns } else { format };
-    Table::new(format, headers)
-        .render(rows)
-        .map_err(|e| Error::msg(e.to_string()))
+    if format == "json" || format == "{{json .}}" {
+        return Ok(rows.iter().map(|row| format!("{}\n", escape(&row.to_string()))).collect());
+    }
+    Table::new(format, headers).render(rows).map_err(|e| {
+        let text = e.to_string();
+        let text = text.strip_prefix("template parsing error: ").unwrap_or(&text);
+        let what = if text.contains(": executing ") { "execute" } else { "parse" };
+        Error::msg(format!("failed to {what} template: {text}"))
+    })
+}
+
+/// Go's JSON of rows is safe inside HTML.
+fn escape(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+/// Adds Go's name of a field where the API spells it differently, for templates that use it.
+pub(crate) fn alias(value: &mut Value, format: &str, api: &str, go: &str) {
+    if format.contains(&format!(".{go}"))
+        && let Some(map) = value.as_object_mut()
+        && !map.contains_key(go)
+        && let Some(field) = map.get(api).cloned()
+    {
+        map.insert(go.to_owned(), field);
+    }
 }

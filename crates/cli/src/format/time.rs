@@ -7,11 +7,6 @@ pub(crate) fn now() -> i64 {
     Timestamp::now().as_second()
 }
 
-/// Seconds of an RFC 3339 text; 0 when it is none.
-pub(crate) fn seconds(text: &str) -> i64 {
-    text.parse::<Timestamp>().map_or(0, Timestamp::as_second)
-}
-
 /// As Go prints a time: `2026-11-21 07:08:59 +0000 UTC`, in the local zone.
 pub(crate) fn go(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(

@@ -7,7 +7,7 @@ use crate::{
     client::{Error as ClientError, Request},
     error::{Error, Result},
     flags::{FORMAT, Flag, Matches, switch, text},
-    format::{indent, output, template::Document},
+    format::{indent, output, template::{Document, alias}},
 };
 
 const SIZE: Flag = switch("size", "Show how much containers hold on disk").short('s');
@@ -77,8 +77,9 @@ async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
         match get(context, name, kind, m.on("size")).await {
             Ok(text) => {
                 if let Some(document) = &document {
-                    let value: Value = serde_json::from_str(&text)
+                    let mut value: Value = serde_json::from_str(&text)
                         .map_err(|e| Error::msg(format!("{name}: the daemon's answer cannot be read: {e}")))?;
+                    alias(&mut value, &format, "Id", "ID");
                     match document.render(&value) {
                         Ok(line) => shown.push_str(&format!("{line}\n")),
                         Err(e) => {

@@ -34,8 +34,6 @@ use crate::{
 
 /// What every verb needs.
 pub(crate) struct Context {
-    /// `wharf` or `docker`.
-    pub(crate) program: String,
     /// The verb as it was called: `docker container ls`.
     pub(crate) path: String,
     /// The daemon.

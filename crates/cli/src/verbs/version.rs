@@ -8,7 +8,7 @@ use crate::{
     client::Request,
     error::Result,
     flags::{FORMAT, Flag, Matches},
-    format::{output, template::Document},
+    format::{output, template::{Document, alias}},
 };
 
 /// Its flags.
@@ -49,7 +49,10 @@ pub(crate) async fn version(context: &Context, m: Matches) -> Result {
         Ok(server) => (server, None),
         Err(e) => (Value::Null, Some(e)),
     };
-    let client = client(context);
+    let (mut client, mut server) = (client(context), server);
+    for side in [&mut client, &mut server] {
+        alias(side, &format, "ApiVersion", "APIVersion");
+    }
     let text = match &document {
         Some(document) => {
             let mut line = document.render(&json!({"Client": client, "Server": server}))?;
