@@ -46,7 +46,10 @@ impl ConfigFile {
         let path = self.directory.join("config.json");
         let value = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
-                Error::msg(format!("Error loading config file: {}: {e}", path.display()))
+                Error::msg(format!(
+                    "Error loading config file: {}: {e}",
+                    path.display()
+                ))
             })?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Value::Null,
             Err(e) => return Err(Error::file("open", &path.display().to_string(), &e)),
@@ -56,7 +59,12 @@ impl ConfigFile {
 
     /// The text called `name`, empty when it is not set.
     pub(crate) fn text(&self, name: &str) -> Result<String> {
-        Ok(self.value()?.get(name).and_then(Value::as_str).unwrap_or_default().to_owned())
+        Ok(self
+            .value()?
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned())
     }
 
     /// Credentials for the registry `domain`.
@@ -79,15 +87,24 @@ impl ConfigFile {
             let key = key.split_once("://").map_or(key, |(_, rest)| rest);
             key.split('/').next().unwrap_or_default().to_owned()
         };
-        let entry = auths
-            .get(server)
-            .or_else(|| auths.iter().find(|(key, _)| host(key) == server).map(|(_, v)| v));
+        let entry = auths.get(server).or_else(|| {
+            auths
+                .iter()
+                .find(|(key, _)| host(key) == server)
+                .map(|(_, v)| v)
+        });
         Ok(entry.and_then(|entry| from_entry(entry, server)))
     }
 }
 
 fn from_entry(entry: &Value, server: &str) -> Option<RegistryAuth> {
-    let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |name: &str| {
+        entry
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let (mut username, mut password) = (text("username"), text("password"));
     if let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(text("auth"))
         && let Ok(pair) = String::from_utf8(bytes)
@@ -119,9 +136,13 @@ fn from_helper(helper: &str, server: &str) -> Result<Option<RegistryAuth>> {
         .spawn()
         .map_err(|e| failed(&e.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(server.as_bytes()).map_err(|e| failed(&e.to_string()))?;
+        stdin
+            .write_all(server.as_bytes())
+            .map_err(|e| failed(&e.to_string()))?;
     }
-    let output = child.wait_with_output().map_err(|e| failed(&e.to_string()))?;
+    let output = child
+        .wait_with_output()
+        .map_err(|e| failed(&e.to_string()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stdout);
         if said.contains("credentials not found") {
@@ -131,7 +152,13 @@ fn from_helper(helper: &str, server: &str) -> Result<Option<RegistryAuth>> {
     }
     let value: Value =
         serde_json::from_slice(&output.stdout).map_err(|e| failed(&e.to_string()))?;
-    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |name: &str| {
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let (username, secret) = (text("Username"), text("Secret"));
     let mut auth = RegistryAuth {
         serveraddress: server.to_owned(),
@@ -157,7 +184,10 @@ mod tests {
             "detachKeys": "ctrl-a"});
         config.value.set(value).unwrap();
         let auth = config.auth("reg.example").unwrap().unwrap();
-        assert_eq!((auth.username.as_str(), auth.password.as_str()), ("me", "s:cret"));
+        assert_eq!(
+            (auth.username.as_str(), auth.password.as_str()),
+            ("me", "s:cret")
+        );
         assert_eq!(config.auth("other.example").unwrap(), None);
         assert_eq!(config.text("detachKeys").unwrap(), "ctrl-a");
     }

@@ -43,15 +43,20 @@ const SHORT_HELP: &str = "Flag shorthand -h has been deprecated, use --help";
 fn texts(args: Vec<OsString>) -> Result<Vec<String>> {
     args.into_iter()
         .map(|arg| {
-            arg.into_string()
-                .map_err(|arg| Error::msg(format!("argument {arg:?} is not UTF-8, and the API takes only that")))
+            arg.into_string().map_err(|arg| {
+                Error::msg(format!(
+                    "argument {arg:?} is not UTF-8, and the API takes only that"
+                ))
+            })
         })
         .collect()
 }
 
 fn usage(text: &str, path: &str, line: &str) -> Error {
     Error::Usage {
-        text: format!("{text}\n\nUsage:  {path} {line}\n\nRun '{path} --help' for more information"),
+        text: format!(
+            "{text}\n\nUsage:  {path} {line}\n\nRun '{path} --help' for more information"
+        ),
         code: 125,
     }
 }
@@ -71,7 +76,11 @@ fn dispatch(program: &str, args: &[String]) -> Result {
     if globals.on("version") {
         return format::output::line(&format!(
             "{} version {}",
-            if program == "docker" { "Docker" } else { program },
+            if program == "docker" {
+                "Docker"
+            } else {
+                program
+            },
             env!("CARGO_PKG_VERSION")
         ));
     }
@@ -100,13 +109,18 @@ fn dispatch(program: &str, args: &[String]) -> Result {
     };
     let path = format!("{program} {name}");
     let matches = operands(program, &path, verb, args)?;
-    let Some(matches) = matches else { return Ok(()) };
+    let Some(matches) = matches else {
+        return Ok(());
+    };
     run(program, path, verb, &globals, matches)
 }
 
 /// Finds the verb that `words` begin with; none for a group's name alone. Also its name as called,
 /// and what is behind it.
-fn find<'a>(program: &str, words: &'a [String]) -> Result<(Option<&'static Verb>, String, &'a [String])> {
+fn find<'a>(
+    program: &str,
+    words: &'a [String],
+) -> Result<(Option<&'static Verb>, String, &'a [String])> {
     let first = words[0].as_str();
     let named = |name: &str| verbs::VERBS.iter().find(|v| v.names.contains(&name));
     let missing = |name: &str| {
@@ -133,7 +147,11 @@ fn find<'a>(program: &str, words: &'a [String]) -> Result<(Option<&'static Verb>
     }
     if second.starts_with('-') {
         let flag = second.trim_start_matches('-');
-        return Err(usage(&format!("unknown flag: --{flag}"), &format!("{program} {first}"), "COMMAND"));
+        return Err(usage(
+            &format!("unknown flag: --{flag}"),
+            &format!("{program} {first}"),
+            "COMMAND",
+        ));
     }
     Err(missing(&name).unwrap_or_else(|| {
         Error::msg(format!(
@@ -163,13 +181,17 @@ fn operands(program: &str, path: &str, verb: &Verb, args: &[String]) -> Result<O
 }
 
 fn run(program: &str, path: String, verb: &Verb, globals: &Matches, matches: Matches) -> Result {
-    let daemon = if program == "docker" { "Docker daemon" } else { "wharf daemon" };
+    let daemon = if program == "docker" {
+        "Docker daemon"
+    } else {
+        "wharf daemon"
+    };
     let host = globals::host(globals).map_err(Error::msg)?;
     let context = Context {
         path,
-        client: client::Client::new(&host, daemon)?,
+        client: client::Client::new(&host, daemon, globals::debug(globals))?,
         config: config::ConfigFile::new(globals.get("config")),
-        debug: globals.on("debug"),
+        debug: globals::debug(globals),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -180,7 +202,10 @@ fn run(program: &str, path: String, verb: &Verb, globals: &Matches, matches: Mat
     runtime.shutdown_background();
     result.map_err(|error| match error {
         Error::Run { text, code } => Error::Run {
-            text: format!("{program}: {text}\n\nRun '{} --help' for more information", context.path),
+            text: format!(
+                "{program}: {text}\n\nRun '{} --help' for more information",
+                context.path
+            ),
             code,
         },
         other => other,

@@ -29,11 +29,13 @@ pub(crate) struct Client {
     version: Cell<ApiVersion>,
     agreed: Cell<bool>,
     idle: RefCell<Vec<SendRequest<Body>>>,
+    debug: bool,
 }
 
 impl Client {
-    /// A client of the daemon at `host`; `daemon` is what error texts call it.
-    pub(crate) fn new(host: &str, daemon: &str) -> Result<Self, Error> {
+    /// A client of the daemon at `host`; `daemon` is what error texts call it. With `debug` each
+    /// request is told on standard error.
+    pub(crate) fn new(host: &str, daemon: &str, debug: bool) -> Result<Self, Error> {
         Ok(Self {
             host: Host::parse(host)?,
             shown: host.to_owned(),
@@ -41,6 +43,7 @@ impl Client {
             version: Cell::new(ApiVersion::MAX),
             agreed: Cell::new(false),
             idle: RefCell::default(),
+            debug,
         })
     }
 
@@ -57,7 +60,8 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, Error> {
-        let failed = |e: &std::io::Error| Error::connect(e, self.shown.clone(), self.daemon.clone());
+        let failed =
+            |e: &std::io::Error| Error::connect(e, self.shown.clone(), self.daemon.clone());
         match &self.host {
             Host::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(|e| failed(&e))?;
@@ -148,11 +152,17 @@ impl Client {
         request: &Request,
     ) -> Result<(Response<Incoming>, SendRequest<Body>), Error> {
         let body = match &request.body {
-            Payload::Empty => Full::new(Bytes::new()).map_err(|e| match e {}).boxed_unsync(),
-            Payload::Whole(bytes) => Full::new(bytes.clone()).map_err(|e| match e {}).boxed_unsync(),
+            Payload::Empty => Full::new(Bytes::new())
+                .map_err(|e| match e {})
+                .boxed_unsync(),
+            Payload::Whole(bytes) => Full::new(bytes.clone())
+                .map_err(|e| match e {})
+                .boxed_unsync(),
             Payload::Stream(body) => match body.take() {
                 Some(body) => body,
-                None => Full::new(Bytes::new()).map_err(|e| match e {}).boxed_unsync(),
+                None => Full::new(Bytes::new())
+                    .map_err(|e| match e {})
+                    .boxed_unsync(),
             },
         };
         let path = if request.path == "/_ping" {
@@ -171,11 +181,21 @@ impl Client {
         let message = builder
             .body(body)
             .map_err(|e| self.broken(&request.name(), &e))?;
+        let began = std::time::Instant::now();
         let mut connection = self.take().await?;
         let response = connection
             .send_request(message)
             .await
             .map_err(|e| self.broken(&request.name(), &e))?;
+        if self.debug {
+            crate::format::output::complain(&format!(
+                "DEBUG {} to {}: {} after {:.1} ms",
+                request.name(),
+                self.shown,
+                response.status(),
+                began.elapsed().as_secs_f64() * 1000.0
+            ));
+        }
         Ok((response, connection))
     }
 

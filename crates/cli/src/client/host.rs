@@ -38,7 +38,9 @@ impl Host {
                     _ => (address, "2375"),
                 };
                 if port.parse::<u16>().is_err() {
-                    return bad(&format!("invalid bind address ({text}): invalid port {port}"));
+                    return bad(&format!(
+                        "invalid bind address ({text}): invalid port {port}"
+                    ));
                 }
                 let name = if name.is_empty() { "127.0.0.1" } else { name };
                 Ok(Self::Tcp(format!("{name}:{port}")))
@@ -59,11 +61,22 @@ mod tests {
 
     #[test]
     fn hosts_are_read() {
-        assert_eq!(Host::parse("unix:///a/b").unwrap(), Host::Unix("/a/b".into()));
+        assert_eq!(
+            Host::parse("unix:///a/b").unwrap(),
+            Host::Unix("/a/b".into())
+        );
         assert_eq!(Host::parse("tcp://h:1").unwrap(), Host::Tcp("h:1".into()));
-        assert_eq!(Host::parse("tcp://[::1]").unwrap(), Host::Tcp("[::1]:2375".into()));
+        assert_eq!(
+            Host::parse("tcp://[::1]").unwrap(),
+            Host::Tcp("[::1]:2375".into())
+        );
         assert_eq!(Host::parse("h").unwrap(), Host::Tcp("h:2375".into()));
-        assert!(Host::parse("ssh://me@h").unwrap_err().to_string().contains("ssh://"));
+        assert!(
+            Host::parse("ssh://me@h")
+                .unwrap_err()
+                .to_string()
+                .contains("ssh://")
+        );
         assert!(Host::parse("tcp://h:x").is_err() && Host::parse("foo://x").is_err());
     }
 }

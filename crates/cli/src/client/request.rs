@@ -5,7 +5,9 @@ use std::{cell::Cell, fmt::Write};
 use base64::Engine;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, StreamBody};
-use hyper::{Method, Response, StatusCode, body::Frame, body::Incoming, client::conn::http1::SendRequest};
+use hyper::{
+    Method, Response, StatusCode, body::Frame, body::Incoming, client::conn::http1::SendRequest,
+};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -32,7 +34,9 @@ pub(crate) struct Request {
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/' | b':' | b'@') {
+        if byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/' | b':' | b'@')
+        {
             out.push(char::from(byte));
         } else {
             let _ = write!(out, "%{byte:02X}");
@@ -69,7 +73,8 @@ impl Request {
 
     /// Adds a parameter.
     pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
-        self.query.push(if self.query.is_empty() { '?' } else { '&' });
+        self.query
+            .push(if self.query.is_empty() { '?' } else { '&' });
         self.query.push_str(name);
         self.query.push('=');
         self.query.push_str(&escape(value));
@@ -78,7 +83,11 @@ impl Request {
 
     /// Adds a parameter if it says something.
     pub(crate) fn query_text(self, name: &str, value: &str) -> Self {
-        if value.is_empty() { self } else { self.query(name, value) }
+        if value.is_empty() {
+            self
+        } else {
+            self.query(name, value)
+        }
     }
 
     /// Adds a parameter if it is on.
@@ -91,7 +100,10 @@ impl Request {
         let mut map = serde_json::Map::new();
         for (name, value) in filters.iter().filter_map(|f| f.split_once('=')) {
             let name = name.trim().to_lowercase();
-            if let Value::Object(values) = map.entry(name).or_insert_with(|| Value::Object(serde_json::Map::new())) {
+            if let Value::Object(values) = map
+                .entry(name)
+                .or_insert_with(|| Value::Object(serde_json::Map::new()))
+            {
                 values.insert(value.trim().to_owned(), Value::Bool(true));
             }
         }
@@ -181,20 +193,30 @@ impl Request {
     }
 
     /// Sends it and takes the connection over.
-    pub(crate) async fn hijack(self, client: &Client) -> Result<TokioIo<hyper::upgrade::Upgraded>, Error> {
-        let request = self.header("connection", "Upgrade").header("upgrade", "tcp");
+    pub(crate) async fn hijack(
+        self,
+        client: &Client,
+    ) -> Result<TokioIo<hyper::upgrade::Upgraded>, Error> {
+        let request = self
+            .header("connection", "Upgrade")
+            .header("upgrade", "tcp");
         let answer = request.send(client).await?;
         if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::Garbled {
                 what: answer.what,
-                why: format!("unable to upgrade to tcp, received {}", answer.response.status().as_u16()),
+                why: format!(
+                    "unable to upgrade to tcp, received {}",
+                    answer.response.status().as_u16()
+                ),
             });
         }
         let what = answer.what.clone();
-        let upgraded = hyper::upgrade::on(answer.response).await.map_err(|e| Error::Broken {
-            what,
-            why: e.to_string(),
-        })?;
+        let upgraded = hyper::upgrade::on(answer.response)
+            .await
+            .map_err(|e| Error::Broken {
+                what,
+                why: e.to_string(),
+            })?;
         Ok(TokioIo::new(upgraded))
     }
 }

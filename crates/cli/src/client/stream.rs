@@ -46,7 +46,10 @@ impl Demux {
         if self.buffer.is_empty() || (self.stream == 3 && self.buffer.len() < self.left) {
             return Ok(None);
         }
-        let piece = self.buffer.split_to(self.left.min(self.buffer.len())).freeze();
+        let piece = self
+            .buffer
+            .split_to(self.left.min(self.buffer.len()))
+            .freeze();
         self.left -= piece.len();
         Ok(Some(match self.stream {
             2 => Piece::Err(piece),
@@ -69,7 +72,13 @@ mod tests {
 
     #[test]
     fn streams_are_told_apart_however_they_are_cut() {
-        let bytes = [frame(1, b"hello"), frame(2, b"oops"), frame(1, b""), frame(1, b"!")].concat();
+        let bytes = [
+            frame(1, b"hello"),
+            frame(2, b"oops"),
+            frame(1, b""),
+            frame(1, b"!"),
+        ]
+        .concat();
         for size in 1..bytes.len() {
             let mut demux = Demux::default();
             let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -83,7 +92,10 @@ mod tests {
                     }
                 }
             }
-            assert_eq!((out.as_slice(), err.as_slice()), (&b"hello!"[..], &b"oops"[..]));
+            assert_eq!(
+                (out.as_slice(), err.as_slice()),
+                (&b"hello!"[..], &b"oops"[..])
+            );
         }
     }
 

@@ -12,7 +12,10 @@ pub(crate) fn boolean(value: &str) -> Result<(), String> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" | "0" | "f" | "F" | "false" | "FALSE"
         | "False" => Ok(()),
-        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", quote(value))),
+        _ => Err(format!(
+            "strconv.ParseBool: parsing {}: invalid syntax",
+            quote(value)
+        )),
     }
 }
 
@@ -42,7 +45,11 @@ pub(crate) fn int(value: &str) -> Result<(), String> {
         None => {
             let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
             let numeric = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-            let why = if numeric { "value out of range" } else { "invalid syntax" };
+            let why = if numeric {
+                "value out of range"
+            } else {
+                "invalid syntax"
+            };
             Err(format!("strconv.ParseInt: parsing {}: {why}", quote(value)))
         }
     }
@@ -133,8 +140,14 @@ mod tests {
         assert_eq!(nano_cpus("1.25"), Ok(1_250_000_000));
         assert_eq!(nano_cpus("2"), Ok(2_000_000_000));
         assert_eq!(nano_cpus("-0.5"), Ok(-500_000_000));
-        assert_eq!(nano_cpus("x").unwrap_err(), "failed to parse x as a rational number");
-        assert_eq!(nano_cpus("0.0000000001").unwrap_err(), "value is too precise");
+        assert_eq!(
+            nano_cpus("x").unwrap_err(),
+            "failed to parse x as a rational number"
+        );
+        assert_eq!(
+            nano_cpus("0.0000000001").unwrap_err(),
+            "value is too precise"
+        );
     }
 
     #[test]
@@ -142,6 +155,10 @@ mod tests {
         assert_eq!(parse_int("0x10"), Some(16));
         assert_eq!(parse_int("-1"), Some(-1));
         assert_eq!(parse_int("--1"), None);
-        assert!(int("99999999999999999999").unwrap_err().ends_with("value out of range"));
+        assert!(
+            int("99999999999999999999")
+                .unwrap_err()
+                .ends_with("value out of range")
+        );
     }
 }

@@ -63,7 +63,11 @@ fn commands(items: &[(&str, &str)]) -> String {
 pub(crate) fn verb_help(program: &str, path: &str, verb: &Verb, width: Option<usize>) -> String {
     let mut out = format!("Usage:  {path} {}\n\n{}\n", verb.usage, verb.about);
     if verb.names.len() > 1 {
-        let names: Vec<String> = verb.names.iter().map(|n| format!("{program} {n}")).collect();
+        let names: Vec<String> = verb
+            .names
+            .iter()
+            .map(|n| format!("{program} {n}"))
+            .collect();
         out.push_str(&format!("\nAliases:\n  {}\n", names.join(", ")));
     }
     let flags: Vec<Flag> = verb.flags.iter().copied().flatten().copied().collect();
@@ -76,10 +80,17 @@ pub(crate) fn verb_help(program: &str, path: &str, verb: &Verb, width: Option<us
 
 /// `docker GROUP --help`.
 pub(crate) fn group_help(program: &str, group: &str) -> String {
-    let about = GROUPS.iter().find(|(name, _)| *name == group).map_or("", |(_, about)| about);
+    let about = GROUPS
+        .iter()
+        .find(|(name, _)| *name == group)
+        .map_or("", |(_, about)| about);
     let mut items: Vec<(&str, &str)> = Vec::new();
     for verb in VERBS {
-        if let Some(name) = verb.names.iter().find_map(|n| n.strip_prefix(group)?.strip_prefix(' ')) {
+        if let Some(name) = verb
+            .names
+            .iter()
+            .find_map(|n| n.strip_prefix(group)?.strip_prefix(' '))
+        {
             items.push((name, verb.about));
         }
     }
@@ -99,7 +110,11 @@ pub(crate) fn root_help(program: &str, globals: &[Flag], width: Option<usize>) -
         }
     }
     items.sort_unstable();
-    let missing: Vec<&str> = MISSING.iter().copied().filter(|n| !n.contains(' ')).collect();
+    let missing: Vec<&str> = MISSING
+        .iter()
+        .copied()
+        .filter(|n| !n.contains(' '))
+        .collect();
     let mut not_yet = String::new();
     let mut line = String::from(" ");
     for name in missing {

@@ -132,11 +132,8 @@ pub(crate) const FORMAT_TABLE: Flag = text(
 );
 
 /// `--format` of verbs that show one thing.
-pub(crate) const FORMAT: Flag = text(
-    "format",
-    "Shape of the output: 'json', or a Go template",
-)
-.short('f');
+pub(crate) const FORMAT: Flag =
+    text("format", "Shape of the output: 'json', or a Go template").short('f');
 
 /// `--detach-keys`.
 pub(crate) const DETACH_KEYS: Flag = text(

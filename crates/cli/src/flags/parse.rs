@@ -52,7 +52,6 @@ impl Matches {
     pub(crate) fn int(&self, name: &str) -> Option<i64> {
         self.get(name).and_then(super::checks::parse_int)
     }
-
 }
 
 fn is_true(value: &str) -> bool {
@@ -90,7 +89,12 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn find(&self, test: impl Fn(&Flag) -> bool) -> Option<Flag> {
-        self.flags.iter().copied().flatten().find(|f| test(f)).copied()
+        self.flags
+            .iter()
+            .copied()
+            .flatten()
+            .find(|f| test(f))
+            .copied()
     }
 
     fn long(&mut self, arg: &str, rest: &mut std::slice::Iter<String>) -> Result<(), String> {
@@ -102,12 +106,17 @@ impl Parser<'_> {
             return Err(format!("bad flag syntax: --{arg}"));
         }
         let alias = if name == "net" { "network" } else { name };
-        let alias = if alias == "net-alias" { "network-alias" } else { alias };
+        let alias = if alias == "net-alias" {
+            "network-alias"
+        } else {
+            alias
+        };
         let Some(flag) = self.find(|f| f.long == name || f.long == alias) else {
             if name == "help" {
                 let value = value.unwrap_or("true");
-                super::checks::boolean(value)
-                    .map_err(|e| format!("invalid argument \"{value}\" for \"--help\" flag: {e}"))?;
+                super::checks::boolean(value).map_err(|e| {
+                    format!("invalid argument \"{value}\" for \"--help\" flag: {e}")
+                })?;
                 self.found.help = is_true(value);
                 return Ok(());
             }
@@ -155,7 +164,11 @@ impl Parser<'_> {
 
     fn set(&mut self, flag: &Flag, value: &str) -> Result<(), String> {
         (flag.check)(value).map_err(|e| {
-            format!("invalid argument {} for \"{}\" flag: {e}", crate::format::quote(value), flag.label())
+            format!(
+                "invalid argument {} for \"{}\" flag: {e}",
+                crate::format::quote(value),
+                flag.label()
+            )
         })?;
         if flag.only.is_some_and(|only| !only.contains(&value)) {
             return Err(format!("--{} is not supported by wharf yet", flag.long));
@@ -187,8 +200,19 @@ mod tests {
 
     #[test]
     fn pflags_forms_are_read() {
-        let m = read(false, &["-it", "-p8080:80", "-e=A=b", "--memory=64m", "--tty=false", "img", "-x"])
-            .unwrap();
+        let m = read(
+            false,
+            &[
+                "-it",
+                "-p8080:80",
+                "-e=A=b",
+                "--memory=64m",
+                "--tty=false",
+                "img",
+                "-x",
+            ],
+        )
+        .unwrap();
         assert!(m.on("interactive") && !m.on("tty"));
         assert_eq!(m.all("publish"), ["8080:80"]);
         assert_eq!(m.all("env"), ["A=b"]);
@@ -214,7 +238,10 @@ mod tests {
                 &["-n", "x"],
                 "invalid argument \"x\" for \"-n, --number\" flag: strconv.ParseInt: parsing \"x\": invalid syntax",
             ),
-            (&["--cpuset-cpus", "1"], "--cpuset-cpus is not supported by wharf yet"),
+            (
+                &["--cpuset-cpus", "1"],
+                "--cpuset-cpus is not supported by wharf yet",
+            ),
         ] {
             assert_eq!(read(true, args).unwrap_err(), text);
         }

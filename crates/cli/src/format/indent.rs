@@ -59,7 +59,10 @@ pub(crate) fn list(documents: &[String]) -> String {
     if documents.is_empty() {
         return "[]\n".to_owned();
     }
-    let all: Vec<String> = documents.iter().map(|d| format!("    {}", indent(d, 1))).collect();
+    let all: Vec<String> = documents
+        .iter()
+        .map(|d| format!("    {}", indent(d, 1)))
+        .collect();
     format!("[\n{}\n]\n", all.join(",\n"))
 }
 

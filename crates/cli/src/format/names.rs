@@ -2,7 +2,10 @@
 
 /// Whether `text` is 64 hexadecimal digits.
 fn is_id(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// A reference in its parts.
@@ -23,7 +26,9 @@ impl Reference {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let broken = || "invalid reference format".to_owned();
         if is_id(text) {
-            return Err(format!("invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"));
+            return Err(format!(
+                "invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"
+            ));
         }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest)),
@@ -39,7 +44,14 @@ impl Reference {
                     || first == "localhost"
                     || first.bytes().any(|b| b.is_ascii_uppercase()) =>
             {
-                (if first == "index.docker.io" { "docker.io" } else { first }, path.to_owned())
+                (
+                    if first == "index.docker.io" {
+                        "docker.io"
+                    } else {
+                        first
+                    },
+                    path.to_owned(),
+                )
             }
             _ => ("docker.io", name.to_owned()),
         };
@@ -53,20 +65,25 @@ impl Reference {
             let alnum = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
             b.first().is_some_and(alnum)
                 && b.last().is_some_and(alnum)
-                && b.iter().all(|b| alnum(b) || matches!(b, b'.' | b'_' | b'-'))
+                && b.iter()
+                    .all(|b| alnum(b) || matches!(b, b'.' | b'_' | b'-'))
         };
-        if path.bytes().any(|b| b.is_ascii_uppercase())
-            && path.to_lowercase().split('/').all(word)
+        if path.bytes().any(|b| b.is_ascii_uppercase()) && path.to_lowercase().split('/').all(word)
         {
-            return Err(format!("invalid reference format: repository name ({path}) must be lowercase"));
+            return Err(format!(
+                "invalid reference format: repository name ({path}) must be lowercase"
+            ));
         }
         if !path.split('/').all(word) {
             return Err(broken());
         }
         let tag_ok = |t: &str| {
             t.len() <= 128
-                && t.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && t.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+                && t.bytes()
+                    .next()
+                    .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+                && t.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
         };
         let digest_ok = |d: &str| {
             d.split_once(':').is_some_and(|(algo, hex)| {
@@ -87,7 +104,10 @@ impl Reference {
     /// Without what is implied: `busybox`, `user/app`, `registry:5000/app`.
     pub(crate) fn familiar_name(&self) -> String {
         if self.domain == "docker.io" {
-            self.path.strip_prefix("library/").unwrap_or(&self.path).to_owned()
+            self.path
+                .strip_prefix("library/")
+                .unwrap_or(&self.path)
+                .to_owned()
         } else {
             format!("{}/{}", self.domain, self.path)
         }
@@ -119,7 +139,10 @@ mod tests {
     #[test]
     fn references_lose_what_is_implied() {
         let r = Reference::parse("docker.io/library/busybox").unwrap();
-        assert_eq!((r.familiar().as_str(), r.full().as_str()), ("busybox:latest", "docker.io/library/busybox:latest"));
+        assert_eq!(
+            (r.familiar().as_str(), r.full().as_str()),
+            ("busybox:latest", "docker.io/library/busybox:latest")
+        );
         let r = Reference::parse("reg.example:5000/a/b:v1").unwrap();
         assert_eq!(r.familiar(), "reg.example:5000/a/b:v1");
         let r = Reference::parse("localhost/a").unwrap();
@@ -132,7 +155,10 @@ mod tests {
             Reference::parse("X").unwrap_err(),
             "invalid reference format: repository name (library/X) must be lowercase"
         );
-        assert_eq!(Reference::parse("a b").unwrap_err(), "invalid reference format");
+        assert_eq!(
+            Reference::parse("a b").unwrap_err(),
+            "invalid reference format"
+        );
         assert!(Reference::parse("a:").is_err() && Reference::parse("").is_err());
     }
 }

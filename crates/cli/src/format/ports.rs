@@ -13,18 +13,31 @@ struct Run {
 }
 
 fn span(first: u16, last: u16) -> String {
-    if first == last { first.to_string() } else { format!("{first}-{last}") }
+    if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
+    }
 }
 
 fn host(ip: &str) -> String {
-    if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() }
+    if ip.contains(':') {
+        format!("[{ip}]")
+    } else {
+        ip.to_owned()
+    }
 }
 
 /// All `ports`, neighbours as ranges: `0.0.0.0:8080-8082->80-82/tcp, 443/tcp`.
 pub(crate) fn show(ports: &[PortSummary]) -> String {
     let mut ports: Vec<&PortSummary> = ports.iter().collect();
     ports.sort_by(|a, b| {
-        (a.private_port, &a.ip, a.public_port, &a.kind).cmp(&(b.private_port, &b.ip, b.public_port, &b.kind))
+        (a.private_port, &a.ip, a.public_port, &a.kind).cmp(&(
+            b.private_port,
+            &b.ip,
+            b.public_port,
+            &b.kind,
+        ))
     });
     // Runs are kept for each protocol, and each address of the host where published.
     let mut open: Vec<(Key, Run)> = Vec::new();
@@ -86,7 +99,10 @@ mod tests {
 
     #[test]
     fn neighbours_become_ranges() {
-        assert_eq!(show(&[port("", 80, None), port("", 81, None), port("", 443, None)]), "80-81/tcp, 443/tcp");
+        assert_eq!(
+            show(&[port("", 80, None), port("", 81, None), port("", 443, None)]),
+            "80-81/tcp, 443/tcp"
+        );
         assert_eq!(
             show(&[port("0.0.0.0", 81, Some(81)), port("0.0.0.0", 80, Some(80))]),
             "0.0.0.0:80-81->80-81/tcp"

@@ -12,7 +12,11 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
     let (number, suffix) = text.split_at(end);
     let number = number.trim_end();
     let suffix = suffix.strip_prefix(' ').unwrap_or(suffix).to_lowercase();
-    if number.starts_with('+') || !number.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-') {
+    if number.starts_with('+')
+        || !number
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b == b'.' || b == b'-')
+    {
         return Err(broken());
     }
     let value: f64 = number.parse().map_err(|_| broken())?;
@@ -30,7 +34,11 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
         Some(_) => return Err(format!("invalid suffix: '{suffix}'")),
     };
     let rest = letters.as_str();
-    let allowed = if power == 0 { rest.is_empty() } else { matches!(rest, "" | "b" | "ib") };
+    let allowed = if power == 0 {
+        rest.is_empty()
+    } else {
+        matches!(rest, "" | "b" | "ib")
+    };
     if !allowed {
         return Err(format!("invalid suffix: '{suffix}'"));
     }

@@ -11,7 +11,11 @@ pub(crate) fn now() -> i64 {
 pub(crate) fn go(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(
         |_| seconds.to_string(),
-        |t| t.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string(),
+        |t| {
+            t.to_zoned(TimeZone::system())
+                .strftime("%Y-%m-%d %H:%M:%S %z %Z")
+                .to_string()
+        },
     )
 }
 
@@ -47,7 +51,9 @@ pub(crate) fn duration(text: &str) -> Option<i128> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
         let (number, tail) = rest.split_at(digits);
-        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         let unit = match unit {
             "ns" => 1i128,
@@ -67,7 +73,12 @@ pub(crate) fn duration(text: &str) -> Option<i128> {
         }
         if !part.is_empty() && part.len() < 18 {
             let scale = 10i128.checked_pow(u32::try_from(part.len()).ok()?)?;
-            total = total.checked_add(part.parse::<i128>().ok()?.checked_mul(unit)?.checked_div(scale)?)?;
+            total = total.checked_add(
+                part.parse::<i128>()
+                    .ok()?
+                    .checked_mul(unit)?
+                    .checked_div(scale)?,
+            )?;
         }
         rest = tail;
     }
@@ -91,11 +102,18 @@ pub(crate) fn bound(text: &str) -> Result<String, String> {
     if seconds.parse::<i64>().is_ok() && nanos.parse::<u64>().is_ok() {
         return Ok(text.to_owned());
     }
-    Err(format!("failed to parse value as time or duration: {}", super::quote(text)))
+    Err(format!(
+        "failed to parse value as time or duration: {}",
+        super::quote(text)
+    ))
 }
 
 fn stamp(nanos: i128) -> String {
-    format!("{}.{:09}", nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000))
+    format!(
+        "{}.{:09}",
+        nanos.div_euclid(1_000_000_000),
+        nanos.rem_euclid(1_000_000_000)
+    )
 }
 
 fn date(text: &str) -> Option<Timestamp> {
@@ -107,9 +125,18 @@ fn date(text: &str) -> Option<Timestamp> {
         return Some(point);
     }
     if let Some(utc) = text.strip_suffix('Z') {
-        return utc.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp());
+        return utc
+            .parse::<DateTime>()
+            .ok()?
+            .to_zoned(TimeZone::UTC)
+            .ok()
+            .map(|z| z.timestamp());
     }
-    text.parse::<DateTime>().ok()?.to_zoned(TimeZone::system()).ok().map(|z| z.timestamp())
+    text.parse::<DateTime>()
+        .ok()?
+        .to_zoned(TimeZone::system())
+        .ok()
+        .map(|z| z.timestamp())
 }
 
 #[cfg(test)]
@@ -127,9 +154,18 @@ mod tests {
     #[test]
     fn bounds_are_sent_as_the_api_wants_them() {
         assert_eq!(bound("1136073600").unwrap(), "1136073600");
-        assert_eq!(bound("2006-01-02T15:04:05Z").unwrap(), "1136214245.000000000");
-        assert_eq!(bound("2006-01-02T15:04:05.5+01:00").unwrap(), "1136210645.500000000");
+        assert_eq!(
+            bound("2006-01-02T15:04:05Z").unwrap(),
+            "1136214245.000000000"
+        );
+        assert_eq!(
+            bound("2006-01-02T15:04:05.5+01:00").unwrap(),
+            "1136210645.500000000"
+        );
         assert!(bound("10m").unwrap().contains('.'));
-        assert_eq!(bound("x").unwrap_err(), "failed to parse value as time or duration: \"x\"");
+        assert_eq!(
+            bound("x").unwrap_err(),
+            "failed to parse value as time or duration: \"x\""
+        );
     }
 }

@@ -49,7 +49,10 @@ mod tests {
         assert_eq!(draw(&ProgressDetail::default(), 200), "");
         assert_eq!(draw(&detail(500, 1000), 100), "    500B/1kB");
         let bar = draw(&detail(500, 1000), 200);
-        assert_eq!(bar, format!("[{}>{}]     500B/1kB", "=".repeat(25), " ".repeat(25)));
+        assert_eq!(
+            bar,
+            format!("[{}>{}]     500B/1kB", "=".repeat(25), " ".repeat(25))
+        );
         assert_eq!(draw(&detail(500, 0), 200), "    500B");
         assert!(draw(&detail(2000, 1000), 200).ends_with("]      2kB"));
     }

@@ -48,7 +48,9 @@ fn columns() -> usize {
 
 fn failure(line: &ProgressLine) -> Option<String> {
     let detail = line.error_detail.as_ref().map(|d| d.message.clone());
-    detail.filter(|m| !m.is_empty()).or_else(|| line.error.clone())
+    detail
+        .filter(|m| !m.is_empty())
+        .or_else(|| line.error.clone())
 }
 
 /// The lines that are on the screen.
@@ -70,7 +72,10 @@ impl Board {
     /// What to write for `line`.
     fn draw(&mut self, line: &ProgressLine) -> String {
         let id = line.id.as_deref().unwrap_or_default();
-        let bar = line.detail.as_ref().map(|detail| bar::draw(detail, self.width));
+        let bar = line
+            .detail
+            .as_ref()
+            .map(|detail| bar::draw(detail, self.width));
         let mut out = String::new();
         let mut up = 0;
         if !id.is_empty() && (bar.is_some() || line.progress.is_some()) {
@@ -102,7 +107,11 @@ impl Board {
             out.push_str(stream);
             return;
         }
-        let prefix = if id.is_empty() { String::new() } else { format!("{id}: ") };
+        let prefix = if id.is_empty() {
+            String::new()
+        } else {
+            format!("{id}: ")
+        };
         match bar {
             Some(bar) if self.terminal => {
                 let _ = write!(out, "\x1b[2K\r{prefix}{status} {bar}\r");
@@ -135,7 +144,10 @@ mod tests {
     fn without_a_terminal_only_steps_are_shown() {
         let mut board = Board::new(false, 200);
         let text: String = STEPS.iter().map(|s| board.draw(&line(s))).collect();
-        assert_eq!(text, "latest: Pulling from library/x\naa: Pulling fs layer\nDigest: sha256:00\n");
+        assert_eq!(
+            text,
+            "latest: Pulling from library/x\naa: Pulling fs layer\nDigest: sha256:00\n"
+        );
     }
 
     #[test]
@@ -143,7 +155,11 @@ mod tests {
         let mut board = Board::new(true, 200);
         let text: Vec<String> = STEPS.iter().map(|s| board.draw(&line(s))).collect();
         assert_eq!(text[1], "\n\x1b[1A\x1b[2K\raa: Pulling fs layer \r\x1b[1B");
-        assert!(text[2].starts_with("\x1b[1A\x1b[2K\raa: Downloading ["), "{}", text[2]);
+        assert!(
+            text[2].starts_with("\x1b[1A\x1b[2K\raa: Downloading ["),
+            "{}",
+            text[2]
+        );
         let mut board = Board::new(true, 200);
         board.draw(&line(STEPS[1]));
         let second = line(r#"{"status":"Waiting","progressDetail":{},"id":"bb"}"#);

@@ -48,14 +48,25 @@ impl Session {
             None
         };
         let keys = if self.tty && self.stdin {
-            let text = if self.keys.is_empty() { DETACH } else { &self.keys };
+            let text = if self.keys.is_empty() {
+                DETACH
+            } else {
+                &self.keys
+            };
             parse_keys(text).map_err(Error::msg)?
         } else {
             Vec::new()
         };
         let (from, to) = tokio::io::split(connection);
         let output = async {
-            copy_output(from, self.tty, self.stdout || self.stderr, self.stdout, self.stderr).await?;
+            copy_output(
+                from,
+                self.tty,
+                self.stdout || self.stderr,
+                self.stdout,
+                self.stderr,
+            )
+            .await?;
             Ok(End::Output)
         };
         let input = async {

@@ -29,7 +29,10 @@ pub(crate) async fn describe(context: &Context, name: &str) -> Result<Value> {
 
 /// Whether `pointer` is true in `value`.
 pub(crate) fn is(value: &Value, pointer: &str) -> bool {
-    value.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
+    value
+        .pointer(pointer)
+        .and_then(Value::as_bool)
+        .unwrap_or(false)
 }
 
 /// `docker attach`.
@@ -37,13 +40,19 @@ pub(crate) async fn attach(context: &Context, m: Matches) -> Result {
     let name = &m.args[0];
     let container = describe(context, name).await?;
     if !is(&container, "/State/Running") {
-        return Err(Error::msg("cannot attach to a stopped container, start it first"));
+        return Err(Error::msg(
+            "cannot attach to a stopped container, start it first",
+        ));
     }
     if is(&container, "/State/Paused") {
-        return Err(Error::msg("cannot attach to a paused container, unpause it first"));
+        return Err(Error::msg(
+            "cannot attach to a paused container, unpause it first",
+        ));
     }
     if is(&container, "/State/Restarting") {
-        return Err(Error::msg("cannot attach to a restarting container, wait until it is running"));
+        return Err(Error::msg(
+            "cannot attach to a restarting container, wait until it is running",
+        ));
     }
     let session = Session {
         tty: is(&container, "/Config/Tty"),
@@ -55,7 +64,11 @@ pub(crate) async fn attach(context: &Context, m: Matches) -> Result {
     if session.tty && session.stdin && !tty::is_terminal(std::io::stdin()) {
         return Err(Error::msg("the input device is not a TTY"));
     }
-    let id = container.get("Id").and_then(Value::as_str).unwrap_or(name).to_owned();
+    let id = container
+        .get("Id")
+        .and_then(Value::as_str)
+        .unwrap_or(name)
+        .to_owned();
     let sig_proxy = m.switch("sig-proxy").unwrap_or(true) && !session.tty;
     let (connection, waiting) = tokio::join!(
         run::connect(context, &id, &session),

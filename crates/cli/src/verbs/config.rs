@@ -24,8 +24,10 @@ pub(crate) fn request(m: &Matches) -> Result<CreateRequest> {
         .split_first()
         .ok_or_else(|| Error::msg("no image was named"))?;
     let published = publish(&m.all("publish"))?;
-    let mut exposed: BTreeMap<String, Empty> =
-        published.keys().map(|port| (port.clone(), Empty {})).collect();
+    let mut exposed: BTreeMap<String, Empty> = published
+        .keys()
+        .map(|port| (port.clone(), Empty {}))
+        .collect();
     for text in m.all("expose") {
         for port in ports::expose(&text).map_err(Error::msg)? {
             exposed.insert(port, Empty {});
@@ -74,7 +76,9 @@ fn host(
     let restart_policy = restart(m.get("restart").unwrap_or("no"))?;
     let auto_remove = m.on("rm");
     if auto_remove && !matches!(restart_policy.name.as_str(), "" | "no") {
-        return Err(Error::msg("conflicting options: cannot specify both --restart and --rm"));
+        return Err(Error::msg(
+            "conflicting options: cannot specify both --restart and --rm",
+        ));
     }
     let bytes = |name: &str| m.get(name).map_or(Ok(0), size::parse).map_err(Error::msg);
     let mut ulimits = BTreeMap::new();
@@ -84,7 +88,9 @@ fn host(
     }
     let mut other = Map::new();
     let security_opt = security(&m.all("security-opt"), &mut other)?;
-    let (rows, columns) = crate::tty::size().filter(|_| m.on("tty")).unwrap_or_default();
+    let (rows, columns) = crate::tty::size()
+        .filter(|_| m.on("tty"))
+        .unwrap_or_default();
     Ok(HostConfig {
         binds,
         container_id_file: m.text("cidfile"),
@@ -94,8 +100,8 @@ fn host(
         restart_policy,
         auto_remove,
         console_size: [rows, columns],
-        cap_add: m.all("cap-add"),
-        cap_drop: m.all("cap-drop"),
+        cap_add: capabilities(&m.all("cap-add")),
+        cap_drop: capabilities(&m.all("cap-drop")),
         group_add: m.all("group-add"),
         privileged: m.on("privileged"),
         publish_all_ports: m.on("publish-all"),
@@ -113,12 +119,31 @@ fn host(
         runtime: m.text("runtime"),
         cgroup_parent: m.text("cgroup-parent"),
         memory: bytes("memory")?,
-        nano_cpus: m.get("cpus").map_or(Ok(0), checks::nano_cpus).map_err(Error::msg)?,
+        nano_cpus: m
+            .get("cpus")
+            .map_or(Ok(0), checks::nano_cpus)
+            .map_err(Error::msg)?,
         pids_limit: m.int("pids-limit"),
         ulimits: ulimits.into_values().collect(),
         init: m.switch("init"),
         other,
     })
+}
+
+/// Capabilities under their full names, each once.
+fn capabilities(given: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = given
+        .iter()
+        .map(|name| name.trim().to_uppercase())
+        .map(|name| match name.as_str() {
+            "ALL" | "RESET" => name,
+            _ if name.starts_with("CAP_") => name,
+            _ => format!("CAP_{name}"),
+        })
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 fn publish(given: &[String]) -> Result<PortMap> {
@@ -154,7 +179,9 @@ fn restart(text: &str) -> Result<RestartPolicy> {
         None => (text, 0),
     };
     if text.starts_with(':') {
-        return Err(Error::msg("invalid restart policy format: no policy provided before colon"));
+        return Err(Error::msg(
+            "invalid restart policy format: no policy provided before colon",
+        ));
     }
     Ok(RestartPolicy {
         name: name.to_owned(),
@@ -188,7 +215,12 @@ fn security(given: &[String], other: &mut Map<String, Value>) -> Result<Vec<Stri
                 all.push(text.clone());
                 continue;
             }
-            None => return Err(Error::msg(format!("Invalid --security-opt: {}", crate::format::quote(text)))),
+            None => {
+                return Err(Error::msg(format!(
+                    "Invalid --security-opt: {}",
+                    crate::format::quote(text)
+                )));
+            }
         };
         match (name, value) {
             ("systempaths", "unconfined") => {
@@ -203,7 +235,9 @@ fn security(given: &[String], other: &mut Map<String, Value>) -> Result<Vec<Stri
                     ))
                 })?;
                 let profile: Value = serde_json::from_slice(&profile).map_err(|e| {
-                    Error::msg(format!("compacting json for seccomp profile ({file}) failed: {e}"))
+                    Error::msg(format!(
+                        "compacting json for seccomp profile ({file}) failed: {e}"
+                    ))
                 })?;
                 all.push(format!("seccomp={profile}"));
             }
@@ -225,7 +259,9 @@ fn network(given: &[String]) -> Result<(String, NetworkingConfig)> {
         !matches!(n, "default" | "bridge" | "host" | "none") && !n.starts_with("container:")
     };
     if given.len() > 1
-        && let Some(mode) = given.iter().find(|n| !own(n) && *n != "bridge" && *n != "default")
+        && let Some(mode) = given
+            .iter()
+            .find(|n| !own(n) && *n != "bridge" && *n != "default")
     {
         return Err(Error::msg(format!(
             "conflicting options: cannot attach both user-defined and non-user-defined network-modes ({mode})"

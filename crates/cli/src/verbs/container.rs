@@ -51,16 +51,27 @@ async fn each(context: &Context, names: &[String], request: impl Fn(&str) -> Req
             }
         }
     }
-    if failed { Err(Error::Status(1)) } else { Ok(()) }
+    if failed {
+        Err(Error::Status(1))
+    } else {
+        Ok(())
+    }
 }
 
 /// One complaint about an absent daemon is enough.
 fn unreachable(error: &ClientError) -> bool {
-    matches!(error, ClientError::Unreachable { .. } | ClientError::Permission { .. })
+    matches!(
+        error,
+        ClientError::Unreachable { .. } | ClientError::Permission { .. }
+    )
 }
 
 async fn stop_or(context: &Context, m: &Matches, what: &str) -> Result {
-    let seconds = m.int("timeout").or(m.int("time")).map(|t| t.to_string()).unwrap_or_default();
+    let seconds = m
+        .int("timeout")
+        .or(m.int("time"))
+        .map(|t| t.to_string())
+        .unwrap_or_default();
     each(context, &m.args, |name| {
         Request::post(&format!("/containers/{name}/{what}"))
             .query_text("signal", &m.text("signal"))
@@ -82,8 +93,7 @@ pub(crate) async fn restart(context: &Context, m: Matches) -> Result {
 /// `docker kill`.
 pub(crate) async fn kill(context: &Context, m: Matches) -> Result {
     each(context, &m.args, |name| {
-        Request::post(&format!("/containers/{name}/kill"))
-            .query_text("signal", &m.text("signal"))
+        Request::post(&format!("/containers/{name}/kill")).query_text("signal", &m.text("signal"))
     })
     .await
 }
@@ -106,7 +116,11 @@ pub(crate) async fn wait(context: &Context, m: Matches) -> Result {
             }
         }
     }
-    if failed { Err(Error::Status(1)) } else { Ok(()) }
+    if failed {
+        Err(Error::Status(1))
+    } else {
+        Ok(())
+    }
 }
 
 /// `docker rm`. With `--force` it is no failure that a container is not there.
@@ -136,5 +150,9 @@ pub(crate) async fn rm(context: &Context, m: Matches) -> Result {
             }
         }
     }
-    if failed { Err(Error::Status(1)) } else { Ok(()) }
+    if failed {
+        Err(Error::Status(1))
+    } else {
+        Ok(())
+    }
 }

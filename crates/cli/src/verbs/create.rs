@@ -41,7 +41,11 @@ pub(crate) fn as_run(error: Error, code: u8) -> Error {
 }
 
 /// Makes the container, pulling its image if need be; answers its identifier.
-pub(crate) async fn make(context: &Context, m: &Matches, request: &CreateRequest) -> Result<String> {
+pub(crate) async fn make(
+    context: &Context,
+    m: &Matches,
+    request: &CreateRequest,
+) -> Result<String> {
     let image = &request.config.image;
     let is_id = image.len() == 64 && image.bytes().all(|b| b.is_ascii_hexdigit());
     let reference = if is_id || image.starts_with("sha256:") {
@@ -74,7 +78,10 @@ pub(crate) async fn make(context: &Context, m: &Matches, request: &CreateRequest
                 && e.to_string().to_lowercase().contains("image") =>
         {
             if !m.on("quiet") {
-                output::complain(&format!("Unable to find image '{}' locally", reference.familiar()));
+                output::complain(&format!(
+                    "Unable to find image '{}' locally",
+                    reference.familiar()
+                ));
             }
             pull_for(context, m, reference).await?;
             send().await?
@@ -87,7 +94,10 @@ pub(crate) async fn make(context: &Context, m: &Matches, request: &CreateRequest
     }
     if !cidfile.is_empty() {
         std::fs::write(&cidfile, &answer.id).map_err(|e| {
-            Error::msg(format!("failed to create the container ID file: {}: {e}", quote(&cidfile)))
+            Error::msg(format!(
+                "failed to create the container ID file: {}: {e}",
+                quote(&cidfile)
+            ))
         })?;
     }
     Ok(answer.id)
@@ -101,6 +111,10 @@ fn created(mut value: serde_json::Value) -> Result<CreateResponse> {
 }
 
 async fn pull_for(context: &Context, m: &Matches, reference: &Reference) -> Result {
-    let show = if m.on("quiet") { pull::Show::Nothing } else { pull::Show::OnStderr };
+    let show = if m.on("quiet") {
+        pull::Show::Nothing
+    } else {
+        pull::Show::OnStderr
+    };
     pull::fetch(context, reference, &m.text("platform"), show).await
 }

@@ -72,15 +72,29 @@ fn fields(event: &Event) -> Value {
 }
 
 fn sentence(event: &Event) -> String {
-    let nanos = if event.time_nano == 0 { event.time.saturating_mul(1_000_000_000) } else { event.time_nano };
-    let attributes: Vec<String> =
-        event.actor.attributes.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let nanos = if event.time_nano == 0 {
+        event.time.saturating_mul(1_000_000_000)
+    } else {
+        event.time_nano
+    };
+    let attributes: Vec<String> = event
+        .actor
+        .attributes
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
     let attributes = if attributes.is_empty() {
         String::new()
     } else {
         format!(" ({})", attributes.join(", "))
     };
-    format!("{} {} {} {}{attributes}", time::nano(nanos), event.kind, event.action, event.actor.id)
+    format!(
+        "{} {} {} {}{attributes}",
+        time::nano(nanos),
+        event.kind,
+        event.action,
+        event.actor.id
+    )
 }
 
 #[cfg(test)]
@@ -89,11 +103,16 @@ mod tests {
 
     #[test]
     fn events_are_sentences() {
-        let event = read(json!({"Type": "container", "Action": "start", "time": 1, "timeNano": 1_000_000_005,
-            "Actor": {"ID": "abc", "Attributes": {"name": "x", "image": "busybox"}}}))
+        let event = read(
+            json!({"Type": "container", "Action": "start", "time": 1, "timeNano": 1_000_000_005,
+            "Actor": {"ID": "abc", "Attributes": {"name": "x", "image": "busybox"}}}),
+        )
         .unwrap();
         let text = sentence(&event);
-        assert!(text.ends_with(" container start abc (image=busybox, name=x)"), "{text}");
+        assert!(
+            text.ends_with(" container start abc (image=busybox, name=x)"),
+            "{text}"
+        );
         assert!(text.contains(".000000005"), "{text}");
         assert_eq!(fields(&event)["Actor"]["ID"], "abc");
     }

@@ -20,7 +20,9 @@ use crate::{
 pub(crate) const FLAGS: &[Flag] = &[
     switch("detach", "Leave the command running").short('d'),
     DETACH_KEYS,
-    list("env", "Set an environment variable").short('e').check(checks::env),
+    list("env", "Set an environment variable")
+        .short('e')
+        .check(checks::env),
     list("env-file", "Set the environment variables in this file"),
     switch("interactive", "Keep standard input open").short('i'),
     switch("privileged", "Give the command every capability"),
@@ -32,7 +34,10 @@ pub(crate) const FLAGS: &[Flag] = &[
 /// `docker exec`.
 pub(crate) async fn exec(context: &Context, m: Matches) -> Result {
     let detach = m.on("detach");
-    let (name, command) = m.args.split_first().ok_or_else(|| Error::msg("no container was named"))?;
+    let (name, command) = m
+        .args
+        .split_first()
+        .ok_or_else(|| Error::msg("no container was named"))?;
     let size = tty::size().filter(|_| m.on("tty"));
     let config = ExecConfig {
         user: m.text("user"),
@@ -56,7 +61,11 @@ pub(crate) async fn exec(context: &Context, m: Matches) -> Result {
         .json(&config)
         .decode(&context.client)
         .await?;
-    let id = created.get("Id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let id = created
+        .get("Id")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     if id.is_empty() {
         return Err(Error::msg("exec ID empty"));
     }
@@ -87,6 +96,8 @@ pub(crate) async fn exec(context: &Context, m: Matches) -> Result {
     if end == End::Detached {
         return Err(Error::msg(DETACHED));
     }
-    let ended: Value = Request::get(&format!("/exec/{id}/json")).decode(&context.client).await?;
+    let ended: Value = Request::get(&format!("/exec/{id}/json"))
+        .decode(&context.client)
+        .await?;
     end_with(ended.get("ExitCode").and_then(Value::as_i64).unwrap_or(0))
 }

@@ -14,8 +14,13 @@ use crate::{
 /// Flags of `rmi`.
 pub(crate) const RM: &[Flag] = &[
     switch("force", "Also where containers use it").short('f'),
-    switch("no-prune", "Keep the images without a name that it was built on"),
-    list("platform", "Only this platform").value("strings", crate::flags::checks::any).only(&[]),
+    switch(
+        "no-prune",
+        "Keep the images without a name that it was built on",
+    ),
+    list("platform", "Only this platform")
+        .value("strings", crate::flags::checks::any)
+        .only(&[]),
 ];
 
 /// Flags of `load`.
@@ -58,16 +63,25 @@ pub(crate) async fn rm(context: &Context, m: Matches) -> Result {
             }
         }
     }
-    if failed { Err(Error::Status(1)) } else { Ok(()) }
+    if failed {
+        Err(Error::Status(1))
+    } else {
+        Ok(())
+    }
 }
 
 /// `docker tag`.
 pub(crate) async fn tag(context: &Context, m: Matches) -> Result {
     let reference = Reference::parse(&m.args[1]).map_err(|e| {
-        Error::msg(format!("Error parsing reference: \"{}\" is not a valid repository/tag: {e}", m.args[1]))
+        Error::msg(format!(
+            "Error parsing reference: \"{}\" is not a valid repository/tag: {e}",
+            m.args[1]
+        ))
     })?;
     if reference.digest.is_some() {
-        return Err(Error::msg("refusing to create a tag with a digest reference"));
+        return Err(Error::msg(
+            "refusing to create a tag with a digest reference",
+        ));
     }
     Ok(Request::post(&format!("/images/{}/tag", m.args[0]))
         .query("repo", &reference.familiar_name())
@@ -92,7 +106,10 @@ pub(crate) async fn load(context: &Context, m: Matches) -> Result {
         request.stream(tokio::io::stdin())
     };
     let answer = request.send(&context.client).await?;
-    if answer.header("content-type").is_some_and(|t| t.starts_with("application/json")) {
+    if answer
+        .header("content-type")
+        .is_some_and(|t| t.starts_with("application/json"))
+    {
         return progress::follow(answer, Show::OnStdout).await;
     }
     let text = answer.bytes().await?;

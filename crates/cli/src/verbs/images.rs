@@ -93,7 +93,11 @@ fn rows(image: &ImageSummary, by_digest: bool, full: bool, now: i64) -> Vec<Valu
     };
     for name in image.repo_tags.iter().filter(|t| *t != "<none>:<none>") {
         let (repository, tag) = name.rsplit_once(':').unwrap_or((name, NONE));
-        let digest = if by_digest { digest_of(repository) } else { NONE.to_owned() };
+        let digest = if by_digest {
+            digest_of(repository)
+        } else {
+            NONE.to_owned()
+        };
         names.push((repository.to_owned(), tag.to_owned(), digest));
     }
     if names.is_empty() {
@@ -134,7 +138,11 @@ fn rows(image: &ImageSummary, by_digest: bool, full: bool, now: i64) -> Vec<Valu
 }
 
 fn known(bytes: i64) -> String {
-    if bytes < 0 { "N/A".to_owned() } else { size::human(bytes) }
+    if bytes < 0 {
+        "N/A".to_owned()
+    } else {
+        size::human(bytes)
+    }
 }
 
 #[cfg(test)]
@@ -150,10 +158,22 @@ mod tests {
         .unwrap();
         let all = rows(&image, true, false, 0);
         assert_eq!(all.len(), 2);
-        assert_eq!((&all[0]["Digest"], &all[1]["Digest"]), (&json!("sha256:dd"), &json!(NONE)));
-        assert_eq!((&all[1]["Repository"], &all[1]["Tag"]), (&json!("reg:5000/b"), &json!("2")));
-        assert_eq!((&all[0]["Size"], &all[0]["VirtualSize"]), (&json!("1.98MB"), &json!("1.982MB")));
-        let bare = ImageSummary { repo_tags: Vec::new(), ..image };
+        assert_eq!(
+            (&all[0]["Digest"], &all[1]["Digest"]),
+            (&json!("sha256:dd"), &json!(NONE))
+        );
+        assert_eq!(
+            (&all[1]["Repository"], &all[1]["Tag"]),
+            (&json!("reg:5000/b"), &json!("2"))
+        );
+        assert_eq!(
+            (&all[0]["Size"], &all[0]["VirtualSize"]),
+            (&json!("1.98MB"), &json!("1.982MB"))
+        );
+        let bare = ImageSummary {
+            repo_tags: Vec::new(),
+            ..image
+        };
         assert_eq!(rows(&bare, false, true, 0)[0]["Tag"], NONE);
     }
 }

@@ -20,7 +20,11 @@ pub(crate) const FLAGS: &[Flag] = &[FORMAT];
 /// `docker info`.
 pub(crate) async fn info(context: &Context, m: Matches) -> Result {
     let format = m.text("format");
-    let document = if format.is_empty() { None } else { Some(Document::parse("", &format)?) };
+    let document = if format.is_empty() {
+        None
+    } else {
+        Some(Document::parse("", &format)?)
+    };
     let answer: std::result::Result<Value, _> = Request::get("/info").decode(&context.client).await;
     let (os, arch) = platform();
     let client = json!({
@@ -54,9 +58,7 @@ pub(crate) async fn info(context: &Context, m: Matches) -> Result {
         }
         Err(e) => {
             output::print(&out)?;
-            // docker's shape: the reason, and a line that scripts look for.
-            output::complain(&e.to_string());
-            Err(crate::error::Error::msg("errors pretty printing info"))
+            Err(e.into())
         }
     }
 }
@@ -89,7 +91,10 @@ fn show(info: &Value) -> String {
     ] {
         line(indent, name, &text(key));
     }
-    let optional: &[(&str, &str)] = &[("Server Version", "/ServerVersion"), ("Storage Driver", "/Driver")];
+    let optional: &[(&str, &str)] = &[
+        ("Server Version", "/ServerVersion"),
+        ("Storage Driver", "/Driver"),
+    ];
     for (name, key) in optional.iter().filter(|(_, key)| !text(key).is_empty()) {
         line(1, name, &text(key));
     }
@@ -108,7 +113,12 @@ fn show(info: &Value) -> String {
         }
     }
     out.push_str(" Plugins:\n");
-    for (name, key) in [("Volume", "/Plugins/Volume"), ("Network", "/Plugins/Network"), ("Authorization", "/Plugins/Authorization"), ("Log", "/Plugins/Log")] {
+    for (name, key) in [
+        ("Volume", "/Plugins/Volume"),
+        ("Network", "/Plugins/Network"),
+        ("Authorization", "/Plugins/Authorization"),
+        ("Log", "/Plugins/Log"),
+    ] {
         let list = strings(info, key);
         if name != "Authorization" || !list.is_empty() {
             out.push_str(&format!("  {name}: {}\n", list.join(" ")));
@@ -153,7 +163,11 @@ fn show(info: &Value) -> String {
     ] {
         out.push_str(&format!(" {name}: {value}\n"));
     }
-    for (name, key) in [("HTTP Proxy", "/HttpProxy"), ("HTTPS Proxy", "/HttpsProxy"), ("No Proxy", "/NoProxy")] {
+    for (name, key) in [
+        ("HTTP Proxy", "/HttpProxy"),
+        ("HTTPS Proxy", "/HttpsProxy"),
+        ("No Proxy", "/NoProxy"),
+    ] {
         if !text(key).is_empty() {
             out.push_str(&format!(" {name}: {}\n", text(key)));
         }
@@ -161,14 +175,29 @@ fn show(info: &Value) -> String {
     listed("Labels", &strings(info, "/Labels"), &mut out);
     out.push_str(&format!(" Experimental: {}\n", text("/ExperimentalBuild")));
     let mut insecure: Vec<String> = Vec::new();
-    if let Some(indexes) = info.pointer("/RegistryConfig/IndexConfigs").and_then(Value::as_object) {
+    if let Some(indexes) = info
+        .pointer("/RegistryConfig/IndexConfigs")
+        .and_then(Value::as_object)
+    {
         let open = |v: &Value| v.get("Secure") == Some(&Value::Bool(false));
-        insecure.extend(indexes.iter().filter(|(_, v)| open(v)).map(|(name, _)| name.clone()));
+        insecure.extend(
+            indexes
+                .iter()
+                .filter(|(_, v)| open(v))
+                .map(|(name, _)| name.clone()),
+        );
     }
     insecure.extend(strings(info, "/RegistryConfig/InsecureRegistryCIDRs"));
     listed("Insecure Registries", &insecure, &mut out);
-    listed("Registry Mirrors", &strings(info, "/RegistryConfig/Mirrors"), &mut out);
-    out.push_str(&format!(" Live Restore Enabled: {}\n", text("/LiveRestoreEnabled")));
+    listed(
+        "Registry Mirrors",
+        &strings(info, "/RegistryConfig/Mirrors"),
+        &mut out,
+    );
+    out.push_str(&format!(
+        " Live Restore Enabled: {}\n",
+        text("/LiveRestoreEnabled")
+    ));
     out
 }
 

@@ -7,13 +7,20 @@ use crate::{
     client::{Error as ClientError, Request},
     error::{Error, Result},
     flags::{FORMAT, Flag, Matches, switch, text},
-    format::{indent, output, template::{Document, alias}},
+    format::{
+        indent, output,
+        template::{Document, alias},
+    },
 };
 
 const SIZE: Flag = switch("size", "Show how much containers hold on disk").short('s');
 
 /// Flags of `inspect`.
-pub(crate) const ANY: &[Flag] = &[FORMAT, SIZE, text("type", "Only objects of this type: container or image")];
+pub(crate) const ANY: &[Flag] = &[
+    FORMAT,
+    SIZE,
+    text("type", "Only objects of this type: container or image"),
+];
 
 /// Flags of `container inspect`.
 pub(crate) const CONTAINER: &[Flag] = &[FORMAT, SIZE];
@@ -23,7 +30,16 @@ pub(crate) const IMAGE: &[Flag] = &[FORMAT, text("platform", "Only this platform
 
 /// docker's types of objects.
 const TYPES: &[&str] = &[
-    "config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume",
+    "config",
+    "container",
+    "image",
+    "network",
+    "node",
+    "plugin",
+    "secret",
+    "service",
+    "task",
+    "volume",
 ];
 
 #[derive(Clone, Copy)]
@@ -40,10 +56,14 @@ pub(crate) async fn any(context: &Context, m: Matches) -> Result {
         Some("container") => Kind::Container,
         Some("image") => Kind::Image,
         Some(known) if TYPES.contains(&known) => {
-            return Err(Error::msg(format!("--type {known} is not supported by wharf yet")));
+            return Err(Error::msg(format!(
+                "--type {known} is not supported by wharf yet"
+            )));
         }
         Some("") => {
-            return Err(Error::msg("type is empty: must be one of \"container\", \"image\""));
+            return Err(Error::msg(
+                "type is empty: must be one of \"container\", \"image\"",
+            ));
         }
         Some(other) => {
             let all: Vec<String> = TYPES.iter().map(|t| format!("\"{t}\"")).collect();
@@ -69,7 +89,11 @@ pub(crate) async fn images(context: &Context, m: Matches) -> Result {
 /// Shows what is found, then complains of what is not.
 async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
     let format = m.text("format");
-    let document = if format.is_empty() { None } else { Some(Document::parse("", &format)?) };
+    let document = if format.is_empty() {
+        None
+    } else {
+        Some(Document::parse("", &format)?)
+    };
     let mut found = Vec::new();
     let mut failures = Vec::new();
     let mut shown = String::new();
@@ -77,8 +101,9 @@ async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
         match get(context, name, kind, m.on("size")).await {
             Ok(text) => {
                 if let Some(document) = &document {
-                    let mut value: Value = serde_json::from_str(&text)
-                        .map_err(|e| Error::msg(format!("{name}: the daemon's answer cannot be read: {e}")))?;
+                    let mut value: Value = serde_json::from_str(&text).map_err(|e| {
+                        Error::msg(format!("{name}: the daemon's answer cannot be read: {e}"))
+                    })?;
                     alias(&mut value, &format, "Id", "ID");
                     match document.render(&value) {
                         Ok(line) => shown.push_str(&format!("{line}\n")),
@@ -108,7 +133,11 @@ async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
     } else {
         output::print(&indent::list(&found))?;
     }
-    if failures.is_empty() { Ok(()) } else { Err(Error::msg(failures.join("\n"))) }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::msg(failures.join("\n")))
+    }
 }
 
 async fn get(context: &Context, name: &str, kind: Kind, size: bool) -> Result<String> {

@@ -14,12 +14,24 @@ use crate::{
 
 /// Its flags.
 pub(crate) const FLAGS: &[Flag] = &[
-    switch("details", "Show the labels and variables that were logged too").only(&["false"]),
+    switch(
+        "details",
+        "Show the labels and variables that were logged too",
+    )
+    .only(&["false"]),
     switch("follow", "Go on with what comes").short('f'),
-    text("since", "Nothing older: a time, or a duration back from now"),
-    text("tail", "Only so many last lines").short('n').default("\"all\""),
+    text(
+        "since",
+        "Nothing older: a time, or a duration back from now",
+    ),
+    text("tail", "Only so many last lines")
+        .short('n')
+        .default("\"all\""),
     switch("timestamps", "Show when each line was written").short('t'),
-    text("until", "Nothing newer: a time, or a duration back from now"),
+    text(
+        "until",
+        "Nothing newer: a time, or a duration back from now",
+    ),
 ];
 
 /// `docker logs`.
@@ -38,8 +50,7 @@ pub(crate) async fn logs(context: &Context, m: Matches) -> Result {
         .query_text("until", &until)
         .query("tail", m.get("tail").unwrap_or("all"));
     // Whether the container has a terminal decides the stream's form; both are asked at once.
-    let (container, answer) =
-        tokio::join!(describe(context, name), request.send(&context.client));
+    let (container, answer) = tokio::join!(describe(context, name), request.send(&context.client));
     let container = container?;
     let mut answer = answer?;
     let mut writer = Writer::new(is(&container, "/Config/Tty"), true, true);

@@ -63,9 +63,7 @@ impl Args {
         let plural = |n: usize| if n == 1 { "argument" } else { "arguments" };
         match self {
             Self::None if count > 0 => Some(("accepts no arguments".to_owned(), "Run")),
-            Self::Exactly(n) if count != n => {
-                Some((format!("requires {n} {}", plural(n)), "Run"))
-            }
+            Self::Exactly(n) if count != n => Some((format!("requires {n} {}", plural(n)), "Run")),
             Self::AtLeast(n) if count < n => {
                 Some((format!("requires at least {n} {}", plural(n)), "See"))
             }

@@ -16,14 +16,17 @@ pub(crate) const FLAGS: &[Flag] = &[
     switch("all", "Those that do not run too").short('a'),
     FILTER,
     FORMAT_TABLE,
-    int("last", "The newest so many, running or not").short('n').default("-1"),
+    int("last", "The newest so many, running or not")
+        .short('n')
+        .default("-1"),
     switch("latest", "The newest, running or not").short('l'),
     switch("no-trunc", "Show everything in full"),
     switch("quiet", "Show only IDs").short('q'),
     switch("size", "Show how much they hold on disk").short('s'),
 ];
 
-const COLUMNS: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+const COLUMNS: &str =
+    "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 
 const HEADERS: &[(&str, &str)] = &[
     ("Command", "COMMAND"),
@@ -35,6 +38,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("Mounts", "MOUNTS"),
     ("Names", "NAMES"),
     ("Networks", "NETWORKS"),
+    ("Platform", "PLATFORM"),
     ("Ports", "PORTS"),
     ("RunningFor", "CREATED"),
     ("Size", "SIZE"),
@@ -50,9 +54,17 @@ pub(crate) async fn ps(context: &Context, m: Matches) -> Result {
         None if m.on("quiet") => String::new(),
         None => context.config.text("psFormat")?,
     };
-    let last = if m.on("latest") { 1 } else { m.int("last").unwrap_or(-1) };
+    let last = if m.on("latest") {
+        1
+    } else {
+        m.int("last").unwrap_or(-1)
+    };
     let sized = m.on("size") || (!m.on("quiet") && format.contains(".Size"));
-    let limit = if last > 0 { last.to_string() } else { String::new() };
+    let limit = if last > 0 {
+        last.to_string()
+    } else {
+        String::new()
+    };
     let list: Vec<Value> = Request::get("/containers/json")
         .query_on("all", m.on("all"))
         .query_text("limit", &limit)
@@ -77,21 +89,43 @@ pub(crate) async fn ps(context: &Context, m: Matches) -> Result {
     }
     let now = time::now();
     let rows: Vec<Value> = containers.iter().map(|c| row(c, full, now)).collect();
-    let columns = if m.on("size") { format!("{COLUMNS}\t{{{{.Size}}}}") } else { COLUMNS.to_owned() };
+    let columns = if m.on("size") {
+        format!("{COLUMNS}\t{{{{.Size}}}}")
+    } else {
+        COLUMNS.to_owned()
+    };
     output::print(&template::rows(&format, &columns, HEADERS, &rows)?)
 }
 
 fn row(c: &ContainerSummary, full: bool, now: i64) -> Value {
     let short = |text: &str, columns: usize| {
-        if full { text.to_owned() } else { ellipsis(text, columns) }
+        if full {
+            text.to_owned()
+        } else {
+            ellipsis(text, columns)
+        }
     };
     let labels: Vec<String> = c.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
     let mounts: Vec<String> = c
         .mounts
         .iter()
-        .map(|m| short(if m.name.is_empty() { &m.source } else { &m.name }, 15))
+        .map(|m| {
+            short(
+                if m.name.is_empty() {
+                    &m.source
+                } else {
+                    &m.name
+                },
+                15,
+            )
+        })
         .collect();
-    let networks: Vec<&str> = c.network_settings.networks.keys().map(String::as_str).collect();
+    let networks: Vec<&str> = c
+        .network_settings
+        .networks
+        .keys()
+        .map(String::as_str)
+        .collect();
     json!({
         "Command": quote(&short(&c.command, 20)),
         "CreatedAt": time::go(c.created),
@@ -102,6 +136,7 @@ fn row(c: &ContainerSummary, full: bool, now: i64) -> Value {
         "Mounts": mounts.join(","),
         "Names": names(c, full),
         "Networks": networks.join(","),
+        "Platform": null,
         "Ports": ports::show(&c.ports),
         "RunningFor": ago::since(c.created, now),
         "Size": disk(c),

@@ -11,8 +11,15 @@ use crate::{
 
 /// Its flags.
 pub(crate) const FLAGS: &[Flag] = &[
-    switch("all-tags", "Every tag of the repository").short('a').only(&["false"]),
-    switch("disable-content-trust", "Skip the verification of signatures").default("true").only(&["true"]),
+    switch("all-tags", "Every tag of the repository")
+        .short('a')
+        .only(&["false"]),
+    switch(
+        "disable-content-trust",
+        "Skip the verification of signatures",
+    )
+    .default("true")
+    .only(&["true"]),
     text("platform", "The platform of the image, os[/arch[/variant]]"),
     switch("quiet", "Show only the name of what was fetched").short('q'),
 ];

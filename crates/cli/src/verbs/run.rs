@@ -23,7 +23,8 @@ pub(crate) async fn run(context: &Context, m: Matches) -> Result {
     let mut request = prepare(&m).map_err(|e| as_run(e, 125))?;
     if detach {
         if !m.all("attach").is_empty() {
-            let error = Error::msg("conflicting options: cannot specify both --attach and --detach");
+            let error =
+                Error::msg("conflicting options: cannot specify both --attach and --detach");
             return Err(as_run(error, 125));
         }
         let config = &mut request.config;
@@ -106,13 +107,22 @@ pub(crate) async fn wait<'c>(context: &'c Context, id: &str, removed: bool) -> R
 /// The exit code that `answer` brings.
 pub(crate) async fn exit_code(mut answer: Answer<'_>) -> Result<i64> {
     let Some(mut value) = answer.next::<serde_json::Value>().await? else {
-        return Err(Error::msg("the daemon closed the connection before the container ended"));
+        return Err(Error::msg(
+            "the daemon closed the connection before the container ended",
+        ));
     };
     types::json::drop_nulls(&mut value);
-    let end: WaitResponse = serde_json::from_value(value)
-        .map_err(|e| Error::msg(format!("{}: the daemon's answer cannot be read: {e}", answer.what)))?;
+    let end: WaitResponse = serde_json::from_value(value).map_err(|e| {
+        Error::msg(format!(
+            "{}: the daemon's answer cannot be read: {e}",
+            answer.what
+        ))
+    })?;
     match end.error.filter(|e| !e.message.is_empty()) {
-        Some(e) => Err(Error::msg(format!("Error waiting for container: {}", e.message))),
+        Some(e) => Err(Error::msg(format!(
+            "Error waiting for container: {}",
+            e.message
+        ))),
         None => Ok(end.status_code),
     }
 }
@@ -151,7 +161,11 @@ async fn converse(
 ) -> Result {
     let attached = session.stdin || session.stdout || session.stderr;
     let attach = async {
-        if attached { connect(context, id, session).await.map(Some) } else { Ok(None) }
+        if attached {
+            connect(context, id, session).await.map(Some)
+        } else {
+            Ok(None)
+        }
     };
     let (connection, waiting) = tokio::join!(attach, wait(context, id, removed));
     let (connection, waiting) = (connection.map_err(failed)?, waiting.map_err(failed)?);

@@ -14,7 +14,11 @@ use crate::{
 
 /// Its flags.
 pub(crate) const FLAGS: &[Flag] = &[
-    switch("attach", "Connect standard output and error, and pass signals on").short('a'),
+    switch(
+        "attach",
+        "Connect standard output and error, and pass signals on",
+    )
+    .short('a'),
     text("checkpoint", "Go on from a checkpoint").only(&[""]),
     text("checkpoint-dir", "Where checkpoints are").only(&[""]),
     DETACH_KEYS,
@@ -25,7 +29,9 @@ pub(crate) const FLAGS: &[Flag] = &[
 pub(crate) async fn start(context: &Context, m: Matches) -> Result {
     if m.on("attach") || m.on("interactive") {
         let [name] = m.args.as_slice() else {
-            return Err(Error::msg("you cannot start and attach multiple containers at once"));
+            return Err(Error::msg(
+                "you cannot start and attach multiple containers at once",
+            ));
         };
         return attached(context, &m, name).await;
     }
@@ -42,7 +48,10 @@ pub(crate) async fn start(context: &Context, m: Matches) -> Result {
     if failed.is_empty() {
         Ok(())
     } else {
-        Err(Error::msg(format!("Error: failed to start containers: {}", failed.join(", "))))
+        Err(Error::msg(format!(
+            "Error: failed to start containers: {}",
+            failed.join(", ")
+        )))
     }
 }
 

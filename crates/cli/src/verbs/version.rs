@@ -8,7 +8,10 @@ use crate::{
     client::Request,
     error::Result,
     flags::{FORMAT, Flag, Matches},
-    format::{output, template::{Document, alias}},
+    format::{
+        output,
+        template::{Document, alias},
+    },
 };
 
 /// Its flags.
@@ -42,7 +45,11 @@ fn client(context: &Context) -> Value {
 /// `docker version`. What is known of the client is shown even if the daemon is not there.
 pub(crate) async fn version(context: &Context, m: Matches) -> Result {
     let format = m.text("format");
-    let document = if format.is_empty() { None } else { Some(Document::parse("version", &format)?) };
+    let document = if format.is_empty() {
+        None
+    } else {
+        Some(Document::parse("version", &format)?)
+    };
     let answer: std::result::Result<Value, _> =
         Request::get("/version").decode(&context.client).await;
     let (server, error) = match answer {
@@ -71,28 +78,60 @@ fn show(client: &Value, server: &Value) -> String {
         let left = format!("{}{name}:", " ".repeat(indent));
         out.push_str(&format!("{left:<19} {value}\n"));
     };
-    let text = |v: &Value, name: &str| v.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (spoken, ours) = (text(client, "ApiVersion"), text(client, "DefaultAPIVersion"));
-    let api = if spoken == ours { spoken } else { format!("{spoken} (downgraded from {ours})") };
+    let text = |v: &Value, name: &str| {
+        v.get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let (spoken, ours) = (
+        text(client, "ApiVersion"),
+        text(client, "DefaultAPIVersion"),
+    );
+    let api = if spoken == ours {
+        spoken
+    } else {
+        format!("{spoken} (downgraded from {ours})")
+    };
     line(1, "Version", &text(client, "Version"));
     line(1, "API version", &api);
-    line(1, "OS/Arch", &format!("{}/{}", text(client, "Os"), text(client, "Arch")));
+    line(
+        1,
+        "OS/Arch",
+        &format!("{}/{}", text(client, "Os"), text(client, "Arch")),
+    );
     line(1, "Context", &text(client, "Context"));
     if server.is_null() {
         return out;
     }
     out.push_str("\nServer:");
-    if let Some(name) = server.pointer("/Platform/Name").and_then(Value::as_str).filter(|n| !n.is_empty()) {
+    if let Some(name) = server
+        .pointer("/Platform/Name")
+        .and_then(Value::as_str)
+        .filter(|n| !n.is_empty())
+    {
         out.push_str(&format!(" {name}"));
     }
     out.push('\n');
     let empty = Vec::new();
-    let components = server.get("Components").and_then(Value::as_array).unwrap_or(&empty);
+    let components = server
+        .get("Components")
+        .and_then(Value::as_array)
+        .unwrap_or(&empty);
     for component in components {
         out.push_str(&format!(" {}:\n", text(component, "Name")));
         let none = Map::new();
-        let details = component.get("Details").and_then(Value::as_object).unwrap_or(&none);
-        let detail = |name: &str| details.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let details = component
+            .get("Details")
+            .and_then(Value::as_object)
+            .unwrap_or(&none);
+        let detail = |name: &str| {
+            details
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let mut line = |name: &str, value: &str| {
             let left = format!("  {name}:");
             out.push_str(&format!("{left:<19} {value}\n"));
@@ -101,7 +140,11 @@ fn show(client: &Value, server: &Value) -> String {
         if text(component, "Name") == "Engine" {
             let (api, min) = (detail("ApiVersion"), detail("MinAPIVersion"));
             line("API version", &format!("{api} (minimum version {min})"));
-            for (name, key) in [("Go version", "GoVersion"), ("Git commit", "GitCommit"), ("Built", "BuildTime")] {
+            for (name, key) in [
+                ("Go version", "GoVersion"),
+                ("Git commit", "GitCommit"),
+                ("Built", "BuildTime"),
+            ] {
                 // A daemon that was not built by Go has nothing to say here.
                 if details.contains_key(key) && !detail(key).is_empty() {
                     line(name, &detail(key));

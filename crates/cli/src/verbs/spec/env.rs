@@ -20,7 +20,11 @@ pub(crate) fn variables(files: &[String], given: &[String]) -> Result<Vec<String
     }
     // Unlike a file's, a flag's name without value is passed on when we do not have it: the
     // daemon then takes the image's variable away.
-    all.extend(given.iter().map(|text| own(text).unwrap_or_else(|| text.clone())));
+    all.extend(
+        given
+            .iter()
+            .map(|text| own(text).unwrap_or_else(|| text.clone())),
+    );
     Ok(all)
 }
 
@@ -65,7 +69,10 @@ fn lines(file: &str, what: &str) -> Result<Vec<String>> {
         }
         let name = line.split('=').next().unwrap_or_default();
         if name.is_empty() {
-            return Err(Error::msg(format!("no variable name on line {}", quote(line))));
+            return Err(Error::msg(format!(
+                "no variable name on line {}",
+                quote(line)
+            )));
         }
         if name.contains(char::is_whitespace) {
             return Err(Error::msg(format!(
@@ -85,14 +92,25 @@ mod tests {
     #[test]
     fn files_come_first_and_names_take_our_values() {
         let dir = std::env::temp_dir().join(format!("wharf-cli-env-{}", std::process::id()));
-        std::fs::write(&dir, "# comment\n\nA=1\n  B=2\r\nPATH\nNO_SUCH_VARIABLE_HERE\n").unwrap();
+        std::fs::write(
+            &dir,
+            "# comment\n\nA=1\n  B=2\r\nPATH\nNO_SUCH_VARIABLE_HERE\n",
+        )
+        .unwrap();
         let file = dir.to_string_lossy().into_owned();
-        let all = variables(std::slice::from_ref(&file), &["C=3".into(), "NO_SUCH_VARIABLE_HERE".into()]).unwrap();
+        let all = variables(
+            std::slice::from_ref(&file),
+            &["C=3".into(), "NO_SUCH_VARIABLE_HERE".into()],
+        )
+        .unwrap();
         std::fs::remove_file(&dir).unwrap();
         assert_eq!(all[..2], ["A=1", "B=2"]);
         assert!(all[2].starts_with("PATH="));
         assert_eq!(all[3..], ["C=3", "NO_SUCH_VARIABLE_HERE"]);
         let error = variables(&[file.clone()], &[]).unwrap_err();
-        assert_eq!(error.to_string(), format!("open {file}: no such file or directory"));
+        assert_eq!(
+            error.to_string(),
+            format!("open {file}: no such file or directory")
+        );
     }
 }

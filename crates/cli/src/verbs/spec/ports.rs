@@ -78,10 +78,12 @@ pub(crate) fn publish(text: &str, map: &mut PortMap) -> Result<(), String> {
             Some((from, to)) if first == last && from != to => format!("{from}-{to}"),
             Some((from, _)) => (from + step).to_string(),
         };
-        map.entry(format!("{}/{proto}", first + step)).or_default().push(PortBinding {
-            host_ip: address.to_owned(),
-            host_port,
-        });
+        map.entry(format!("{}/{proto}", first + step))
+            .or_default()
+            .push(PortBinding {
+                host_ip: address.to_owned(),
+                host_port,
+            });
     }
     Ok(())
 }
@@ -102,7 +104,9 @@ pub(crate) fn expose(text: &str) -> Result<Vec<String>, String> {
             crate::format::quote(bad)
         )
     })?;
-    Ok((first..=last).map(|port| format!("{port}/{proto}")).collect())
+    Ok((first..=last)
+        .map(|port| format!("{port}/{proto}"))
+        .collect())
 }
 
 #[cfg(test)]
@@ -114,7 +118,10 @@ mod tests {
         publish(text, &mut map)?;
         Ok(map
             .into_iter()
-            .flat_map(|(port, to)| to.into_iter().map(move |b| (port.clone(), b.host_ip, b.host_port)))
+            .flat_map(|(port, to)| {
+                to.into_iter()
+                    .map(move |b| (port.clone(), b.host_ip, b.host_port))
+            })
             .collect())
     }
 
@@ -127,12 +134,24 @@ mod tests {
         assert_eq!(read("80").unwrap(), [row("80/tcp", "", "")]);
         assert_eq!(read("8080:80").unwrap(), [row("80/tcp", "", "8080")]);
         assert_eq!(read("8080:80/UDP").unwrap(), [row("80/udp", "", "8080")]);
-        assert_eq!(read("127.0.0.1:8080:80").unwrap(), [row("80/tcp", "127.0.0.1", "8080")]);
-        assert_eq!(read("127.0.0.1::80").unwrap(), [row("80/tcp", "127.0.0.1", "")]);
-        assert_eq!(read("[::1]:8080:80").unwrap(), [row("80/tcp", "::1", "8080")]);
+        assert_eq!(
+            read("127.0.0.1:8080:80").unwrap(),
+            [row("80/tcp", "127.0.0.1", "8080")]
+        );
+        assert_eq!(
+            read("127.0.0.1::80").unwrap(),
+            [row("80/tcp", "127.0.0.1", "")]
+        );
+        assert_eq!(
+            read("[::1]:8080:80").unwrap(),
+            [row("80/tcp", "::1", "8080")]
+        );
         assert_eq!(read("::1:8080:80").unwrap(), [row("80/tcp", "::1", "8080")]);
         assert_eq!(read("[::1]::80").unwrap(), [row("80/tcp", "::1", "")]);
-        assert_eq!(read("90-91:80-81").unwrap(), [row("80/tcp", "", "90"), row("81/tcp", "", "91")]);
+        assert_eq!(
+            read("90-91:80-81").unwrap(),
+            [row("80/tcp", "", "90"), row("81/tcp", "", "91")]
+        );
         assert_eq!(read("90-92:80").unwrap(), [row("80/tcp", "", "90-92")]);
     }
 
@@ -141,7 +160,10 @@ mod tests {
         for (text, error) in [
             ("x:y", "invalid containerPort: y"),
             ("99999:80", "invalid hostPort: 99999"),
-            ("1-3:80-81", "invalid ranges specified for container and host Ports: 80-81 and 1-3"),
+            (
+                "1-3:80-81",
+                "invalid ranges specified for container and host Ports: 80-81 and 1-3",
+            ),
             ("80/foo", "invalid proto: foo"),
             ("1.2.3:1:2", "invalid IP address: 1.2.3"),
         ] {

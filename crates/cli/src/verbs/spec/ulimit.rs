@@ -3,13 +3,28 @@
 use types::container::Ulimit;
 
 const NAMES: &[&str] = &[
-    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc",
-    "rss", "rtprio", "rttime", "sigpending", "stack",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
 ];
 
 /// Reads `name=soft[:hard]`.
 pub(crate) fn parse(text: &str) -> Result<Ulimit, String> {
-    let Some((name, limits)) = text.split_once('=').filter(|(n, l)| !n.is_empty() && !l.is_empty())
+    let Some((name, limits)) = text
+        .split_once('=')
+        .filter(|(n, l)| !n.is_empty() && !l.is_empty())
     else {
         return Err(format!("invalid ulimit argument: {text}"));
     };
@@ -18,16 +33,23 @@ pub(crate) fn parse(text: &str) -> Result<Ulimit, String> {
     }
     let number = |s: &str| {
         s.parse::<i64>().map_err(|_| {
-            format!("strconv.ParseInt: parsing {}: invalid syntax", crate::format::quote(s))
+            format!(
+                "strconv.ParseInt: parsing {}: invalid syntax",
+                crate::format::quote(s)
+            )
         })
     };
     let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
     if hard.contains(':') {
-        return Err(format!("too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"));
+        return Err(format!(
+            "too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
+        ));
     }
     let (soft, hard) = (number(soft)?, number(hard)?);
     if hard != -1 && (soft == -1 || soft > hard) {
-        return Err(format!("ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"));
+        return Err(format!(
+            "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
+        ));
     }
     Ok(Ulimit {
         name: name.to_owned(),

@@ -55,9 +55,18 @@ mod tests {
     #[test]
     fn relative_sources_become_absolute() {
         let here = Path::new("/home/me");
-        assert_eq!(parse("./x:/y:ro", here).unwrap(), Volume::Bind("/home/me/x:/y:ro".into()));
-        assert_eq!(parse("../x:/y", here).unwrap(), Volume::Bind("/home/x:/y".into()));
-        assert_eq!(parse("name:/y", here).unwrap(), Volume::Bind("name:/y".into()));
+        assert_eq!(
+            parse("./x:/y:ro", here).unwrap(),
+            Volume::Bind("/home/me/x:/y:ro".into())
+        );
+        assert_eq!(
+            parse("../x:/y", here).unwrap(),
+            Volume::Bind("/home/x:/y".into())
+        );
+        assert_eq!(
+            parse("name:/y", here).unwrap(),
+            Volume::Bind("name:/y".into())
+        );
         assert_eq!(parse("/y", here).unwrap(), Volume::Anonymous("/y".into()));
         assert!(parse("", here).is_err() && parse(":/y", here).is_err());
     }
