@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(all[..2], ["A=1", "B=2"]);
         assert!(all[2].starts_with("PATH="));
         assert_eq!(all[3..], ["C=3", "NO_SUCH_VARIABLE_HERE"]);
-        let error = variables(&[file.clone()], &[]).unwrap_err();
+        let error = variables(std::slice::from_ref(&file), &[]).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("open {file}: no such file or directory")
