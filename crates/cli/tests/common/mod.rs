@@ -1,4 +1,5 @@
 //! A small daemon that knows one container, and records what it is asked.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
