@@ -109,6 +109,10 @@ pub(crate) fn root_help(program: &str, globals: &[Flag], width: Option<usize>) -
             items.push((name, verb.about));
         }
     }
+    if program != "docker" {
+        // The program itself sees to this one, before anything here.
+        items.push(("daemon", "Run the engine"));
+    }
     items.sort_unstable();
     let missing: Vec<&str> = MISSING
         .iter()

@@ -33,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) stderr: bool,
     /// Keys that detach; the usual ones when empty.
     pub(crate) keys: String,
+    /// Signals are passed on to the process, and so must not end us.
+    pub(crate) proxied: bool,
 }
 
 impl Session {
@@ -75,9 +77,17 @@ impl Session {
             }
             copy_input(to, Keys::new(keys)).await
         };
+        // A signal that ends us must not leave the terminal behind in raw mode.
+        let ended = async {
+            if raw.is_none() || self.proxied {
+                return std::future::pending().await;
+            }
+            Err(Error::Status(super::signals::ending().await))
+        };
         let end = tokio::select! {
             end = output => end,
             end = input => end,
+            end = ended => end,
         };
         drop(raw);
         end

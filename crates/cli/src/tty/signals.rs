@@ -67,6 +67,23 @@ const FORWARDED: &[(i32, &str)] = &[
     (20, "TSTP"),
 ];
 
+/// Waits for a signal that ends programs; answers the exit code that says so.
+pub(super) async fn ending() -> u8 {
+    let mut streams: Vec<(u8, Signal)> = [1u8, 2, 3, 15]
+        .into_iter()
+        .filter_map(|n| Some((n, signal(SignalKind::from_raw(i32::from(n))).ok()?)))
+        .collect();
+    std::future::poll_fn(|context| {
+        for (number, stream) in &mut streams {
+            if stream.poll_recv(context).is_ready() {
+                return std::task::Poll::Ready(128 + *number);
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}
+
 /// Passes signals on to the container `id`. Never ends; registers when first polled.
 pub(crate) async fn forward(client: &Client, id: &str) {
     let mut streams: Vec<(&str, Signal)> = FORWARDED

@@ -54,12 +54,15 @@ pub(crate) async fn attach(context: &Context, m: Matches) -> Result {
             "cannot attach to a restarting container, wait until it is running",
         ));
     }
+    let tty = is(&container, "/Config/Tty");
     let session = Session {
-        tty: is(&container, "/Config/Tty"),
+        tty,
         stdin: !m.on("no-stdin") && is(&container, "/Config/OpenStdin"),
         stdout: true,
         stderr: true,
         keys: context.detach_keys(&m)?,
+        // A terminal's user presses keys, which reach the process as they are.
+        proxied: m.switch("sig-proxy").unwrap_or(true) && !tty,
     };
     if session.tty && session.stdin && !tty::is_terminal(std::io::stdin()) {
         return Err(Error::msg("the input device is not a TTY"));
@@ -69,13 +72,12 @@ pub(crate) async fn attach(context: &Context, m: Matches) -> Result {
         .and_then(Value::as_str)
         .unwrap_or(name)
         .to_owned();
-    let sig_proxy = m.switch("sig-proxy").unwrap_or(true) && !session.tty;
     let (connection, waiting) = tokio::join!(
         run::connect(context, &id, &session),
         run::wait(context, &id, false)
     );
     let (connection, waiting) = (connection?, waiting?);
-    let end = with_signals(context, &id, &session, sig_proxy, session.run(connection)).await?;
+    let end = with_signals(context, &id, &session, session.run(connection)).await?;
     if end == End::Detached {
         return Err(Error::msg(DETACHED));
     }
@@ -87,11 +89,10 @@ pub(crate) async fn with_signals(
     context: &Context,
     id: &str,
     session: &Session,
-    sig_proxy: bool,
     talk: impl Future<Output = Result<End>>,
 ) -> Result<End> {
     let forward = async {
-        if sig_proxy {
+        if session.proxied {
             tty::forward(&context.client, id).await;
         }
         std::future::pending::<()>().await;

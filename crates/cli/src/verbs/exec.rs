@@ -82,6 +82,7 @@ pub(crate) async fn exec(context: &Context, m: Matches) -> Result {
         stdout: true,
         stderr: true,
         keys: config.detach_keys,
+        proxied: false,
     };
     let resize = async {
         if session.tty && tty::is_terminal(std::io::stdout()) {

@@ -60,14 +60,14 @@ pub(crate) async fn run(context: &Context, m: Matches) -> Result {
         stdout: request.config.attach_stdout,
         stderr: request.config.attach_stderr,
         keys: context.detach_keys(&m)?,
+        proxied: m.switch("sig-proxy").unwrap_or(true),
     };
     let removed = request.host_config.auto_remove;
-    let sig_proxy = m.switch("sig-proxy").unwrap_or(true);
-    if !(session.stdin || session.stdout || session.stderr) {
-        // Nothing is attached: the identifier is all there is to see.
+    if !(session.stdout || session.stderr) {
+        // The identifier is all there is to see.
         output::line(&id)?;
     }
-    converse(context, &id, &session, removed, sig_proxy).await
+    converse(context, &id, &session, removed).await
 }
 
 /// docker's exit code for a container that could not be made or started.
@@ -152,13 +152,7 @@ pub(crate) async fn connect(
 }
 
 /// Starts container `id` and stays with it to its end.
-async fn converse(
-    context: &Context,
-    id: &str,
-    session: &Session,
-    removed: bool,
-    sig_proxy: bool,
-) -> Result {
+async fn converse(context: &Context, id: &str, session: &Session, removed: bool) -> Result {
     let attached = session.stdin || session.stdout || session.stderr;
     let attach = async {
         if attached {
@@ -171,7 +165,7 @@ async fn converse(
     let (connection, waiting) = (connection.map_err(failed)?, waiting.map_err(failed)?);
     // Registered before the start: a signal that arrives in between must not end us.
     let forward = async {
-        if sig_proxy {
+        if session.proxied {
             tty::forward(&context.client, id).await;
         }
         std::future::pending::<()>().await;
@@ -193,13 +187,17 @@ async fn converse(
                 }
                 std::future::pending::<()>().await;
             };
+            let mut code = std::pin::pin!(exit_code(waiting));
             let end = tokio::select! {
                 end = session.run(connection) => end?,
                 () = resize => End::Output,
+                // Without output to read to its end, nothing else tells of the container's.
+                code = &mut code, if !(session.stdout || session.stderr) => return end_with(code?),
             };
             if end == End::Detached {
                 return Ok(());
             }
+            return end_with(code.await?);
         }
         end_with(exit_code(waiting).await?)
     };

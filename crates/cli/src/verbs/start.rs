@@ -57,12 +57,14 @@ pub(crate) async fn start(context: &Context, m: Matches) -> Result {
 
 async fn attached(context: &Context, m: &Matches, name: &str) -> Result {
     let container = describe(context, name).await?;
+    let tty = is(&container, "/Config/Tty");
     let session = Session {
-        tty: is(&container, "/Config/Tty"),
+        tty,
         stdin: m.on("interactive") && is(&container, "/Config/OpenStdin"),
         stdout: true,
         stderr: true,
         keys: context.detach_keys(m)?,
+        proxied: !tty,
     };
     let id = container
         .get("Id")
@@ -82,7 +84,7 @@ async fn attached(context: &Context, m: &Matches, name: &str) -> Result {
         run::start(context, &id).await?;
         session.run(connection).await
     };
-    let end = with_signals(context, &id, &session, !session.tty, talk).await?;
+    let end = with_signals(context, &id, &session, talk).await?;
     if end == End::Detached {
         return Ok(());
     }
