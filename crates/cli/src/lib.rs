@@ -153,6 +153,9 @@ fn find<'a>(
             "COMMAND",
         ));
     }
+    if words.contains(&"--help".to_owned()) && missing(&name).is_none() {
+        return Ok((None, first.to_owned(), &[]));
+    }
     Err(missing(&name).unwrap_or_else(|| {
         Error::msg(format!(
             "{program}: unknown command: {program} {name}\n\nUsage:  {program} {first}\n\nRun '{program} {first} --help' for more information"

@@ -44,11 +44,10 @@ impl Session {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let raw = if self.tty && self.stdin && is_terminal(std::io::stdin()) {
-            Raw::enter()
-        } else {
-            None
-        };
+        // Signals are caught before the mode changes: one that comes in between must find us ready.
+        let interactive = self.tty && self.stdin && is_terminal(std::io::stdin());
+        let ending = (interactive && !self.proxied).then(super::signals::ending);
+        let raw = if interactive { Raw::enter() } else { None };
         let keys = if self.tty && self.stdin {
             let text = if self.keys.is_empty() {
                 DETACH
@@ -79,10 +78,10 @@ impl Session {
         };
         // A signal that ends us must not leave the terminal behind in raw mode.
         let ended = async {
-            if raw.is_none() || self.proxied {
-                return std::future::pending().await;
+            match ending {
+                Some(ending) => Err(Error::Status(ending.await)),
+                None => std::future::pending().await,
             }
-            Err(Error::Status(super::signals::ending().await))
         };
         let end = tokio::select! {
             end = output => end,

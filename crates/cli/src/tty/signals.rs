@@ -67,13 +67,14 @@ const FORWARDED: &[(i32, &str)] = &[
     (20, "TSTP"),
 ];
 
-/// Waits for a signal that ends programs; answers the exit code that says so.
-pub(super) async fn ending() -> u8 {
+/// Waits for a signal that ends programs; answers the exit code that says so. Catches them from
+/// the call on, polled or not.
+pub(super) fn ending() -> impl Future<Output = u8> {
     let mut streams: Vec<(u8, Signal)> = [1u8, 2, 3, 15]
         .into_iter()
         .filter_map(|n| Some((n, signal(SignalKind::from_raw(i32::from(n))).ok()?)))
         .collect();
-    std::future::poll_fn(|context| {
+    std::future::poll_fn(move |context| {
         for (number, stream) in &mut streams {
             if stream.poll_recv(context).is_ready() {
                 return std::task::Poll::Ready(128 + *number);
@@ -81,7 +82,6 @@ pub(super) async fn ending() -> u8 {
         }
         std::task::Poll::Pending
     })
-    .await
 }
 
 /// Passes signals on to the container `id`. Never ends; registers when first polled.

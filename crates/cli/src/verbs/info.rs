@@ -39,8 +39,13 @@ pub(crate) async fn info(context: &Context, m: Matches) -> Result {
         if let Some(all) = all.as_object_mut() {
             all.insert("ClientInfo".to_owned(), client);
         }
-        output::line(&document.render(&all)?)?;
-        return error.map_or(Ok(()), |e| Err(e.into()));
+        return match (document.render(&all), error) {
+            (Ok(line), None) => output::line(&line),
+            (Ok(line), Some(e)) => output::line(&line).and(Err(e.into())),
+            // What the template misses is the daemon; that is the better complaint.
+            (Err(_), Some(e)) => Err(e.into()),
+            (Err(e), None) => Err(e),
+        };
     }
     let mut out = format!(
         "Client:\n Version:    {VERSION}\n Context:    default\n Debug Mode: {}\n\nServer:\n",

@@ -62,9 +62,15 @@ pub(crate) async fn version(context: &Context, m: Matches) -> Result {
     }
     let text = match &document {
         Some(document) => {
-            let mut line = document.render(&json!({"Client": client, "Server": server}))?;
-            line.push('\n');
-            line
+            match (
+                document.render(&json!({"Client": client, "Server": server})),
+                &error,
+            ) {
+                (Ok(line), _) => format!("{line}\n"),
+                // What the template misses is the daemon; that is the better complaint.
+                (Err(_), Some(_)) => "\n".to_owned(),
+                (Err(e), None) => return Err(e),
+            }
         }
         None => show(&client, &server),
     };

@@ -1,5 +1,4 @@
 //! A small daemon that knows one container, and records what it is asked.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

@@ -1,10 +1,8 @@
 //! The program against a daemon that only pretends.
 
-mod common;
-
 use std::{io::Read, process::Stdio};
 
-use common::{Behaviour, Fake, cli, finish};
+use crate::fake::{Behaviour, Fake, cli, finish};
 
 fn position(asked: &[String], what: &str) -> usize {
     asked
