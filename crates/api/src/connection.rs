@@ -21,7 +21,7 @@ use axum::{Router, body::Body};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf, Ready},
     net::{TcpStream, UnixStream},
     sync::mpsc,
 };
@@ -99,9 +99,9 @@ pub(crate) async fn drive(socket: Socket, router: Router, closing: CancellationT
                 if let Err(error) = result {
                     tracing::debug!("connection ended: {error}");
                 }
-                return;
+                break None;
             }
-            Some(takeover) = takeovers.recv() => break takeover,
+            Some(takeover) = takeovers.recv() => break Some(takeover),
             () = closing.cancelled(), if !ending => {
                 ending = true;
                 Pin::new(&mut connection).graceful_shutdown();
@@ -109,8 +109,16 @@ pub(crate) async fn drive(socket: Socket, router: Router, closing: CancellationT
         }
     };
     let parts = connection.into_parts();
-    let socket = parts.io.into_inner().socket;
-    hijack::run(socket, parts.read_buf, takeover, &closing).await;
+    let mut socket = parts.io.into_inner().socket;
+    match takeover {
+        Some(takeover) => hijack::run(socket, parts.read_buf, takeover, &closing).await,
+        // A client that is refused in the middle of its body must get to read why.
+        None => {
+            // hyper has done this but after a refused upgrade; a second time does no harm.
+            let _ = socket.shutdown().await;
+            hijack::linger(&mut socket, &closing).await;
+        }
+    }
 }
 
 impl AsyncRead for Held {

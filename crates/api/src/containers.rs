@@ -36,8 +36,31 @@ const FILTERS: &[&str] = &[
     "volume",
 ];
 
+/// Filters that have only these values.
+const VALUES: &[(&str, &[&str])] = &[
+    (
+        "status",
+        &[
+            "created",
+            "restarting",
+            "running",
+            "removing",
+            "paused",
+            "exited",
+            "dead",
+        ],
+    ),
+    ("health", &["none", "starting", "healthy", "unhealthy"]),
+];
+
 pub(crate) async fn list(call: Call) -> Answer {
     let mut filters = call.query.filters(FILTERS)?;
+    for (name, known) in VALUES {
+        let values = filters.get(*name).into_iter().flatten();
+        if let Some(value) = values.into_iter().find(|v| !known.contains(&v.as_str())) {
+            return Err(Refusal::bad(format!("invalid filter '{name}={value}'")));
+        }
+    }
     for name in ["before", "since"] {
         if let Some(value) = call.query.some(name) {
             filters.entry(name.into()).or_default().push(value);

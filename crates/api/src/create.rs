@@ -42,7 +42,8 @@ pub(crate) async fn create(call: Call) -> Answer {
 }
 
 /// A request must say something of the container itself.
-fn parse(sent: Value) -> Result<CreateRequest, Refusal> {
+fn parse(mut sent: Value) -> Result<CreateRequest, Refusal> {
+    fields::respell(&mut sent);
     let config = sent.as_object().is_some_and(|members| {
         members
             .keys()

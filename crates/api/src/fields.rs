@@ -115,6 +115,91 @@ const PATHS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Members of `POST /containers/create` besides those of the host.
+const CONFIG: &[&str] = &[
+    "Hostname",
+    "Domainname",
+    "User",
+    "AttachStdin",
+    "AttachStdout",
+    "AttachStderr",
+    "ExposedPorts",
+    "Tty",
+    "OpenStdin",
+    "StdinOnce",
+    "Env",
+    "Cmd",
+    "Healthcheck",
+    "ArgsEscaped",
+    "Image",
+    "Volumes",
+    "WorkingDir",
+    "Entrypoint",
+    "NetworkDisabled",
+    "MacAddress",
+    "OnBuild",
+    "Labels",
+    "StopSignal",
+    "StopTimeout",
+    "Shell",
+    "HostConfig",
+    "NetworkingConfig",
+];
+
+/// Members of `HostConfig` that wharf supports.
+const SUPPORTED: &[&str] = &[
+    "Binds",
+    "ContainerIDFile",
+    "LogConfig",
+    "NetworkMode",
+    "PortBindings",
+    "RestartPolicy",
+    "AutoRemove",
+    "ConsoleSize",
+    "CapAdd",
+    "CapDrop",
+    "GroupAdd",
+    "Privileged",
+    "PublishAllPorts",
+    "ReadonlyRootfs",
+    "SecurityOpt",
+    "Tmpfs",
+    "ShmSize",
+    "Runtime",
+    "CgroupParent",
+    "Memory",
+    "NanoCpus",
+    "PidsLimit",
+    "Ulimits",
+    "Init",
+];
+
+/// Gives members the spelling of the API: Docker reads them in any case, so that `hostconfig`
+/// must not slip through as unknown.
+pub fn respell(request: &mut Value) {
+    let Some(members) = request.as_object_mut() else {
+        return;
+    };
+    let all = CONFIG.iter().copied();
+    respell_with(members, all);
+    if let Some(host) = members.get_mut("HostConfig").and_then(Value::as_object_mut) {
+        let table = HOST.iter().map(|f| f.name).chain(PATHS.iter().map(|p| p.0));
+        respell_with(host, SUPPORTED.iter().copied().chain(table));
+    }
+}
+
+fn respell_with(members: &mut Map<String, Value>, known: impl Iterator<Item = &'static str>) {
+    for name in known {
+        let other = |key: &&String| *key != name && key.eq_ignore_ascii_case(name);
+        while let Some(key) = members.keys().find(other).cloned() {
+            // The last of several spellings counts, as for Docker.
+            if let Some(value) = members.remove(&key) {
+                members.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
 /// The refusal of `what`.
 #[must_use]
 pub fn unsupported(what: &str) -> Failure {
@@ -233,7 +318,8 @@ fn check_networks(request: &CreateRequest) -> Result<()> {
         if canonical(name) != mode {
             return Err(match canonical(name).as_str() {
                 "bridge" | "host" | "none" => unsupported(&path),
-                _ => Failure::not_found(format!("network {name} not found")),
+                // Not NotFound: clients take that for a missing image, and pull it.
+                _ => Failure::invalid(format!("network {name} not found")),
             });
         }
         if let Some((member, _)) = settings.iter().find(|(_, value)| !is_zero(value)) {

@@ -16,8 +16,7 @@ use crate::{
     stream::{MULTIPLEXED, RAW, frame},
 };
 
-/// How long a client may go on sending after the process's end, so that closing does not throw
-/// away output that it has not read yet.
+/// How long a client may go on sending after the end.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// What takes a connection over.
@@ -78,15 +77,22 @@ pub(crate) async fn run(
             () = closing.cancelled() => {}
         }
         writer.shutdown().await?;
-        let mut nowhere = tokio::io::sink();
-        let rest = tokio::io::copy(&mut reader, &mut nowhere);
-        // Whether the client closed in time makes no difference.
-        let _ = tokio::time::timeout(LINGER, rest).await;
+        linger(&mut reader, closing).await;
         io::Result::Ok(())
     };
     if let Err(error) = work.await {
         tracing::debug!("attached client ended: {error}");
     }
+}
+
+/// Reads on for a while after the last byte was written: closing a socket with unread bytes
+/// would throw away what the peer has not read yet.
+pub(crate) async fn linger(reader: &mut (impl AsyncRead + Unpin), closing: &CancellationToken) {
+    let mut nowhere = tokio::io::sink();
+    let rest = tokio::io::copy(reader, &mut nowhere);
+    // Whether the peer closed in time makes no difference.
+    let rest = tokio::time::timeout(LINGER, rest);
+    let _ = closing.run_until_cancelled(rest).await;
 }
 
 async fn write_output(

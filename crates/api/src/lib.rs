@@ -23,6 +23,8 @@ pub mod fields;
 mod hijack;
 mod images;
 mod logs;
+#[cfg(test)]
+mod properties;
 mod query;
 mod route;
 mod serve;

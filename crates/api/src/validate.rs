@@ -192,7 +192,8 @@ fn network(config: &ContainerConfig, host: &HostConfig) -> Checked {
         _ => {}
     }
     let Some(other) = mode.strip_prefix("container:") else {
-        return Err(types::Failure::not_found(format!("network {mode} not found")).into());
+        // Not 404: clients take that for a missing image, and pull it.
+        return Err(Refusal::bad(format!("network {mode} not found")));
     };
     if other.is_empty() {
         return Err(Refusal::bad(

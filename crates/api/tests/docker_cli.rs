@@ -126,3 +126,19 @@ async fn docker_understands_what_it_gets() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_refusal_is_read_although_the_body_is_not() {
+    let s = Running::start();
+    let archive = "x".repeat(8 << 20);
+    for host in hosts(&s) {
+        let Some((code, _, err)) = docker(&host, "build -", &archive).await else {
+            return;
+        };
+        assert_eq!(code, 1);
+        assert!(
+            err.contains("POST /build is not supported by wharf yet"),
+            "{err}"
+        );
+    }
+}

@@ -209,6 +209,11 @@ async fn containers_live() {
             "/events?filters=%7B%22x%22%3A%5B%5D%7D",
             "invalid filter 'x'",
         ),
+        (
+            "GET",
+            "/containers/json?filters=%7B%22status%22%3A%5B%22up%22%5D%7D",
+            "invalid filter 'status=up'",
+        ),
         ("GET", "/images/json?filters=x", "invalid filter"),
         (
             "GET",

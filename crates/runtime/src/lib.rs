@@ -8,15 +8,27 @@ pub mod protocol;
 pub mod time;
 
 #[cfg(feature = "full")]
+pub mod caps;
+#[cfg(feature = "full")]
 mod cleanup;
 #[cfg(feature = "full")]
 pub mod client;
 #[cfg(feature = "full")]
 mod error;
 #[cfg(feature = "full")]
+mod host;
+#[cfg(feature = "full")]
 pub mod launch;
+#[cfg(feature = "full")]
+mod seccomp;
+#[cfg(feature = "full")]
+pub mod spec;
+#[cfg(feature = "full")]
+pub mod user;
 
 #[cfg(feature = "full")]
 pub use cleanup::{Remains, cleanup};
 #[cfg(feature = "full")]
 pub use error::Error;
+#[cfg(feature = "full")]
+pub use host::Host;

@@ -56,6 +56,8 @@ fn tabled() -> BTreeSet<String> {
 #[test]
 fn every_described_member_is_supported_or_in_the_table() {
     assert_eq!(typed().intersection(&tabled()).count(), 0);
+    let listed: BTreeSet<String> = SUPPORTED.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(listed, typed());
     let ours = &typed() | &tabled();
     for description in DESCRIPTIONS {
         let described =
@@ -75,6 +77,7 @@ fn every_described_member_of_config_is_typed() {
     for description in DESCRIPTIONS {
         for name in properties(description, "ContainerConfig") {
             assert!(ours.get(&name).is_some(), "{name}");
+            assert!(CONFIG.contains(&name.as_str()), "{name}");
         }
     }
 }
@@ -211,4 +214,13 @@ fn inspect_shows_what_docker_shows() {
     let once = host.clone();
     fill_host_config(&mut host);
     assert_eq!(host, once);
+}
+
+#[test]
+fn members_are_read_in_any_case() {
+    let mut body = json!({"image": "a", "hostconfig": {"CPUSHARES": 5, "memory": 1}, "x": 1});
+    respell(&mut body);
+    let wanted = json!({"Image": "a", "HostConfig": {"CpuShares": 5, "Memory": 1}, "x": 1});
+    assert_eq!(body, wanted);
+    respell(&mut json!([]));
 }
