@@ -74,7 +74,8 @@ pub(crate) async fn attach(context: &Context, m: Matches) -> Result {
         .to_owned();
     let (connection, waiting) = tokio::join!(
         run::connect(context, &id, &session),
-        run::wait(context, &id, false)
+        // It may have ended since it was described.
+        run::wait(context, &id, "not-running")
     );
     let (connection, waiting) = (connection?, waiting?);
     let end = with_signals(context, &id, &session, session.run(connection)).await?;

@@ -94,10 +94,18 @@ pub(crate) async fn start(context: &Context, id: &str) -> Result {
     Ok(())
 }
 
-/// Asks for the end of container `id`; the answer comes when it ends the next time, or when it
-/// is removed.
-pub(crate) async fn wait<'c>(context: &'c Context, id: &str, removed: bool) -> Result<Answer<'c>> {
-    let condition = if removed { "removed" } else { "next-exit" };
+/// What to wait for where a container is about to be started: its next end, or the end of its
+/// removal where it goes away by itself.
+pub(crate) fn until(removed: bool) -> &'static str {
+    if removed { "removed" } else { "next-exit" }
+}
+
+/// Asks for the end of container `id`; the answer comes when `condition` holds.
+pub(crate) async fn wait<'c>(
+    context: &'c Context,
+    id: &str,
+    condition: &str,
+) -> Result<Answer<'c>> {
     Ok(Request::post(&format!("/containers/{id}/wait"))
         .query("condition", condition)
         .send(&context.client)
@@ -161,7 +169,7 @@ async fn converse(context: &Context, id: &str, session: &Session, removed: bool)
             Ok(None)
         }
     };
-    let (connection, waiting) = tokio::join!(attach, wait(context, id, removed));
+    let (connection, waiting) = tokio::join!(attach, wait(context, id, until(removed)));
     let (connection, waiting) = (connection.map_err(failed)?, waiting.map_err(failed)?);
     // Registered before the start: a signal that arrives in between must not end us.
     let forward = async {

@@ -77,7 +77,7 @@ async fn attached(context: &Context, m: &Matches, name: &str) -> Result {
     let removed = is(&container, "/HostConfig/AutoRemove");
     let (connection, waiting) = tokio::join!(
         run::connect(context, &id, &session),
-        run::wait(context, &id, removed)
+        run::wait(context, &id, run::until(removed))
     );
     let (connection, waiting) = (connection?, waiting?);
     let talk = async {
