@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::poll::{eventually, poll};
 
 /// A program that takes longer than this hangs.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What a program that ended left behind.
 #[derive(Debug, Clone)]

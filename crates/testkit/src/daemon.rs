@@ -190,8 +190,14 @@ impl Daemon {
             }
             Engine::Dockerd => {
                 let mut command = Command::new("dockerd");
-                // Containers survive the daemon here only when it is told so.
-                command.args(["--live-restore", "--config-file", "/dev/null"]);
+                // Containers survive the daemon here only when it is told so, and it does not take
+                // an empty file.
+                let config = self.dir.path().join("daemon.json");
+                fs::write(&config, "{}").expect("our own folder");
+                command
+                    .arg("--live-restore")
+                    .arg("--config-file")
+                    .arg(config);
                 command
             }
         };

@@ -18,6 +18,7 @@ use crate::processes;
 pub(crate) struct Baseline {
     links: BTreeSet<String>,
     rules: BTreeSet<String>,
+    mounts: Vec<PathBuf>,
 }
 
 impl Baseline {
@@ -25,6 +26,7 @@ impl Baseline {
         Self {
             links: links(daemon),
             rules: rules(daemon),
+            mounts: mounts_under(daemon.dir()),
         }
     }
 }
@@ -115,8 +117,10 @@ impl Daemon {
 
     fn leaked_mounts(&self) -> Vec<PathBuf> {
         let mut mounts = mounts_under(self.dir());
-        // dockerd keeps these for itself.
-        mounts.retain(|m| self.engine() != Engine::Dockerd || !m.ends_with("netns/default"));
+        let (then, dockerd) = (&self.baseline().mounts, self.engine() == Engine::Dockerd);
+        mounts.retain(|m| !then.contains(m));
+        // These it keeps for itself.
+        mounts.retain(|m| !dockerd || !(m.ends_with("netns/default") || m.ends_with("data")));
         mounts
     }
 }

@@ -30,7 +30,7 @@ pub fn children_of(pid: u32) -> Vec<u32> {
 }
 
 /// True while the process exists and is more than a zombie.
-pub(crate) fn alive(pid: u32) -> bool {
+pub fn alive(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return false;
     };
@@ -73,4 +73,26 @@ fn field(file: &str, key: &str) -> u64 {
     let line = text.lines().find_map(|l| l.strip_prefix(key));
     line.and_then(|l| l.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
+}
+
+/// A value of the cgroup that a process is in: `v1` is the file in `controller`'s hierarchy, `v2`
+/// the file in the unified one.
+pub fn cgroup_value(pid: u32, controller: &str, v1: &str, v2: &str) -> String {
+    let groups = cgroups_of(pid);
+    let path = |wanted: &dyn Fn(&str) -> bool| {
+        groups.lines().find_map(|line| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (controllers, path) = (parts.next()?, parts.next()?);
+            wanted(controllers).then(|| path.to_owned())
+        })
+    };
+    let file = match path(&|c| c.split(',').any(|c| c == controller)) {
+        Some(path) => format!("/sys/fs/cgroup/{controller}{path}/{v1}"),
+        None => {
+            let path = path(&str::is_empty).expect("a process is in a cgroup");
+            format!("/sys/fs/cgroup{path}/{v2}")
+        }
+    };
+    let value = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{file}: {e}"));
+    value.trim().to_owned()
 }
