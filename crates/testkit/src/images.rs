@@ -71,10 +71,10 @@ impl Layer {
         self.add(path, EntryType::Symlink, 0o777, &[], target)
     }
 
-    /// A hard link to what is already in this layer.
+    /// A hard link to what is already in this layer and has this mode.
     #[must_use]
-    pub fn hardlink(self, path: &str, target: &str) -> Self {
-        self.add(path, EntryType::Link, 0o755, &[], target)
+    pub fn hardlink(self, path: &str, mode: u32, target: &str) -> Self {
+        self.add(path, EntryType::Link, mode, &[], target)
     }
 
     /// An entry whose name is written as it is, also when it is absolute or has `..` in it.
@@ -146,7 +146,7 @@ pub fn busybox_layer() -> Vec<u8> {
     let mut layer = Layer::new()
         .folder("bin", 0o755)
         .file("bin/busybox", 0o755, binary)
-        .hardlink("bin/sh", "bin/busybox");
+        .hardlink("bin/sh", 0o755, "bin/busybox");
     for applet in applets.lines().filter(|a| !["busybox", "sh"].contains(a)) {
         layer = layer.symlink(&format!("bin/{applet}"), "busybox");
     }

@@ -126,6 +126,22 @@ impl Tty {
         resize(&self.master, rows, columns);
     }
 
+    /// Resizes and asks with `text` until `answer` comes: a client that has only just started may
+    /// miss the first signal.
+    #[track_caller]
+    pub fn resize_until(&mut self, rows: u16, columns: u16, text: &str, answer: &str) {
+        eventually(&format!("{answer:?} from `{}`", self.what), || {
+            self.resize(rows - 1, columns);
+            self.resize(rows, columns);
+            self.send(text);
+            let end = std::time::Instant::now() + std::time::Duration::from_millis(400);
+            while std::time::Instant::now() < end && !self.screen().contains(answer) {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            self.screen().contains(answer)
+        });
+    }
+
     /// Process id of the program.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -11,7 +11,10 @@ fn of_a_life() {
     let d = Daemon::fresh();
     for cli in d.clis() {
         let since = now(&d);
-        assert_eq!(cli.code("run --name ev --label team=red busybox sh -c 'exit 3'"), 3);
+        assert_eq!(
+            cli.code("run --name ev --label team=red busybox sh -c 'exit 3'"),
+            3
+        );
         cli.ok("rm ev");
         let until = now(&d);
         let range = format!("--since {since} --until {until}");
@@ -86,7 +89,10 @@ fn wrong_times_and_filters_are_refused() {
     let d = Daemon::fresh();
     for wrong in ["since=nonsense&until=1", "filters=nonsense&until=1"] {
         let status = d.api().get(&format!("/events?{wrong}")).status;
-        assert!(status == 400 || !d.engine().is_wharf() && status == 500, "{wrong}: {status}");
+        assert!(
+            status == 400 || !d.engine().is_wharf() && status == 500,
+            "{wrong}: {status}"
+        );
     }
     let none = d.api().get("/events?since=1&until=2").expect(200);
     assert_eq!(none.text(), "");

@@ -57,11 +57,11 @@ fn has_the_walls_of_its_container() {
                 .count(),
             4
         );
-        let privileged = cli.ok("exec --privileged box cat /proc/self/status");
-        assert!(
-            !privileged.contains("CapEff:\t0000000000000000"),
-            "{privileged}"
-        );
+        if d.engine().is_wharf() {
+            // dockerd gives up where the host itself lacks a capability.
+            let status = cli.ok("exec --privileged box cat /proc/self/status");
+            assert!(!status.contains("CapEff:\t0000000000000000"), "{status}");
+        }
         cli.ok("rm -f box");
     }
 }
@@ -73,8 +73,7 @@ fn on_a_terminal() {
         cli.ok("run -d --name box busybox sleep 1000");
         let mut tty = cli.tty("exec -it box sh");
         tty.expect("/ # ");
-        tty.resize(41, 101);
-        tty.ask("stty size\r", "41 101");
+        tty.resize_until(41, 101, "stty size\r", "41 101");
         tty.send("exit 8\r");
         assert_eq!(tty.wait(), 8);
         cli.ok("rm -f box");
@@ -107,8 +106,11 @@ fn by_the_api() {
     eventually("its exit code", || {
         inspect()["ExitCode"] == 12 && inspect()["Running"] == false
     });
-    api.post(&format!("/exec/{id}/start"), Some(&json!({})))
-        .expect(409);
+    if d.engine().is_wharf() {
+        // Docker 20.10 says so after a status of 200.
+        api.post(&format!("/exec/{id}/start"), Some(&json!({})))
+            .expect(409);
+    }
     api.get("/exec/0123/json").expect(404);
     api.post("/containers/box/exec", Some(&json!({"Cmd": []})))
         .expect(400);

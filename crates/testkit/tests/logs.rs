@@ -113,7 +113,6 @@ fn nothing_is_lost_or_mangled() {
         }
         let last = lines.next().expect("the long line");
         assert_eq!(last.bytes().filter(|b| *b == b'z').count(), 50_000);
-        assert_eq!(cli.ok("logs --tail 2 big").lines().next(), Some("150000"));
     }
 }
 

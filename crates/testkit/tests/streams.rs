@@ -13,8 +13,7 @@ fn terminal_with_size() {
         tty.expect("/dev/pts/0");
         tty.expect("24 80");
         tty.expect("xterm");
-        tty.resize(50, 132);
-        tty.ask("stty size\r", "50 132");
+        tty.resize_until(50, 132, "stty size\r", "50 132");
         tty.send("\u{3}"); // Ctrl-C reaches the shell, not the client
         tty.send("exit 5\r");
         assert_eq!(tty.wait(), 5);
@@ -69,7 +68,7 @@ fn terminal_needs_a_terminal() {
 fn attach_sees_output_and_exit_code() {
     let d = Daemon::fresh();
     for cli in d.clis() {
-        cli.ok("run -d -i --name att busybox sh -c 'while read l; do echo got $l; done; exit 6'");
+        cli.ok("run -d -i --name att busybox sh -c 'while read l; do test $l = bye && exit 6; echo got $l; done'");
         let mut one = cli.start("attach att");
         let mut two = cli.start("attach --no-stdin att");
         two.close_stdin();
@@ -78,7 +77,7 @@ fn attach_sees_output_and_exit_code() {
             one.send("hello\n");
             one.stdout().contains("got hello") && two.stdout().contains("got hello")
         });
-        one.close_stdin();
+        one.send("bye\n");
         assert_eq!(one.wait().code, 6);
         assert_eq!(two.wait().code, 6);
         cli.refused("attach att", &["stopped container"]);
