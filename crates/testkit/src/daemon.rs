@@ -287,10 +287,17 @@ impl Daemon {
     /// Ends the daemon's process, and only that, in the instant.
     #[track_caller]
     pub fn kill9(&mut self) {
+        let helpers = match self.engine {
+            Engine::Wharf => Vec::new(),
+            Engine::Dockerd => processes::children_of(self.pid()), // its containerd
+        };
         let child = self.child.as_mut().expect("the daemon runs");
         child.kill().expect("our own child");
         child.wait().expect("our own child");
         self.child = None;
+        for helper in helpers {
+            processes::signal(helper, Signal::KILL);
+        }
     }
 
     /// Asks the daemon to end, and waits for it; its exit code.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
 use crate::cmd::run;
-use crate::fixtures::cached;
+use crate::fixtures::{cached, workspace};
 
 /// The name of the image in [`busybox_tar`].
 pub const BUSYBOX: &str = "busybox:latest";
@@ -138,7 +138,27 @@ pub fn write_archive(path: &Path, name: &str, layers: &[Vec<u8>], config: &Value
         .expect("space for a fixture");
 }
 
-/// The root of a busybox system: all applets, `root`, `nobody` and `app` (1000:1000, also in
+/// The helper that echoes datagrams, static.
+fn udp_echo() -> Vec<u8> {
+    let source = workspace().join("crates/testkit/helpers/udp_echo.rs");
+    let path = cached("udp-echo-1", |path| {
+        let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        rustc.args([
+            "--edition=2024",
+            "-Copt-level=s",
+            "-Cstrip=symbols",
+            "-Cpanic=abort",
+        ]);
+        rustc
+            .args(["-Ctarget-feature=+crt-static", "-o"])
+            .arg(path)
+            .arg(&source);
+        run(&mut rustc).ok();
+    });
+    fs::read(path).expect("just made")
+}
+
+/// The root of a busybox system: all applets, `udp-echo`, `root`, `nobody` and `app` (1000:1000, also in
 /// group `extra`, 1010).
 pub fn busybox_layer() -> Vec<u8> {
     let binary = fs::read("/bin/busybox").expect("Debian's busybox-static is installed");
@@ -146,6 +166,7 @@ pub fn busybox_layer() -> Vec<u8> {
     let mut layer = Layer::new()
         .folder("bin", 0o755)
         .file("bin/busybox", 0o755, binary)
+        .file("bin/udp-echo", 0o755, udp_echo())
         .hardlink("bin/sh", 0o755, "bin/busybox");
     for applet in applets.lines().filter(|a| !["busybox", "sh"].contains(a)) {
         layer = layer.symlink(&format!("bin/{applet}"), "busybox");
@@ -188,7 +209,7 @@ pub fn busybox_config() -> Value {
 
 /// `busybox:latest` from Debian's `busybox-static`.
 pub fn busybox_tar() -> PathBuf {
-    cached("busybox-1.tar", |path| {
+    cached("busybox-2.tar", |path| {
         write_archive(path, BUSYBOX, &[busybox_layer()], &busybox_config());
     })
 }

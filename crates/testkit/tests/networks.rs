@@ -51,7 +51,7 @@ fn bridge_addresses_and_neighbours() {
         let route = cli.ok("run --rm busybox ip route");
         assert!(route.contains("default via 172.17.0.1 dev eth0"), "{route}");
         testkit::eventually("a neighbour's answer", || {
-            cli.code(&format!("run --rm busybox wget -T 2 -q -O - http://{one}/")) == 0
+            cli.code(&format!("run --rm busybox wget -q -O - http://{one}/")) == 0
         });
         let hosts = cli.ok("exec one cat /etc/hosts");
         assert!(hosts.contains(&format!("{one}\tone")), "{hosts}");

@@ -47,8 +47,11 @@ fn tcp_from_everywhere() {
         reaches(host.ns(), (host.address(), 8080), "web");
         reaches(host.ns(), (LOCAL, 8080), "web");
         reaches(host.ns(), (d.address_of("web"), 80), "web");
-        assert_eq!(cli.ok("port web"), "80/tcp -> 0.0.0.0:8080");
-        assert_eq!(cli.ok("ps --format '{{.Ports}}'"), "0.0.0.0:8080->80/tcp");
+        assert!(cli.ok("port web").starts_with("80/tcp -> 0.0.0.0:8080"));
+        assert!(
+            cli.ok("ps --format '{{.Ports}}'")
+                .starts_with("0.0.0.0:8080->80/tcp")
+        );
         // From another container, by the host's address, and from itself.
         let other = format!(
             "run --rm busybox wget -q -O - http://{}:8080/index.html",
@@ -72,7 +75,7 @@ fn udp() {
     let d = Daemon::fresh();
     let host = d.host();
     d.docker()
-        .ok("run -d --name echo -p 5353:53/udp busybox nc -u -l -p 53 -e cat");
+        .ok("run -d --name echo -p 5353:53/udp busybox udp-echo 53");
     for (ns, to) in [(host.outside(), host.address())] {
         eventually("an answer by UDP", || {
             ns.within(|| {
@@ -94,7 +97,7 @@ fn udp() {
 fn udp_on_loopback() {
     let d = Daemon::fresh();
     d.docker()
-        .ok("run -d --name echo -p 127.0.0.1:5353:53/udp busybox nc -u -l -p 53 -e cat");
+        .ok("run -d --name echo -p 127.0.0.1:5353:53/udp busybox udp-echo 53");
     eventually("an answer by UDP", || {
         d.host().ns().within(|| {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
