@@ -57,6 +57,10 @@ pub struct Opts {
     pub env: Vec<(String, String)>,
     /// Registries reached without TLS.
     pub insecure: Vec<String>,
+    /// The configuration file's text; none is an empty file.
+    pub config: Option<String>,
+    /// The size of the file system of the data root, such as `40m`; none is that of `/tmp`.
+    pub data_size: Option<String>,
 }
 
 impl Opts {
@@ -162,6 +166,15 @@ impl Daemon {
             .tempdir()
             .expect("/tmp");
         fs::create_dir(dir.path().join("config")).expect("our own folder");
+        if let Some(size) = &opts.data_size {
+            let data = dir.path().join("data");
+            fs::create_dir(&data).expect("our own folder");
+            let mut mount = Command::new("mount");
+            mount
+                .args(["-t", "tmpfs", "-o", &format!("size={size}"), "testkit"])
+                .arg(data);
+            crate::cmd::run(&mut mount).ok();
+        }
         let (engine, host, child) = (opts.engine(), host.clone(), None);
         Self {
             engine,
@@ -219,6 +232,12 @@ impl Daemon {
             .env_remove("DOCKER_CONFIG")
             .env_remove("WHARF_BIN");
         command
+    }
+
+    fn config_file(&self, text: &str) -> String {
+        let path = self.dir.path().join("daemon.json");
+        fs::write(&path, text).expect("our own folder");
+        format!("--config-file={}", path.display())
     }
 
     fn spawn(&mut self) {

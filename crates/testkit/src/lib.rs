@@ -30,7 +30,9 @@ pub use fixtures::{cached, target_dir, workspace};
 pub use host::{Host, Lan, Ns};
 pub use leaks::Leaks;
 pub use poll::{PATIENCE, eventually, poll};
-pub use processes::{alive, cgroup_value, cgroups_of, children_of, parent_of, pss_of, rss_of};
+pub use processes::{
+    alive, cgroup_value, cgroups_of, children_of, kill, parent_of, pss_of, rss_of,
+};
 pub use registry::{Auth, Registry};
 pub use relay::Relay;
 pub use tty::Tty;

@@ -58,6 +58,11 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     }
 }
 
+/// Ends a process in the instant; one that is gone is no error.
+pub fn kill(pid: u32) {
+    signal(pid, Signal::KILL);
+}
+
 /// Proportional set size in KiB.
 pub fn pss_of(pid: u32) -> u64 {
     field(&format!("/proc/{pid}/smaps_rollup"), "Pss:")

@@ -4,13 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use testkit::{Daemon, alive, eventually, parent_of};
-
-fn kill(pid: u32) {
-    let pid = Pid::from_raw(pid.cast_signed()).expect("a pid");
-    kill_process(pid, Signal::KILL).expect("it lives");
-}
+use testkit::{Daemon, alive, eventually, kill, parent_of};
 
 fn answers(d: &Daemon, port: u16) -> bool {
     let to = SocketAddr::new(d.host().address(), port);

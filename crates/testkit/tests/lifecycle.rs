@@ -113,11 +113,7 @@ fn restart_policies() {
         assert_eq!(cli.ok("inspect -f '{{.RestartCount}}' good"), "0");
         cli.ok("run -d --name lives --restart always busybox sleep 1000");
         let pid = d.pid_of("lives");
-        rustix::process::kill_process(
-            rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid"),
-            rustix::process::Signal::KILL,
-        )
-        .expect("it lives");
+        testkit::kill(pid);
         eventually("another life", || {
             let now = d.pid_of("lives");
             now != pid && now != 0

@@ -76,21 +76,25 @@ fn udp() {
     let host = d.host();
     d.docker()
         .ok("run -d --name echo -p 5353:53/udp busybox udp-echo 53");
-    for (ns, to) in [(host.outside(), host.address())] {
-        eventually("an answer by UDP", || {
-            ns.within(|| {
-                let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
-                socket
-                    .set_read_timeout(Some(Duration::from_millis(300)))
-                    .expect("a socket");
-                let _ = socket.send_to(b"ping", (to, 5353));
-                let mut buffer = [0; 16];
-                socket
-                    .recv_from(&mut buffer)
-                    .is_ok_and(|(n, from)| &buffer[..n] == b"ping" && from.ip() == to)
-            })
-        });
-    }
+    let to = (host.address(), 5353);
+    eventually("an answer by UDP", || {
+        echoes(host.outside(), "0.0.0.0:0", to)
+    });
+    eventually("an answer by UDP", || echoes(host.ns(), "0.0.0.0:0", to));
+}
+
+/// True if a datagram from somebody in `ns` comes back, from where it was sent to.
+fn echoes(ns: &Ns, from: &str, to: (IpAddr, u16)) -> bool {
+    ns.within(|| {
+        let socket = UdpSocket::bind(from).expect("a socket");
+        socket
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .expect("a socket");
+        let _ = socket.send_to(b"ping", to);
+        let mut buffer = [0; 16];
+        let answer = socket.recv_from(&mut buffer);
+        answer.is_ok_and(|(n, from)| &buffer[..n] == b"ping" && from.ip() == to.0)
+    })
 }
 
 #[test]
@@ -98,19 +102,15 @@ fn udp_on_loopback() {
     let d = Daemon::fresh();
     d.docker()
         .ok("run -d --name echo -p 127.0.0.1:5353:53/udp busybox udp-echo 53");
+    let local = d.host().ns();
     eventually("an answer by UDP", || {
-        d.host().ns().within(|| {
-            let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-            socket
-                .set_read_timeout(Some(Duration::from_millis(300)))
-                .expect("a socket");
-            let _ = socket.send_to(b"ping", (LOCAL, 5353));
-            let mut buffer = [0; 16];
-            socket
-                .recv(&mut buffer)
-                .is_ok_and(|n| &buffer[..n] == b"ping")
-        })
+        echoes(local, "127.0.0.1:0", (LOCAL, 5353))
     });
+    assert!(!echoes(
+        d.host().outside(),
+        "0.0.0.0:0",
+        (d.host().address(), 5353)
+    ));
 }
 
 #[test]
@@ -223,10 +223,8 @@ fn loopback_is_not_reachable_from_outside() {
         }
     }
     drop(listener);
-    let bridge_side = format!(
-        "run --rm --cap-add NET_ADMIN busybox sh -c 'ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 172.17.0.1; wget -T 2 -q -O - http://127.0.0.1:8080/index.html'"
-    );
-    assert_ne!(d.docker().code(&bridge_side), 0, "reached from a container");
+    let bridge_side = "run --rm --cap-add NET_ADMIN busybox sh -c 'ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 172.17.0.1; wget -T 2 -q -O - http://127.0.0.1:8080/index.html'";
+    assert_ne!(d.docker().code(bridge_side), 0, "reached from a container");
     reaches(host.ns(), (LOCAL, 8080), "private");
 }
 
