@@ -192,25 +192,19 @@ impl Daemon {
         let mut command = match self.engine {
             Engine::Wharf => {
                 let mut command = Command::new(wharf_bin());
-                command.args([
-                    "daemon",
-                    "--log-level",
-                    "debug",
-                    "--config-file",
-                    "/dev/null",
-                ]);
+                command.args(["daemon", "--log-level=debug"]);
+                match &self.opts.config {
+                    None => command.arg("--config-file=/dev/null"),
+                    Some(text) => command.arg(self.config_file(text)),
+                };
                 command
             }
             Engine::Dockerd => {
                 let mut command = Command::new("dockerd");
                 // Containers survive the daemon here only when it is told so, and it does not take
                 // an empty file.
-                let config = self.dir.path().join("daemon.json");
-                fs::write(&config, "{}").expect("our own folder");
-                command
-                    .arg("--live-restore")
-                    .arg("--config-file")
-                    .arg(config);
+                let config = self.opts.config.as_deref().unwrap_or("{}");
+                command.arg("--live-restore").arg(self.config_file(config));
                 command
             }
         };

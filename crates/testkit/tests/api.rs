@@ -183,28 +183,29 @@ fn statuses() {
 fn malformed_requests() {
     let d = Daemon::fresh();
     let api = d.api();
-    let raw = |headers: &[(&str, &str)], body: &[u8]| {
-        api.try_send("POST", "/containers/create", headers, body)
-            .expect("an answer")
+    let refused = |headers: &[(&str, &str)], body: &[u8]| {
+        let answer = api.try_send("POST", "/containers/create", headers, body).expect("an answer");
+        let status = answer.status;
+        // Docker 20.10 calls some of these its own fault.
+        assert!(status == 400 || !d.engine().is_wharf() && status == 500, "{status}: {body:?}");
     };
     let json_type = ("Content-Type", "application/json");
-    assert_eq!(raw(&[json_type], b"{\"Image\": ").status, 400);
-    assert_eq!(raw(&[json_type], b"{\"Image\": 5}").status, 400);
-    assert_eq!(raw(&[json_type], b"").status, 400);
-    assert_eq!(raw(&[("Content-Type", "text/plain")], b"{}").status, 400);
-    let bad = [
-        "all=nonsense-is-true-for-docker",
-        "filters={\"status\":[\"nonsense\"]}",
-        "filters=[]",
+    refused(&[json_type], b"{\"Image\": ");
+    refused(&[json_type], b"{\"Image\": 5}");
+    refused(&[json_type], b"");
+    refused(&[("Content-Type", "text/plain")], b"{}");
+    for query in [
+        "filters=nonsense",
+        "filters=%5B%5D",
+        "filters=%7B%22status%22:%5B%22odd%22%5D%7D",
         "limit=x",
-    ];
-    for query in &bad[1..] {
-        let query = query
-            .replace('"', "%22")
-            .replace(['{', '}'], "")
-            .replace(' ', "%20");
+    ] {
         let status = api.get(&format!("/containers/json?{query}")).status;
-        assert_eq!(status, 400, "{query}");
+        // Docker 20.10 calls some of these its own fault.
+        assert!(
+            status == 400 || !d.engine().is_wharf() && status == 500,
+            "{query}: {status}"
+        );
     }
     assert_eq!(api.get("/_ping").status, 200, "the daemon is well");
 }

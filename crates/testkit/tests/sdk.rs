@@ -8,7 +8,7 @@ use testkit::{Daemon, python, run};
 fn python_sdk() {
     let d = Daemon::fresh();
     let script = r#"
-import docker, sys
+import docker, sys, time
 c = docker.from_env()
 assert c.ping()
 assert c.version()["Os"] == "linux"
@@ -49,7 +49,7 @@ try:
     sys.exit("no error")
 except docker.errors.NotFound:
     pass
-names = [e["Action"] for e in c.events(since=1, until=2000000000, decode=True, filters={"container": "box"})]
+names = [e["Action"] for e in c.events(since=1, until=time.time(), decode=True, filters={"container": "box"})]
 assert "create" in names and "destroy" in names, names
 print("all of it")
 "#;
