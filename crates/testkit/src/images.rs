@@ -59,6 +59,16 @@ impl Layer {
         self.add(path, EntryType::Regular, mode, body.as_ref(), "")
     }
 
+    /// A file with an extended attribute.
+    #[must_use]
+    pub fn attributed(mut self, path: &str, name: &str, value: &[u8]) -> Self {
+        let tar = self.tar.as_mut().expect("not finished");
+        let key = format!("SCHILY.xattr.{name}");
+        tar.append_pax_extensions([(key.as_str(), value)])
+            .expect("writing to memory");
+        self.file(path, 0o755, "")
+    }
+
     /// A folder.
     #[must_use]
     pub fn folder(self, path: &str, mode: u32) -> Self {

@@ -85,6 +85,12 @@ impl std::fmt::Display for Leaks {
 }
 
 impl Daemon {
+    /// The live processes that belong to this daemon: itself, its helpers, what runs in its
+    /// containers.
+    pub fn processes(&self) -> Vec<u32> {
+        owned(self)
+    }
+
     /// What is left of containers now.
     pub fn leaks_now(&self) -> Leaks {
         let new = |now: BTreeSet<String>, then: &BTreeSet<String>| {

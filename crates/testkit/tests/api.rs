@@ -184,10 +184,15 @@ fn malformed_requests() {
     let d = Daemon::fresh();
     let api = d.api();
     let refused = |headers: &[(&str, &str)], body: &[u8]| {
-        let answer = api.try_send("POST", "/containers/create", headers, body).expect("an answer");
+        let answer = api
+            .try_send("POST", "/containers/create", headers, body)
+            .expect("an answer");
         let status = answer.status;
         // Docker 20.10 calls some of these its own fault.
-        assert!(status == 400 || !d.engine().is_wharf() && status == 500, "{status}: {body:?}");
+        assert!(
+            status == 400 || !d.engine().is_wharf() && status == 500,
+            "{status}: {body:?}"
+        );
     };
     let json_type = ("Content-Type", "application/json");
     refused(&[json_type], b"{\"Image\": ");

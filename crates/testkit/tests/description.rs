@@ -225,8 +225,15 @@ fn of_the_system() {
         assert!(version.get(field).is_some(), "Docker always sends {field}");
     }
     d.docker().ok("run --rm busybox true");
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_secs_f64();
-    let events = d.api().get(&format!("/events?since=1&until={now:.9}")).expect(200).text();
+    let now = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .expect("a clock")
+        .as_secs_f64();
+    let events = d
+        .api()
+        .get(&format!("/events?since=1&until={now:.9}"))
+        .expect(200)
+        .text();
     assert!(events.lines().count() >= 4, "{events}");
     for line in events.lines().filter(|_| d.engine().is_wharf()) {
         let event: Value = serde_json::from_str(line).expect("JSON");

@@ -123,6 +123,36 @@ fn whiteouts_links_and_modes() {
 }
 
 #[test]
+fn extended_attributes() {
+    // CAP_NET_RAW, permitted and effective, as `setcap` writes it.
+    let mut capability = vec![0_u8; 20];
+    capability[..8].copy_from_slice(&[1, 0, 0, 2, 0, 0x20, 0, 0]);
+    let d = Daemon::start(&Host::new(), Opts::default());
+    let value = capability.clone();
+    let archive = images::variant(
+        "attributed",
+        move |layer| {
+            layer
+                .attributed("able", "security.capability", &value)
+                .attributed("noted", "user.note", b"kept")
+        },
+        &json!({}),
+    );
+    d.load(&archive);
+    d.docker().ok("run -d --name box attributed sleep 1000");
+    let root = format!("/proc/{}/root", d.pid_of("box"));
+    let get = |file: &str, name: &str| {
+        let mut buffer = [0_u8; 64];
+        let n = rustix::fs::getxattr(format!("{root}/{file}"), name, &mut buffer[..]);
+        buffer[..n.unwrap_or_else(|e| panic!("{file} {name}: {e}"))].to_vec()
+    };
+    assert_eq!(get("able", "security.capability"), capability);
+    if d.engine().is_wharf() {
+        assert_eq!(get("noted", "user.note"), b"kept"); // Docker takes security.capability only
+    }
+}
+
+#[test]
 fn a_layer_never_writes_outside() {
     let d = Daemon::start(&Host::new(), Opts::default());
     let target = d.dir().join("pwned");

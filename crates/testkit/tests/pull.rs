@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+use testkit::http::Client;
 use testkit::{Auth, Cli, Daemon, Engine, Host, Lan, Opts, Registry, Relay, images};
 
 /// A host with a registry outside, and a daemon that may use it.
@@ -19,7 +21,7 @@ fn login(cli: &Cli, registry: &Registry) {
         Registry::USER,
         Registry::PASSWORD
     ));
-    let config = serde_json::json!({"auths": {registry.address().to_string(): {"auth": auth}}});
+    let config = json!({"auths": {registry.address().to_string(): {"auth": auth}}});
     fs::write(cli.config().join("config.json"), config.to_string()).expect("our own folder");
 }
 
@@ -260,7 +262,7 @@ fn shared_layers_are_stored_once() {
         images::variant(
             &format!("more{n}"),
             move |l| l.file("more", 0o644, text),
-            &serde_json::json!({}),
+            &json!({}),
         )
     };
     registry.push(outside, &more("1"), "a:1");
@@ -278,5 +280,74 @@ fn shared_layers_are_stored_once() {
             "what b needs stays"
         );
         cli.ok(&format!("rmi {b}"));
+    }
+}
+
+#[test]
+fn indexes() {
+    let (d, registry) = with_registry(Auth::None);
+    let outside = d.host().outside();
+    let right = images::variant("right", |l| l.file("which", 0o644, "right"), &json!({}));
+    let wrong = images::variant("wrong", |l| l.file("which", 0o644, "wrong"), &json!({}));
+    let arch = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
+    for (tag, format, kind, index) in [
+        (
+            "list",
+            "--format=v2s2",
+            "application/vnd.docker.distribution.manifest.v2+json",
+            "application/vnd.docker.distribution.manifest.list.v2+json",
+        ),
+        (
+            "index",
+            "--format=oci",
+            "application/vnd.oci.image.manifest.v1+json",
+            "application/vnd.oci.image.index.v1+json",
+        ),
+    ] {
+        let mut entries = Vec::new();
+        for (archive, platform) in [
+            (&wrong, json!({"os": "linux", "architecture": "s390x"})),
+            (&right, json!({"os": "linux", "architecture": arch})),
+            (&wrong, json!({"os": "windows", "architecture": arch})),
+        ] {
+            let digest = registry.push_with(outside, archive, "multi:part", &[format]);
+            let size = fs::metadata(registry.blob(&digest))
+                .expect("the manifest")
+                .len();
+            entries.push(
+                json!({"mediaType": kind, "digest": digest, "size": size, "platform": platform}),
+            );
+        }
+        let body = json!({"schemaVersion": 2, "mediaType": index, "manifests": entries});
+        let path = format!("/v2/multi/manifests/{tag}");
+        let put = outside.within(|| {
+            Client::tcp(registry.address())
+                .try_send(
+                    "PUT",
+                    &path,
+                    &[("Content-Type", index)],
+                    body.to_string().as_bytes(),
+                )
+                .expect("the registry answers")
+        });
+        assert_eq!(put.status, 201, "{}", put.text());
+        let digest = put
+            .header("docker-content-digest")
+            .expect("a digest")
+            .to_owned();
+        let reference = registry.reference(&format!("multi:{tag}"));
+        for cli in d.clis() {
+            let out = cli.ok(&format!("pull {reference}"));
+            assert!(
+                out.contains(&format!("Digest: {digest}")),
+                "the index's own: {out}"
+            );
+            assert_eq!(cli.ok(&format!("run --rm {reference} cat /which")), "right");
+            cli.ok(&format!("rmi {reference}"));
+        }
     }
 }
