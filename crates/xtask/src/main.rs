@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
-  test [ARGS…]    build the release binary and pass all tests; ARGS go to `cargo nextest run`
+  test [ARGS…]    install what tests use, build the release binary and pass all tests;
+                  ARGS go to `cargo nextest run`
   check-deps      crates depend only on what the layers allow
   check-status [--check]
                   every promise that works has tests which passed in the last `cargo xtask test`;

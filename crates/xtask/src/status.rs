@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 const SOURCE: &str = "docs/status.toml";
 const PAGE: &str = "docs/compatibility.md";
+const CI: &str = ".ci/run";
 const RESULTS: &str = "nextest/ci/junit.xml";
 
 #[derive(Debug, Deserialize)]
@@ -33,7 +34,8 @@ struct Entry {
     issue: u32,
     title: String,
     state: State,
-    /// As nextest names them: binary, blank, test.
+    /// As nextest names them: binary, blank, test. Or `ci STEP`, where no test can show it but a
+    /// step of `.ci/run` which fails without it.
     #[serde(default)]
     tests: Vec<String>,
     /// For people: a limit, or what is refused.
@@ -77,7 +79,8 @@ pub(crate) fn check(only_check: bool) -> Result<()> {
     let results = target.join(RESULTS);
     let results = fs::read_to_string(&results)
         .with_context(|| format!("{}: run `cargo xtask test` first", results.display()))?;
-    let wrong = broken(&status, &results_of(&results)?);
+    let steps = steps_of(&fs::read_to_string(crate::root().join(CI)).context(CI)?)?;
+    let wrong = broken(&status, &results_of(&results)?, &steps);
     crate::verdict(&format!("{SOURCE} promises what was not shown"), &wrong)?;
     let (path, text) = (crate::root().join(PAGE), page(&status));
     if only_check {
@@ -113,8 +116,17 @@ fn results_of(junit: &str) -> Result<BTreeMap<String, bool>> {
     Ok(results)
 }
 
+/// What `.ci/run` does when it is asked for nothing special.
+fn steps_of(script: &str) -> Result<Vec<String>> {
+    let list = script
+        .lines()
+        .find_map(|l| l.split_once("|| steps=(")?.1.strip_suffix(')'));
+    let list = list.with_context(|| format!("{CI} has no list of steps"))?;
+    Ok(list.split_whitespace().map(str::to_owned).collect())
+}
+
 /// Everything that is wrong with the promises.
-fn broken(status: &Status, results: &BTreeMap<String, bool>) -> Vec<String> {
+fn broken(status: &Status, results: &BTreeMap<String, bool>, steps: &[String]) -> Vec<String> {
     let (mut wrong, mut ids) = (Vec::new(), BTreeSet::new());
     for entry in status.section.iter().flat_map(|s| &s.entry) {
         let id = &entry.id;
@@ -129,6 +141,12 @@ fn broken(status: &Status, results: &BTreeMap<String, bool>) -> Vec<String> {
             continue;
         }
         for test in &entry.tests {
+            if let Some(step) = test.strip_prefix("ci ") {
+                if !steps.iter().any(|s| s == step) {
+                    wrong.push(format!("{id}: .ci/run has no step `{step}`"));
+                }
+                continue;
+            }
             match results.get(test) {
                 Some(true) => {}
                 Some(false) => wrong.push(format!("{id}: `{test}` did not pass")),
@@ -212,7 +230,8 @@ mod tests {
     #[test]
     fn only_what_passed_is_shown() {
         let results = results_of(JUNIT).expect("XML");
-        let check = |entries: &[String]| broken(&status(&entries.concat()), &results);
+        let check =
+            |entries: &[String]| broken(&status(&entries.concat()), &results, &["fmt".into()]);
         assert!(check(&[entry("a", "works", "testkit::run good")]).is_empty());
         assert!(check(&[entry("a", "missing", "")]).is_empty());
         assert_eq!(
@@ -230,6 +249,11 @@ mod tests {
         assert_eq!(
             check(&[entry("a", "works", "testkit::run gone")]),
             ["a: `testkit::run gone` did not run"]
+        );
+        assert!(check(&[entry("a", "works", "ci fmt")]).is_empty());
+        assert_eq!(
+            check(&[entry("a", "works", "ci x")]),
+            ["a: .ci/run has no step `x`"]
         );
         let twice = [entry("a", "missing", ""), entry("a", "missing", "")];
         assert_eq!(check(&twice), ["a: it is there twice"]);

@@ -5,10 +5,14 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, wait};
 
-/// Builds the program as users get it and runs every test against it. Programs that outlive their
+/// Installs what tests use, builds the program as users get it and runs every test against it. Programs that outlive their
 /// test become children of this process: they are ended, and fail the run.
 pub(crate) fn run(args: &[&str]) -> Result<()> {
     let root = crate::root();
+    let installed = Command::new(root.join(".ci/setup"))
+        .status()
+        .context(".ci/setup")?;
+    ensure!(installed.success(), ".ci/setup failed");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--package", "wharf"])
         .current_dir(&root)
