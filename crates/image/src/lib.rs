@@ -1,1 +1,53 @@
-//! TODO
+//! Images: content, unpacked layers, registries, and the file systems that containers run on.
+//!
+//! Everything lies below `<data-root>/image`: an OCI image layout (blobs by digest, `index.json`
+//! as the table of names), unpacked layers by the digest of what they were unpacked from, and
+//! containers' writable layers. All of it is crash-only: names appear by rename when what they
+//! stand for is whole, and [`Store::open`] removes what is not.
+//!
+//! Layers are unpacked each by itself, independent of what is below it, so they unpack while
+//! they arrive, in parallel, and are stored once however many images share them.
+
+mod blob;
+
+mod changes;
+mod channel;
+mod config;
+mod decompress;
+mod digest;
+mod error;
+mod fetch;
+mod gc;
+mod image;
+mod index;
+mod layer;
+mod load;
+mod lookup;
+mod make;
+mod manifest;
+mod platform;
+mod progress;
+mod pull;
+mod registry;
+mod remove;
+mod snapshot;
+mod store;
+mod tarread;
+mod tree;
+mod unpack;
+
+pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
+pub use digest::Digest;
+pub use error::{Error, Result};
+pub use image::Image;
+pub use load::Loaded;
+pub use make::Import;
+pub use platform::Platform;
+pub use progress::{LayerStep, Progress};
+pub use pull::{OnProgress, Pulled};
+pub use remove::{Deleted, InUse};
+pub use store::{Options, Store};
+pub use tokio_util::sync::CancellationToken;
+pub use types::image::RegistryAuth;
+pub use types::reference::Reference;
+pub use unpack::Limits;

@@ -1,1 +1,17 @@
-//! TODO
+//! Values that every layer of wharf speaks of: Docker's API objects, image references,
+//! identifiers and error kinds. Nothing here does I/O.
+
+pub mod container;
+pub mod error;
+pub mod event;
+pub mod exec;
+pub mod id;
+pub mod image;
+pub mod json;
+pub mod names;
+pub mod options;
+pub mod reference;
+pub mod system;
+pub mod version;
+
+pub use error::{ErrorKind, Failure};

@@ -1,0 +1,211 @@
+//! From packed bytes to hashed, limited, unpacked ones.
+
+use std::io::{self, BufRead, Read};
+
+use crate::digest::{Digest, Hasher};
+
+/// One buffer's length: long enough that files are written in few calls, short enough to stay in
+/// a core's cache between decompressor, hash and write.
+const BUFFER: usize = 128 << 10;
+
+/// How content is packed, told by its first bytes: media types are often wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    fn of(first: &[u8]) -> io::Result<Self> {
+        let refuse = |name: &str| {
+            Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("it is compressed with {name}, which is not supported; use gzip or zstd"),
+            ))
+        };
+        match first {
+            [0x1f, 0x8b, ..] => Ok(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Self::Zstd),
+            // A frame that decoders skip, as eStargz-like tools put first.
+            [b, 0x2a, 0x4d, 0x18, ..] if b & 0xf0 == 0x50 => Ok(Self::Zstd),
+            [b'B', b'Z', b'h', ..] => refuse("bzip2"),
+            [0xfd, b'7', b'z', b'X', b'Z', ..] => refuse("xz"),
+            _ => Ok(Self::None),
+        }
+    }
+
+    /// The suffix of an OCI layer's media type.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Gzip => "+gzip",
+            Self::Zstd => "+zstd",
+        }
+    }
+}
+
+/// Reads packed content as what it is packed of; computes the digest of that, and ends with an
+/// error beyond a limit.
+pub(crate) struct Unpacked<'a> {
+    source: Box<dyn Read + 'a>,
+    pub(crate) compression: Compression,
+    hasher: Hasher,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    total: u64,
+    limit: u64,
+}
+
+impl<'a> Unpacked<'a> {
+    pub(crate) fn new(mut source: impl BufRead + 'a, limit: u64) -> io::Result<Self> {
+        let mut first = [0_u8; 6];
+        let mut got = 0;
+        while got < first.len() {
+            let length = source.read(&mut first[got..])?;
+            if length == 0 {
+                break;
+            }
+            got += length;
+        }
+        let compression = Compression::of(&first[..got])?;
+        let whole = io::Cursor::new(first).take(got as u64).chain(source);
+        let source: Box<dyn Read + 'a> = match compression {
+            Compression::None => Box::new(whole),
+            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
+            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
+        };
+        Ok(Self {
+            source,
+            compression,
+            hasher: Hasher::default(),
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            total: 0,
+            limit,
+        })
+    }
+
+    /// The digest of everything that was read.
+    pub(crate) fn digest(self) -> Digest {
+        self.hasher.finish()
+    }
+
+    fn refill(&mut self) -> io::Result<()> {
+        (self.start, self.end) = (0, 0);
+        // Filled up, so that what follows works on few large pieces.
+        while self.end < self.buffer.len() {
+            match self.source.read(&mut self.buffer[self.end..]) {
+                Ok(0) => break,
+                Ok(length) => self.end += length,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // What the decoders say of damaged input has various kinds.
+                Err(e) if self.compression != Compression::None && e.raw_os_error().is_none() => {
+                    let text = format!("the compressed data are damaged or cut short: {e}");
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        self.hasher.update(&self.buffer[..self.end]);
+        self.total += self.end as u64;
+        if self.total > self.limit {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!(
+                    "it unpacks to more than {} bytes, which is the limit",
+                    self.limit
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Read for Unpacked<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let chunk = self.fill_buf()?;
+        let length = chunk.len().min(out.len());
+        out[..length].copy_from_slice(&chunk[..length]);
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl BufRead for Unpacked<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.start == self.end {
+            self.refill()?;
+        }
+        Ok(&self.buffer[self.start..self.end])
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.start += length;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(bytes: &[u8], limit: u64) -> io::Result<(Vec<u8>, Digest)> {
+        let mut unpacked = Unpacked::new(bytes, limit)?;
+        let mut out = Vec::new();
+        unpacked.read_to_end(&mut out)?;
+        Ok((out, unpacked.digest()))
+    }
+
+    #[test]
+    fn all_kinds_are_told_apart() {
+        let plain = vec![7_u8; 300_000];
+        let zstd = zstd::stream::encode_all(plain.as_slice(), 1).unwrap();
+        let mut two = gzip(&plain[..100]);
+        two.extend(gzip(&plain[100..]));
+        for packed in [plain.clone(), gzip(&plain), zstd, two] {
+            assert_eq!(
+                read(&packed, 1 << 20).unwrap(),
+                (plain.clone(), Digest::of(&plain))
+            );
+        }
+        assert_eq!(read(b"", 1).unwrap().0, b"");
+        assert!(
+            read(b"\xfd7zXZ\0..", 9)
+                .unwrap_err()
+                .to_string()
+                .contains("xz")
+        );
+    }
+
+    #[test]
+    fn attack_22_bomb_ends_at_the_limit() {
+        let bomb = gzip(&vec![0; 4 << 20]);
+        assert!(bomb.len() < 1 << 16);
+        assert!(
+            read(&bomb, 1 << 20)
+                .unwrap_err()
+                .to_string()
+                .contains("limit")
+        );
+    }
+
+    #[test]
+    fn cut_short_is_an_error() {
+        let packed = gzip(
+            &(0..100_000_u32)
+                .flat_map(u32::to_le_bytes)
+                .collect::<Vec<_>>(),
+        );
+        assert!(read(&packed[..packed.len() / 2], 1 << 20).is_err());
+        assert!(read(&packed[..packed.len() - 4], 1 << 20).is_err());
+    }
+}

@@ -1,0 +1,124 @@
+//! Finding images by what people call them, and giving them names.
+
+use std::sync::Arc;
+
+use types::reference::{Reference, is_full_id};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::manifest::MAX_CONFIG;
+use crate::store::{State, Store, give_name};
+
+/// What Docker calls an image that it does not find: with its tag.
+fn missing(name: &str) -> Error {
+    let text = match Reference::parse(name) {
+        Ok(reference) => reference.with_default_tag().familiar(),
+        Err(_) => name.to_owned(),
+    };
+    Error::NoSuchImage(text)
+}
+
+pub(crate) fn find(state: &State, name: &str) -> Result<Arc<Image>> {
+    let hex = name.strip_prefix("sha256:").unwrap_or(name);
+    if is_full_id(hex) {
+        let id = Digest::from_hex(hex);
+        return id
+            .and_then(|id| state.images.get(&id).cloned())
+            .ok_or_else(|| missing(name));
+    }
+    if let Ok(reference) = Reference::parse(name)
+        && let Some(image) = by_reference(state, &reference)
+    {
+        return Ok(image);
+    }
+    let is_prefix = !hex.is_empty()
+        && hex.len() < 64
+        && hex
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if !is_prefix {
+        return Err(missing(name));
+    }
+    let mut fitting = state
+        .images
+        .values()
+        .filter(|image| image.id.hex().starts_with(hex));
+    match (fitting.next(), fitting.next()) {
+        (Some(image), None) => Ok(image.clone()),
+        (Some(_), Some(_)) => Err(Error::AmbiguousId(name.to_owned())),
+        (None, _) => Err(missing(name)),
+    }
+}
+
+/// A digest decides when there is one; a tag beside it says nothing then.
+fn by_reference(state: &State, reference: &Reference) -> Option<Arc<Image>> {
+    let wanted = match reference.digest() {
+        Some(digest) => reference.with_digest(digest).ok()?,
+        None => reference.clone().with_default_tag(),
+    };
+    let entry = state
+        .entries
+        .iter()
+        .find(|entry| entry.name.as_ref() == Some(&wanted))?;
+    let manifest = state.manifests.get(&entry.manifest.digest)?;
+    state.images.get(&manifest.config.digest).cloned()
+}
+
+impl Store {
+    /// The image of a name, a digest reference, an id or the beginning of one.
+    ///
+    /// # Errors
+    /// With Docker's text, when there is none, or when several ids begin so.
+    pub fn get(&self, name_or_id: &str) -> Result<Arc<Image>> {
+        find(&self.state(), name_or_id)
+    }
+
+    /// All images, those made last first.
+    pub fn list(&self) -> Vec<Arc<Image>> {
+        let mut images: Vec<_> = self.state().images.values().cloned().collect();
+        let created = |image: &Image| {
+            let text = image.config.created.as_deref()?;
+            text.parse::<jiff::Timestamp>().ok()
+        };
+        images.sort_by_key(|image| std::cmp::Reverse(created(image)));
+        images
+    }
+
+    /// The configuration exactly as it was pulled; its digest is the image's id.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn raw_config(&self, image: &Image) -> Result<Vec<u8>> {
+        self.0.blobs.read(&image.id, MAX_CONFIG)
+    }
+
+    /// Gives an image a further name, taken from whatever image had it.
+    ///
+    /// # Errors
+    /// When there is no such image, or the new name has a digest.
+    pub fn tag(&self, source: &str, target: &Reference) -> Result<Arc<Image>> {
+        if target.digest().is_some() {
+            return Err(Error::Invalid(
+                "refusing to create a tag with a digest reference".to_owned(),
+            ));
+        }
+        let target = target.clone().with_default_tag();
+        let mut id = None;
+        self.change_entries(|state| {
+            let image = find(state, source)?;
+            let manifest = state
+                .entries
+                .iter()
+                .find(|entry| entry.manifest.digest == image.manifest)
+                .map(|entry| entry.manifest.clone())
+                .ok_or_else(|| missing(source))?;
+            id = Some(image.id.clone());
+            let mut entries = state.entries.clone();
+            give_name(&mut entries, &target, &manifest);
+            Ok(entries)
+        })?;
+        id.and_then(|id| self.state().images.get(&id).cloned())
+            .ok_or_else(|| missing(source))
+    }
+}

@@ -1,0 +1,442 @@
+//! The store: everything about images below one directory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use types::reference::Reference;
+
+use crate::blob::{Blobs, Temp, TempPath};
+use crate::config::ImageConfig;
+use crate::digest::Digest;
+use crate::error::{Context, Error, Result};
+use crate::image::Image;
+use crate::index::{self, Entry};
+use crate::layer::Layers;
+use crate::manifest::{self, Descriptor, Document, MAX_CONFIG, MAX_MANIFEST, Manifest};
+use crate::registry::Registries;
+use crate::snapshot::ContainerMeta;
+use crate::unpack::Limits;
+
+/// How a store behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Registries (`host[:port]` or a network `10.0.0.0/8`) that may be spoken to without
+    /// verified TLS. Loopback addresses always may.
+    pub insecure_registries: Vec<String>,
+    /// Where certificates for single registries are, `<dir>/<host[:port]>/*.crt`.
+    pub certs_dir: Option<PathBuf>,
+    /// Layers fetched at the same time.
+    pub max_concurrent_downloads: usize,
+    /// How often a broken download is tried in all.
+    pub max_download_attempts: u32,
+    /// What a layer may ask for.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            insecure_registries: Vec::new(),
+            certs_dir: None,
+            max_concurrent_downloads: 3,
+            max_download_attempts: 5,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Content, unpacked layers, references and containers' writable layers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) root: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) temp: Arc<Temp>,
+    pub(crate) blobs: Blobs,
+    pub(crate) layers: Arc<Layers>,
+    pub(crate) registries: Registries,
+    /// Held while the table changes, so that slow writes do not keep readers out.
+    commit: Mutex<()>,
+    state: Mutex<State>,
+    pub(crate) busy: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+    pub(crate) downloads: tokio::sync::Semaphore,
+}
+
+/// What is known in memory; always to be had again from the disk.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) manifests: HashMap<Digest, Arc<Manifest>>,
+    pub(crate) images: BTreeMap<Digest, Arc<Image>>,
+    pub(crate) containers: HashMap<String, ContainerMeta>,
+    /// Blobs and layers that an operation under way relies on.
+    pub(crate) pins: HashMap<Digest, usize>,
+}
+
+impl Store {
+    /// Opens the store below `root` (the daemon's data root), making what is missing and
+    /// removing what an earlier end left half-done.
+    ///
+    /// # Errors
+    /// When a directory cannot be made or the reference table cannot be read.
+    pub fn open(root: &Path, options: Options) -> Result<Self> {
+        let root = root.join("image");
+        make_dir(&root)?;
+        for part in [
+            "blobs",
+            "blobs/sha256",
+            "layers",
+            "containers",
+            "tmp",
+            "empty",
+        ] {
+            make_dir(&root.join(part))?;
+        }
+        let temp = Arc::new(Temp::new(root.join("tmp")));
+        let leftovers = set_aside_leftovers(&temp)?;
+        let layout = root.join("oci-layout");
+        if !layout.exists() {
+            index::replace(&layout, &temp, b"{\"imageLayoutVersion\":\"1.0.0\"}")?;
+        }
+        let layers = Arc::new(Layers::open(root.join("layers"), &temp)?);
+        let containers = crate::snapshot::read_all(&root.join("containers"), &temp)?;
+        let inner = Inner {
+            blobs: Blobs::new(root.join("blobs/sha256")),
+            layers,
+            registries: Registries::new(&options)?,
+            commit: Mutex::new(()),
+            state: Mutex::new(State {
+                containers,
+                ..State::default()
+            }),
+            busy: Mutex::new(HashMap::new()),
+            downloads: tokio::sync::Semaphore::new(options.max_concurrent_downloads.max(1)),
+            temp,
+            options,
+            root,
+        };
+        let store = Self(Arc::new(inner));
+        store.load_entries()?;
+        let garbage = store.gc()?;
+        store.remove_later(leftovers.into_iter().chain(garbage).collect());
+        store.0.layers.sync_later(&store.0.temp);
+        Ok(store)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn committing(&self) -> MutexGuard<'_, ()> {
+        self.0.commit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the table. An entry whose documents are damaged is left out and named: the other
+    /// images must stay usable.
+    fn load_entries(&self) -> Result<()> {
+        let entries = index::read(&self.0.root.join("index.json"))?;
+        let mut state = self.state();
+        for entry in entries {
+            match self.load_image(&mut state, &entry.manifest) {
+                Ok(()) => state.entries.push(entry),
+                Err(error) => {
+                    let name = entry
+                        .name
+                        .as_ref()
+                        .map_or("<none>".to_owned(), Reference::familiar);
+                    tracing::error!(%error, image = name, "image is damaged and left out; pull it again");
+                }
+            }
+        }
+        self.name_images(&mut state);
+        Ok(())
+    }
+
+    fn load_image(&self, state: &mut State, descriptor: &Descriptor) -> Result<()> {
+        if state.manifests.contains_key(&descriptor.digest) {
+            return Ok(());
+        }
+        let what = format!("manifest {}", descriptor.digest);
+        let bytes = self.0.blobs.read(&descriptor.digest, MAX_MANIFEST)?;
+        let Document::Manifest(manifest) = manifest::parse(&what, &bytes, None)? else {
+            return Err(Error::bad_manifest(what, "it is an index"));
+        };
+        if !state.images.contains_key(&manifest.config.digest) {
+            let bytes = self.0.blobs.read(&manifest.config.digest, MAX_CONFIG)?;
+            let config = parse_config(&manifest.config.digest, &bytes)?;
+            let image = new_image(&manifest, &descriptor.digest, Arc::new(config));
+            state.images.insert(image.id.clone(), Arc::new(image));
+        }
+        state
+            .manifests
+            .insert(descriptor.digest.clone(), Arc::new(manifest));
+        Ok(())
+    }
+
+    /// Brings the images' names up to date with the entries, and forgets images without any.
+    pub(crate) fn name_images(&self, state: &mut State) {
+        let State {
+            entries,
+            manifests,
+            images,
+            ..
+        } = state;
+        manifests.retain(|digest, _| entries.iter().any(|e| e.manifest.digest == *digest));
+        let mut named: BTreeMap<Digest, Arc<Image>> = BTreeMap::new();
+        for entry in entries.iter() {
+            let Some(id) = manifests
+                .get(&entry.manifest.digest)
+                .map(|m| m.config.digest.clone())
+            else {
+                continue;
+            };
+            let Some(old) = images.get(&id) else { continue };
+            let image = named.entry(id).or_insert_with(|| {
+                let mut image = Image::clone(old);
+                image.tags.clear();
+                image.digests.clear();
+                image.manifest = entry.manifest.digest.clone();
+                image.last_tag_time = None;
+                image.size = self.image_size(&image.config);
+                Arc::new(image)
+            });
+            let image = Arc::make_mut(image);
+            match &entry.name {
+                Some(name) if name.digest().is_some() => image.digests.push(name.clone()),
+                Some(name) => image.tags.push(name.clone()),
+                None => {}
+            }
+            image.last_tag_time = entry.tagged.clone().max(image.last_tag_time.take());
+        }
+        *images = named;
+    }
+
+    fn image_size(&self, config: &ImageConfig) -> u64 {
+        let sizes = config
+            .rootfs
+            .diff_ids
+            .iter()
+            .filter_map(|id| self.0.layers.get(id));
+        sizes.map(|meta| meta.size).sum()
+    }
+
+    /// Puts an image into the table. Its blobs and layers are all in the store already.
+    /// The names are taken from whatever image had them; one that thereby loses its last stays
+    /// without a name, as Docker's do.
+    pub(crate) fn commit_image(
+        &self,
+        descriptor: Descriptor,
+        manifest: &Manifest,
+        config: ImageConfig,
+        names: &[Reference],
+    ) -> Result<Arc<Image>> {
+        let id = manifest.config.digest.clone();
+        self.0.blobs.sync()?;
+        {
+            let mut state = self.state();
+            let image = new_image(manifest, &descriptor.digest, Arc::new(config));
+            state
+                .images
+                .entry(id.clone())
+                .or_insert_with(|| Arc::new(image));
+            state
+                .manifests
+                .insert(descriptor.digest.clone(), Arc::new(manifest.clone()));
+        }
+        self.change_entries(|state| {
+            let mut entries = state.entries.clone();
+            for name in names {
+                give_name(&mut entries, name, &descriptor);
+            }
+            if !entries
+                .iter()
+                .any(|e| e.manifest.digest == descriptor.digest)
+            {
+                entries.push(Entry {
+                    name: None,
+                    manifest: descriptor.clone(),
+                    tagged: None,
+                });
+            }
+            Ok(entries)
+        })?;
+        self.0.layers.sync_later(&self.0.temp);
+        let image = self.state().images.get(&id).cloned();
+        image.ok_or_else(|| Error::NoSuchImage(id.to_string()))
+    }
+
+    /// Changes the table: computed from the present one, written durably, then seen by readers.
+    pub(crate) fn change_entries(
+        &self,
+        change: impl FnOnce(&State) -> Result<Vec<Entry>>,
+    ) -> Result<()> {
+        let _only = self.committing();
+        self.change_entries_locked(change)
+    }
+
+    /// The same for who holds [`Self::committing`].
+    pub(crate) fn change_entries_locked(
+        &self,
+        change: impl FnOnce(&State) -> Result<Vec<Entry>>,
+    ) -> Result<()> {
+        let entries = {
+            let state = self.state();
+            let entries = change(&state)?;
+            if entries == state.entries {
+                return Ok(());
+            }
+            entries
+        };
+        let written = index::write(&self.0.root.join("index.json"), &self.0.temp, &entries);
+        let mut state = self.state();
+        if written.is_ok() {
+            state.entries = entries;
+        }
+        self.name_images(&mut state);
+        written
+    }
+
+    /// Keeps content from being collected while an operation relies on it.
+    pub(crate) fn pin(&self, digests: impl IntoIterator<Item = Digest>) -> Pins {
+        let digests: Vec<_> = digests.into_iter().collect();
+        let mut state = self.state();
+        for digest in &digests {
+            *state.pins.entry(digest.clone()).or_default() += 1;
+        }
+        Pins {
+            store: self.clone(),
+            digests,
+        }
+    }
+
+    /// Removes files without keeping the caller waiting.
+    pub(crate) fn remove_later(&self, trash: Vec<TempPath>) {
+        if trash.is_empty() {
+            return;
+        }
+        // If no thread can be had, the closure is dropped here and the trash with it.
+        let _ = std::thread::Builder::new()
+            .name("image-trash".to_owned())
+            .spawn(|| drop(trash));
+    }
+
+    /// The store's directory.
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+}
+
+/// Content kept from being collected, while it lives.
+#[derive(Debug)]
+pub(crate) struct Pins {
+    store: Store,
+    digests: Vec<Digest>,
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        let mut state = self.store.state();
+        for digest in &self.digests {
+            if let Some(count) = state.pins.get_mut(digest) {
+                *count -= 1;
+                if *count == 0 {
+                    state.pins.remove(digest);
+                }
+            }
+        }
+    }
+}
+
+/// Moves a name to an image. The image that had it keeps an entry without one if it was its last.
+pub(crate) fn give_name(entries: &mut Vec<Entry>, name: &Reference, manifest: &Descriptor) {
+    if entries
+        .iter()
+        .any(|e| e.name.as_ref() == Some(name) && e.manifest.digest == manifest.digest)
+    {
+        return;
+    }
+    drop_name(entries, name);
+    entries.retain(|e| e.name.is_some() || e.manifest.digest != manifest.digest);
+    entries.push(Entry {
+        name: Some(name.clone()),
+        manifest: manifest.clone(),
+        tagged: Some(jiff::Timestamp::now().to_string()),
+    });
+}
+
+/// Takes a name away; the image stays.
+pub(crate) fn drop_name(entries: &mut Vec<Entry>, name: &Reference) {
+    let Some(at) = entries.iter().position(|e| e.name.as_ref() == Some(name)) else {
+        return;
+    };
+    let entry = entries.remove(at);
+    if !entries
+        .iter()
+        .any(|e| e.manifest.digest == entry.manifest.digest)
+    {
+        entries.push(Entry {
+            name: None,
+            ..entry
+        });
+    }
+}
+
+pub(crate) fn parse_config(digest: &Digest, bytes: &[u8]) -> Result<ImageConfig> {
+    serde_json::from_slice(bytes)
+        .map_err(|e| Error::bad_manifest(format!("image configuration {digest}"), e.to_string()))
+}
+
+fn new_image(manifest: &Manifest, digest: &Digest, config: Arc<ImageConfig>) -> Image {
+    Image {
+        id: manifest.config.digest.clone(),
+        tags: Vec::new(),
+        digests: Vec::new(),
+        manifest: digest.clone(),
+        config,
+        size: 0,
+        last_tag_time: None,
+    }
+}
+
+/// A directory for root alone: a layer may have setuid programs that no user of the host may
+/// reach (CVE-2021-41091).
+fn make_dir(path: &Path) -> Result<()> {
+    let what = || format!("create {}", path.display());
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .doing(what)?;
+    // `empty` shows in containers as their root directory.
+    let mode = if path.ends_with("empty") {
+        0o755
+    } else {
+        0o700
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).doing(what)
+}
+
+/// What a crash left in the temporary directory, under names that nothing new can get.
+fn set_aside_leftovers(temp: &Temp) -> Result<Vec<TempPath>> {
+    let what = || format!("list {}", temp.dir().display());
+    let names: Vec<_> = std::fs::read_dir(temp.dir())
+        .doing(what)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .doing(what)?;
+    let mut leftovers = Vec::new();
+    for (number, path) in names.into_iter().enumerate() {
+        let aside = (0_u32..)
+            .map(|round| temp.dir().join(format!("old-{round}-{number}")))
+            .find(|aside| *aside == path || !aside.exists())
+            .unwrap_or_else(|| path.clone());
+        std::fs::rename(&path, &aside).doing(|| format!("set {} aside", path.display()))?;
+        leftovers.push(TempPath(aside));
+    }
+    Ok(leftovers)
+}

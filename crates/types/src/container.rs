@@ -1,0 +1,11 @@
+//! Containers as the Docker Engine API describes them.
+
+mod config;
+mod host;
+mod inspect;
+mod network;
+
+pub use config::*;
+pub use host::*;
+pub use inspect::*;
+pub use network::*;
