@@ -438,7 +438,7 @@ impl Daemon {
         let bytes = fs::read(archive).expect("the image fixture");
         let headers = [("Content-Type", "application/x-tar")];
         let answer = self
-            .api()
+            .client("")
             .try_send("POST", "/images/load?quiet=1", &headers, &bytes)
             .unwrap_or_else(|e| panic!("load {}: {e}\n{}", archive.display(), self.log()));
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -448,7 +448,7 @@ impl Daemon {
     /// `GET /containers/NAME/json`.
     #[track_caller]
     pub fn inspect(&self, container: &str) -> Value {
-        self.api()
+        self.client("")
             .get(&format!("/containers/{container}/json"))
             .expect(200)
             .json()

@@ -15,6 +15,9 @@ use crate::fixtures::{cached, workspace};
 /// The name of the image in [`busybox_tar`].
 pub const BUSYBOX: &str = "busybox:latest";
 
+/// To be counted up when [`busybox_layer`] changes: it is in the names of the fixtures.
+const BASE: u32 = 2;
+
 /// SHA-256 as lower-case hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
@@ -219,7 +222,7 @@ pub fn busybox_config() -> Value {
 
 /// `busybox:latest` from Debian's `busybox-static`.
 pub fn busybox_tar() -> PathBuf {
-    cached("busybox-2.tar", |path| {
+    cached(&format!("busybox-{BASE}.tar"), |path| {
         write_archive(path, BUSYBOX, &[busybox_layer()], &busybox_config());
     })
 }
@@ -229,7 +232,7 @@ pub fn variant(name: &str, more: impl FnOnce(Layer) -> Layer, settings: &Value) 
     let settings = settings.clone();
     let layer = more(Layer::new()).finish();
     let file = format!(
-        "{name}-{}.tar",
+        "{name}-{BASE}-{}.tar",
         &sha256(&[&layer, settings.to_string().as_bytes()].concat())[..12]
     );
     cached(&file, |path| {
