@@ -10,7 +10,8 @@ use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::daemon::{Daemon, Engine};
+use crate::daemon::Daemon;
+use crate::engine::Engine;
 use crate::processes;
 
 /// What was there when the daemon had just started.

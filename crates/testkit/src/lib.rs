@@ -9,6 +9,7 @@
 mod cli;
 mod cmd;
 mod daemon;
+mod engine;
 mod fixtures;
 mod host;
 pub mod http;
@@ -25,7 +26,8 @@ mod tty;
 
 pub use cli::{Cli, words};
 pub use cmd::{Output, Running, run};
-pub use daemon::{Daemon, Engine, Opts, wharf_bin};
+pub use daemon::Daemon;
+pub use engine::{Engine, Opts, wharf_bin};
 pub use fixtures::{cached, target_dir, workspace};
 pub use host::{Host, Lan, Ns};
 pub use leaks::Leaks;
