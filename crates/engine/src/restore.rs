@@ -67,7 +67,12 @@ impl Engine {
             looks.push((container, found));
         }
         let network = Arc::clone(&self.network);
-        blocking(move || Ok(network.restore(&live)?)).await?;
+        blocking(move || {
+            network.restore(&live)?;
+            // From here on a foreign `nft flush ruleset` is noticed and repaired.
+            Ok(network.watch()?)
+        })
+        .await?;
         let mut ended = Vec::new();
         for (container, found) in looks {
             match found {

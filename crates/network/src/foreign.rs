@@ -1,7 +1,7 @@
 //! Other people's firewall rules that would keep packets from containers.
 
 use sys::netlink::Error;
-use sys::nft::{Family, base_chains, rules_mention};
+use sys::nft::{Family, base_chains, legacy_drops_forwarded, rules_mention};
 
 use crate::firewall::Firewall;
 
@@ -31,6 +31,20 @@ pub(crate) fn warnings(firewall: &Firewall, bridge: &str) -> Result<Vec<String>,
                  table ip {} sees to that)",
                 firewall.table()
             ));
+        }
+        match legacy_drops_forwarded(bridge) {
+            Ok(false) => {}
+            Ok(true) => found.push(format!(
+                "the legacy iptables chain FORWARD drops forwarded packets (policy DROP), so \
+                 containers on {bridge} reach nothing and their published ports cannot be \
+                 reached; allow them with: iptables-legacy -I FORWARD -i {bridge} -j ACCEPT; \
+                 iptables-legacy -I FORWARD -o {bridge} -j ACCEPT (ports that are not published \
+                 stay closed: the nftables table ip {} sees to that)",
+                firewall.table()
+            )),
+            Err(e) => found.push(format!(
+                "cannot tell whether legacy iptables rules block {bridge}: {e}"
+            )),
         }
         Ok(found)
     })

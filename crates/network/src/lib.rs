@@ -12,12 +12,15 @@ pub mod dns;
 mod endpoint;
 mod error;
 mod firewall;
+mod flows;
 mod foreign;
 pub mod hosts;
 mod ipam;
 mod names;
 mod network;
 mod ports;
+mod reaper;
+mod recover;
 mod subnet;
 mod wire;
 

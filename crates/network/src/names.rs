@@ -1,5 +1,7 @@
 //! Names of links and tables, derived so that a restarted daemon finds its own again.
 
+use std::hash::{BuildHasher, RandomState};
+
 use crate::error::{Error, Result};
 
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -24,9 +26,12 @@ pub(crate) fn link_prefix(bridge: &str) -> String {
     format!("wh{}", digits(hash(bridge), 4))
 }
 
-/// The host's end of a container's link: 15 characters, the most a link's name can have.
-pub(crate) fn link(bridge: &str, id: &str) -> String {
-    format!("{}{}", link_prefix(bridge), digits(hash(id), 9))
+/// A name for the host's end of a container's link, never used before: 15 characters, the most
+/// there can be, the last nine of them (45 bits) random.
+pub(crate) fn link(bridge: &str) -> String {
+    // Each RandomState has keys of its own, from the system's random numbers.
+    let random = RandomState::new().hash_one(());
+    format!("{}{}", link_prefix(bridge), digits(random, 9))
 }
 
 /// The nftables table of a bridge.
@@ -69,13 +74,11 @@ mod tests {
 
     #[test]
     fn names_fit_and_differ() {
-        let a = link("wharf0", "0123");
-        assert_eq!(a.len(), 15);
-        assert!(a.starts_with(&link_prefix("wharf0")));
-        assert_ne!(a, link("wharf0", "0124"));
+        assert_eq!(link("wharf0").len(), 15);
+        assert!(link("wharf0").starts_with(&link_prefix("wharf0")));
         assert_ne!(link_prefix("wharf0"), link_prefix("wharf1"));
         // Fixed for ever: a new build must find an old build's links.
-        assert_eq!(link("wharf0", "web"), link("wharf0", "web"));
+        assert_eq!(link_prefix("wharf0"), "whb7s6");
         assert!(check_bridge("wharf0").is_ok());
         for bad in ["", "a/b", "..", "0123456789abcdef", "a b"] {
             assert!(check_bridge(bad).is_err(), "{bad}");
@@ -86,9 +89,7 @@ mod tests {
 
     #[test]
     fn few_collisions() {
-        let all: std::collections::HashSet<_> = (0..50_000)
-            .map(|i| link("wharf0", &i.to_string()))
-            .collect();
+        let all: std::collections::HashSet<_> = (0..50_000).map(|_| link("wharf0")).collect();
         assert_eq!(all.len(), 50_000);
     }
 }

@@ -1,19 +1,18 @@
 //! The network itself: who is connected, and the order in which things are done and undone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sys::netlink::{
-    Batch, LinkChange, Socket, addresses, change_link, delete_link, forget_udp, links,
-};
-use sys::nft::Monitor;
+use sys::netlink::Socket;
 
-use crate::endpoint::{Connected, Endpoint, Mac, Proto, Request};
+use crate::endpoint::{Connected, Endpoint, Mac, Request};
 use crate::error::{Error, Result};
 use crate::firewall::Firewall;
 use crate::ipam::Ipam;
 use crate::ports::PortTable;
+use crate::reaper::Reaper;
 use crate::subnet::Subnet;
 use crate::wire::Wire;
 use crate::{bridge, foreign, names};
@@ -47,20 +46,21 @@ impl Default for Config {
 /// A bridge network with its containers.
 #[derive(Debug)]
 pub struct Network {
-    bridge: String,
-    bridge_index: u32,
-    subnet: Subnet,
-    mtu: Option<u32>,
-    firewall: Firewall,
-    route: Mutex<Socket>,
-    state: Mutex<State>,
+    pub(crate) bridge: String,
+    pub(crate) bridge_index: u32,
+    pub(crate) subnet: Subnet,
+    pub(crate) mtu: Option<u32>,
+    pub(crate) firewall: Firewall,
+    pub(crate) route: Mutex<Socket>,
+    pub(crate) reaper: Reaper,
+    pub(crate) state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct State {
-    ipam: Ipam,
-    ports: PortTable,
-    endpoints: HashMap<String, Endpoint>,
+pub(crate) struct State {
+    pub(crate) ipam: Ipam,
+    pub(crate) ports: PortTable,
+    pub(crate) endpoints: HashMap<String, Endpoint>,
 }
 
 impl Network {
@@ -99,6 +99,8 @@ impl Network {
             subnet: made.subnet,
             mtu: config.mtu,
             firewall,
+            reaper: Reaper::start(Socket::route().map_err(kernel)?)
+                .map_err(|e| kernel(e.into()))?,
             route: Mutex::new(route),
             state: Mutex::new(State::new(made.subnet)),
             bridge: name,
@@ -158,7 +160,7 @@ impl Network {
             prefix: self.subnet.prefix,
             gateway: self.subnet.gateway,
             mac: request.mac.unwrap_or_else(|| Mac::of_ip(ip)),
-            link: names::link(&self.bridge, id),
+            link: names::link(&self.bridge),
             ports,
         };
         state.endpoints.insert(id.to_owned(), endpoint.clone());
@@ -179,10 +181,18 @@ impl Network {
             endpoint: &endpoint,
             mtu: self.mtu,
         };
-        let done = wire.connect(netns, |work| work(&mut self.route()));
+        let host = |work: &mut dyn FnMut(&mut Socket) -> Result<()>| work(&mut self.route());
+        let mut done = wire.connect(netns, host);
+        if matches!(&done, Err(Error::Kernel { source, .. }) if source.is_present()) {
+            // The namespace's own earlier link may be about to go.
+            self.settle();
+            done = wire.connect(netns, host);
+        }
         if let Err(error) = done.and_then(|()| self.open_ports(id, &endpoint)) {
             let mut errors = vec![error];
             errors.extend(self.disconnect(id).err());
+            // Also when someone else's disconnect came before the link was made.
+            self.reaper.delete(&endpoint.link);
             return Error::gather(errors);
         }
         Ok(())
@@ -209,234 +219,39 @@ impl Network {
         Ok(connected)
     }
 
-    /// Takes a container from the network. One that is not there is no error.
+    /// Takes a container from the network. One that is not there is no error. Its link goes in
+    /// the background ([`Network::settle`]).
     ///
     /// # Errors
     /// All that went wrong; everything else was done.
     pub fn disconnect(&self, id: &str) -> Result<()> {
         let mut errors = Vec::new();
-        // Kept in the state until its traces are gone, so that nobody gets its address before.
-        let endpoint = self.state().endpoints.get(id).cloned();
-        if let Some(endpoint) = &endpoint {
-            errors.extend(self.firewall.remove(endpoint).err().map(|e| self.kernel(e)));
-        }
-        errors.extend(self.delete_links([names::link(&self.bridge, id).as_str()]));
-        if let Some(endpoint) = endpoint {
-            self.forget_translated(&endpoint);
-            let mut state = self.state();
-            if state.endpoints.remove(id).is_some() {
-                endpoint
-                    .ports
-                    .iter()
-                    .for_each(|p| state.ports.remove(id, p));
-                state.ipam.release(endpoint.ip);
-            }
-        }
-        Error::gather(errors)
-    }
-
-    /// Learns the containers that live, after [`Network::open`] in a new daemon: their addresses
-    /// and ports are taken, the table gets exactly their entries in one step, their links are put
-    /// back on the bridge, and links of dead ones are removed.
-    ///
-    /// # Errors
-    /// All that went wrong; everything else was done.
-    pub fn restore(&self, live: &[(String, Endpoint)]) -> Result<()> {
-        let mut errors = Vec::new();
         let mut state = self.state();
-        *state = State::new(self.subnet);
-        for (id, endpoint) in live {
-            if !self.subnet.contains(endpoint.ip) {
-                tracing::warn!(
-                    container = id, ip = %endpoint.ip, subnet = %self.subnet,
-                    "the network's subnet has changed; restart the container"
-                );
-            }
-            if !state.ipam.take(endpoint.ip) {
-                tracing::error!(container = id, ip = %endpoint.ip, "its address has two owners");
-            }
-            endpoint.ports.iter().for_each(|p| state.ports.add(id, p));
-            state.endpoints.insert(id.clone(), endpoint.clone());
-        }
-        state.ipam.resume();
-        let reset = self.firewall.reset(state.endpoints.values());
-        errors.extend(reset.err().map(|e| self.kernel(e)));
-        match self.repair_links(&state) {
-            Ok(dead) => errors.extend(self.delete_links(dead.iter().map(String::as_str))),
-            Err(e) => errors.push(e),
-        }
-        Error::gather(errors)
-    }
-
-    /// Puts back what others took away (`nft flush ruleset`, a deleted table): cheap when nothing
-    /// is missing. Returns whether something was.
-    ///
-    /// # Errors
-    /// When the kernel refuses something.
-    pub fn repair(&self) -> Result<bool> {
-        // Nobody may change the entries between the look and the repair.
-        let state = self.state();
-        if self.firewall.is_present().map_err(|e| self.kernel(e))? {
-            return Ok(false);
-        }
-        self.firewall
-            .reset(state.endpoints.values())
-            .map_err(|e| self.kernel(e))?;
-        Ok(true)
-    }
-
-    /// Removes the table, the links and the bridge.
-    ///
-    /// # Errors
-    /// All that went wrong; everything else was done.
-    pub fn teardown(&self) -> Result<()> {
-        let mut errors = Vec::new();
-        let mut state = self.state();
-        *state = State::new(self.subnet);
-        match self.repair_links(&state) {
-            Ok(mut dead) => {
-                dead.push(self.bridge.clone());
-                errors.extend(self.delete_links(dead.iter().map(String::as_str)));
-            }
-            Err(e) => errors.push(e),
-        }
-        errors.extend(self.firewall.delete().err().map(|e| self.kernel(e)));
-        Error::gather(errors)
-    }
-
-    /// Puts links of live containers on the bridge where they are not; returns the dead ones'.
-    fn repair_links(&self, state: &State) -> Result<Vec<String>> {
-        let prefix = names::link_prefix(&self.bridge);
-        let live: HashSet<&str> = state.endpoints.values().map(|e| e.link.as_str()).collect();
-        let mut route = self.route();
-        let all = links(&mut route).map_err(|e| self.kernel(e))?;
-        let hairpin = bridge::needs_hairpin();
-        let mut dead = Vec::new();
-        let mut batch = Batch::new();
-        for link in all
-            .iter()
-            .filter(|l| l.kind == "veth" && l.name.starts_with(&prefix))
-        {
-            if !live.contains(link.name.as_str()) {
-                // Another bridge's port is not ours, whatever its name.
-                if link.master.is_none_or(|m| m == self.bridge_index) {
-                    dead.push(link.name.clone());
-                }
-                continue;
-            }
-            let unchanged = LinkChange::default();
-            if link.master != Some(self.bridge_index) || !link.up {
-                let master = Some(self.bridge_index);
-                change_link(
-                    &mut batch,
-                    &link.name,
-                    LinkChange {
-                        up: true,
-                        master,
-                        ..unchanged
-                    },
-                );
-            }
-            if hairpin {
-                change_link(
-                    &mut batch,
-                    &link.name,
-                    LinkChange {
-                        hairpin,
-                        ..unchanged
-                    },
-                );
-            }
-        }
-        if !batch.is_empty() {
-            route.all(&mut batch).map_err(|e| self.kernel(e))?;
-        }
-        for (id, endpoint) in &state.endpoints {
-            if !all.iter().any(|l| l.name == endpoint.link) {
-                tracing::warn!(container = id, link = endpoint.link, "its link is gone");
-            }
-        }
-        Ok(dead)
-    }
-
-    fn delete_links<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Vec<Error> {
-        let mut batch = Batch::new();
-        names.into_iter().for_each(|n| delete_link(&mut batch, n));
-        match self.route().exchange(&mut batch) {
-            Ok(replies) => replies
-                .into_iter()
-                .filter_map(Result::err)
-                .filter(|e| !e.is_absent())
-                .map(|e| self.kernel(e))
-                .collect(),
-            Err(e) => vec![self.kernel(e)],
-        }
-    }
-
-    /// Clients that kept sending UDP while nobody had the port would go on being untranslated.
-    fn forget_untranslated(&self, endpoint: &Endpoint) {
-        let mut own = None;
-        self.forget(endpoint, |socket, flow| {
-            let own = own.get_or_insert_with(|| addresses(socket).unwrap_or_default());
-            flow.sent_to == flow.answered_by && own.iter().any(|a| a.ip == flow.sent_to)
-        });
-    }
-
-    /// Clients that keep sending UDP would go on being translated to a container that is gone.
-    fn forget_translated(&self, endpoint: &Endpoint) {
-        self.forget(endpoint, |_, flow| flow.answered_by == endpoint.ip);
-    }
-
-    fn forget(
-        &self,
-        endpoint: &Endpoint,
-        mut wanted: impl FnMut(&mut Socket, &sys::netlink::Flow) -> bool,
-    ) {
-        for port in endpoint.ports.iter().filter(|p| p.proto == Proto::Udp) {
-            let done = self.firewall.with_socket(|socket| {
-                forget_udp(socket, port.host_port, |flow| {
-                    port.only_on().is_none_or(|ip| ip == flow.sent_to)
-                        && wanted(&mut self.route(), flow)
-                })
-            });
-            if let Err(e) = done {
-                tracing::warn!(port = port.host_port, "cannot forget old UDP flows: {e}");
-            }
-        }
-    }
-
-    /// Puts the table back as soon as someone takes it away, as `nft flush ruleset` or a restart
-    /// of the host's firewall does, for as long as the network is in use. The thread that sees to
-    /// it ends at the first such event after that.
-    ///
-    /// # Errors
-    /// When the kernel does not tell of changes or no thread can be started.
-    pub fn watch(self: &Arc<Self>) -> Result<()> {
-        let mut monitor = Monitor::open().map_err(|e| self.kernel(e))?;
-        let (weak, table) = (Arc::downgrade(self), self.firewall.table().to_owned());
-        let watch = move || {
-            while monitor.deleted(&table).is_ok() {
-                let Some(network) = weak.upgrade() else {
-                    return;
-                };
-                match network.repair() {
-                    Ok(true) => tracing::warn!(table, "someone deleted the table; put back"),
-                    Ok(false) => {}
-                    Err(e) => tracing::error!(table, "cannot put the deleted table back: {e}"),
-                }
-            }
-            tracing::error!(
-                table,
-                "no longer watched; a deleted table will not be put back"
+        if let Some(endpoint) = state.endpoints.remove(id) {
+            // Still under the lock: a repair must not put its ports back.
+            errors.extend(
+                self.firewall
+                    .remove(&endpoint)
+                    .err()
+                    .map(|e| self.kernel(e)),
             );
-        };
-        let thread = std::thread::Builder::new()
-            .name("nft-watch".into())
-            .stack_size(256 * 1024);
-        let started = thread.spawn(watch).map(drop);
-        started.map_err(|e| self.kernel(e.into()))?;
-        // It may have been deleted before the watch began.
-        self.repair().map(drop)
+            drop(state);
+            self.reaper.delete(&endpoint.link);
+            self.forget_translated(&endpoint);
+            // Nobody gets its address or ports before its traces are gone.
+            let mut state = self.state();
+            endpoint
+                .ports
+                .iter()
+                .for_each(|p| state.ports.remove(id, p));
+            state.ipam.release(endpoint.ip);
+        }
+        Error::gather(errors)
+    }
+
+    /// Waits until the links of all containers disconnected before are gone.
+    pub fn settle(&self) {
+        self.reaper.settle();
     }
 
     fn not_connected(&self, id: &str) -> Error {
@@ -446,24 +261,24 @@ impl Network {
         }
     }
 
-    fn kernel(&self, source: sys::netlink::Error) -> Error {
+    pub(crate) fn kernel(&self, source: sys::netlink::Error) -> Error {
         Error::Kernel {
             network: self.bridge.clone(),
             source,
         }
     }
 
-    fn route(&self) -> MutexGuard<'_, Socket> {
+    pub(crate) fn route(&self) -> MutexGuard<'_, Socket> {
         self.route.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn new(subnet: Subnet) -> Self {
+    pub(crate) fn new(subnet: Subnet) -> Self {
         Self {
             ipam: Ipam::new(subnet),
             ports: PortTable::default(),
@@ -471,11 +286,7 @@ impl State {
         }
     }
 
-    fn address(
-        &mut self,
-        network: &Network,
-        wanted: Option<std::net::Ipv4Addr>,
-    ) -> Result<std::net::Ipv4Addr> {
+    fn address(&mut self, network: &Network, wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr> {
         let (name, subnet) = (network.bridge.clone(), network.subnet.to_string());
         let Some(ip) = wanted else {
             let used = self.ipam.used();

@@ -4,8 +4,8 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use sys::netlink::{
-    self, Address, Batch, LinkChange, Socket, change_link, create_veth, delete_link, get_link,
-    new_address, new_default_route,
+    self, Address, Batch, LinkChange, Socket, change_link, create_veth, get_link, new_address,
+    new_default_route,
 };
 
 use crate::bridge;
@@ -59,56 +59,51 @@ impl Wire<'_> {
 
     fn outside(&self, socket: &mut Socket, netns: BorrowedFd<'_>) -> Result<()> {
         let name = self.endpoint.link.as_str();
-        let create = |socket: &mut Socket| {
-            let mut batch = Batch::new();
-            create_veth(
-                &mut batch,
-                name,
-                INSIDE,
-                netns,
-                self.endpoint.mac.0,
-                self.mtu,
-            );
-            let quiet = LinkChange {
+        let unchanged = LinkChange::default();
+        let mut batch = Batch::new();
+        create_veth(
+            &mut batch,
+            name,
+            INSIDE,
+            netns,
+            self.endpoint.mac.0,
+            self.mtu,
+        );
+        change_link(
+            &mut batch,
+            name,
+            LinkChange {
                 no_ipv6_address: true,
-                ..LinkChange::default()
-            };
-            change_link(&mut batch, name, quiet);
-            let up = LinkChange {
+                ..unchanged
+            },
+        );
+        let master = Some(self.bridge_index);
+        change_link(
+            &mut batch,
+            name,
+            LinkChange {
                 up: true,
-                master: Some(self.bridge_index),
-                ..quiet
-            };
+                master,
+                ..unchanged
+            },
+        );
+        if bridge::needs_hairpin() {
             change_link(
                 &mut batch,
                 name,
                 LinkChange {
-                    no_ipv6_address: false,
-                    ..up
+                    hairpin: true,
+                    ..unchanged
                 },
             );
-            if bridge::needs_hairpin() {
-                let hairpin = LinkChange {
-                    hairpin: true,
-                    ..LinkChange::default()
-                };
-                change_link(&mut batch, name, hairpin);
-            }
-            let mut replies = socket.exchange(&mut batch)?;
-            // The one in the middle is refused where the kernel has no IPv6, which is as good.
-            replies.remove(1).ok();
-            replies.into_iter().try_for_each(|r| r.map(drop))
-        };
-        match create(socket) {
-            // Left over from an earlier life of this container.
-            Err(e) if e.is_present() => {
-                let mut batch = Batch::new();
-                delete_link(&mut batch, name);
-                let _ = socket.exchange(&mut batch).map_err(|e| self.kernel(e))?;
-                create(socket).map_err(|e| self.kernel(e))
-            }
-            other => other.map_err(|e| self.kernel(e)),
         }
+        let mut replies = socket.exchange(&mut batch).map_err(|e| self.kernel(e))?;
+        // The second is refused where the kernel has no IPv6, which is as good.
+        replies.remove(1).ok();
+        replies
+            .into_iter()
+            .try_for_each(|r| r.map(drop))
+            .map_err(|e| self.kernel(e))
     }
 
     fn inside(&self, socket: &mut Socket) -> Result<()> {

@@ -14,7 +14,7 @@ mod socket;
 pub use addr::{Address, Route, addresses, delete_address, new_address, new_default_route, routes};
 pub use conntrack::{Flow, forget_udp};
 pub use link::{
-    Link, LinkChange, change_link, create_bridge, create_veth, delete_link, get_link, links,
+    Link, LinkChange, change_link, create_bridge, create_veth, delete_links, get_link, links,
 };
 pub use msg::{Attrs, Batch};
 pub use socket::{Reply, Socket};

@@ -88,3 +88,23 @@ fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_of_its_own_with_loopback_up() {
+        let ns = create().unwrap();
+        let here = current().unwrap();
+        assert!(!same(&ns, &here).unwrap());
+        assert!(same(inside(ns.as_fd(), current).unwrap().unwrap(), &ns).unwrap());
+        // The calling thread stayed where it was.
+        assert!(same(current().unwrap(), of_process(std::process::id()).unwrap()).unwrap());
+        let socket = inside(ns.as_fd(), Socket::route).unwrap();
+        let links = netlink::links(&mut socket.unwrap()).unwrap();
+        let lo = links.iter().find(|l| l.name == "lo").unwrap();
+        assert!(lo.up);
+        assert!(inside(File::open("/dev/null").unwrap().as_fd(), || ()).is_err());
+    }
+}

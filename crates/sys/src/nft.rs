@@ -3,11 +3,13 @@
 //! A [`Transaction`] is one netlink batch: the kernel applies all of it or nothing, and packets
 //! see either the old or the new. Only what the network crate's tables need is modelled.
 
+mod legacy;
 mod list;
 mod monitor;
 mod rule;
 mod transaction;
 
+pub use legacy::legacy_drops_forwarded;
 pub use list::{Chain, Entry, base_chains, elements, rules_mention};
 pub use monitor::Monitor;
 pub use rule::{Fib, Key, Rule, Status, Verdict};

@@ -181,3 +181,38 @@ fn foreign_rules_are_untouched_and_those_in_the_way_are_named() {
     within(&lab.host, || net.teardown()).unwrap();
     assert_eq!(lab.nft("list table ip quiet"), before.1);
 }
+
+#[test]
+fn a_legacy_firewall_in_the_way_is_named() {
+    let lab = Lab::new();
+    if run(&lab.host, "command -v iptables-legacy || true").is_empty() {
+        return; // not on this machine; the kernel's side of it cannot be set up without
+    }
+    let net = lab.open(&Config::default());
+    let c = lab.container(&net, "c", &[]);
+    serve_tcp(&lab.outside, "0.0.0.0:7", "outside");
+    let warnings = || within(&lab.host, || net.warnings());
+    // Looking does not make the table.
+    assert_eq!(warnings(), Vec::<String>::new());
+    assert_eq!(
+        run(&lab.host, "cat /proc/thread-self/net/ip_tables_names"),
+        ""
+    );
+    run(&lab.host, "iptables-legacy -A FORWARD -i other -j ACCEPT");
+    assert_eq!(warnings(), Vec::<String>::new());
+    run(&lab.host, "iptables-legacy -P FORWARD DROP");
+    assert!(is_blocked(&c.ns, OUTSIDE, 7));
+    let found = warnings();
+    assert_eq!(found.len(), 1, "{found:?}");
+    for rule in found[0].split("iptables-legacy ").skip(1) {
+        run(
+            &lab.host,
+            &format!(
+                "iptables-legacy {} ACCEPT",
+                rule.split(" ACCEPT").next().unwrap()
+            ),
+        );
+    }
+    assert!(says(&c.ns, OUTSIDE, 7).starts_with("outside"));
+    assert_eq!(warnings(), Vec::<String>::new());
+}

@@ -24,6 +24,7 @@ fn disconnecting_leaves_nothing_and_may_be_repeated() {
     assert_ne!(before, (lab.nft("list ruleset"), links(&lab).len()));
     for _ in 0..2 {
         within(&lab.host, || net.disconnect("c")).unwrap();
+        net.settle();
         assert_eq!(before, (lab.nft("list ruleset"), links(&lab).len()));
     }
     within(&lab.host, || net.disconnect("never there")).unwrap();
@@ -35,6 +36,26 @@ fn disconnecting_leaves_nothing_and_may_be_repeated() {
 
 fn publish_local() -> network::PortRequest {
     publish(network::Proto::Udp, Some("127.0.0.1"), 53, 53)
+}
+
+#[test]
+fn a_namespace_may_be_connected_again_at_once() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    let c = lab.container(&net, "c", &[tcp(8080, 80)]);
+    serve_tcp(&c.ns, "0.0.0.0:80", "c");
+    let Container { ns, connected, .. } = c;
+    drop(connected);
+    let request = Request {
+        ports: vec![tcp(8080, 80)],
+        ..Request::default()
+    };
+    let again = within(&lab.host, || {
+        net.disconnect("c").unwrap();
+        net.connect("c", ns.as_fd(), &request).unwrap()
+    });
+    assert!(says(&lab.outside, HOST, 8080).starts_with("c "));
+    drop(again);
 }
 
 #[test]
@@ -50,6 +71,7 @@ fn a_failed_connect_leaves_nothing() {
     };
     let failed = within(&lab.host, || net.connect("d", c.ns.as_fd(), &request));
     assert!(failed.is_err());
+    net.settle();
     assert_eq!(before, (lab.nft("list ruleset"), links(&lab).len()));
     let d = lab.try_container(&net, "d", &request).unwrap();
     assert_eq!(d.port(), 8080);
@@ -112,6 +134,7 @@ fn a_restarted_daemon_takes_over() {
     let next = lab.container(&net, "next", &[]);
     assert_ne!(next.ip(), live.ip());
     within(&lab.host, || net.disconnect("live")).unwrap();
+    net.settle();
     assert!(!links(&lab).contains_key(&live.connected.endpoint.link));
 }
 
@@ -181,6 +204,7 @@ fn many_connect_and_leave_at_once() {
             }
         });
     });
+    net.settle();
     assert_eq!(before, (lab.nft("list ruleset"), links(&lab).len()));
 }
 
@@ -251,6 +275,7 @@ fn thousands_of_ports_are_restored_in_one_step() {
     serve_tcp(&c.ns, "0.0.0.0:80", "c");
     let mut big = c.connected.endpoint.clone();
     big.ip = Ipv4Addr::new(172, 17, 200, 1);
+    big.link = "another".into();
     let one = big.ports.remove(0);
     for i in 0..6000 {
         let host_ip = if i % 2 == 0 {

@@ -2,8 +2,10 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 
 use network::{Config, PortRequest, Proto, Request};
+use sys::netlink::{self, Batch, LinkChange, Socket};
 
 use crate::lab::*;
 
@@ -203,4 +205,37 @@ fn the_default_subnet_avoids_the_hosts_routes() {
         lab.open(&Config::default()).subnet().to_string(),
         "192.168.0.0/20"
     );
+}
+
+#[test]
+fn a_full_bridge_is_said_to_be_full() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    let elsewhere = sys::netns::create().unwrap();
+    within(&lab.host, || {
+        let mut socket = Socket::route().unwrap();
+        let bridge = netlink::get_link(&mut socket, "wharf0")
+            .unwrap()
+            .unwrap()
+            .index;
+        let mut batch = Batch::new();
+        for i in 0..1023_u16 {
+            let (name, [high, low]) = (format!("p{i}"), i.to_be_bytes());
+            let address = [2, 0, 0, 1, high, low];
+            netlink::create_veth(&mut batch, &name, &name, elsewhere.as_fd(), address, None);
+            let master = Some(bridge);
+            netlink::change_link(
+                &mut batch,
+                &name,
+                LinkChange {
+                    master,
+                    ..LinkChange::default()
+                },
+            );
+        }
+        socket.all(&mut batch).unwrap();
+    });
+    let text = refusal(&lab, &net, "x", vec![tcp(8080, 80)]);
+    assert!(text.contains("no more than 1023 containers"), "{text}");
+    assert!(!lab.nft("list ruleset").contains("8080"));
 }

@@ -11,6 +11,8 @@ pub struct Batch {
     pub(crate) buf: Vec<u8>,
     /// What each message asks for, for error texts; the index is the message's place.
     pub(crate) what: Vec<String>,
+    /// Where each message ends.
+    pub(crate) ends: Vec<usize>,
 }
 
 impl Batch {
@@ -19,7 +21,7 @@ impl Batch {
     pub fn new() -> Self {
         Self {
             buf: Vec::with_capacity(512),
-            what: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -49,6 +51,7 @@ impl Batch {
         body(self);
         let len = (self.buf.len() - start) as u32;
         self.buf[start..start + 4].copy_from_slice(&len.to_ne_bytes());
+        self.ends.push(self.buf.len());
     }
 
     /// Raw bytes of a fixed header; the caller keeps them a multiple of four.

@@ -17,6 +17,9 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 /// The kernel's default send buffer holds a batch of this size; larger ones raise it first.
 const SMALL_BATCH: usize = 64 * 1024;
 
+/// Replies wait in the receive buffer, which overflows at a few hundred.
+const REPLIES_AT_ONCE: usize = 64;
+
 /// What one request of a batch came to: the kernel's data messages for it, or its refusal.
 pub type Reply = Result<Vec<Vec<u8>>, Error>;
 
@@ -75,25 +78,31 @@ impl Socket {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let first = self.send(batch)?;
+        let first = self.number(batch);
         let mut data: Vec<Vec<Vec<u8>>> = vec![Vec::new(); batch.len()];
         let mut replies: Vec<Option<Reply>> = (0..batch.len()).map(|_| None).collect();
-        let mut open = batch.len();
-        while open > 0 {
-            let n = self.receive(RecvFlags::empty())?;
-            for (kind, flags, seq, payload) in messages(&self.buf[..n]) {
-                let i = seq.wrapping_sub(first) as usize;
-                if i >= replies.len() {
-                    continue; // left over from an exchange that was given up
-                }
-                if kind != NLMSG_ERROR {
-                    data[i].push(payload.to_vec());
-                } else if replies[i].is_none() {
-                    open -= 1;
-                    replies[i] = Some(match refusal(flags, payload, &batch.what[i]) {
-                        Some(e) => Err(e),
-                        None => Ok(std::mem::take(&mut data[i])),
-                    });
+        let mut sent = 0;
+        for ends in batch.ends.chunks(REPLIES_AT_ONCE) {
+            let end = ends.last().copied().unwrap_or(sent);
+            self.send(&batch.buf[sent..end])?;
+            sent = end;
+            let mut open = ends.len();
+            while open > 0 {
+                let n = self.receive(RecvFlags::empty())?;
+                for (kind, flags, seq, payload) in messages(&self.buf[..n]) {
+                    let i = seq.wrapping_sub(first) as usize;
+                    if i >= replies.len() {
+                        continue; // left over from an exchange that was given up
+                    }
+                    if kind != NLMSG_ERROR {
+                        data[i].push(payload.to_vec());
+                    } else if replies[i].is_none() {
+                        open -= 1;
+                        replies[i] = Some(match refusal(flags, payload, &batch.what[i]) {
+                            Some(e) => Err(e),
+                            None => Ok(std::mem::take(&mut data[i])),
+                        });
+                    }
                 }
             }
         }
@@ -113,7 +122,8 @@ impl Socket {
     /// Sends an nfnetlink transaction, of which only the last operation asks for an
     /// acknowledgement: it succeeds or fails as a whole.
     pub(crate) fn transaction(&mut self, batch: &mut Batch) -> Result<(), Error> {
-        let first = self.send(batch)?;
+        let first = self.number(batch);
+        self.send(&batch.buf)?;
         // All replies are queued when the send returns: read until there are none.
         let mut outcome: Option<Result<(), Error>> = None;
         let mut flags = RecvFlags::empty();
@@ -162,7 +172,8 @@ impl Socket {
         batch: &mut Batch,
         mut entry: impl FnMut(&[u8]),
     ) -> Result<bool, Error> {
-        let wanted = self.send(batch)?;
+        let wanted = self.number(batch);
+        self.send(&batch.buf)?;
         let mut interrupted = false;
         loop {
             let n = self.receive(RecvFlags::empty())?;
@@ -212,31 +223,32 @@ impl Socket {
         Ok(())
     }
 
-    /// Numbers and sends the messages; returns the first number.
-    fn send(&mut self, batch: &mut Batch) -> Result<u32, Error> {
+    /// Gives the messages their sequence numbers; returns the first.
+    fn number(&mut self, batch: &mut Batch) -> u32 {
         let first = self.seq.wrapping_add(1);
-        let mut at = 0;
-        while at + HEADER <= batch.buf.len() {
+        let mut start = 0;
+        for end in &batch.ends {
             self.seq = self.seq.wrapping_add(1);
-            batch.buf[at + 8..at + 12].copy_from_slice(&self.seq.to_ne_bytes());
-            let len: [u8; 4] = batch.buf[at..at + 4].try_into().unwrap_or_default();
-            at += (u32::from_ne_bytes(len) as usize)
-                .next_multiple_of(4)
-                .max(HEADER);
+            batch.buf[start + 8..start + 12].copy_from_slice(&self.seq.to_ne_bytes());
+            start = *end;
         }
-        if batch.buf.len() > self.send_buffer {
-            let size = batch.buf.len().next_multiple_of(4096) * 2;
+        first
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if bytes.len() > self.send_buffer {
+            let size = bytes.len().next_multiple_of(4096) * 2;
             set_option(
                 &self.fd,
                 libc::SOL_SOCKET,
                 libc::SO_SNDBUFFORCE,
                 size as i32,
             )?;
-            self.send_buffer = batch.buf.len();
+            self.send_buffer = bytes.len();
         }
-        rustix::io::retry_on_intr(|| rustix::net::send(&self.fd, &batch.buf, SendFlags::empty()))
+        rustix::io::retry_on_intr(|| rustix::net::send(&self.fd, bytes, SendFlags::empty()))
             .map_err(io::Error::from)?;
-        Ok(first)
+        Ok(())
     }
 
     fn receive(&mut self, flags: RecvFlags) -> Result<usize, Error> {
