@@ -211,13 +211,15 @@ impl Store {
     ) -> Result<Arc<Image>> {
         let id = manifest.config.digest.clone();
         self.0.blobs.sync()?;
+        // Held from here on, because every change forgets images that no entry names.
+        let only = self.committing();
         {
             let mut state = self.state();
             let image = new_image(manifest, &descriptor.digest, Arc::new(config));
             state.images.entry(id.clone()).or_insert_with(|| Arc::new(image));
             state.manifests.insert(descriptor.digest.clone(), Arc::new(manifest.clone()));
         }
-        self.change_entries(|state| {
+        self.change_entries_locked(|state| {
             let mut entries = state.entries.clone();
             for name in names {
                 give_name(&mut entries, name, &descriptor);
@@ -227,6 +229,7 @@ impl Store {
             }
             Ok(entries)
         })?;
+        drop(only);
         self.0.layers.sync_later(&self.0.temp);
         let image = self.state().images.get(&id).cloned();
         image.ok_or_else(|| Error::NoSuchImage(id.to_string()))
