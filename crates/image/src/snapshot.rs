@@ -192,6 +192,7 @@ impl Store {
     /// Unpacks again what a power cut made doubtful.
     fn ensure_layers(&self, meta: &ContainerMeta) -> Result<()> {
         let cancel = CancellationToken::new();
+        let mut any = false;
         for layer in &meta.layers {
             if self.0.layers.has(&layer.diff_id) {
                 continue;
@@ -207,7 +208,13 @@ impl Store {
                 &cancel,
             )?;
             self.0.layers.publish(&staged)?;
+            any = true;
+        }
+        if any {
             self.0.layers.sync_later(&self.0.temp);
+            // Images' sizes are those of the layers that are here.
+            let _only = self.committing();
+            self.name_images(&mut self.state());
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! A layer is unpacked by itself, whatever is below it: what it deletes becomes a whiteout (a
 //! character device 0:0), a directory that hides what was below becomes opaque.
 
+use std::collections::HashMap;
 use std::io::{self, BufRead};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -64,6 +65,7 @@ pub(crate) fn unpack<R: BufRead>(
         tree,
         outcome: Outcome::default(),
         directories: Vec::new(),
+        whiteouts: Vec::new(),
         limits,
         apparent: 0,
     };
@@ -82,6 +84,7 @@ pub(crate) fn unpack<R: BufRead>(
         }
         unpacker.entry(&header, &mut archive).map_err(|e| named(&header, e))?;
     }
+    unpacker.drop_needless_whiteouts()?;
     unpacker.set_directory_times()?;
     let outcome = unpacker.outcome;
     Ok((outcome, archive.drain()?))
@@ -109,6 +112,8 @@ struct Unpacker<'a> {
     outcome: Outcome,
     /// Times of directories, set at the end because every new file changes them.
     directories: Vec<(Vec<u8>, (i64, u32))>,
+    /// Whiteouts made, as parent and name.
+    whiteouts: Vec<(Vec<u8>, Vec<u8>)>,
     limits: Limits,
     /// Sum of the files' lengths, which holes make larger than what is stored.
     apparent: u64,
@@ -134,7 +139,7 @@ impl Unpacker<'_> {
         let parent = self.tree.dir(parent_path)?;
         let parent = parent.as_fd();
         if header.kind == Kind::Char && header.device == (0, 0) {
-            return self.whiteout(parent, name);
+            return self.whiteout(parent, parent_path, name);
         }
         match header.kind {
             Kind::Dir => {
@@ -206,22 +211,60 @@ impl Unpacker<'_> {
             return Err(invalid("a whiteout does not name a file, which is refused"));
         }
         let parent = self.tree.dir(parent_path)?;
-        self.whiteout(parent.as_fd(), hidden)
+        self.whiteout(parent.as_fd(), parent_path, hidden)
     }
 
     /// Hides what lower layers have under this name. What this layer has itself stays.
-    fn whiteout(&mut self, parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+    fn whiteout(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        parent_path: &[u8],
+        name: &[u8],
+    ) -> io::Result<()> {
         match tree::existing(parent, name)? {
             Existing::Whiteout | Existing::Other => Ok(()),
             Existing::Dir => tree::make_opaque(parent, name),
-            Existing::Nothing => Ok(rustix::fs::mknodat(
-                parent,
-                name,
-                FileType::CharacterDevice,
-                Mode::empty(),
-                0,
-            )?),
+            Existing::Nothing => {
+                self.whiteouts.push((parent_path.to_vec(), name.to_vec()));
+                let kind = FileType::CharacterDevice;
+                Ok(rustix::fs::mknodat(parent, name, kind, Mode::empty(), 0)?)
+            }
         }
+    }
+
+    /// Below an opaque directory there is nothing to hide, and an overlay lists whiteouts in a
+    /// directory that it does not merge with another.
+    fn drop_needless_whiteouts(&mut self) -> io::Result<()> {
+        let mut known = HashMap::new();
+        for (parent_path, name) in std::mem::take(&mut self.whiteouts) {
+            if !self.is_opaque(&parent_path, &mut known) {
+                continue;
+            }
+            // Gone already, when a later entry took the directory's place.
+            let Ok(parent) = self.tree.dir(&parent_path) else { continue };
+            if tree::existing(parent.as_fd(), &name)? == Existing::Whiteout {
+                rustix::fs::unlinkat(&*parent, name.as_slice(), AtFlags::empty())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the directory or one above it hides what is below.
+    fn is_opaque(&mut self, path: &[u8], known: &mut HashMap<Vec<u8>, bool>) -> bool {
+        if path.is_empty() {
+            return self.outcome.root_opaque;
+        }
+        if let Some(known) = known.get(path) {
+            return *known;
+        }
+        let own = self.tree.dir(path).is_ok_and(|dir| {
+            let path = format!("/proc/self/fd/{}", dir.as_raw_fd());
+            let mut value = [0_u8; 1];
+            rustix::fs::getxattr(path, tree::OPAQUE, value.as_mut_slice()).is_ok()
+        });
+        let opaque = own || self.is_opaque(tree::split(path).0, known);
+        known.insert(path.to_vec(), opaque);
+        opaque
     }
 
     fn directory(&mut self, parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {

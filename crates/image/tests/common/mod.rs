@@ -401,7 +401,12 @@ fn walk(dir: &OwnedFd, prefix: &str, all: &mut BTreeMap<String, String>) {
     }
     for name in names {
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
-        let stat = rustix::fs::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        // An overlay lists a whiteout in a directory that has nothing below it to merge with,
+        // though it hides it; only archives that delete what never was have such.
+        let stat = match rustix::fs::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(rustix::io::Errno::NOENT) => continue,
+            stat => stat.unwrap(),
+        };
         let text = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
