@@ -24,7 +24,9 @@ impl Drop for Registry {
 }
 
 fn start_registry(dir: &Path) -> std::io::Result<Registry> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port();
     let config = dir.join("config.yml");
     std::fs::write(
         &config,
@@ -51,11 +53,15 @@ fn start_registry(dir: &Path) -> std::io::Result<Registry> {
 
 /// Files below a directory until there are enough for all layers.
 fn files(dir: &Path, found: &mut Vec<(PathBuf, u64)>, left: &mut u64) {
-    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return;
+    };
     let mut entries: Vec<_> = entries.filter_map(|entry| entry.ok()).collect();
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
-        let Ok(kind) = entry.file_type() else { continue };
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
         if kind.is_dir() {
             files(&entry.path(), found, left);
         } else if kind.is_file()
@@ -88,7 +94,9 @@ fn layers(dir: &Path) -> std::io::Result<Vec<Vec<u8>>> {
         let mut size = 0;
         let mut names = String::new();
         while size < LAYER_BYTES {
-            let Some((file, bytes)) = found.next() else { break };
+            let Some((file, bytes)) = found.next() else {
+                break;
+            };
             size += bytes;
             count += 1;
             names += &format!("{}\0", file.display());
@@ -108,14 +116,23 @@ fn layers(dir: &Path) -> std::io::Result<Vec<Vec<u8>>> {
         all.push(std::fs::read(&path)?);
     }
     let packed: usize = all.iter().map(Vec::len).sum();
-    println!("{LAYERS} layers, {count} files, {} MB, {} MB gzip", unpacked / 1_000_000, packed / 1_000_000);
+    println!(
+        "{LAYERS} layers, {count} files, {} MB, {} MB gzip",
+        unpacked / 1_000_000,
+        packed / 1_000_000
+    );
     Ok(all)
 }
 
 fn peak_rss() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let find = |key: &str| {
-        status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or("?").trim().to_owned()
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(key))
+            .unwrap_or("?")
+            .trim()
+            .to_owned()
     };
     format!("peak {}, now {}", find("VmHWM:"), find("VmRSS:"))
 }
@@ -135,7 +152,10 @@ fn run(work: &Path) -> Result<(), Box<dyn std::error::Error>> {
         let all = layers(work)?;
         let store = Store::open(&work.join("source"), Options::default())?;
         let all: Vec<_> = all.iter().map(Vec::as_slice).collect();
-        let config = ImageConfig { os: "linux".into(), ..ImageConfig::default() };
+        let config = ImageConfig {
+            os: "linux".into(),
+            ..ImageConfig::default()
+        };
         let image = store.add_image(&Reference::parse("bench")?, config, &all)?;
         let status = Command::new("skopeo")
             .args(["copy", "-q", "--insecure-policy", "--dest-tls-verify=false"])
@@ -154,9 +174,16 @@ fn run(work: &Path) -> Result<(), Box<dyn std::error::Error>> {
         Command::new("sync").status()?;
         let store = Store::open(&root, Options::default())?;
         let before = Instant::now();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
         runtime.block_on(store.pull(&reference, None, None, &|_| (), CancellationToken::new()))?;
-        println!("pull: {:.2} s, {}", before.elapsed().as_secs_f64(), peak_rss());
+        println!(
+            "pull: {:.2} s, {}",
+            before.elapsed().as_secs_f64(),
+            peak_rss()
+        );
         drop(runtime);
         Command::new("sync").status()?;
     }
@@ -166,6 +193,8 @@ fn run(work: &Path) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let work = std::env::args().nth(1).ok_or("which directory to work in?")?;
+    let work = std::env::args()
+        .nth(1)
+        .ok_or("which directory to work in?")?;
     run(Path::new(&work))
 }

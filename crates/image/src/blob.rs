@@ -18,12 +18,16 @@ pub(crate) struct Temp {
 
 impl Temp {
     pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir, next: AtomicU64::new(0) }
+        Self {
+            dir,
+            next: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn path(&self, kind: &str) -> PathBuf {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.dir.join(format!("{kind}-{}-{number}", std::process::id()))
+        self.dir
+            .join(format!("{kind}-{}-{number}", std::process::id()))
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -94,7 +98,9 @@ impl Blobs {
     /// All digests that are stored.
     pub(crate) fn list(&self) -> Result<Vec<Digest>> {
         let mut all = Vec::new();
-        for entry in std::fs::read_dir(&self.dir).doing(|| format!("list {}", self.dir.display()))? {
+        for entry in
+            std::fs::read_dir(&self.dir).doing(|| format!("list {}", self.dir.display()))?
+        {
             let entry = entry.doing(|| format!("list {}", self.dir.display()))?;
             if let Some(digest) = entry.file_name().to_str().and_then(Digest::from_hex) {
                 all.push(digest);
@@ -159,19 +165,31 @@ impl BlobWriter {
             .mode(0o600)
             .open(&path)
             .doing(|| format!("create {}", path.display()))?;
-        Ok(Self { file, path: TempPath(path), hasher: HasherBox(Hasher::default()), size: 0 })
+        Ok(Self {
+            file,
+            path: TempPath(path),
+            hasher: HasherBox(Hasher::default()),
+            size: 0,
+        })
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.hasher.0.update(bytes);
         self.size += bytes.len() as u64;
-        self.file.write_all(bytes).doing(|| "store downloaded content".to_owned())
+        self.file
+            .write_all(bytes)
+            .doing(|| "store downloaded content".to_owned())
     }
 
     /// The digest of all that was written; not durable yet.
     pub(crate) fn finish(self) -> Result<Blob> {
         let digest = self.hasher.0.finish();
-        Ok(Blob { file: self.file, path: self.path, digest, size: self.size })
+        Ok(Blob {
+            file: self.file,
+            path: self.path,
+            digest,
+            size: self.size,
+        })
     }
 }
 
@@ -188,7 +206,11 @@ impl Blob {
     /// Refuses content that is not what was announced.
     pub(crate) fn check(&self, what: &str, digest: &Digest, size: u64) -> Result<()> {
         if self.size != size {
-            return Err(Error::Size { what: what.to_owned(), expected: size, actual: self.size });
+            return Err(Error::Size {
+                what: what.to_owned(),
+                expected: size,
+                actual: self.size,
+            });
         }
         if self.digest != *digest {
             return Err(Error::Digest {
@@ -203,7 +225,9 @@ impl Blob {
     /// Makes the content durable. Apart from [`Self::publish`] because it may take long.
     pub(crate) fn sync(&self) -> Result<()> {
         // failpoint: image.blob.sync
-        self.file.sync_data().doing(|| format!("sync blob {}", self.digest))
+        self.file
+            .sync_data()
+            .doing(|| format!("sync blob {}", self.digest))
     }
 
     /// Syncs it and gives it its name.

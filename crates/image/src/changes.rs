@@ -9,7 +9,10 @@ fn bad(line: &str, why: &str) -> Error {
 
 /// Applies one instruction.
 pub(crate) fn apply(config: &mut RunConfig, line: &str) -> Result<()> {
-    let (instruction, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+    let (instruction, rest) = line
+        .trim()
+        .split_once(char::is_whitespace)
+        .unwrap_or((line.trim(), ""));
     let rest = rest.trim();
     if rest.is_empty() {
         return Err(bad(line, "the instruction needs a value"));
@@ -19,7 +22,9 @@ pub(crate) fn apply(config: &mut RunConfig, line: &str) -> Result<()> {
         "ENTRYPOINT" => config.entrypoint = Some(command(rest)),
         "ENV" => {
             for (key, value) in pairs(line, rest)? {
-                config.env.retain(|known| known.split('=').next() != Some(key.as_str()));
+                config
+                    .env
+                    .retain(|known| known.split('=').next() != Some(key.as_str()));
                 config.env.push(format!("{key}={value}"));
             }
         }
@@ -40,7 +45,9 @@ pub(crate) fn apply(config: &mut RunConfig, line: &str) -> Result<()> {
         }
         "VOLUME" => {
             let list = json_list(rest);
-            for volume in list.unwrap_or_else(|| rest.split_whitespace().map(str::to_owned).collect()) {
+            for volume in
+                list.unwrap_or_else(|| rest.split_whitespace().map(str::to_owned).collect())
+            {
                 if !config.volumes.contains(&volume) {
                     config.volumes.push(volume);
                 }
@@ -62,8 +69,7 @@ fn json_list(text: &str) -> Option<Vec<String>> {
 
 /// A JSON list as it is; anything else is for the shell.
 fn command(text: &str) -> Vec<String> {
-    json_list(text)
-        .unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned()])
+    json_list(text).unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned()])
 }
 
 fn expose(config: &mut RunConfig, line: &str, text: &str) -> Result<()> {
@@ -136,18 +142,33 @@ mod tests {
     fn instructions_change_the_configuration() {
         let mut config = RunConfig::default();
         for line in [
-            r#"CMD ["a","b c"]"#, "entrypoint run it", r#"ENV A=1 B="x y" A=2"#, "ENV C  old way",
-            "EXPOSE 80 81/udp 90-91", r#"LABEL a.b="c d""#, "WORKDIR /a", "WORKDIR b", "USER 1:2",
-            r#"VOLUME ["/x"]"#, "VOLUME /y /x", "STOPSIGNAL SIGINT",
+            r#"CMD ["a","b c"]"#,
+            "entrypoint run it",
+            r#"ENV A=1 B="x y" A=2"#,
+            "ENV C  old way",
+            "EXPOSE 80 81/udp 90-91",
+            r#"LABEL a.b="c d""#,
+            "WORKDIR /a",
+            "WORKDIR b",
+            "USER 1:2",
+            r#"VOLUME ["/x"]"#,
+            "VOLUME /y /x",
+            "STOPSIGNAL SIGINT",
         ] {
             apply(&mut config, line).unwrap();
         }
         assert_eq!(config.cmd.unwrap(), ["a", "b c"]);
         assert_eq!(config.entrypoint.unwrap(), ["/bin/sh", "-c", "run it"]);
         assert_eq!(config.env, ["B=x y", "A=2", "C=old way"]);
-        assert_eq!(config.exposed_ports, ["80/tcp", "81/udp", "90/tcp", "91/tcp"]);
+        assert_eq!(
+            config.exposed_ports,
+            ["80/tcp", "81/udp", "90/tcp", "91/tcp"]
+        );
         assert_eq!(config.labels["a.b"], "c d");
-        assert_eq!((config.working_dir.as_str(), config.user.as_str()), ("/a/b", "1:2"));
+        assert_eq!(
+            (config.working_dir.as_str(), config.user.as_str()),
+            ("/a/b", "1:2")
+        );
         assert_eq!(config.volumes, ["/x", "/y"]);
         assert_eq!(config.stop_signal.unwrap(), "SIGINT");
     }
@@ -157,7 +178,16 @@ mod tests {
         let mut config = RunConfig::default();
         let error = apply(&mut config, "RUN rm -rf /").unwrap_err().to_string();
         assert!(error.contains("RUN is not supported"), "{error}");
-        for bad in ["CMD", "", "ENV A=\"x", "ENV A", "EXPOSE x", "EXPOSE 0", "EXPOSE 1/icmp", "ENV A=1 b"] {
+        for bad in [
+            "CMD",
+            "",
+            "ENV A=\"x",
+            "ENV A",
+            "EXPOSE x",
+            "EXPOSE 0",
+            "EXPOSE 1/icmp",
+            "ENV A=1 b",
+        ] {
             assert!(apply(&mut config, bad).is_err(), "{bad}");
         }
     }

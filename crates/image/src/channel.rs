@@ -17,7 +17,11 @@ pub(crate) struct ChannelReader {
 
 impl ChannelReader {
     pub(crate) fn new(receiver: Receiver<Bytes>, read: Arc<AtomicU64>) -> Self {
-        Self { receiver, chunk: Bytes::new(), read }
+        Self {
+            receiver,
+            chunk: Bytes::new(),
+            read,
+        }
     }
 }
 

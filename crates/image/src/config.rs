@@ -50,10 +50,17 @@ pub struct ImageConfig {
 #[serde(default, rename_all = "PascalCase")]
 pub struct RunConfig {
     /// User, `user[:group]`.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub user: String,
     /// Ports as `80/tcp`.
-    #[serde(deserialize_with = "keys", serialize_with = "as_keys", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "keys",
+        serialize_with = "as_keys",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub exposed_ports: Vec<String>,
     /// `NAME=value`.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
@@ -65,13 +72,23 @@ pub struct RunConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Vec<String>>,
     /// Directories that get a volume.
-    #[serde(deserialize_with = "keys", serialize_with = "as_keys", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        deserialize_with = "keys",
+        serialize_with = "as_keys",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub volumes: Vec<String>,
     /// Working directory.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub working_dir: String,
     /// Labels.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub labels: BTreeMap<String, String>,
     /// Signal that asks it to end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +106,10 @@ pub struct RunConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shell: Option<Vec<String>>,
     /// Whether the command is escaped already (Windows).
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub args_escaped: bool,
 }
 
@@ -130,7 +150,10 @@ pub struct RootFs {
 
 impl Default for RootFs {
     fn default() -> Self {
-        Self { kind: "layers".to_owned(), diff_ids: Vec::new() }
+        Self {
+            kind: "layers".to_owned(),
+            diff_ids: Vec::new(),
+        }
     }
 }
 
@@ -151,7 +174,10 @@ pub struct History {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// Whether it made no layer.
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        deserialize_with = "nullable",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub empty_layer: bool,
 }
 
@@ -187,8 +213,16 @@ mod tests {
         let again = serde_json::to_string(&config).unwrap();
         assert!(again.contains(r#""Volumes":{"/a":{},"/b":{}}"#), "{again}");
         assert_eq!(serde_json::from_str::<ImageConfig>(&again).unwrap(), config);
-        assert_eq!(serde_json::from_str::<ImageConfig>("{}").unwrap(), ImageConfig::default());
-        for bad in ["null", "[1]", r#"{"rootfs":{"diff_ids":["x"]}}"#, r#"{"config":3}"#] {
+        assert_eq!(
+            serde_json::from_str::<ImageConfig>("{}").unwrap(),
+            ImageConfig::default()
+        );
+        for bad in [
+            "null",
+            "[1]",
+            r#"{"rootfs":{"diff_ids":["x"]}}"#,
+            r#"{"config":3}"#,
+        ] {
             assert!(serde_json::from_str::<ImageConfig>(bad).is_err(), "{bad}");
         }
     }

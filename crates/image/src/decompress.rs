@@ -114,7 +114,10 @@ impl<'a> Unpacked<'a> {
         if self.total > self.limit {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("it unpacks to more than {} bytes, which is the limit", self.limit),
+                format!(
+                    "it unpacks to more than {} bytes, which is the limit",
+                    self.limit
+                ),
             ));
         }
         Ok(())
@@ -169,22 +172,39 @@ mod tests {
         let mut two = gzip(&plain[..100]);
         two.extend(gzip(&plain[100..]));
         for packed in [plain.clone(), gzip(&plain), zstd, two] {
-            assert_eq!(read(&packed, 1 << 20).unwrap(), (plain.clone(), Digest::of(&plain)));
+            assert_eq!(
+                read(&packed, 1 << 20).unwrap(),
+                (plain.clone(), Digest::of(&plain))
+            );
         }
         assert_eq!(read(b"", 1).unwrap().0, b"");
-        assert!(read(b"\xfd7zXZ\0..", 9).unwrap_err().to_string().contains("xz"));
+        assert!(
+            read(b"\xfd7zXZ\0..", 9)
+                .unwrap_err()
+                .to_string()
+                .contains("xz")
+        );
     }
 
     #[test]
     fn attack_22_bomb_ends_at_the_limit() {
         let bomb = gzip(&vec![0; 4 << 20]);
         assert!(bomb.len() < 1 << 16);
-        assert!(read(&bomb, 1 << 20).unwrap_err().to_string().contains("limit"));
+        assert!(
+            read(&bomb, 1 << 20)
+                .unwrap_err()
+                .to_string()
+                .contains("limit")
+        );
     }
 
     #[test]
     fn cut_short_is_an_error() {
-        let packed = gzip(&(0..100_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>());
+        let packed = gzip(
+            &(0..100_000_u32)
+                .flat_map(u32::to_le_bytes)
+                .collect::<Vec<_>>(),
+        );
         assert!(read(&packed[..packed.len() / 2], 1 << 20).is_err());
         assert!(read(&packed[..packed.len() - 4], 1 << 20).is_err());
     }

@@ -100,7 +100,13 @@ mod tests {
         let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::of(b"").to_string(), empty);
         assert_eq!(Digest::parse(empty).unwrap().short(), "e3b0c44298fc");
-        for bad in ["", "sha256:", "sha512:00", "e3b0", "sha256:../../etc/passwd"] {
+        for bad in [
+            "",
+            "sha256:",
+            "sha512:00",
+            "e3b0",
+            "sha256:../../etc/passwd",
+        ] {
             assert!(Digest::parse(bad).is_err(), "{bad}");
         }
         assert!(Digest::parse(&empty.to_uppercase()).is_err());

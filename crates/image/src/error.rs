@@ -131,9 +131,7 @@ pub enum Error {
         why: String,
     },
     /// The disk is full.
-    #[error(
-        "{what}: no space left on device; free some space below the data root and try again"
-    )]
+    #[error("{what}: no space left on device; free some space below the data root and try again")]
     NoSpace {
         /// What was being written.
         what: String,
@@ -193,7 +191,10 @@ impl Error {
     }
 
     pub(crate) fn bad_manifest(what: impl Into<String>, why: impl Into<String>) -> Self {
-        Self::BadManifest { what: what.into(), why: why.into() }
+        Self::BadManifest {
+            what: what.into(),
+            why: why.into(),
+        }
     }
 }
 

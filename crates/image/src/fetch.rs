@@ -42,7 +42,10 @@ pub(crate) struct LayerJob {
 
 impl LayerJob {
     pub(crate) fn step(&self, step: LayerStep) -> Progress {
-        Progress::Layer { id: self.blob.digest.short().to_owned(), step }
+        Progress::Layer {
+            id: self.blob.digest.short().to_owned(),
+            step,
+        }
     }
 
     fn what(&self) -> String {
@@ -66,8 +69,12 @@ struct Busy<'a> {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let mut busy =
-            self.store.0.busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut busy = self
+            .store
+            .0
+            .busy
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         // The table's and ours: nobody else waits.
         if Arc::strong_count(&self.lock) <= 2 {
             busy.remove(&self.key);
@@ -81,9 +88,17 @@ impl Store {
     }
 
     fn busy(&self, key: &Digest) -> Busy<'_> {
-        let mut busy = self.0.busy.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut busy = self
+            .0
+            .busy
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let lock = busy.entry(key.clone()).or_default().clone();
-        Busy { store: self, key: key.clone(), lock }
+        Busy {
+            store: self,
+            key: key.clone(),
+            lock,
+        }
     }
 
     pub(crate) async fn fetch_layer(
@@ -144,7 +159,14 @@ impl Store {
     ) -> Result<Staged> {
         let Self(inner) = self;
         let limits = inner.options.limits;
-        inner.layers.stage(&inner.temp, &job.what(), source, Some(&job.diff_id), limits, cancel)
+        inner.layers.stage(
+            &inner.temp,
+            &job.what(),
+            source,
+            Some(&job.diff_id),
+            limits,
+            cancel,
+        )
     }
 
     async fn stream(
@@ -184,7 +206,10 @@ impl Store {
         progress(job.step(LayerStep::DownloadComplete));
         let staged = match unpacking {
             None => None,
-            Some(handle) => Some(self.finish_unpacking(job, handle, &unpacked_bytes, progress).await?),
+            Some(handle) => Some(
+                self.finish_unpacking(job, handle, &unpacked_bytes, progress)
+                    .await?,
+            ),
         };
         let store = self.clone();
         blocking(move || {
@@ -203,7 +228,10 @@ impl Store {
     ) -> Result<Staged> {
         loop {
             let current = done.load(Ordering::Relaxed).min(job.blob.size);
-            progress(job.step(LayerStep::Extracting { current, total: job.blob.size }));
+            progress(job.step(LayerStep::Extracting {
+                current,
+                total: job.blob.size,
+            }));
             if let Ok(done) = tokio::time::timeout(REPORT, &mut handle).await {
                 return flatten(done);
             }
@@ -246,18 +274,27 @@ impl Store {
         let mut failures = 0;
         loop {
             let from = received;
-            let failed = match self.receive(session, job, &sink, &mut received, progress).await {
+            let failed = match self
+                .receive(session, job, &sink, &mut received, progress)
+                .await
+            {
                 Ok(()) => return Ok(()),
                 Err(failed) => failed,
             };
-            failures = if received - from >= PROVED { 1 } else { failures + 1 };
+            failures = if received - from >= PROVED {
+                1
+            } else {
+                failures + 1
+            };
             let truncated = received > 0 && received < total;
             if failures >= self.0.options.max_download_attempts || !failed.again {
                 return Err(match failed.error {
                     // It ended early, and has no more when asked for the rest.
-                    Error::Registry { .. } if truncated && !failed.again => {
-                        Error::Size { what: job.what(), expected: total, actual: received }
-                    }
+                    Error::Registry { .. } if truncated && !failed.again => Error::Size {
+                        what: job.what(),
+                        expected: total,
+                        actual: received,
+                    },
                     error => error,
                 });
             }
@@ -276,7 +313,11 @@ impl Store {
         received: &mut u64,
         progress: OnProgress<'_>,
     ) -> Result<(), crate::registry::Retry> {
-        let last = |error| crate::registry::Retry { error, again: false, after: None };
+        let last = |error| crate::registry::Retry {
+            error,
+            again: false,
+            after: None,
+        };
         let total = job.blob.size;
         if total == 0 {
             return Ok(());
@@ -287,7 +328,11 @@ impl Store {
             *received += chunk.len() as u64;
             if *received > total {
                 let what = job.what();
-                return Err(last(Error::Size { what, expected: total, actual: *received }));
+                return Err(last(Error::Size {
+                    what,
+                    expected: total,
+                    actual: *received,
+                }));
             }
             // A gone receiver has its own reason, which the caller asks it for.
             if sink.send(chunk).await.is_err() {
@@ -295,12 +340,23 @@ impl Store {
             }
             if reported.elapsed() >= REPORT {
                 reported = Instant::now();
-                progress(job.step(LayerStep::Downloading { current: *received, total }));
+                progress(job.step(LayerStep::Downloading {
+                    current: *received,
+                    total,
+                }));
             }
         }
         if *received < total {
-            let error = Error::Size { what: job.what(), expected: total, actual: *received };
-            return Err(crate::registry::Retry { error, again: true, after: None });
+            let error = Error::Size {
+                what: job.what(),
+                expected: total,
+                actual: *received,
+            };
+            return Err(crate::registry::Retry {
+                error,
+                again: true,
+                after: None,
+            });
         }
         Ok(())
     }
@@ -313,6 +369,9 @@ async fn join<T>(handle: JoinHandle<Result<T>>) -> Result<T> {
 fn flatten<T>(done: Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
     match done {
         Ok(done) => done,
-        Err(e) => Err(Error::Io { what: "unpack a layer".to_owned(), source: e.into() }),
+        Err(e) => Err(Error::Io {
+            what: "unpack a layer".to_owned(),
+            source: e.into(),
+        }),
     }
 }

@@ -20,7 +20,12 @@ fn referenced(state: &State) -> HashSet<Digest> {
     }
     for container in state.containers.values() {
         // The blob too: a layer that is not durable yet is unpacked from it again.
-        keep.extend(container.layers.iter().flat_map(|l| [l.diff_id.clone(), l.blob.clone()]));
+        keep.extend(
+            container
+                .layers
+                .iter()
+                .flat_map(|l| [l.diff_id.clone(), l.blob.clone()]),
+        );
     }
     keep
 }

@@ -36,10 +36,17 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Entry>> {
         let name = match name.map(|name| Reference::parse(&name)).transpose() {
             Ok(name) => name,
             Err(e) => {
-                return Err(Error::bad_manifest(path.display().to_string(), e.to_string()));
+                return Err(Error::bad_manifest(
+                    path.display().to_string(),
+                    e.to_string(),
+                ));
             }
         };
-        entries.push(Entry { name, manifest, tagged });
+        entries.push(Entry {
+            name,
+            manifest,
+            tagged,
+        });
     }
     Ok(entries)
 }
@@ -51,15 +58,23 @@ pub(crate) fn write(path: &Path, temp: &Temp, entries: &[Entry]) -> Result<()> {
         .map(|entry| {
             let mut descriptor = entry.manifest.clone();
             if let Some(name) = &entry.name {
-                descriptor.annotations.insert(NAME.to_owned(), name.to_string());
+                descriptor
+                    .annotations
+                    .insert(NAME.to_owned(), name.to_string());
             }
             if let Some(tagged) = &entry.tagged {
-                descriptor.annotations.insert(TAGGED.to_owned(), tagged.clone());
+                descriptor
+                    .annotations
+                    .insert(TAGGED.to_owned(), tagged.clone());
             }
             descriptor
         })
         .collect();
-    let index = Index { schema_version: 2, media_type: OCI_INDEX.to_owned(), manifests };
+    let index = Index {
+        schema_version: 2,
+        media_type: OCI_INDEX.to_owned(),
+        manifests,
+    };
     let bytes = serde_json::to_vec_pretty(&index).map_err(|e| Error::Invalid(e.to_string()))?;
     replace(path, temp, &bytes)
 }

@@ -71,9 +71,8 @@ fn write_meta(dir: &Path, temp: &Path, meta: &LayerMeta) -> Result<()> {
 }
 
 impl Layers {
-    /// Reads what is there. Layers that cannot be relied on are moved to the temporary
-    /// directory, which is emptied afterwards.
-    pub(crate) fn open(dir: PathBuf, temp: &Temp) -> Result<Self> {
+    /// Reads what is there. Layers that cannot be relied on are moved away and go with `trash`.
+    pub(crate) fn open(dir: PathBuf, temp: &Temp, trash: &mut Vec<TempPath>) -> Result<Self> {
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .doing(|| "read the boot id".to_owned())?
             .trim()
@@ -93,13 +92,20 @@ impl Layers {
                 None => {
                     tracing::warn!(layer = %entry.path().display(),
                         "unpacked layer may be incomplete, it will be unpacked again when needed");
+                    let aside = temp.path("trash");
                     // failpoint: image.layer.discard
-                    std::fs::rename(entry.path(), temp.path("trash"))
+                    std::fs::rename(entry.path(), &aside)
                         .doing(|| format!("discard {}", entry.path().display()))?;
+                    trash.push(TempPath(aside));
                 }
             }
         }
-        Ok(Self { dir, boot_id, known: Mutex::new(known), syncing: Mutex::new(false) })
+        Ok(Self {
+            dir,
+            boot_id,
+            known: Mutex::new(known),
+            syncing: Mutex::new(false),
+        })
     }
 
     pub(crate) fn get(&self, diff_id: &Digest) -> Option<LayerMeta> {
@@ -134,10 +140,16 @@ impl Layers {
     ) -> Result<Staged> {
         let path = temp.path("layer");
         // failpoint: image.layer.stage
-        DirBuilder::new().mode(0o700).create(&path).doing(|| format!("create {}", path.display()))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .doing(|| format!("create {}", path.display()))?;
         let path = TempPath(path);
         let diff = path.0.join(DIFF);
-        DirBuilder::new().mode(0o755).create(&diff).doing(|| format!("create {}", diff.display()))?;
+        DirBuilder::new()
+            .mode(0o755)
+            .create(&diff)
+            .doing(|| format!("create {}", diff.display()))?;
         let fail = |e: io::Error| unpack_error(what, e, cancel);
         let mut tree = Tree::new(&diff).map_err(fail)?;
         let source = Unpacked::new(source, limits.layer_bytes).map_err(fail)?;
@@ -167,7 +179,11 @@ impl Layers {
             root_opaque: outcome.root_opaque,
         };
         write_meta(&path.0, &path.0.join("meta.new"), &meta)?;
-        Ok(Staged { path, meta, compression })
+        Ok(Staged {
+            path,
+            meta,
+            compression,
+        })
     }
 
     /// Gives a layer its name. When somebody else was faster, theirs is used.
@@ -221,7 +237,12 @@ impl Layers {
     }
 
     fn pending_sync(&self) -> Option<Vec<LayerMeta>> {
-        let pending: Vec<_> = self.lock().values().filter(|meta| !meta.durable).cloned().collect();
+        let pending: Vec<_> = self
+            .lock()
+            .values()
+            .filter(|meta| !meta.durable)
+            .cloned()
+            .collect();
         if pending.is_empty() {
             // Under the same eyes as the question, or a layer that comes now would be missed.
             *self.syncing.lock().unwrap_or_else(PoisonError::into_inner) = false;
@@ -242,7 +263,11 @@ impl Layers {
             };
             entry.durable = true;
             // failpoint: image.layer.durable
-            write_meta(&self.dir.join(meta.diff_id.hex()), &temp.path("meta"), entry)?;
+            write_meta(
+                &self.dir.join(meta.diff_id.hex()),
+                &temp.path("meta"),
+                entry,
+            )?;
         }
         Ok(())
     }
@@ -257,9 +282,10 @@ pub(crate) fn unpack_error(what: &str, error: io::Error, cancel: &CancellationTo
         io::ErrorKind::InvalidData
         | io::ErrorKind::InvalidInput
         | io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::InvalidFilename => {
-            Error::BadArchive { what: what.to_owned(), why: error.to_string() }
-        }
+        | io::ErrorKind::InvalidFilename => Error::BadArchive {
+            what: what.to_owned(),
+            why: error.to_string(),
+        },
         _ => Error::io(format!("unpack {what}"), error),
     }
 }

@@ -36,12 +36,12 @@ mod tarread;
 mod tree;
 mod unpack;
 
-pub use make::Import;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use digest::Digest;
 pub use error::{Error, Result};
 pub use image::Image;
 pub use load::Loaded;
+pub use make::Import;
 pub use platform::Platform;
 pub use progress::{LayerStep, Progress};
 pub use pull::{OnProgress, Pulled};

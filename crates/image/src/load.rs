@@ -71,7 +71,10 @@ struct Found {
 }
 
 fn bad(why: impl Into<String>) -> Error {
-    Error::BadArchive { what: "image archive".to_owned(), why: why.into() }
+    Error::BadArchive {
+        what: "image archive".to_owned(),
+        why: why.into(),
+    }
 }
 
 impl Archive {
@@ -86,7 +89,10 @@ impl Archive {
                 return Err(bad(format!("it has more than {MAX_FILES} files")));
             }
             let name = tree::clean(&header.path).ok_or_else(|| {
-                bad(format!("{:?} leads out of it", String::from_utf8_lossy(&header.path)))
+                bad(format!(
+                    "{:?} leads out of it",
+                    String::from_utf8_lossy(&header.path)
+                ))
             })?;
             match header.kind {
                 Kind::File if header.sparse.is_none() => {
@@ -110,7 +116,8 @@ impl Archive {
                 Kind::Symlink => {
                     let (dir, _) = tree::split(&name);
                     let target = [dir, b"/", &header.link].concat();
-                    let target = tree::clean(&target).ok_or_else(|| bad("a link leads out of it"))?;
+                    let target =
+                        tree::clean(&target).ok_or_else(|| bad("a link leads out of it"))?;
                     archive.links.insert(name, target);
                 }
                 Kind::HardLink => {
@@ -136,7 +143,10 @@ impl Archive {
                 None => break,
             }
         }
-        Err(bad(format!("it names {:?} but does not have it", String::from_utf8_lossy(name))))
+        Err(bad(format!(
+            "it names {:?} but does not have it",
+            String::from_utf8_lossy(name)
+        )))
     }
 
     fn text(&self, name: &[u8], limit: u64) -> Result<Vec<u8>> {
@@ -166,7 +176,9 @@ impl Archive {
         if self.has(b"index.json") {
             return self.oci_images();
         }
-        Err(bad("it has neither manifest.json nor index.json, so it is not an image archive"))
+        Err(bad(
+            "it has neither manifest.json nor index.json, so it is not an image archive",
+        ))
     }
 
     fn docker_images(&self) -> Result<Vec<Found>> {
@@ -186,7 +198,12 @@ impl Archive {
                     .collect::<Result<_>>()?;
                 Ok(Found {
                     config: self.text(image.config.as_bytes(), MAX_CONFIG)?,
-                    layers: image.layers.unwrap_or_default().into_iter().map(Into::into).collect(),
+                    layers: image
+                        .layers
+                        .unwrap_or_default()
+                        .into_iter()
+                        .map(Into::into)
+                        .collect(),
                     manifest: None,
                     names,
                 })
@@ -199,7 +216,8 @@ impl Archive {
         let name = blob_name(&descriptor.digest);
         let bytes = self.text(&name, limit)?;
         let what = String::from_utf8_lossy(&name).into_owned();
-        self.find(&name)?.check(&what, &descriptor.digest, descriptor.size)?;
+        self.find(&name)?
+            .check(&what, &descriptor.digest, descriptor.size)?;
         Ok(bytes)
     }
 
@@ -209,18 +227,20 @@ impl Archive {
             .map_err(|e| bad(format!("its index.json cannot be read: {e}")))?;
         let mut found = Vec::new();
         for entry in &index.manifests {
-            let names: Vec<_> =
-                ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
-                    .iter()
-                    .filter_map(|key| entry.annotations.get(*key))
-                    // A bare tag names no repository.
-                    .filter(|name| name.contains([':', '/']))
-                    .take(1)
-                    .map(|name| match Reference::parse(name) {
-                        Ok(name) => Ok(name.with_default_tag()),
-                        Err(e) => Err(bad(format!("invalid name {name:?}: {e}"))),
-                    })
-                    .collect::<Result<_>>()?;
+            let names: Vec<_> = [
+                "io.containerd.image.name",
+                "org.opencontainers.image.ref.name",
+            ]
+            .iter()
+            .filter_map(|key| entry.annotations.get(*key))
+            // A bare tag names no repository.
+            .filter(|name| name.contains([':', '/']))
+            .take(1)
+            .map(|name| match Reference::parse(name) {
+                Ok(name) => Ok(name.with_default_tag()),
+                Err(e) => Err(bad(format!("invalid name {name:?}: {e}"))),
+            })
+            .collect::<Result<_>>()?;
             let what = format!("manifest {}", entry.digest);
             let given = Some(entry.media_type.as_str()).filter(|t| !t.is_empty());
             let bytes = self.document(entry, MAX_MANIFEST)?;
@@ -233,7 +253,9 @@ impl Archive {
                 }
             };
             let Document::Manifest(manifest) = manifest::parse(&what, &bytes, None)? else {
-                return Err(bad("it has an index within an index, which is not supported"));
+                return Err(bad(
+                    "it has an index within an index, which is not supported",
+                ));
             };
             let media_type = match descriptor.media_type.as_str() {
                 "" => OCI_MANIFEST,
@@ -241,7 +263,11 @@ impl Archive {
             };
             found.push(Found {
                 config: self.document(&manifest.config, MAX_CONFIG)?,
-                layers: manifest.layers.iter().map(|layer| blob_name(&layer.digest)).collect(),
+                layers: manifest
+                    .layers
+                    .iter()
+                    .map(|layer| blob_name(&layer.digest))
+                    .collect(),
                 manifest: Some((
                     Descriptor::new(media_type, descriptor.digest, descriptor.size),
                     manifest,
@@ -280,7 +306,10 @@ impl Store {
         for found in images {
             let done = self.load_image_of(&mut archive, found, progress, cancel)?;
             if done.names.is_empty() {
-                progress(Progress::Line(format!("Loaded image ID: {}", done.image.id)));
+                progress(Progress::Line(format!(
+                    "Loaded image ID: {}",
+                    done.image.id
+                )));
             }
             for name in &done.names {
                 progress(Progress::Line(format!("Loaded image: {}", name.familiar())));
@@ -315,25 +344,44 @@ impl Store {
             pins.push(self.pin([file.digest.clone()]));
             if let Some((_, manifest, _)) = &found.manifest {
                 let layer = &manifest.layers[at];
-                file.check(&format!("layer {}", layer.digest), &layer.digest, layer.size)?;
+                file.check(
+                    &format!("layer {}", layer.digest),
+                    &layer.digest,
+                    layer.size,
+                )?;
             }
             let (digest, size) = (file.digest.clone(), file.size);
-            let step = |step| Progress::Layer { id: diff_id.short().to_owned(), step };
+            let step = |step| Progress::Layer {
+                id: diff_id.short().to_owned(),
+                step,
+            };
             let suffix = if self.0.layers.has(diff_id) && self.0.blobs.has(&digest) {
                 sniff(file)?
             } else {
-                progress(step(LayerStep::Loading { current: 0, total: size }));
+                progress(step(LayerStep::Loading {
+                    current: 0,
+                    total: size,
+                }));
                 let source = std::io::BufReader::with_capacity(64 << 10, file.reader()?);
                 let what = format!("layer {}", diff_id.short());
                 let (temp, limits) = (&self.0.temp, self.0.options.limits);
                 let staged =
-                    self.0.layers.stage(temp, &what, source, Some(diff_id), limits, cancel)?;
+                    self.0
+                        .layers
+                        .stage(temp, &what, source, Some(diff_id), limits, cancel)?;
                 file.publish_copy(&self.0.blobs)?;
                 self.0.layers.publish(&staged)?;
-                progress(step(LayerStep::Loading { current: size, total: size }));
+                progress(step(LayerStep::Loading {
+                    current: size,
+                    total: size,
+                }));
                 staged.compression.suffix()
             };
-            layers.push(Descriptor::new(&format!("{OCI_LAYER}{suffix}"), digest, size));
+            layers.push(Descriptor::new(
+                &format!("{OCI_LAYER}{suffix}"),
+                digest,
+                size,
+            ));
         }
         let (descriptor, manifest, bytes) = match found.manifest {
             Some(own) => own,
@@ -343,7 +391,11 @@ impl Store {
                 let manifest = Manifest::new(config, layers);
                 let bytes = to_json(&manifest)?;
                 let size = bytes.len() as u64;
-                (Descriptor::new(OCI_MANIFEST, Digest::of(&bytes), size), manifest, bytes)
+                (
+                    Descriptor::new(OCI_MANIFEST, Digest::of(&bytes), size),
+                    manifest,
+                    bytes,
+                )
             }
         };
         let shown = found.names.first().cloned();
@@ -353,7 +405,10 @@ impl Store {
         self.0.blobs.put(&self.0.temp, &found.config)?;
         self.0.blobs.put(&self.0.temp, &bytes)?;
         let image = self.commit_image(descriptor, &manifest, config, &found.names)?;
-        Ok(Loaded { image, names: found.names })
+        Ok(Loaded {
+            image,
+            names: found.names,
+        })
     }
 }
 

@@ -23,7 +23,9 @@ pub(crate) fn find(state: &State, name: &str) -> Result<Arc<Image>> {
     let hex = name.strip_prefix("sha256:").unwrap_or(name);
     if is_full_id(hex) {
         let id = Digest::from_hex(hex);
-        return id.and_then(|id| state.images.get(&id).cloned()).ok_or_else(|| missing(name));
+        return id
+            .and_then(|id| state.images.get(&id).cloned())
+            .ok_or_else(|| missing(name));
     }
     if let Ok(reference) = Reference::parse(name)
         && let Some(image) = by_reference(state, &reference)
@@ -32,11 +34,16 @@ pub(crate) fn find(state: &State, name: &str) -> Result<Arc<Image>> {
     }
     let is_prefix = !hex.is_empty()
         && hex.len() < 64
-        && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        && hex
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     if !is_prefix {
         return Err(missing(name));
     }
-    let mut fitting = state.images.values().filter(|image| image.id.hex().starts_with(hex));
+    let mut fitting = state
+        .images
+        .values()
+        .filter(|image| image.id.hex().starts_with(hex));
     match (fitting.next(), fitting.next()) {
         (Some(image), None) => Ok(image.clone()),
         (Some(_), Some(_)) => Err(Error::AmbiguousId(name.to_owned())),
@@ -50,7 +57,10 @@ fn by_reference(state: &State, reference: &Reference) -> Option<Arc<Image>> {
         Some(digest) => reference.with_digest(digest).ok()?,
         None => reference.clone().with_default_tag(),
     };
-    let entry = state.entries.iter().find(|entry| entry.name.as_ref() == Some(&wanted))?;
+    let entry = state
+        .entries
+        .iter()
+        .find(|entry| entry.name.as_ref() == Some(&wanted))?;
     let manifest = state.manifests.get(&entry.manifest.digest)?;
     state.images.get(&manifest.config.digest).cloned()
 }
@@ -108,6 +118,7 @@ impl Store {
             give_name(&mut entries, &target, &manifest);
             Ok(entries)
         })?;
-        id.and_then(|id| self.state().images.get(&id).cloned()).ok_or_else(|| missing(source))
+        id.and_then(|id| self.state().images.get(&id).cloned())
+            .ok_or_else(|| missing(source))
     }
 }

@@ -47,7 +47,11 @@ impl Store {
         import: &Import,
         cancel: &CancellationToken,
     ) -> Result<Arc<Image>> {
-        if import.reference.as_ref().is_some_and(|reference| reference.digest().is_some()) {
+        if import
+            .reference
+            .as_ref()
+            .is_some_and(|reference| reference.digest().is_some())
+        {
             return Err(Error::Invalid("cannot import digest reference".to_owned()));
         }
         let now = jiff::Timestamp::now().to_string();
@@ -123,13 +127,22 @@ impl Store {
     ) -> Result<(Layer, crate::store::Pins)> {
         let source = std::io::BufReader::with_capacity(64 << 10, blob.reader()?);
         let (temp, limits) = (&self.0.temp, self.0.options.limits);
-        let staged = self.0.layers.stage(temp, what, source, None, limits, cancel)?;
+        let staged = self
+            .0
+            .layers
+            .stage(temp, what, source, None, limits, cancel)?;
         let pin = self.pin([staged.meta.diff_id.clone()]);
         blob.publish_copy(&self.0.blobs)?;
         self.0.layers.publish(&staged)?;
         let media_type = format!("{OCI_LAYER}{}", staged.compression.suffix());
         let descriptor = Descriptor::new(&media_type, blob.digest.clone(), blob.size);
-        Ok((Layer { diff_id: staged.meta.diff_id.clone(), descriptor }, pin))
+        Ok((
+            Layer {
+                diff_id: staged.meta.diff_id.clone(),
+                descriptor,
+            },
+            pin,
+        ))
     }
 
     fn add(
@@ -142,7 +155,10 @@ impl Store {
         let config_bytes = to_json(&config)?;
         let id = Digest::of(&config_bytes);
         let descriptor = Descriptor::new(OCI_CONFIG, id.clone(), config_bytes.len() as u64);
-        let layers = layers.iter().map(|layer| layer.descriptor.clone()).collect();
+        let layers = layers
+            .iter()
+            .map(|layer| layer.descriptor.clone())
+            .collect();
         let manifest = Manifest::new(descriptor, layers);
         let bytes = to_json(&manifest)?;
         let digest = Digest::of(&bytes);

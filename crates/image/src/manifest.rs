@@ -71,7 +71,12 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     pub(crate) fn new(config: Descriptor, layers: Vec<Descriptor>) -> Self {
-        Self { schema_version: 2, media_type: OCI_MANIFEST.to_owned(), config, layers }
+        Self {
+            schema_version: 2,
+            media_type: OCI_MANIFEST.to_owned(),
+            config,
+            layers,
+        }
     }
 }
 
@@ -98,7 +103,12 @@ pub(crate) fn parse(what: &str, bytes: &[u8], content_type: Option<&str>) -> Res
     let value: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(bytes).map_err(|e| bad(format!("it is not a JSON object: {e}")))?;
     let has = |key| value.contains_key(key);
-    if has("fsLayers") || value.get("schemaVersion").and_then(serde_json::Value::as_u64) == Some(1) {
+    if has("fsLayers")
+        || value
+            .get("schemaVersion")
+            .and_then(serde_json::Value::as_u64)
+            == Some(1)
+    {
         return Err(Error::Unsupported(format!(
             "{what} is a Docker image manifest of schema version 1, which is no longer \
              supported: push the image again with a current tool"
@@ -115,12 +125,16 @@ pub(crate) fn parse(what: &str, bytes: &[u8], content_type: Option<&str>) -> Res
     if let (Some(own), Some(carrier)) = (own, carrier)
         && own != carrier
     {
-        return Err(bad(format!("it was sent as {carrier} and calls itself {own}")));
+        return Err(bad(format!(
+            "it was sent as {carrier} and calls itself {own}"
+        )));
     }
     let (is_index, is_manifest) = (has("manifests"), has("layers") || has("config"));
     let by_fields = match (is_index, is_manifest) {
         (true, true) => {
-            return Err(bad("it has both manifests and layers, so it is ambiguous".to_owned()));
+            return Err(bad(
+                "it has both manifests and layers, so it is ambiguous".to_owned()
+            ));
         }
         (true, false) => Kind::Index,
         (false, true) => Kind::Manifest,
@@ -174,12 +188,18 @@ fn check_version(what: &str, version: u32) -> Result<()> {
     if version == 2 {
         return Ok(());
     }
-    Err(Error::bad_manifest(what, format!("schema version {version} is not known")))
+    Err(Error::bad_manifest(
+        what,
+        format!("schema version {version} is not known"),
+    ))
 }
 
 fn check_manifest(what: &str, manifest: &Manifest) -> Result<()> {
     check_version(what, manifest.schema_version)?;
-    if !matches!(manifest.config.media_type.as_str(), OCI_CONFIG | DOCKER_CONFIG) {
+    if !matches!(
+        manifest.config.media_type.as_str(),
+        OCI_CONFIG | DOCKER_CONFIG
+    ) {
         return Err(Error::Unsupported(format!(
             "{what} is not a container image: its configuration is of media type {}",
             manifest.config.media_type
@@ -188,13 +208,19 @@ fn check_manifest(what: &str, manifest: &Manifest) -> Result<()> {
     if manifest.config.size > MAX_CONFIG {
         return Err(Error::bad_manifest(
             what,
-            format!("its configuration has {} bytes, the limit is {MAX_CONFIG}", manifest.config.size),
+            format!(
+                "its configuration has {} bytes, the limit is {MAX_CONFIG}",
+                manifest.config.size
+            ),
         ));
     }
     if manifest.layers.len() > MAX_LAYERS {
         return Err(Error::bad_manifest(
             what,
-            format!("it has {} layers, the limit is {MAX_LAYERS}", manifest.layers.len()),
+            format!(
+                "it has {} layers, the limit is {MAX_LAYERS}",
+                manifest.layers.len()
+            ),
         ));
     }
     for layer in &manifest.layers {
@@ -254,8 +280,14 @@ mod tests {
             assert!(matches!(read, Document::Manifest(_)));
         }
         let read = parse("i", index("", "arm64").as_bytes(), Some(OCI_INDEX)).unwrap();
-        let Document::Index(read) = read else { panic!() };
-        let wanted = Platform { os: "linux".into(), architecture: "amd64".into(), variant: None };
+        let Document::Index(read) = read else {
+            panic!()
+        };
+        let wanted = Platform {
+            os: "linux".into(),
+            architecture: "amd64".into(),
+            variant: None,
+        };
         assert_eq!(
             read.choose(&wanted).unwrap_err().to_string(),
             "no matching manifest for linux/amd64 in the manifest list entries"
@@ -276,19 +308,31 @@ mod tests {
             (index(r#","config":{}"#, "amd64"), None),
         ] {
             let error = parse("x", text.as_bytes(), content_type).unwrap_err();
-            assert!(matches!(error, Error::BadManifest { .. }), "{text}: {error}");
+            assert!(
+                matches!(error, Error::BadManifest { .. }),
+                "{text}: {error}"
+            );
         }
     }
 
     #[test]
     fn attack_24_wrong_media_types_and_schema_1_are_refused_by_name() {
         let schema1 = r#"{"schemaVersion":1,"fsLayers":[]}"#;
-        let error = parse("x", schema1.as_bytes(), None).unwrap_err().to_string();
+        let error = parse("x", schema1.as_bytes(), None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("schema version 1"), "{error}");
         let helm = manifest("").replace(OCI_CONFIG, "application/vnd.cncf.helm.config.v1+json");
         let error = parse("x", helm.as_bytes(), None).unwrap_err().to_string();
         assert!(error.contains("not a container image"), "{error}");
-        for bad in ["", "null", "[]", "{}", "{\"schemaVersion\":2}", "{\"layers\":3}"] {
+        for bad in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "{\"schemaVersion\":2}",
+            "{\"layers\":3}",
+        ] {
             assert!(parse("x", bad.as_bytes(), None).is_err(), "{bad}");
         }
     }

@@ -47,7 +47,9 @@ impl Platform {
         let parts: Vec<_> = text.split('/').map(str::to_lowercase).collect();
         let fits = |part: &String| {
             !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
         };
         if !parts.iter().all(fits) || parts.len() > 3 {
             return Err(Error::Invalid(format!(
@@ -58,12 +60,22 @@ impl Platform {
         let platform = match parts.as_slice() {
             [word] if word == "linux" => host,
             [word] => {
-                let known = ["amd64", "arm64", "arm", "386", "x86_64", "aarch64", "ppc64le",
-                    "s390x", "riscv64", "mips64le", "loong64"];
+                let known = [
+                    "amd64", "arm64", "arm", "386", "x86_64", "aarch64", "ppc64le", "s390x",
+                    "riscv64", "mips64le", "loong64",
+                ];
                 if known.contains(&word.as_str()) {
-                    Self { os: host.os, architecture: word.clone(), variant: None }
+                    Self {
+                        os: host.os,
+                        architecture: word.clone(),
+                        variant: None,
+                    }
                 } else {
-                    Self { os: word.clone(), architecture: host.architecture, variant: None }
+                    Self {
+                        os: word.clone(),
+                        architecture: host.architecture,
+                        variant: None,
+                    }
                 }
             }
             [os, architecture, rest @ ..] => Self {
@@ -93,8 +105,7 @@ impl Platform {
             ("arm", Some("5")) => Some("v5"),
             (_, variant) => variant,
         };
-        (self.architecture, self.variant) =
-            (architecture.to_owned(), variant.map(str::to_owned));
+        (self.architecture, self.variant) = (architecture.to_owned(), variant.map(str::to_owned));
         self
     }
 
@@ -107,7 +118,11 @@ impl Platform {
         if wanted.variant == offered.variant {
             return Some(0);
         }
-        match (wanted.architecture.as_str(), wanted.variant, offered.variant) {
+        match (
+            wanted.architecture.as_str(),
+            wanted.variant,
+            offered.variant,
+        ) {
             (_, Some(_), None) => Some(1),
             // An ARM or x86 processor also runs code for its predecessors.
             ("arm" | "amd64" | "arm64", Some(wanted), Some(offered)) => {

@@ -124,20 +124,32 @@ mod tests {
 
     #[test]
     fn lines_are_dockers() {
-        let layer = |step| Progress::Layer { id: "0123456789ab".into(), step };
+        let layer = |step| Progress::Layer {
+            id: "0123456789ab".into(),
+            step,
+        };
         let json = |p: Progress| serde_json::to_string(&p.line()).unwrap();
         assert_eq!(
             json(layer(LayerStep::PullingFsLayer)),
             r#"{"status":"Pulling fs layer","progressDetail":{},"id":"0123456789ab"}"#
         );
         assert_eq!(
-            json(layer(LayerStep::Downloading { current: 1, total: 2 })),
+            json(layer(LayerStep::Downloading {
+                current: 1,
+                total: 2
+            })),
             r#"{"status":"Downloading","progressDetail":{"current":1,"total":2},"id":"0123456789ab"}"#
         );
         assert_eq!(
-            json(Progress::Pulling { repository: "library/busybox".into(), tag: "latest".into() }),
+            json(Progress::Pulling {
+                repository: "library/busybox".into(),
+                tag: "latest".into()
+            }),
             r#"{"status":"Pulling from library/busybox","id":"latest"}"#
         );
-        assert_eq!(json(Progress::Line("Loaded image: a:b".into())), "{\"stream\":\"Loaded image: a:b\\n\"}");
+        assert_eq!(
+            json(Progress::Line("Loaded image: a:b".into())),
+            "{\"stream\":\"Loaded image: a:b\\n\"}"
+        );
     }
 }

@@ -51,7 +51,10 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(e) => Err(Error::Io { what: "image work".to_owned(), source: e.into() }),
+        Err(e) => Err(Error::Io {
+            what: "image work".to_owned(),
+            source: e.into(),
+        }),
     }
 }
 
@@ -94,18 +97,25 @@ impl Store {
             repository: reference.path().to_owned(),
             tag: which.to_owned(),
         });
-        let before = self.get(&reference.familiar()).ok().map(|image| image.id.clone());
+        let before = self
+            .get(&reference.familiar())
+            .ok()
+            .map(|image| image.id.clone());
         let manifest = resolved.manifest;
         let _pins = self.pin(
-            [resolved.descriptor.digest.clone(), manifest.config.digest.clone()]
-                .into_iter()
-                .chain(manifest.layers.iter().map(|layer| layer.digest.clone())),
+            [
+                resolved.descriptor.digest.clone(),
+                manifest.config.digest.clone(),
+            ]
+            .into_iter()
+            .chain(manifest.layers.iter().map(|layer| layer.digest.clone())),
         );
         let (config, config_bytes) = Box::pin(self.config(&session, &manifest)).await?;
         check_config(&reference, &manifest, &config, platform)?;
         let _layer_pins = self.pin(config.rootfs.diff_ids.iter().cloned());
         let newer = before.as_ref() != Some(&manifest.config.digest);
-        self.pull_layers(&session, &manifest, &config, progress, cancel).await?;
+        self.pull_layers(&session, &manifest, &config, progress, cancel)
+            .await?;
         let names = names(&reference, &resolved.digest)?;
         let store = self.clone();
         let descriptor = resolved.descriptor;
@@ -125,16 +135,27 @@ impl Store {
         } else {
             format!("Status: Image is up to date for {familiar}")
         }));
-        Ok(Pulled { image, reference, digest, newer })
+        Ok(Pulled {
+            image,
+            reference,
+            digest,
+            newer,
+        })
     }
 
     /// The image's configuration, checked against its digest, and its exact bytes.
-    async fn config(&self, session: &Session, manifest: &Manifest) -> Result<(ImageConfig, Vec<u8>)> {
+    async fn config(
+        &self,
+        session: &Session,
+        manifest: &Manifest,
+    ) -> Result<(ImageConfig, Vec<u8>)> {
         let descriptor = &manifest.config;
         let bytes = if self.0.blobs.has(&descriptor.digest) {
             self.0.blobs.read(&descriptor.digest, MAX_CONFIG)?
         } else {
-            session.small_blob(&descriptor.digest, descriptor.size).await?
+            session
+                .small_blob(&descriptor.digest, descriptor.size)
+                .await?
         };
         Ok((parse_config(&descriptor.digest, &bytes)?, bytes))
     }
@@ -153,7 +174,10 @@ impl Store {
             .iter()
             .zip(&config.rootfs.diff_ids)
             .filter(|(_, diff_id)| seen.insert(*diff_id))
-            .map(|(blob, diff_id)| LayerJob { blob: blob.clone(), diff_id: diff_id.clone() })
+            .map(|(blob, diff_id)| LayerJob {
+                blob: blob.clone(),
+                diff_id: diff_id.clone(),
+            })
             .collect();
         let has_all = jobs.iter().all(|job| self.has_layer(job));
         if has_all && self.state().images.contains_key(&manifest.config.digest) {
@@ -210,25 +234,40 @@ async fn resolve(
     match manifest::parse(&what, &fetched.bytes, fetched.content_type.as_deref())? {
         Document::Manifest(manifest) => {
             let media_type = match manifest.media_type.as_str() {
-                "" => fetched.content_type.as_deref().unwrap_or(manifest::OCI_MANIFEST),
+                "" => fetched
+                    .content_type
+                    .as_deref()
+                    .unwrap_or(manifest::OCI_MANIFEST),
                 own => own,
             };
             let descriptor =
                 Descriptor::new(media_type, digest.clone(), fetched.bytes.len() as u64);
-            Ok(Resolved { digest, descriptor, manifest, manifest_bytes: fetched.bytes })
+            Ok(Resolved {
+                digest,
+                descriptor,
+                manifest,
+                manifest_bytes: fetched.bytes,
+            })
         }
         Document::Index(index) => {
             let host = Platform::host();
             let chosen = index.choose(platform.unwrap_or(&host))?;
-            let fetched = session.manifest(&chosen.digest.to_string(), MAX_MANIFEST).await?;
+            let fetched = session
+                .manifest(&chosen.digest.to_string(), MAX_MANIFEST)
+                .await?;
             let what = format!("manifest {} of {name}", chosen.digest);
             check_digest(&what, &chosen.digest, &Digest::of(&fetched.bytes))?;
             let actual = fetched.bytes.len() as u64;
             if actual != chosen.size {
-                return Err(Error::Size { what, expected: chosen.size, actual });
+                return Err(Error::Size {
+                    what,
+                    expected: chosen.size,
+                    actual,
+                });
             }
             let content_type = fetched.content_type.as_deref();
-            let Document::Manifest(manifest) = manifest::parse(&what, &fetched.bytes, content_type)?
+            let Document::Manifest(manifest) =
+                manifest::parse(&what, &fetched.bytes, content_type)?
             else {
                 return Err(Error::Unsupported(format!(
                     "{what} is an index within an index, which is not supported"
@@ -239,7 +278,12 @@ async fn resolve(
                 own => own,
             };
             let descriptor = Descriptor::new(media_type, chosen.digest.clone(), chosen.size);
-            Ok(Resolved { digest, descriptor, manifest, manifest_bytes: fetched.bytes })
+            Ok(Resolved {
+                digest,
+                descriptor,
+                manifest,
+                manifest_bytes: fetched.bytes,
+            })
         }
     }
 }

@@ -35,7 +35,11 @@ fn short(id: &str) -> &str {
 }
 
 fn conflict(image: &Image, hard: bool, why: &str) -> Error {
-    let force = if hard { "cannot be forced" } else { "must be forced" };
+    let force = if hard {
+        "cannot be forced"
+    } else {
+        "must be forced"
+    };
     Error::Conflict(format!(
         "conflict: unable to delete {} ({force}) - {why}",
         image.id.short()
@@ -52,8 +56,11 @@ fn is_single(names: &[Reference]) -> bool {
     if tags.next().is_some() {
         return false;
     }
-    let digests: HashSet<_> =
-        names.iter().filter(|name| name.digest().is_some()).map(Reference::name).collect();
+    let digests: HashSet<_> = names
+        .iter()
+        .filter(|name| name.digest().is_some())
+        .map(Reference::name)
+        .collect();
     let repository = single.or(names.first()).map(Reference::name);
     digests.len() == 1 && repository.is_some_and(|name| digests.contains(&name))
 }
@@ -82,10 +89,17 @@ fn plan(state: &State, given: &str, force: bool, users: &[(String, bool)]) -> Re
     let by_id = image.id.hex().starts_with(given) || image.id.to_string().starts_with(given);
     if by_id {
         if !is_single(&names) && !force {
-            return Err(conflict(&image, false, "image is referenced in multiple repositories"));
+            return Err(conflict(
+                &image,
+                false,
+                "image is referenced in multiple repositories",
+            ));
         }
         check_containers(&image, users, force)?;
-        return Ok(Plan { names, image: Some(image.id.clone()) });
+        return Ok(Plan {
+            names,
+            image: Some(image.id.clone()),
+        });
     }
     if !force
         && is_single(&names)
@@ -111,16 +125,25 @@ fn plan(state: &State, given: &str, force: bool, users: &[(String, bool)]) -> Re
         removed.extend(names.extract_if(.., |name| same(name)));
     }
     if !names.is_empty() {
-        return Ok(Plan { names: removed, image: None });
+        return Ok(Plan {
+            names: removed,
+            image: None,
+        });
     }
     match check_containers(&image, users, force) {
         // The name goes all the same; the image stays for its container.
         Err(error) if force => {
             tracing::debug!(%error, image = %image.id, "image loses its name but stays");
-            Ok(Plan { names: removed, image: None })
+            Ok(Plan {
+                names: removed,
+                image: None,
+            })
         }
         Err(error) => Err(error),
-        Ok(()) => Ok(Plan { names: removed, image: Some(image.id.clone()) }),
+        Ok(()) => Ok(Plan {
+            names: removed,
+            image: Some(image.id.clone()),
+        }),
     }
 }
 
@@ -172,11 +195,24 @@ impl Store {
     /// Which of these chains no image and no container needs any more, topmost first.
     fn unused_chains(&self, chains: Vec<Digest>) -> Vec<Deleted> {
         let state = self.state();
-        let mut used: HashSet<Digest> =
-            state.images.values().flat_map(|image| image.chain_ids()).collect();
-        used.extend(state.containers.values().flat_map(|container| container.chain_ids()));
-        let unused = chains.into_iter().rev().filter(|chain| !used.contains(chain));
-        unused.map(|chain| Deleted::Deleted(chain.to_string())).collect()
+        let mut used: HashSet<Digest> = state
+            .images
+            .values()
+            .flat_map(|image| image.chain_ids())
+            .collect();
+        used.extend(
+            state
+                .containers
+                .values()
+                .flat_map(|container| container.chain_ids()),
+        );
+        let unused = chains
+            .into_iter()
+            .rev()
+            .filter(|chain| !used.contains(chain));
+        unused
+            .map(|chain| Deleted::Deleted(chain.to_string()))
+            .collect()
     }
 }
 
@@ -185,7 +221,10 @@ mod tests {
     use super::*;
 
     fn names(texts: &[&str]) -> Vec<Reference> {
-        texts.iter().map(|text| Reference::parse(text).unwrap()).collect()
+        texts
+            .iter()
+            .map(|text| Reference::parse(text).unwrap())
+            .collect()
     }
 
     #[test]

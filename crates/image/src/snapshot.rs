@@ -101,7 +101,10 @@ impl Store {
                 return Err(Error::ContainerExists(container.to_owned()));
             }
             let image = find(&state, image)?;
-            let blobs = state.manifests.get(&image.manifest).map(|m| m.layers.clone());
+            let blobs = state
+                .manifests
+                .get(&image.manifest)
+                .map(|m| m.layers.clone());
             let layers = image
                 .diff_ids()
                 .iter()
@@ -111,12 +114,18 @@ impl Store {
                     blob: blob.digest,
                 })
                 .collect();
-            let meta = ContainerMeta { version: 1, image: image.id.clone(), layers };
+            let meta = ContainerMeta {
+                version: 1,
+                image: image.id.clone(),
+                layers,
+            };
             // At once, so that the layers stay even if the image goes now.
             state.containers.insert(container.to_owned(), meta.clone());
             meta
         };
-        let made = self.ensure_layers(&meta).and_then(|()| self.make_container(container, &meta));
+        let made = self
+            .ensure_layers(&meta)
+            .and_then(|()| self.make_container(container, &meta));
         if made.is_err() {
             self.state().containers.remove(container);
         }
@@ -135,7 +144,11 @@ impl Store {
             builder.create(&upper)?;
             // The overlay's root looks like its topmost directory, which is this one: it must
             // have what the image gave its root.
-            let root = meta.layers.iter().rev().find_map(|l| self.0.layers.get(&l.diff_id)?.root);
+            let root = meta
+                .layers
+                .iter()
+                .rev()
+                .find_map(|l| self.0.layers.get(&l.diff_id)?.root);
             let (uid, gid, mode) = root.map_or((0, 0, 0o755), |r| (r.uid, r.gid, r.mode));
             std::os::unix::fs::chown(&upper, Some(uid), Some(gid))?;
             std::fs::set_permissions(&upper, std::fs::Permissions::from_mode(mode))?;
@@ -179,7 +192,12 @@ impl Store {
             if seen.insert(&layer.diff_id) {
                 dirs.push(self.0.layers.diff(&layer.diff_id));
             }
-            if self.0.layers.get(&layer.diff_id).is_some_and(|meta| meta.root_opaque) {
+            if self
+                .0
+                .layers
+                .get(&layer.diff_id)
+                .is_some_and(|meta| meta.root_opaque)
+            {
                 break;
             }
         }
@@ -198,7 +216,8 @@ impl Store {
                 continue;
             }
             let what = format!("layer {}", layer.blob.short());
-            let source = std::io::BufReader::with_capacity(64 << 10, self.0.blobs.open(&layer.blob)?);
+            let source =
+                std::io::BufReader::with_capacity(64 << 10, self.0.blobs.open(&layer.blob)?);
             let staged = self.0.layers.stage(
                 &self.0.temp,
                 &what,
@@ -230,12 +249,19 @@ impl Store {
         // failpoint: image.container.remove
         match std::fs::rename(self.container_dir(container), &trash) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io(format!("remove the file system of container {container}"), e));
+                return Err(Error::io(
+                    format!("remove the file system of container {container}"),
+                    e,
+                ));
             }
             _ => {}
         }
         self.remove_later(vec![TempPath(trash)]);
-        let image = self.state().containers.remove(container).map(|meta| meta.image);
+        let image = self
+            .state()
+            .containers
+            .remove(container)
+            .map(|meta| meta.image);
         let orphaned = image.is_some_and(|image| !self.state().images.contains_key(&image));
         if orphaned {
             self.gc_later();

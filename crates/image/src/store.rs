@@ -87,23 +87,33 @@ impl Store {
     pub fn open(root: &Path, options: Options) -> Result<Self> {
         let root = root.join("image");
         make_dir(&root)?;
-        for part in ["blobs", "blobs/sha256", "layers", "containers", "tmp", "empty"] {
+        for part in [
+            "blobs",
+            "blobs/sha256",
+            "layers",
+            "containers",
+            "tmp",
+            "empty",
+        ] {
             make_dir(&root.join(part))?;
         }
         let temp = Arc::new(Temp::new(root.join("tmp")));
-        let leftovers = set_aside_leftovers(&temp)?;
+        let mut trash = set_aside_leftovers(&temp)?;
         let layout = root.join("oci-layout");
         if !layout.exists() {
             index::replace(&layout, &temp, b"{\"imageLayoutVersion\":\"1.0.0\"}")?;
         }
-        let layers = Arc::new(Layers::open(root.join("layers"), &temp)?);
+        let layers = Arc::new(Layers::open(root.join("layers"), &temp, &mut trash)?);
         let containers = crate::snapshot::read_all(&root.join("containers"), &temp)?;
         let inner = Inner {
             blobs: Blobs::new(root.join("blobs/sha256")),
             layers,
             registries: Registries::new(&options)?,
             commit: Mutex::new(()),
-            state: Mutex::new(State { containers, ..State::default() }),
+            state: Mutex::new(State {
+                containers,
+                ..State::default()
+            }),
             busy: Mutex::new(HashMap::new()),
             downloads: tokio::sync::Semaphore::new(options.max_concurrent_downloads.max(1)),
             temp,
@@ -112,8 +122,8 @@ impl Store {
         };
         let store = Self(Arc::new(inner));
         store.load_entries()?;
-        let garbage = store.gc()?;
-        store.remove_later(leftovers.into_iter().chain(garbage).collect());
+        trash.extend(store.gc()?);
+        store.remove_later(trash);
         store.0.layers.sync_later(&store.0.temp);
         Ok(store)
     }
@@ -135,7 +145,10 @@ impl Store {
             match self.load_image(&mut state, &entry.manifest) {
                 Ok(()) => state.entries.push(entry),
                 Err(error) => {
-                    let name = entry.name.as_ref().map_or("<none>".to_owned(), Reference::familiar);
+                    let name = entry
+                        .name
+                        .as_ref()
+                        .map_or("<none>".to_owned(), Reference::familiar);
                     tracing::error!(%error, image = name, "image is damaged and left out; pull it again");
                 }
             }
@@ -159,17 +172,26 @@ impl Store {
             let image = new_image(&manifest, &descriptor.digest, Arc::new(config));
             state.images.insert(image.id.clone(), Arc::new(image));
         }
-        state.manifests.insert(descriptor.digest.clone(), Arc::new(manifest));
+        state
+            .manifests
+            .insert(descriptor.digest.clone(), Arc::new(manifest));
         Ok(())
     }
 
     /// Brings the images' names up to date with the entries, and forgets images without any.
     pub(crate) fn name_images(&self, state: &mut State) {
-        let State { entries, manifests, images, .. } = state;
+        let State {
+            entries,
+            manifests,
+            images,
+            ..
+        } = state;
         manifests.retain(|digest, _| entries.iter().any(|e| e.manifest.digest == *digest));
         let mut named: BTreeMap<Digest, Arc<Image>> = BTreeMap::new();
         for entry in entries.iter() {
-            let Some(id) = manifests.get(&entry.manifest.digest).map(|m| m.config.digest.clone())
+            let Some(id) = manifests
+                .get(&entry.manifest.digest)
+                .map(|m| m.config.digest.clone())
             else {
                 continue;
             };
@@ -195,7 +217,11 @@ impl Store {
     }
 
     fn image_size(&self, config: &ImageConfig) -> u64 {
-        let sizes = config.rootfs.diff_ids.iter().filter_map(|id| self.0.layers.get(id));
+        let sizes = config
+            .rootfs
+            .diff_ids
+            .iter()
+            .filter_map(|id| self.0.layers.get(id));
         sizes.map(|meta| meta.size).sum()
     }
 
@@ -216,16 +242,28 @@ impl Store {
         {
             let mut state = self.state();
             let image = new_image(manifest, &descriptor.digest, Arc::new(config));
-            state.images.entry(id.clone()).or_insert_with(|| Arc::new(image));
-            state.manifests.insert(descriptor.digest.clone(), Arc::new(manifest.clone()));
+            state
+                .images
+                .entry(id.clone())
+                .or_insert_with(|| Arc::new(image));
+            state
+                .manifests
+                .insert(descriptor.digest.clone(), Arc::new(manifest.clone()));
         }
         self.change_entries_locked(|state| {
             let mut entries = state.entries.clone();
             for name in names {
                 give_name(&mut entries, name, &descriptor);
             }
-            if !entries.iter().any(|e| e.manifest.digest == descriptor.digest) {
-                entries.push(Entry { name: None, manifest: descriptor.clone(), tagged: None });
+            if !entries
+                .iter()
+                .any(|e| e.manifest.digest == descriptor.digest)
+            {
+                entries.push(Entry {
+                    name: None,
+                    manifest: descriptor.clone(),
+                    tagged: None,
+                });
             }
             Ok(entries)
         })?;
@@ -273,7 +311,10 @@ impl Store {
         for digest in &digests {
             *state.pins.entry(digest.clone()).or_default() += 1;
         }
-        Pins { store: self.clone(), digests }
+        Pins {
+            store: self.clone(),
+            digests,
+        }
     }
 
     /// Removes files without keeping the caller waiting.
@@ -282,7 +323,9 @@ impl Store {
             return;
         }
         // If no thread can be had, the closure is dropped here and the trash with it.
-        let _ = std::thread::Builder::new().name("image-trash".to_owned()).spawn(|| drop(trash));
+        let _ = std::thread::Builder::new()
+            .name("image-trash".to_owned())
+            .spawn(|| drop(trash));
     }
 
     /// The store's directory.
@@ -314,7 +357,9 @@ impl Drop for Pins {
 
 /// Moves a name to an image. The image that had it keeps an entry without one if it was its last.
 pub(crate) fn give_name(entries: &mut Vec<Entry>, name: &Reference, manifest: &Descriptor) {
-    if entries.iter().any(|e| e.name.as_ref() == Some(name) && e.manifest.digest == manifest.digest)
+    if entries
+        .iter()
+        .any(|e| e.name.as_ref() == Some(name) && e.manifest.digest == manifest.digest)
     {
         return;
     }
@@ -333,8 +378,14 @@ pub(crate) fn drop_name(entries: &mut Vec<Entry>, name: &Reference) {
         return;
     };
     let entry = entries.remove(at);
-    if !entries.iter().any(|e| e.manifest.digest == entry.manifest.digest) {
-        entries.push(Entry { name: None, ..entry });
+    if !entries
+        .iter()
+        .any(|e| e.manifest.digest == entry.manifest.digest)
+    {
+        entries.push(Entry {
+            name: None,
+            ..entry
+        });
     }
 }
 
@@ -359,9 +410,17 @@ fn new_image(manifest: &Manifest, digest: &Digest, config: Arc<ImageConfig>) -> 
 /// reach (CVE-2021-41091).
 fn make_dir(path: &Path) -> Result<()> {
     let what = || format!("create {}", path.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(path).doing(what)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .doing(what)?;
     // `empty` shows in containers as their root directory.
-    let mode = if path.ends_with("empty") { 0o755 } else { 0o700 };
+    let mode = if path.ends_with("empty") {
+        0o755
+    } else {
+        0o700
+    };
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).doing(what)
 }
 

@@ -86,7 +86,12 @@ fn bad(why: impl Into<String>) -> io::Error {
 
 impl<R: BufRead> TarReader<R> {
     pub(crate) fn new(source: R) -> Self {
-        Self { source, left: 0, padding: 0, global: Extensions::default() }
+        Self {
+            source,
+            left: 0,
+            padding: 0,
+            global: Extensions::default(),
+        }
     }
 
     /// The next entry, skipping what was not read of the present one. None at the end.
@@ -99,7 +104,8 @@ impl<R: BufRead> TarReader<R> {
             let Some(block) = self.read_header()? else {
                 return Ok(None);
             };
-            let stored = number(&block[124..136]).ok_or_else(|| bad("an entry's size is malformed"))?;
+            let stored =
+                number(&block[124..136]).ok_or_else(|| bad("an entry's size is malformed"))?;
             let stored = u64::try_from(stored).map_err(|_| bad("an entry's size is negative"))?;
             match block[156] {
                 b'g' => {
@@ -134,7 +140,9 @@ impl<R: BufRead> TarReader<R> {
                 "the archive ends within a file",
             ));
         }
-        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(chunk.len());
+        let length = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(chunk.len());
         Ok(&chunk[..length])
     }
 
@@ -199,18 +207,30 @@ impl<R: BufRead> TarReader<R> {
         let plain: u32 = block
             .iter()
             .enumerate()
-            .map(|(at, b)| if (148..156).contains(&at) { 32 } else { u32::from(*b) })
+            .map(|(at, b)| {
+                if (148..156).contains(&at) {
+                    32
+                } else {
+                    u32::from(*b)
+                }
+            })
             .sum();
         let signed: i64 = block
             .iter()
             .enumerate()
             .map(|(at, b)| {
-                if (148..156).contains(&at) { 32 } else { i64::from(i8::from_ne_bytes([*b])) }
+                if (148..156).contains(&at) {
+                    32
+                } else {
+                    i64::from(i8::from_ne_bytes([*b]))
+                }
             })
             .sum();
         let stated = number(&block[148..156]);
         if stated != Some(i64::from(plain)) && stated != Some(signed) {
-            return Err(bad("a header's checksum is wrong; this is not a tar archive or is damaged"));
+            return Err(bad(
+                "a header's checksum is wrong; this is not a tar archive or is damaged",
+            ));
         }
         Ok(Some(block))
     }
@@ -277,8 +297,14 @@ impl<R: BufRead> TarReader<R> {
             (size, sparse) = (real, Some(map));
         } else if kind == Kind::File && extensions.sparse.is_used() {
             let pax = std::mem::take(&mut extensions.sparse);
-            size = pax.real_size.ok_or_else(|| bad("a sparse file has no size"))?;
-            let map = if pax.major == Some(1) { self.pax_sparse_map()? } else { pax.map };
+            size = pax
+                .real_size
+                .ok_or_else(|| bad("a sparse file has no size"))?;
+            let map = if pax.major == Some(1) {
+                self.pax_sparse_map()?
+            } else {
+                pax.map
+            };
             if map.len() % 2 != 0 {
                 return Err(bad("a sparse file's map is malformed"));
             }
@@ -301,10 +327,14 @@ impl<R: BufRead> TarReader<R> {
                 .ok_or_else(|| bad("an owner's number is malformed or too large"))
         };
         let part = |range: std::ops::Range<usize>| {
-            header_id(range).and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
+            header_id(range)
+                .and_then(|n| u32::try_from(n).ok())
+                .unwrap_or(0)
         };
         let path = extensions.path.unwrap_or(own_path);
-        let link = extensions.link.unwrap_or_else(|| until_zero(&block[157..257]));
+        let link = extensions
+            .link
+            .unwrap_or_else(|| until_zero(&block[157..257]));
         if path.contains(&0) || link.contains(&0) {
             return Err(bad("an entry's name has a zero byte in it"));
         }
@@ -316,7 +346,9 @@ impl<R: BufRead> TarReader<R> {
             uid: id(extensions.uid, 108..116)?,
             gid: id(extensions.gid, 116..124)?,
             size,
-            mtime: extensions.mtime.unwrap_or((number(&block[136..148]).unwrap_or(0), 0)),
+            mtime: extensions
+                .mtime
+                .unwrap_or((number(&block[136..148]).unwrap_or(0), 0)),
             device: (part(329..337), part(337..345)),
             xattrs: extensions.xattrs,
             sparse,
@@ -338,7 +370,11 @@ impl<R: BufRead> TarReader<R> {
                 }
                 map.push((field(&piece[..12])?, field(&piece[12..])?));
             }
-            if map.len() > MAX_SPARSE { Err(bad("a sparse file has too many pieces")) } else { Ok(()) }
+            if map.len() > MAX_SPARSE {
+                Err(bad("a sparse file has too many pieces"))
+            } else {
+                Ok(())
+            }
         };
         add(&block[386..482])?;
         let mut more = block[482] != 0;
@@ -370,8 +406,9 @@ impl<R: BufRead> TarReader<R> {
                 }
                 continue;
             }
-            let value: u64 =
-                digits.parse().map_err(|_| bad("a sparse file's map is malformed"))?;
+            let value: u64 = digits
+                .parse()
+                .map_err(|_| bad("a sparse file's map is malformed"))?;
             digits.clear();
             if wanted.is_some() {
                 numbers.push(value);
@@ -416,7 +453,10 @@ impl Extensions {
     fn apply(&mut self, mut records: &[u8]) -> io::Result<()> {
         let malformed = || bad("an extended header is malformed");
         while !records.is_empty() {
-            let space = records.iter().position(|b| *b == b' ').ok_or_else(malformed)?;
+            let space = records
+                .iter()
+                .position(|b| *b == b' ')
+                .ok_or_else(malformed)?;
             let length: usize = std::str::from_utf8(&records[..space])
                 .ok()
                 .and_then(|text| text.parse().ok())
@@ -426,7 +466,10 @@ impl Extensions {
             }
             let record = &records[space + 1..length - 1];
             records = &records[length..];
-            let equals = record.iter().position(|b| *b == b'=').ok_or_else(malformed)?;
+            let equals = record
+                .iter()
+                .position(|b| *b == b'=')
+                .ok_or_else(malformed)?;
             self.set(&record[..equals], &record[equals + 1..])?;
         }
         Ok(())
@@ -435,10 +478,12 @@ impl Extensions {
     fn set(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
         let text = || std::str::from_utf8(value).unwrap_or_default();
         let decimal = || {
-            text().parse::<u64>().map_err(|_| bad(format!(
-                "extended header {} is not a number",
-                String::from_utf8_lossy(key)
-            )))
+            text().parse::<u64>().map_err(|_| {
+                bad(format!(
+                    "extended header {} is not a number",
+                    String::from_utf8_lossy(key)
+                ))
+            })
         };
         let name = || Some(value.to_vec()).filter(|v| !v.is_empty());
         match key {
@@ -447,7 +492,9 @@ impl Extensions {
             b"size" => self.size = Some(decimal()?),
             b"uid" => self.uid = Some(decimal()?),
             b"gid" => self.gid = Some(decimal()?),
-            b"mtime" => self.mtime = Some(pax_time(text()).ok_or_else(|| bad("a time is malformed"))?),
+            b"mtime" => {
+                self.mtime = Some(pax_time(text()).ok_or_else(|| bad("a time is malformed"))?)
+            }
             b"GNU.sparse.major" => self.sparse.major = Some(decimal()?),
             b"GNU.sparse.minor" => self.sparse.minor = Some(decimal()?),
             b"GNU.sparse.name" => self.sparse.name = name(),
@@ -456,7 +503,10 @@ impl Extensions {
             b"GNU.sparse.map" => {
                 self.sparse.map = text()
                     .split(',')
-                    .map(|n| n.parse().map_err(|_| bad("a sparse file's map is malformed")))
+                    .map(|n| {
+                        n.parse()
+                            .map_err(|_| bad("a sparse file's map is malformed"))
+                    })
                     .collect::<io::Result<_>>()?;
             }
             _ => {
@@ -546,7 +596,12 @@ mod tests {
         assert_eq!(number(b"0000648\0"), None);
         assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 1, 0]), Some(256));
         assert_eq!(number(&[0xff; 12]), Some(-1));
-        assert_eq!(number(&[0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), Some(i64::MAX));
+        assert_eq!(
+            number(&[
+                0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+            ]),
+            Some(i64::MAX)
+        );
         assert_eq!(number(&[0xbf; 12]), None);
     }
 

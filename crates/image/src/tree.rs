@@ -61,7 +61,10 @@ impl Tree {
     pub(crate) fn new(root: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(root, flags, Mode::empty())?;
-        Ok(Self { root: Rc::new(root), open: HashMap::new() })
+        Ok(Self {
+            root: Rc::new(root),
+            open: HashMap::new(),
+        })
     }
 
     pub(crate) fn root(&self) -> BorrowedFd<'_> {
@@ -153,7 +156,12 @@ pub(crate) fn existing(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<Existi
 pub(crate) fn make_opaque(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let dir = rustix::fs::openat(parent, name, flags, Mode::empty())?;
-    Ok(rustix::fs::fsetxattr(&dir, OPAQUE, b"y", XattrFlags::empty())?)
+    Ok(rustix::fs::fsetxattr(
+        &dir,
+        OPAQUE,
+        b"y",
+        XattrFlags::empty(),
+    )?)
 }
 
 fn remove_all(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {

@@ -7,9 +7,7 @@ use std::collections::HashMap;
 use std::io::{self, BufRead};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags,
-};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -50,7 +48,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { layer_bytes: 256 << 30, layer_entries: 20_000_000 }
+        Self {
+            layer_bytes: 256 << 30,
+            layer_entries: 20_000_000,
+        }
     }
 }
 
@@ -82,7 +83,9 @@ pub(crate) fn unpack<R: BufRead>(
         if cancel.is_cancelled() {
             return Err(io::Error::new(io::ErrorKind::Interrupted, "cancelled"));
         }
-        unpacker.entry(&header, &mut archive).map_err(|e| named(&header, e))?;
+        unpacker
+            .entry(&header, &mut archive)
+            .map_err(|e| named(&header, e))?;
     }
     unpacker.drop_needless_whiteouts()?;
     unpacker.set_directory_times()?;
@@ -99,12 +102,22 @@ fn named(header: &Header, error: io::Error) -> io::Error {
     let kind = match error.raw_os_error().map(Errno::from_raw_os_error) {
         // What the archive asks for cannot be had.
         Some(
-            Errno::NAMETOOLONG | Errno::LOOP | Errno::NOTDIR | Errno::NOENT | Errno::ISDIR
-            | Errno::FBIG | Errno::INVAL | Errno::MLINK | Errno::XDEV,
+            Errno::NAMETOOLONG
+            | Errno::LOOP
+            | Errno::NOTDIR
+            | Errno::NOENT
+            | Errno::ISDIR
+            | Errno::FBIG
+            | Errno::INVAL
+            | Errno::MLINK
+            | Errno::XDEV,
         ) => io::ErrorKind::InvalidData,
         _ => error.kind(),
     };
-    io::Error::new(kind, format!("entry {:?}: {error}", String::from_utf8_lossy(&header.path)))
+    io::Error::new(
+        kind,
+        format!("entry {:?}: {error}", String::from_utf8_lossy(&header.path)),
+    )
 }
 
 struct Unpacker<'a> {
@@ -125,12 +138,17 @@ impl Unpacker<'_> {
             .ok_or_else(|| invalid("it leads out of the layer's root, which is refused"))?;
         if path.is_empty() {
             if header.kind != Kind::Dir {
-                return Err(invalid("the root of a layer cannot be anything but a directory"));
+                return Err(invalid(
+                    "the root of a layer cannot be anything but a directory",
+                ));
             }
             return self.root(header);
         }
         let (parent_path, name) = tree::split(&path);
-        if parent_path.split(|b| *b == b'/').any(|part| part.starts_with(WHITEOUT)) {
+        if parent_path
+            .split(|b| *b == b'/')
+            .any(|part| part.starts_with(WHITEOUT))
+        {
             return Err(invalid("a name beginning with .wh. cannot be a directory"));
         }
         if name.starts_with(WHITEOUT) {
@@ -180,15 +198,23 @@ impl Unpacker<'_> {
             rustix::fs::lsetxattr(path.as_slice(), key, value, XattrFlags::empty())?;
         }
         let times = times(header.mtime);
-        Ok(rustix::fs::utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(rustix::fs::utimensat(
+            parent,
+            name,
+            &times,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     }
 
     fn root(&mut self, header: &Header) -> io::Result<()> {
         let root = self.tree.root();
         attributes(root, header)?;
         self.directories.push((Vec::new(), header.mtime));
-        self.outcome.root =
-            Some(RootAttributes { mode: header.mode, uid: header.uid, gid: header.gid });
+        self.outcome.root = Some(RootAttributes {
+            mode: header.mode,
+            uid: header.uid,
+            gid: header.gid,
+        });
         Ok(())
     }
 
@@ -241,7 +267,9 @@ impl Unpacker<'_> {
                 continue;
             }
             // Gone already, when a later entry took the directory's place.
-            let Ok(parent) = self.tree.dir(&parent_path) else { continue };
+            let Ok(parent) = self.tree.dir(&parent_path) else {
+                continue;
+            };
             if tree::existing(parent.as_fd(), &name)? == Existing::Whiteout {
                 rustix::fs::unlinkat(&*parent, name.as_slice(), AtFlags::empty())?;
             }
@@ -267,7 +295,12 @@ impl Unpacker<'_> {
         opaque
     }
 
-    fn directory(&mut self, parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
+    fn directory(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        header: &Header,
+    ) -> io::Result<()> {
         let mut hides = false;
         match rustix::fs::mkdirat(parent, name, Mode::from(0o700)) {
             Ok(()) => {}
@@ -303,7 +336,8 @@ impl Unpacker<'_> {
                 self.limits.layer_bytes
             )));
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = self.replacing(parent, name, || {
             rustix::fs::openat(parent, name, flags, Mode::from(0o600))
         })?;
@@ -325,10 +359,17 @@ impl Unpacker<'_> {
         Ok(rustix::fs::futimens(&file, &times(header.mtime))?)
     }
 
-    fn hard_link(&mut self, parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
-        let target = tree::clean(&header.link).filter(|target| !target.is_empty()).ok_or_else(
-            || invalid("a hard link's target leads out of the layer's root, which is refused"),
-        )?;
+    fn hard_link(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        header: &Header,
+    ) -> io::Result<()> {
+        let target = tree::clean(&header.link)
+            .filter(|target| !target.is_empty())
+            .ok_or_else(|| {
+                invalid("a hard link's target leads out of the layer's root, which is refused")
+            })?;
         let (target_parent, target_name) = tree::split(&target);
         let target_parent = self.tree.dir(target_parent)?;
         let target_parent = target_parent.as_fd();
@@ -342,7 +383,8 @@ impl Unpacker<'_> {
                 )));
             }
         }
-        let link = || rustix::fs::linkat(target_parent, target_name, parent, name, AtFlags::empty());
+        let link =
+            || rustix::fs::linkat(target_parent, target_name, parent, name, AtFlags::empty());
         match link() {
             Err(Errno::EXIST) => {}
             done => return Ok(done?),
@@ -379,12 +421,21 @@ impl Unpacker<'_> {
             }
             let (parent, name) = tree::split(&path);
             let set = self.tree.dir(parent).and_then(|parent| {
-                Ok(rustix::fs::utimensat(&*parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+                Ok(rustix::fs::utimensat(
+                    &*parent,
+                    name,
+                    &times,
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )?)
             });
             match set {
                 Ok(()) => {}
                 // A later entry of the same archive took its place.
-                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {}
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::InvalidData
+                    ) => {}
                 Err(e) => return Err(e),
             }
         }
@@ -401,7 +452,11 @@ fn write_some<R: BufRead>(
     let data = archive.data()?;
     let length = data.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
     if length == 0 {
-        return if limit == u64::MAX { Ok(0) } else { Err(invalid("its data end early")) };
+        return if limit == u64::MAX {
+            Ok(0)
+        } else {
+            Err(invalid("its data end early"))
+        };
     }
     let written = loop {
         match rustix::io::write(file, &data[..length]) {
@@ -414,12 +469,21 @@ fn write_some<R: BufRead>(
 }
 
 fn times(mtime: (i64, u32)) -> Timestamps {
-    let time = Timespec { tv_sec: mtime.0, tv_nsec: i64::from(mtime.1) };
-    Timestamps { last_access: time, last_modification: time }
+    let time = Timespec {
+        tv_sec: mtime.0,
+        tv_nsec: i64::from(mtime.1),
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
 }
 
 fn owner(header: &Header) -> (Option<Uid>, Option<Gid>) {
-    (Some(Uid::from_raw(header.uid)), Some(Gid::from_raw(header.gid)))
+    (
+        Some(Uid::from_raw(header.uid)),
+        Some(Gid::from_raw(header.gid)),
+    )
 }
 
 fn own(parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
@@ -427,7 +491,13 @@ fn own(parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
         return Ok(());
     }
     let (uid, gid) = owner(header);
-    Ok(rustix::fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
+    Ok(rustix::fs::chownat(
+        parent,
+        name,
+        uid,
+        gid,
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?)
 }
 
 /// Owner, mode and extended attributes, in the order in which the kernel keeps them all: a

@@ -20,10 +20,19 @@ fn bait(dir: &Path) -> String {
 
 fn untouched(dir: &Path) {
     let outside = dir.join("outside");
-    let names: Vec<_> = std::fs::read_dir(&outside).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let names: Vec<_> = std::fs::read_dir(&outside)
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     assert_eq!(names, ["file"]);
-    assert_eq!(std::fs::read_to_string(outside.join("file")).unwrap(), "kept");
-    assert_eq!(std::fs::metadata(&outside).unwrap().permissions().mode() & 0o7777, 0o711);
+    assert_eq!(
+        std::fs::read_to_string(outside.join("file")).unwrap(),
+        "kept"
+    );
+    assert_eq!(
+        std::fs::metadata(&outside).unwrap().permissions().mode() & 0o7777,
+        0o711
+    );
     assert_eq!(std::fs::metadata(outside.join("file")).unwrap().nlink(), 1);
 }
 
@@ -42,9 +51,15 @@ fn refused(tar: Vec<u8>, words: &str) {
 #[test]
 fn attack_21_dot_dot_is_refused() {
     for name in ["../evil", "a/../../evil", "/../evil", ".."] {
-        refused(Tar::new().file(name, "x").build(), "out of the layer's root");
+        refused(
+            Tar::new().file(name, "x").build(),
+            "out of the layer's root",
+        );
     }
-    refused(Tar::new().dir_mode("..", 0o777).build(), "out of the layer's root");
+    refused(
+        Tar::new().dir_mode("..", 0o777).build(),
+        "out of the layer's root",
+    );
 }
 
 #[test]
@@ -62,7 +77,12 @@ fn attack_21_absolute_names_stay_inside() {
 fn attack_21_writing_through_a_symlink_stays_inside() {
     let dir = temp();
     let outside = bait(dir.path());
-    for target in [outside.as_str(), "../../../../../../../../../..", "/proc/self/root", "/"] {
+    for target in [
+        outside.as_str(),
+        "../../../../../../../../../..",
+        "/proc/self/root",
+        "/",
+    ] {
         let store = open(&dir.path().join(Digest::of(target.as_bytes()).short()));
         let tar = Tar::new().symlink("l", target).file("l/evil", "x").build();
         match mounted(&store, &[&tar]) {
@@ -102,26 +122,49 @@ fn attack_21_a_link_is_replaced_not_followed() {
 
 #[test]
 fn attack_21_hard_links_out_are_refused() {
-    refused(Tar::new().hard_link("h", "../outside/file").build(), "out of the layer's root");
+    refused(
+        Tar::new().hard_link("h", "../outside/file").build(),
+        "out of the layer's root",
+    );
     let dir = temp();
     let outside = bait(dir.path());
     // As an absolute name it is looked for inside, where it is not.
-    refused(Tar::new().hard_link("h", &format!("{outside}/file")).build(), "not in this layer");
+    refused(
+        Tar::new()
+            .hard_link("h", &format!("{outside}/file"))
+            .build(),
+        "not in this layer",
+    );
     // Through a link that leads out.
-    let tar = Tar::new().symlink("l", &outside).hard_link("h", "l/file").build();
+    let tar = Tar::new()
+        .symlink("l", &outside)
+        .hard_link("h", "l/file")
+        .build();
     let error = mounted(&open(dir.path()), &[&tar]).unwrap_err();
     assert!(matches!(error, Error::BadArchive { .. }), "{error}");
     untouched(dir.path());
-    refused(Tar::new().dir("d").hard_link("h", "d").build(), "hard link to a directory");
+    refused(
+        Tar::new().dir("d").hard_link("h", "d").build(),
+        "hard link to a directory",
+    );
 }
 
 #[test]
 fn attack_21_whiteouts_cannot_reach_out() {
     for name in [".wh...", "a/.wh...", ".wh..", ".wh."] {
-        refused(Tar::new().file(name, "").build(), "whiteout does not name a file");
+        refused(
+            Tar::new().file(name, "").build(),
+            "whiteout does not name a file",
+        );
     }
-    refused(Tar::new().file("../.wh.file", "").build(), "out of the layer's root");
-    refused(Tar::new().file(".wh.d/x", "").build(), "cannot be a directory");
+    refused(
+        Tar::new().file("../.wh.file", "").build(),
+        "out of the layer's root",
+    );
+    refused(
+        Tar::new().file(".wh.d/x", "").build(),
+        "cannot be a directory",
+    );
     let dir = temp();
     let outside = bait(dir.path());
     for name in ["l/.wh.file", "l/.wh..wh..opq"] {
@@ -148,45 +191,85 @@ fn attack_21_overlay_attributes_are_not_taken_over() {
     let below = Tar::new().file("d/x", "seen").build();
     let mount = mounted(&store, &[&below, &tar]).unwrap();
     assert_eq!(read(&mount, "d/x"), "seen");
-    let layer = store.root().join("layers").join(Digest::of(&tar).hex()).join("diff/d");
+    let layer = store
+        .root()
+        .join("layers")
+        .join(Digest::of(&tar).hex())
+        .join("diff/d");
     let mut value = [0; 16];
     let length = rustix::fs::getxattr(&layer, "user.kept", value.as_mut_slice()).unwrap();
     assert_eq!(&value[..length], b"yes");
-    for key in ["trusted.overlay.redirect", "trusted.overlay.opaque", "user.overlay.opaque"] {
-        assert!(rustix::fs::getxattr(&layer, key, value.as_mut_slice()).is_err(), "{key}");
+    for key in [
+        "trusted.overlay.redirect",
+        "trusted.overlay.opaque",
+        "user.overlay.opaque",
+    ] {
+        assert!(
+            rustix::fs::getxattr(&layer, key, value.as_mut_slice()).is_err(),
+            "{key}"
+        );
     }
 }
 
 #[test]
 fn attack_21_zero_bytes_in_names_are_refused() {
-    refused(Tar::new().pax(&[("path", b"a\0b")]).file("a", "x").build(), "zero byte");
-    refused(Tar::new().pax(&[("linkpath", b"a\0b")]).symlink("a", "x").build(), "zero byte");
+    refused(
+        Tar::new().pax(&[("path", b"a\0b")]).file("a", "x").build(),
+        "zero byte",
+    );
+    refused(
+        Tar::new()
+            .pax(&[("linkpath", b"a\0b")])
+            .symlink("a", "x")
+            .build(),
+        "zero byte",
+    );
 }
 
 #[test]
 fn attack_21_setuid_files_are_out_of_users_reach() {
     let dir = temp();
     let store = open(dir.path());
-    let tar = Tar::new().mode("su", 0o4755).mode("sg", 0o2755).dir_mode("t", 0o1777).build();
+    let tar = Tar::new()
+        .mode("su", 0o4755)
+        .mode("sg", 0o2755)
+        .dir_mode("t", 0o1777)
+        .build();
     let mount = mounted(&store, &[&tar]).unwrap();
     assert_eq!(stat(&mount, "su").st_mode & 0o7777, 0o4755);
     assert_eq!(stat(&mount, "sg").st_mode & 0o7777, 0o2755);
     assert_eq!(stat(&mount, "t").st_mode & 0o7777, 0o1777);
-    let mode = std::fs::metadata(store.root()).unwrap().permissions().mode();
+    let mode = std::fs::metadata(store.root())
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o7777, 0o700, "CVE-2021-41091");
 }
 
 #[test]
 fn attack_22_bombs_end_at_the_limit() {
     let dir = temp();
-    let limits = Limits { layer_bytes: 1 << 20, layer_entries: 100 };
-    let store = Store::open(dir.path(), Options { limits, ..Options::default() }).unwrap();
+    let limits = Limits {
+        layer_bytes: 1 << 20,
+        layer_entries: 100,
+    };
+    let store = Store::open(
+        dir.path(),
+        Options {
+            limits,
+            ..Options::default()
+        },
+    )
+    .unwrap();
     let refuse = |tar: Vec<u8>, words: &str| {
         let error = mounted(&store, &[&tar]).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
         nothing_left(&store);
     };
-    refuse(gzip(&Tar::new().bytes("big", &vec![0; 8 << 20]).build()), "is the limit");
+    refuse(
+        gzip(&Tar::new().bytes("big", &vec![0; 8 << 20]).build()),
+        "is the limit",
+    );
     let many = (0..101).fold(Tar::new(), |tar, n| tar.file(&format!("f{n}"), ""));
     refuse(many.build(), "more than 100 entries");
     // Zeros after the archive's end count too.
@@ -215,7 +298,10 @@ fn attack_22_the_same_layer_twice_works() {
     let a = Tar::new().file("a", "1").file("both", "a").build();
     let b = Tar::new().file(".wh.a", "").file("both", "b").build();
     let mount = mounted(&store, &[&a, &b, &a]).unwrap();
-    assert_eq!((read(&mount, "a"), read(&mount, "both")), ("1".into(), "a".into()));
+    assert_eq!(
+        (read(&mount, "a"), read(&mount, "both")),
+        ("1".into(), "a".into())
+    );
     assert_eq!(names(&store, "layers").len(), 2);
 }
 
@@ -223,9 +309,17 @@ fn attack_22_the_same_layer_twice_works() {
 fn attack_25_labels_are_only_labels() {
     let dir = temp();
     let store = open(dir.path());
-    let mut config = image::ImageConfig { os: "linux".into(), ..Default::default() };
-    config.config.labels.insert("org.opencontainers.image.ref.name".into(), "other:latest".into());
-    store.add_image(&Reference::parse("own").unwrap(), config, &[]).unwrap();
+    let mut config = image::ImageConfig {
+        os: "linux".into(),
+        ..Default::default()
+    };
+    config.config.labels.insert(
+        "org.opencontainers.image.ref.name".into(),
+        "other:latest".into(),
+    );
+    store
+        .add_image(&Reference::parse("own").unwrap(), config, &[])
+        .unwrap();
     assert_eq!(store.list()[0].repo_tags(), ["own:latest"]);
     assert!(store.get("other").is_err());
 }
@@ -259,8 +353,13 @@ async fn attack_24_corrupted_layer_is_refused() {
     let at = flipped.len() / 2;
     flipped[at] ^= 1;
     std::fs::write(&path, &flipped).unwrap();
-    let error = pull(&open(dir.path()), &registry.reference("c:1")).await.unwrap_err();
-    assert!(matches!(error, Error::Digest { .. } | Error::BadArchive { .. }), "{error}");
+    let error = pull(&open(dir.path()), &registry.reference("c:1"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Digest { .. } | Error::BadArchive { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -272,7 +371,12 @@ async fn attack_24_truncated_layer_is_refused() {
     let half = image.layers[0].packed.len() / 2;
     std::fs::write(&path, &image.layers[0].packed[..half]).unwrap();
     let dir = temp();
-    fails(&open(dir.path()), &registry.reference("t:1"), "not complete").await;
+    fails(
+        &open(dir.path()),
+        &registry.reference("t:1"),
+        "not complete",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,11 +386,21 @@ async fn attack_24_wrong_diff_id_is_refused() {
     image.diff_ids = vec![Digest::of(b"something else")];
     registry.push("d", "1", &image);
     let dir = temp();
-    fails(&open(dir.path()), &registry.reference("d:1"), "unpacked layer").await;
+    fails(
+        &open(dir.path()),
+        &registry.reference("d:1"),
+        "unpacked layer",
+    )
+    .await;
     let mut image = session_image();
     image.diff_ids.push(Digest::of(b"one more"));
     registry.push("d", "2", &image);
-    fails(&open(dir.path()), &registry.reference("d:2"), "its manifest has 1 layers").await;
+    fails(
+        &open(dir.path()),
+        &registry.reference("d:2"),
+        "its manifest has 1 layers",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -295,8 +409,15 @@ async fn attack_24_configurations_that_crashed_others() {
     let dir = temp();
     let store = open(dir.path());
     for (n, config) in [
-        "null", "3", "\"x\"", "[3]", r#"{"rootfs":{"diff_ids":[null]}}"#, r#"{"config":[[]]}"#,
-        r#"{"rootfs":{"diff_ids":["sha256:../../../../etc/passwd"]}}"#, "{", "",
+        "null",
+        "3",
+        "\"x\"",
+        "[3]",
+        r#"{"rootfs":{"diff_ids":[null]}}"#,
+        r#"{"config":[[]]}"#,
+        r#"{"rootfs":{"diff_ids":["sha256:../../../../etc/passwd"]}}"#,
+        "{",
+        "",
     ]
     .iter()
     .enumerate()
@@ -307,14 +428,22 @@ async fn attack_24_configurations_that_crashed_others() {
             config.len()
         );
         registry.push_manifest("m", &n.to_string(), OCI_MANIFEST, &manifest);
-        let error = pull(&store, &registry.reference(&format!("m:{n}"))).await.unwrap_err();
-        assert!(matches!(error, Error::BadManifest { .. }), "{config}: {error}");
+        let error = pull(&store, &registry.reference(&format!("m:{n}")))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::BadManifest { .. }),
+            "{config}: {error}"
+        );
     }
     nothing_left(&store);
 }
 
 /// A registry in a few lines: one image, and a turn in how it serves.
-fn serve(image: &TestImage, turn: impl Fn(&common::scripted::Request) -> Option<Answer> + Send + Sync + 'static) -> Server {
+fn serve(
+    image: &TestImage,
+    turn: impl Fn(&common::scripted::Request) -> Option<Answer> + Send + Sync + 'static,
+) -> Server {
     let image = image.clone();
     Server::start(move |request| {
         if let Some(answer) = turn(request) {
@@ -324,7 +453,11 @@ fn serve(image: &TestImage, turn: impl Fn(&common::scripted::Request) -> Option<
             return Answer::new(200, image.manifest()).with("Content-Type", OCI_MANIFEST);
         }
         let config = image.config().into_bytes();
-        let blobs = image.layers.iter().map(|layer| layer.packed.clone()).chain([config]);
+        let blobs = image
+            .layers
+            .iter()
+            .map(|layer| layer.packed.clone())
+            .chain([config]);
         for blob in blobs {
             if request.path.ends_with(&Digest::of(&blob).to_string()) {
                 return Answer::new(200, blob);
@@ -348,19 +481,46 @@ async fn attack_24_credentials_do_not_follow_a_redirect() {
             return Some(Answer::new(401, "").with("WWW-Authenticate", "Basic realm=x"));
         }
         request.path.contains("/blobs/").then(|| {
-            Answer::new(307, "").with("Location", format!("http://127.0.0.1:{port}{}", request.path))
+            Answer::new(307, "").with(
+                "Location",
+                format!("http://127.0.0.1:{port}{}", request.path),
+            )
         })
     });
     let dir = temp();
     let store = open(dir.path());
-    let auth = RegistryAuth { username: "u".into(), password: "p".into(), ..Default::default() };
+    let auth = RegistryAuth {
+        username: "u".into(),
+        password: "p".into(),
+        ..Default::default()
+    };
     let reference = scripted_reference(&server);
-    store.pull(&reference, None, Some(&auth), &|_| (), CancellationToken::new()).await.unwrap();
+    store
+        .pull(
+            &reference,
+            None,
+            Some(&auth),
+            &|_| (),
+            CancellationToken::new(),
+        )
+        .await
+        .unwrap();
     let asked = other.requests();
-    let blobs: Vec<_> = asked.iter().filter(|r| r.path.contains("/blobs/")).collect();
+    let blobs: Vec<_> = asked
+        .iter()
+        .filter(|r| r.path.contains("/blobs/"))
+        .collect();
     assert!(blobs.len() >= 2);
-    assert!(asked.iter().all(|r| r.header("authorization").is_none()), "GO-2022-0803");
-    assert!(server.requests().iter().any(|r| r.header("authorization") == Some("Basic dTpw")));
+    assert!(
+        asked.iter().all(|r| r.header("authorization").is_none()),
+        "GO-2022-0803"
+    );
+    assert!(
+        server
+            .requests()
+            .iter()
+            .any(|r| r.header("authorization") == Some("Basic dTpw"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -369,7 +529,10 @@ async fn attack_23_ambiguous_manifest_from_a_registry_is_refused() {
     let manifest = image.manifest();
     for (body, content_type) in [
         (manifest.clone(), OCI_INDEX),
-        (manifest.replacen('{', r#"{"manifests":[],"#, 1), OCI_MANIFEST),
+        (
+            manifest.replacen('{', r#"{"manifests":[],"#, 1),
+            OCI_MANIFEST,
+        ),
         (manifest.replace(OCI_MANIFEST, OCI_INDEX), OCI_INDEX),
     ] {
         let server = serve(&image, move |request| {
@@ -379,7 +542,9 @@ async fn attack_23_ambiguous_manifest_from_a_registry_is_refused() {
                 .then(|| Answer::new(200, body.clone()).with("Content-Type", content_type))
         });
         let dir = temp();
-        let error = pull(&open(dir.path()), &scripted_reference(&server)).await.unwrap_err();
+        let error = pull(&open(dir.path()), &scripted_reference(&server))
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::BadManifest { .. }), "{error}");
     }
 }
@@ -388,15 +553,26 @@ async fn attack_23_ambiguous_manifest_from_a_registry_is_refused() {
 async fn attack_24_oversized_answers_are_refused() {
     let image = session_image();
     let server = serve(&image, |request| {
-        request.path.contains("/manifests/").then(|| Answer::new(200, vec![b' '; 5 << 20]))
+        request
+            .path
+            .contains("/manifests/")
+            .then(|| Answer::new(200, vec![b' '; 5 << 20]))
     });
     let dir = temp();
-    fails(&open(dir.path()), &scripted_reference(&server), "longer than 4194304 bytes").await;
+    fails(
+        &open(dir.path()),
+        &scripted_reference(&server),
+        "longer than 4194304 bytes",
+    )
+    .await;
     let layer = image.layers[0].clone();
     let server = serve(&image, move |request| {
         let mut long = layer.packed.clone();
         long.extend([0; 1000]);
-        request.path.ends_with(&layer.digest().to_string()).then(|| Answer::new(200, long))
+        request
+            .path
+            .ends_with(&layer.digest().to_string())
+            .then(|| Answer::new(200, long))
     });
     fails(&open(dir.path()), &scripted_reference(&server), "expected").await;
 }
@@ -406,8 +582,7 @@ async fn attack_24_manifest_by_digest_must_match() {
     let image = session_image();
     let server = serve(&image, |_| None);
     let digest = Digest::of(b"another");
-    let reference =
-        Reference::parse(&format!("127.0.0.1:{}/r/i@{digest}", server.port)).unwrap();
+    let reference = Reference::parse(&format!("127.0.0.1:{}/r/i@{digest}", server.port)).unwrap();
     let dir = temp();
     fails(&open(dir.path()), &reference, "expected").await;
 }

@@ -26,7 +26,11 @@ fn kinds_owners_times_and_modes() {
         .char_device("null", 1, 3)
         .owned("mine", 1000, 100, 0o640)
         .owned("big", 4_000_000_000, 3_999_999_999, 0o600)
-        .pax(&[("path", long.as_bytes()), ("mtime", b"-1.5"), ("SCHILY.xattr.user.x", b"\0\n=")])
+        .pax(&[
+            ("path", long.as_bytes()),
+            ("mtime", b"-1.5"),
+            ("SCHILY.xattr.user.x", b"\0\n="),
+        ])
         .file("short", "long")
         .dir("lib64")
         .build();
@@ -40,7 +44,10 @@ fn kinds_owners_times_and_modes() {
     assert_eq!(stat(&mount, "d/f").st_nlink, 3);
     assert_eq!(stat(&mount, "d/f").st_ino, stat(&mount, "d/h").st_ino);
     let mine = stat(&mount, "mine");
-    assert_eq!((mine.st_uid, mine.st_gid, mine.st_mode & 0o7777), (1000, 100, 0o640));
+    assert_eq!(
+        (mine.st_uid, mine.st_gid, mine.st_mode & 0o7777),
+        (1000, 100, 0o640)
+    );
     let big = stat(&mount, "big");
     assert_eq!((big.st_uid, big.st_gid), (4_000_000_000, 3_999_999_999));
     assert_eq!(stat(&mount, "d").st_mode & 0o7777, 0o700);
@@ -62,18 +69,26 @@ fn file_capabilities_are_kept() {
     let dir = temp();
     let store = open(dir.path());
     // Version 2, effective, CAP_NET_RAW.
-    let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let capability = [
+        1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
     let tar = Tar::new()
-        .pax(&[("SCHILY.xattr.security.capability", &capability), ("uid", b"7")])
+        .pax(&[
+            ("SCHILY.xattr.security.capability", &capability),
+            ("uid", b"7"),
+        ])
         .file("ping", "x")
         .build();
     let mount = mounted(&store, &[&tar]).unwrap();
-    let file =
-        rustix::fs::openat(&mount, "ping", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())
-            .unwrap();
+    let file = rustix::fs::openat(
+        &mount,
+        "ping",
+        rustix::fs::OFlags::RDONLY,
+        rustix::fs::Mode::empty(),
+    )
+    .unwrap();
     let mut value = [0; 64];
-    let length =
-        rustix::fs::fgetxattr(&file, "security.capability", value.as_mut_slice()).unwrap();
+    let length = rustix::fs::fgetxattr(&file, "security.capability", value.as_mut_slice()).unwrap();
     assert_eq!(&value[..length], capability);
     assert_eq!(stat(&mount, "ping").st_uid, 7);
 }
@@ -115,7 +130,13 @@ fn later_entries_take_the_place_of_earlier_ones() {
         .build();
     let mount = mounted(&store, &[&tar]).unwrap();
     let all: Vec<_> = tree(&mount).into_iter().collect();
-    let wanted = [("a", "file file"), ("b", "dir"), ("b/w", "file 4"), ("b/y", "file 2"), ("c", "link b")];
+    let wanted = [
+        ("a", "file file"),
+        ("b", "dir"),
+        ("b/w", "file 4"),
+        ("b/y", "file 2"),
+        ("c", "link b"),
+    ];
     assert_eq!(all, wanted.map(|(k, v)| (k.to_owned(), v.to_owned())));
 }
 
@@ -164,11 +185,20 @@ fn what_gnu_tar_writes() {
         assert!(out.status.success());
         let store = open(&work.path().join(format.join("")));
         let mount = mounted(&store, &[&out.stdout]).unwrap();
-        assert_eq!(read(&mount, &format!("{}/{}/file", "x".repeat(120), "y".repeat(120))), "deep");
+        assert_eq!(
+            read(
+                &mount,
+                &format!("{}/{}/file", "x".repeat(120), "y".repeat(120))
+            ),
+            "deep"
+        );
         assert_eq!(read(&mount, "ümlaut"), "u");
         assert_eq!(read(&mount, "sparse").as_bytes(), wanted, "{format:?}");
         if format.contains(&"-S") {
-            assert!(stat(&mount, "sparse").st_blocks * 512 < 2 << 20, "holes stay holes");
+            assert!(
+                stat(&mount, "sparse").st_blocks * 512 < 2 << 20,
+                "holes stay holes"
+            );
         }
         assert_eq!(store.list()[0].size, (9 << 20) + 5);
     }
@@ -193,21 +223,38 @@ fn full_disk_is_named_and_nothing_stays() {
     let store = open(dir.path());
     {
         let small = store
-            .add_image(&Reference::parse("small").unwrap(), ImageConfig::default(), &[&Tar::new().file("a", "1").build()])
+            .add_image(
+                &Reference::parse("small").unwrap(),
+                ImageConfig::default(),
+                &[&Tar::new().file("a", "1").build()],
+            )
             .unwrap();
         let big = gzip(&Tar::new().bytes("zero", &vec![0; 8 << 20]).build());
         let error = store
-            .add_image(&Reference::parse("big").unwrap(), ImageConfig::default(), &[&big])
+            .add_image(
+                &Reference::parse("big").unwrap(),
+                ImageConfig::default(),
+                &[&big],
+            )
             .unwrap_err();
         assert!(matches!(error, Error::NoSpace { .. }), "{error}");
-        assert!(error.to_string().contains("no space left on device"), "{error}");
+        assert!(
+            error.to_string().contains("no space left on device"),
+            "{error}"
+        );
         nothing_left(&store);
         assert_eq!(names(&store, "layers").len(), 1);
         assert_eq!(store.list().len(), 1);
         assert_eq!(store.get("small").unwrap().id, small.id);
         // And there is room again for what fits.
         let fits = Tar::new().bytes("f", &vec![1; 200_000]).build();
-        store.add_image(&Reference::parse("fits").unwrap(), ImageConfig::default(), &[&fits]).unwrap();
+        store
+            .add_image(
+                &Reference::parse("fits").unwrap(),
+                ImageConfig::default(),
+                &[&fits],
+            )
+            .unwrap();
     }
 }
 
@@ -218,7 +265,9 @@ fn cancelled_load_leaves_nothing() {
     let cancel = CancellationToken::new();
     cancel.cancel();
     let tar = Tar::new().file("a", "1").build();
-    let error = store.import(tar.as_slice(), &image::Import::default(), &cancel).unwrap_err();
+    let error = store
+        .import(tar.as_slice(), &image::Import::default(), &cancel)
+        .unwrap_err();
     assert!(matches!(error, Error::Cancelled(_)), "{error}");
     nothing_left(&store);
 }
@@ -255,7 +304,11 @@ struct Model {
 impl Model {
     fn below(&self, path: &str) -> Vec<String> {
         let prefix = format!("{path}/");
-        self.files.keys().filter(|p| path.is_empty() || p.starts_with(&prefix)).cloned().collect()
+        self.files
+            .keys()
+            .filter(|p| path.is_empty() || p.starts_with(&prefix))
+            .cloned()
+            .collect()
     }
 
     fn cut(&mut self, path: &str, itself: bool) {
@@ -301,7 +354,8 @@ impl Model {
             }
         }
         for op in ops {
-            let parent = |path: &'static str| path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            let parent =
+                |path: &'static str| path.rsplit_once('/').map_or("", |(parent, _)| parent);
             let fits = match op {
                 Op::File(path, n) => {
                     let fits = self.dir(parent(path), false);

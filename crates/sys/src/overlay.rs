@@ -72,9 +72,11 @@ pub struct Overlay<'a> {
 /// When a directory cannot be opened or the kernel refuses.
 pub fn mount_detached(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
     match mount_by_fsconfig(overlay) {
-        Err(OverlayError::Kernel { step: ADD_LAYER, source, .. })
-            if source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) =>
-        {
+        Err(OverlayError::Kernel {
+            step: ADD_LAYER,
+            source,
+            ..
+        }) if source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
             mount_by_options(overlay)
         }
         done => done,
@@ -84,8 +86,16 @@ pub fn mount_detached(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
 const ADD_LAYER: &str = "add a layer";
 
 fn open_dir(path: &Path) -> Result<OwnedFd, OverlayError> {
-    rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|e| OverlayError::Open { path: path.to_owned(), source: e.into() })
+    rustix::fs::openat(
+        CWD,
+        path,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|e| OverlayError::Open {
+        path: path.to_owned(),
+        source: e.into(),
+    })
 }
 
 /// The directory's own path where the kernel can take it (it shows in mountinfo), else a path
@@ -95,7 +105,11 @@ fn layer_name(path: &Path, fd: BorrowedFd<'_>) -> Vec<u8> {
     let plain = path.is_absolute()
         && bytes.len() < FSCONFIG_STRING
         && !bytes.iter().any(|b| matches!(b, b':' | b',' | b'\\'));
-    if plain { bytes.to_vec() } else { fd_name(fd).into_bytes() }
+    if plain {
+        bytes.to_vec()
+    } else {
+        fd_name(fd).into_bytes()
+    }
 }
 
 fn fd_name(fd: BorrowedFd<'_>) -> String {
@@ -111,17 +125,15 @@ fn mount_by_fsconfig(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
     };
     for path in overlay.lower {
         let dir = open_dir(path)?;
-        rustix::mount::fsconfig_set_string(
-            fs.as_fd(),
-            "lowerdir+",
-            layer_name(path, dir.as_fd()),
-        )
-        .map_err(failed(ADD_LAYER))?;
+        rustix::mount::fsconfig_set_string(fs.as_fd(), "lowerdir+", layer_name(path, dir.as_fd()))
+            .map_err(failed(ADD_LAYER))?;
     }
     let upper = open_dir(overlay.upper)?;
     let work = open_dir(overlay.work)?;
-    for (key, path, dir) in [("upperdir", overlay.upper, &upper), ("workdir", overlay.work, &work)]
-    {
+    for (key, path, dir) in [
+        ("upperdir", overlay.upper, &upper),
+        ("workdir", overlay.work, &work),
+    ] {
         rustix::mount::fsconfig_set_string(fs.as_fd(), key, layer_name(path, dir.as_fd()))
             .map_err(failed("set the upper directory"))?;
     }
@@ -129,13 +141,21 @@ fn mount_by_fsconfig(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
     // option does not have an index either.
     let _ = rustix::mount::fsconfig_set_string(fs.as_fd(), "index", "off");
     rustix::mount::fsconfig_create(fs.as_fd()).map_err(failed("create"))?;
-    rustix::mount::fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-        .map_err(failed("fsmount"))
+    rustix::mount::fsmount(
+        fs.as_fd(),
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::empty(),
+    )
+    .map_err(failed("fsmount"))
 }
 
 fn kernel(step: &'static str, error: Errno, fs: Option<BorrowedFd<'_>>) -> OverlayError {
     let detail = fs.map(kernel_log).unwrap_or_default();
-    OverlayError::Kernel { step, source: error.into(), detail }
+    OverlayError::Kernel {
+        step,
+        source: error.into(),
+        detail,
+    }
 }
 
 /// What the kernel has to say: reading the context's descriptor yields its messages one by one.
@@ -183,7 +203,11 @@ fn mount_in_own_namespace(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError>
     )
     .map_err(|e| kernel("make mounts private", e, None))?;
     // Opened here: an overlay takes directories of the caller's own mount namespace only.
-    let lower = overlay.lower.iter().map(|path| open_dir(path)).collect::<Result<Vec<_>, _>>()?;
+    let lower = overlay
+        .lower
+        .iter()
+        .map(|path| open_dir(path))
+        .collect::<Result<Vec<_>, _>>()?;
     let upper = open_dir(overlay.upper)?;
     let work = open_dir(overlay.work)?;
     let names: Vec<_> = lower.iter().map(|dir| fd_name(dir.as_fd())).collect();
@@ -254,21 +278,36 @@ mod tests {
             std::fs::write(dir.join("all"), n.to_string()).unwrap();
             lower.push(dir);
         }
-        for (way, mount) in
-            [("a", mount_by_fsconfig as fn(Overlay<'_>) -> _), ("b", mount_by_options)]
-        {
+        for (way, mount) in [
+            ("a", mount_by_fsconfig as fn(Overlay<'_>) -> _),
+            ("b", mount_by_options),
+        ] {
             let upper = temp.0.join(format!("u{way}"));
             let work = temp.0.join(format!("w{way}"));
             std::fs::create_dir(&upper).unwrap();
             std::fs::create_dir(&work).unwrap();
-            let mount = mount(Overlay { lower: &lower, upper: &upper, work: &work }).unwrap();
+            let mount = mount(Overlay {
+                lower: &lower,
+                upper: &upper,
+                work: &work,
+            })
+            .unwrap();
             assert_eq!(read(&mount, "all"), "0", "the first layer is on top");
-            assert_eq!(read(&mount, &format!("own{}", layers - 1)), (layers - 1).to_string());
+            assert_eq!(
+                read(&mount, &format!("own{}", layers - 1)),
+                (layers - 1).to_string()
+            );
             let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-            assert!(!mounts.contains(temp.0.to_str().unwrap()), "nothing is attached");
+            assert!(
+                !mounts.contains(temp.0.to_str().unwrap()),
+                "nothing is attached"
+            );
             let new = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
             rustix::fs::openat(&mount, "new", new, Mode::from(0o644)).unwrap();
-            assert!(upper.join("new").exists(), "writes go to the upper directory");
+            assert!(
+                upper.join("new").exists(),
+                "writes go to the upper directory"
+            );
         }
     }
 
@@ -286,7 +325,11 @@ mod tests {
     fn missing_layer_is_named() {
         let temp = Temp::new("missing");
         let gone = temp.0.join("gone");
-        let overlay = Overlay { lower: &[gone], upper: &temp.0, work: &temp.0 };
+        let overlay = Overlay {
+            lower: &[gone],
+            upper: &temp.0,
+            work: &temp.0,
+        };
         let error = mount_detached(overlay).unwrap_err().to_string();
         assert!(error.contains("gone"), "{error}");
     }

@@ -27,9 +27,7 @@ pub enum ReferenceError {
     #[error("repository name must not be more than {MAX_NAME} characters")]
     TooLong,
     /// It looks like an image id, which cannot be a name.
-    #[error(
-        "invalid repository name ({0}), cannot specify 64-byte hexadecimal strings"
-    )]
+    #[error("invalid repository name ({0}), cannot specify 64-byte hexadecimal strings")]
     LooksLikeId(String),
     /// The digest's algorithm is not known.
     #[error("unsupported digest algorithm")]
@@ -240,8 +238,8 @@ fn is_domain(text: &str) -> bool {
             let Some((address, port)) = rest.split_once(']') else {
                 return false;
             };
-            let inside = !address.is_empty()
-                && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
+            let inside =
+                !address.is_empty() && address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':');
             if !inside {
                 return false;
             }
@@ -331,17 +329,37 @@ mod tests {
         let long = "a".repeat(255);
         for (given, full, familiar) in [
             ("busybox", "docker.io/library/busybox", "busybox"),
-            ("busybox:1.36", "docker.io/library/busybox:1.36", "busybox:1.36"),
+            (
+                "busybox:1.36",
+                "docker.io/library/busybox:1.36",
+                "busybox:1.36",
+            ),
             ("docker.io/busybox", "docker.io/library/busybox", "busybox"),
-            ("docker.io/library/busybox", "docker.io/library/busybox", "busybox"),
-            ("index.docker.io/busybox", "docker.io/library/busybox", "busybox"),
+            (
+                "docker.io/library/busybox",
+                "docker.io/library/busybox",
+                "busybox",
+            ),
+            (
+                "index.docker.io/busybox",
+                "docker.io/library/busybox",
+                "busybox",
+            ),
             ("library/busybox", "docker.io/library/busybox", "busybox"),
             ("wharf/hello", "docker.io/wharf/hello", "wharf/hello"),
             ("library/a/b", "docker.io/library/a/b", "library/a/b"),
             ("localhost/a", "localhost/a", "localhost/a"),
             ("localhost:5000/a", "localhost:5000/a", "localhost:5000/a"),
-            ("localhost:5000", "docker.io/library/localhost:5000", "localhost:5000"),
-            ("127.0.0.1:5000/a/b:t", "127.0.0.1:5000/a/b:t", "127.0.0.1:5000/a/b:t"),
+            (
+                "localhost:5000",
+                "docker.io/library/localhost:5000",
+                "localhost:5000",
+            ),
+            (
+                "127.0.0.1:5000/a/b:t",
+                "127.0.0.1:5000/a/b:t",
+                "127.0.0.1:5000/a/b:t",
+            ),
             ("[::1]:5000/a", "[::1]:5000/a", "[::1]:5000/a"),
             ("Foo/bar", "Foo/bar", "Foo/bar"),
             ("a--b/c__d.e_f", "docker.io/a--b/c__d.e_f", "a--b/c__d.e_f"),
@@ -363,9 +381,18 @@ mod tests {
         assert_eq!(reference.digest(), Some(format!("sha256:{HEX}").as_str()));
         assert_eq!(reference.familiar(), format!("busybox:1@sha256:{HEX}"));
         let cases = [
-            (format!("a@sha256:{}", &HEX[1..]), ReferenceError::DigestLength),
-            (format!("a@md5:{}", &HEX[..32]), ReferenceError::DigestAlgorithm),
-            (format!("a@sha256:{}", HEX.to_uppercase()), ReferenceError::DigestFormat),
+            (
+                format!("a@sha256:{}", &HEX[1..]),
+                ReferenceError::DigestLength,
+            ),
+            (
+                format!("a@md5:{}", &HEX[..32]),
+                ReferenceError::DigestAlgorithm,
+            ),
+            (
+                format!("a@sha256:{}", HEX.to_uppercase()),
+                ReferenceError::DigestFormat,
+            ),
             ("a@sha256:abc".to_owned(), ReferenceError::Format),
             ("a@".to_owned(), ReferenceError::Format),
         ];
@@ -377,8 +404,24 @@ mod tests {
     #[test]
     fn refusals_use_dockers_words() {
         for given in [
-            "", ":", "a:", "a:b:c", "-a", "a-", "a..b", "a___b", "a//b", "/a", "a/", "a b", "a:b c",
-            "a:-b", "x.y:/a", "[::1/a", "-x.y/a", "localhost:x/a",
+            "",
+            ":",
+            "a:",
+            "a:b:c",
+            "-a",
+            "a-",
+            "a..b",
+            "a___b",
+            "a//b",
+            "/a",
+            "a/",
+            "a b",
+            "a:b c",
+            "a:-b",
+            "x.y:/a",
+            "[::1/a",
+            "-x.y/a",
+            "localhost:x/a",
         ] {
             let error = Reference::parse(given).unwrap_err();
             assert_eq!(error.to_string(), "invalid reference format", "{given}");
@@ -387,7 +430,12 @@ mod tests {
             Reference::parse("Busybox").unwrap_err().to_string(),
             "invalid reference format: repository name (library/Busybox) must be lowercase"
         );
-        assert!(Reference::parse(HEX).unwrap_err().to_string().contains("64-byte hexadecimal"));
+        assert!(
+            Reference::parse(HEX)
+                .unwrap_err()
+                .to_string()
+                .contains("64-byte hexadecimal")
+        );
         assert!(matches!(
             Reference::parse(&format!("x.y/{}", "a".repeat(256))),
             Err(ReferenceError::TooLong)
@@ -398,9 +446,17 @@ mod tests {
 
     #[test]
     fn default_tag_only_where_nothing_is_given() {
-        let tagged = |text: &str| Reference::parse(text).unwrap().with_default_tag().familiar();
+        let tagged = |text: &str| {
+            Reference::parse(text)
+                .unwrap()
+                .with_default_tag()
+                .familiar()
+        };
         assert_eq!(tagged("a"), "a:latest");
         assert_eq!(tagged("a:b"), "a:b");
-        assert_eq!(tagged(&format!("a@sha256:{HEX}")), format!("a@sha256:{HEX}"));
+        assert_eq!(
+            tagged(&format!("a@sha256:{HEX}")),
+            format!("a@sha256:{HEX}")
+        );
     }
 }

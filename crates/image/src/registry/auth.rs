@@ -17,7 +17,9 @@ pub(crate) struct Credentials {
 /// Secrets do not belong into logs.
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.basic.as_ref().map(|b| &b.0)).finish()
+        f.debug_struct("Credentials")
+            .field("user", &self.basic.as_ref().map(|b| &b.0))
+            .finish()
     }
 }
 
@@ -29,7 +31,8 @@ impl Credentials {
         let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let mut basic = given(&auth.username).map(|user| (user, auth.password.clone()));
         if basic.is_none() && !auth.auth.is_empty() {
-            let malformed = || Error::Invalid("registry credentials: `auth` is malformed".to_owned());
+            let malformed =
+                || Error::Invalid("registry credentials: `auth` is malformed".to_owned());
             let bytes = STANDARD
                 .decode(&auth.auth)
                 .or_else(|_| URL_SAFE.decode(&auth.auth))
@@ -47,7 +50,10 @@ impl Credentials {
 
     pub(crate) fn basic_header(&self) -> Option<String> {
         let (user, password) = self.basic.as_ref()?;
-        Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+        Some(format!(
+            "Basic {}",
+            STANDARD.encode(format!("{user}:{password}"))
+        ))
     }
 }
 
@@ -55,7 +61,11 @@ impl Credentials {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Challenge {
     Basic,
-    Bearer { realm: String, service: String, scope: Option<String> },
+    Bearer {
+        realm: String,
+        service: String,
+        scope: Option<String>,
+    },
 }
 
 /// Reads the `WWW-Authenticate` header; a token is preferred where both are offered.
@@ -66,12 +76,18 @@ pub(crate) fn challenge<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Ch
         if scheme.eq_ignore_ascii_case("bearer") {
             let mut values = parameters(rest);
             let mut take = |key: &str| {
-                let at = values.iter().position(|(k, _)| k.eq_ignore_ascii_case(key))?;
+                let at = values
+                    .iter()
+                    .position(|(k, _)| k.eq_ignore_ascii_case(key))?;
                 Some(values.swap_remove(at).1)
             };
             let realm = take("realm")?;
             let service = take("service").unwrap_or_default();
-            return Some(Challenge::Bearer { realm, service, scope: take("scope") });
+            return Some(Challenge::Bearer {
+                realm,
+                service,
+                scope: take("scope"),
+            });
         }
         if scheme.eq_ignore_ascii_case("basic") {
             found = Some(Challenge::Basic);
@@ -128,7 +144,10 @@ pub(crate) struct TokenAnswer {
 
 impl TokenAnswer {
     pub(crate) fn header(self) -> Option<String> {
-        let token = self.token.or(self.access_token).filter(|token| !token.is_empty())?;
+        let token = self
+            .token
+            .or(self.access_token)
+            .filter(|token| !token.is_empty())?;
         Some(format!("Bearer {token}"))
     }
 }
@@ -149,15 +168,24 @@ mod tests {
                 scope: Some("repository:a/b:pull,push".into()),
             })
         );
-        assert_eq!(challenge(["basic realm=x"].into_iter()), Some(Challenge::Basic));
+        assert_eq!(
+            challenge(["basic realm=x"].into_iter()),
+            Some(Challenge::Basic)
+        );
         assert_eq!(challenge(["Negotiate"].into_iter()), None);
         assert_eq!(challenge(["Bearer service=x"].into_iter()), None);
-        assert_eq!(parameters("a=b , c=\"d"), [("a".into(), "b".into()), ("c".into(), "d".into())]);
+        assert_eq!(
+            parameters("a=b , c=\"d"),
+            [("a".into(), "b".into()), ("c".into(), "d".into())]
+        );
     }
 
     #[test]
     fn packed_credentials_are_read_and_not_shown() {
-        let auth = RegistryAuth { auth: STANDARD.encode("me:s:ecret"), ..Default::default() };
+        let auth = RegistryAuth {
+            auth: STANDARD.encode("me:s:ecret"),
+            ..Default::default()
+        };
         let read = Credentials::of(Some(&auth)).unwrap();
         assert_eq!(read.basic, Some(("me".into(), "s:ecret".into())));
         assert!(!format!("{read:?}").contains("ecret"));

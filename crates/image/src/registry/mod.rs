@@ -40,7 +40,8 @@ impl Insecure {
         let text = text.trim();
         if let Some((address, bits)) = text.split_once('/') {
             let network = address.parse::<IpAddr>().ok().zip(bits.parse::<u8>().ok());
-            let fits = |(address, bits): &(IpAddr, u8)| *bits <= if address.is_ipv4() { 32 } else { 128 };
+            let fits =
+                |(address, bits): &(IpAddr, u8)| *bits <= if address.is_ipv4() { 32 } else { 128 };
             if let Some((address, bits)) = network.filter(fits) {
                 return Ok(Self::Network(address, bits));
             }
@@ -79,7 +80,9 @@ fn address(domain: &str) -> Option<IpAddr> {
 
 fn in_network(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     let shifted = |value: u128, width: u32| {
-        value.checked_shr(width.saturating_sub(u32::from(bits))).unwrap_or(0)
+        value
+            .checked_shr(width.saturating_sub(u32::from(bits)))
+            .unwrap_or(0)
     };
     match (address, network) {
         (IpAddr::V4(a), IpAddr::V4(n)) => {
@@ -92,8 +95,11 @@ fn in_network(address: IpAddr, network: IpAddr, bits: u8) -> bool {
 
 impl Registries {
     pub(crate) fn new(options: &Options) -> Result<Self> {
-        let insecure =
-            options.insecure_registries.iter().map(|text| Insecure::parse(text)).collect::<Result<_>>()?;
+        let insecure = options
+            .insecure_registries
+            .iter()
+            .map(|text| Insecure::parse(text))
+            .collect::<Result<_>>()?;
         Ok(Self {
             insecure,
             certs_dir: options.certs_dir.clone(),
@@ -110,7 +116,11 @@ impl Registries {
 
     fn client(&self, insecure: bool, domain: &str) -> Result<reqwest::Client> {
         let certificates = self.certificates(domain)?;
-        let kept = if insecure { &self.unverified } else { &self.verified };
+        let kept = if insecure {
+            &self.unverified
+        } else {
+            &self.verified
+        };
         if certificates.is_empty()
             && let Some(client) = kept.get()
         {
@@ -179,7 +189,11 @@ impl Registries {
     ) -> Result<Arc<Session>> {
         let domain = reference.domain();
         let insecure = self.is_insecure(domain);
-        let host = if domain == DEFAULT_DOMAIN { HUB } else { domain };
+        let host = if domain == DEFAULT_DOMAIN {
+            HUB
+        } else {
+            domain
+        };
         Ok(Arc::new(Session::new(
             self.client(insecure, domain)?,
             host,
@@ -196,17 +210,34 @@ mod tests {
 
     fn registries(insecure: &[&str]) -> Registries {
         let insecure_registries = insecure.iter().map(|text| (*text).to_owned()).collect();
-        Registries::new(&Options { insecure_registries, ..Options::default() }).unwrap()
+        Registries::new(&Options {
+            insecure_registries,
+            ..Options::default()
+        })
+        .unwrap()
     }
 
     #[test]
     fn loopback_and_listed_registries_are_insecure() {
         let some = registries(&["reg.lan:5000", "10.1.0.0/16", "fd00::/8"]);
-        for domain in ["127.0.0.1:5000", "127.9.9.9", "localhost:5000", "[::1]:5000", "reg.lan:5000",
-            "10.1.2.3:5000", "[fd00::1]:5000"] {
+        for domain in [
+            "127.0.0.1:5000",
+            "127.9.9.9",
+            "localhost:5000",
+            "[::1]:5000",
+            "reg.lan:5000",
+            "10.1.2.3:5000",
+            "[fd00::1]:5000",
+        ] {
             assert!(some.is_insecure(domain), "{domain}");
         }
-        for domain in ["docker.io", "reg.lan", "10.2.0.1:5000", "128.0.0.1", "localhost.evil.com"] {
+        for domain in [
+            "docker.io",
+            "reg.lan",
+            "10.2.0.1:5000",
+            "128.0.0.1",
+            "localhost.evil.com",
+        ] {
             assert!(!some.is_insecure(domain), "{domain}");
         }
     }
@@ -214,8 +245,10 @@ mod tests {
     #[test]
     fn malformed_entries_are_refused() {
         for bad in ["http://a", "a/b", "10.0.0.0/33", "", "a b"] {
-            let options =
-                Options { insecure_registries: vec![bad.to_owned()], ..Options::default() };
+            let options = Options {
+                insecure_registries: vec![bad.to_owned()],
+                ..Options::default()
+            };
             assert!(Registries::new(&options).is_err(), "{bad}");
         }
     }

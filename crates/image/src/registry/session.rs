@@ -4,7 +4,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::Deserialize;
 use types::reference::Reference;
@@ -64,7 +66,11 @@ struct Attempt {
 
 impl Attempt {
     fn last(error: Error) -> Self {
-        Self { error, again: false, after: None }
+        Self {
+            error,
+            again: false,
+            after: None,
+        }
     }
 }
 
@@ -96,14 +102,20 @@ impl Session {
         reference: &Reference,
         credentials: Credentials,
     ) -> Self {
-        let authorization = credentials.registry_token.as_ref().map(|t| format!("Bearer {t}"));
+        let authorization = credentials
+            .registry_token
+            .as_ref()
+            .map(|t| format!("Bearer {t}"));
         Self {
             client,
             host: host.to_owned(),
             insecure,
             reference: reference.clone(),
             credentials,
-            state: Mutex::new(Known { scheme: None, authorization }),
+            state: Mutex::new(Known {
+                scheme: None,
+                authorization,
+            }),
             asking: tokio::sync::Mutex::new(()),
         }
     }
@@ -124,7 +136,10 @@ impl Session {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned);
             let bytes = self.read_limited(response, limit).await?;
-            Ok(Fetched { bytes, content_type })
+            Ok(Fetched {
+                bytes,
+                content_type,
+            })
         })
         .await
     }
@@ -138,12 +153,20 @@ impl Session {
             let what = format!("blob {digest}");
             if bytes.len() as u64 != size {
                 let actual = bytes.len() as u64;
-                return Err(Attempt::last(Error::Size { what, expected: size, actual }));
+                return Err(Attempt::last(Error::Size {
+                    what,
+                    expected: size,
+                    actual,
+                }));
             }
             let actual = Digest::of(&bytes);
             if actual != *digest {
                 let (expected, actual) = (digest.to_string(), actual.to_string());
-                return Err(Attempt::last(Error::Digest { what, expected, actual }));
+                return Err(Attempt::last(Error::Digest {
+                    what,
+                    expected,
+                    actual,
+                }));
             }
             Ok(bytes)
         })
@@ -162,11 +185,16 @@ impl Session {
             Ok(response) => {
                 let partial = response.status() == StatusCode::PARTIAL_CONTENT;
                 // A registry that does not resume begins anew; what is here already is skipped.
-                Ok(BlobStream { response, skip: if partial { 0 } else { offset } })
+                Ok(BlobStream {
+                    response,
+                    skip: if partial { 0 } else { offset },
+                })
             }
-            Err(attempt) => {
-                Err(Retry { error: attempt.error, again: attempt.again, after: attempt.after })
-            }
+            Err(attempt) => Err(Retry {
+                error: attempt.error,
+                again: attempt.again,
+                after: attempt.after,
+            }),
         }
     }
 
@@ -190,12 +218,19 @@ impl Session {
     }
 
     fn url(&self, scheme: &str, path: &str) -> Result<Url, Attempt> {
-        let text = format!("{scheme}://{}/v2/{}/{path}", self.host, self.reference.path());
+        let text = format!(
+            "{scheme}://{}/v2/{}/{path}",
+            self.host,
+            self.reference.path()
+        );
         Url::parse(&text).map_err(|e| Attempt::last(self.failed(&text, &e.to_string())))
     }
 
     fn failed(&self, what: &str, detail: &str) -> Error {
-        Error::Registry { registry: format!("Get \"{what}\""), detail: detail.to_owned() }
+        Error::Registry {
+            registry: format!("Get \"{what}\""),
+            detail: detail.to_owned(),
+        }
     }
 
     /// An answer of success to a request below the repository.
@@ -221,12 +256,20 @@ impl Session {
     async fn get_authorized(&self, url: &Url, headers: &HeaderMap) -> Result<Response, Attempt> {
         let used = self.known().authorization.clone();
         let response = self.send(url, headers, used.as_deref()).await?;
-        self.known().scheme = Some(if url.scheme() == "http" { "http" } else { "https" });
+        self.known().scheme = Some(if url.scheme() == "http" {
+            "http"
+        } else {
+            "https"
+        });
         if response.status() != StatusCode::UNAUTHORIZED {
             return self.accept(url, response).await;
         }
         let asked = challenge(
-            response.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()),
+            response
+                .headers()
+                .get_all(WWW_AUTHENTICATE)
+                .iter()
+                .filter_map(|v| v.to_str().ok()),
         );
         let Some(asked) = asked else {
             return self.accept(url, response).await;
@@ -256,20 +299,20 @@ impl Session {
             return Ok(known);
         }
         let header = match asked {
-            Challenge::Basic => {
-                self.credentials.basic_header().ok_or_else(|| {
-                    Attempt::last(Error::Unauthorized {
-                        registry: format!("Get \"{url}\""),
-                        detail: "no basic auth credentials".to_owned(),
-                    })
-                })?
-            }
+            Challenge::Basic => self.credentials.basic_header().ok_or_else(|| {
+                Attempt::last(Error::Unauthorized {
+                    registry: format!("Get \"{url}\""),
+                    detail: "no basic auth credentials".to_owned(),
+                })
+            })?,
             Challenge::Bearer { .. } if self.credentials.registry_token.is_some() => {
                 used.unwrap_or_default().to_owned()
             }
-            Challenge::Bearer { realm, service, scope } => {
-                self.token(url, &realm, &service, scope).await?
-            }
+            Challenge::Bearer {
+                realm,
+                service,
+                scope,
+            } => self.token(url, &realm, &service, scope).await?,
         };
         self.known().authorization = Some(header.clone());
         Ok(header)
@@ -289,7 +332,9 @@ impl Session {
         if url.scheme() != "https" && !(url.scheme() == "http" && self.insecure) {
             return Err(Attempt::last(self.failed(
                 registry.as_str(),
-                &format!("its token server {realm} is not reached by https, so no credentials are sent"),
+                &format!(
+                    "its token server {realm} is not reached by https, so no credentials are sent"
+                ),
             )));
         }
         let scope = scope.unwrap_or(format!("repository:{}:pull", self.reference.path()));
@@ -301,9 +346,8 @@ impl Session {
                 ("scope", &scope),
                 ("client_id", "wharf"),
             ];
-            let mut encoded = Url::parse("http://form/").map_err(|e| {
-                Attempt::last(self.failed(realm, &e.to_string()))
-            })?;
+            let mut encoded = Url::parse("http://form/")
+                .map_err(|e| Attempt::last(self.failed(realm, &e.to_string())))?;
             encoded.query_pairs_mut().extend_pairs(form);
             self.client
                 .request(Method::POST, url.clone())
@@ -328,7 +372,11 @@ impl Session {
         };
         let response = request.send().await.map_err(|e| self.broken(&url, &e))?;
         let response = match self.accept(&url, response).await {
-            Err(Attempt { error: Error::Registry { detail, .. }, again: false, .. }) => {
+            Err(Attempt {
+                error: Error::Registry { detail, .. },
+                again: false,
+                ..
+            }) => {
                 return Err(Attempt::last(Error::Unauthorized {
                     registry: format!("Get \"{}\"", without_query(&url)),
                     detail,
@@ -371,7 +419,9 @@ impl Session {
                 .and_then(|value| value.to_str().ok())
                 .and_then(|value| at.join(value).ok());
             let Some(next) = next else {
-                return Err(Attempt::last(self.failed(at.as_str(), "redirects to nowhere")));
+                return Err(Attempt::last(
+                    self.failed(at.as_str(), "redirects to nowhere"),
+                ));
             };
             let open = next.scheme() != "https" && !(next.scheme() == "http" && self.insecure);
             if open {
@@ -380,12 +430,18 @@ impl Session {
             }
             at = next;
         }
-        Err(Attempt::last(self.failed(url.as_str(), "redirects too often")))
+        Err(Attempt::last(
+            self.failed(url.as_str(), "redirects too often"),
+        ))
     }
 
     fn broken(&self, url: &Url, error: &reqwest::Error) -> Attempt {
         let error = self.failed(&without_query(url), &chain(&error));
-        Attempt { error, again: true, after: None }
+        Attempt {
+            error,
+            again: true,
+            after: None,
+        }
     }
 
     /// Turns any answer that is not a success into the error that it means.
@@ -400,9 +456,16 @@ impl Session {
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map(|seconds: u64| Duration::from_secs(seconds.min(30)));
         let again = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-        let body = self.read_limited(response, MAX_ANSWER).await.unwrap_or_default();
+        let body = self
+            .read_limited(response, MAX_ANSWER)
+            .await
+            .unwrap_or_default();
         let error = self.meaning(url, status, &body);
-        Err(Attempt { error, again, after })
+        Err(Attempt {
+            error,
+            again,
+            after,
+        })
     }
 
     fn meaning(&self, url: &Url, status: StatusCode, body: &[u8]) -> Error {
@@ -425,7 +488,11 @@ impl Session {
         let item = answer.and_then(|answer| answer.errors.into_iter().next());
         let words = item.as_ref().map(|item| {
             let code = item.code.to_lowercase().replace('_', " ");
-            if item.message.is_empty() { code } else { format!("{code}: {}", item.message) }
+            if item.message.is_empty() {
+                code
+            } else {
+                format!("{code}: {}", item.message)
+            }
         });
         let name = self.reference.familiar_name();
         let detail = |fallback: &str| words.clone().unwrap_or_else(|| fallback.to_owned());
@@ -434,9 +501,10 @@ impl Session {
                 reference: self.reference.familiar(),
                 detail: detail("manifest unknown"),
             },
-            (Some("NAME_UNKNOWN"), _) => {
-                Error::RepositoryUnknown { name, detail: detail("name unknown") }
-            }
+            (Some("NAME_UNKNOWN"), _) => Error::RepositoryUnknown {
+                name,
+                detail: detail("name unknown"),
+            },
             (Some("DENIED"), _) | (_, StatusCode::FORBIDDEN) => Error::AccessDenied {
                 name,
                 detail: detail("denied: requested access to the resource is denied"),

@@ -1,6 +1,11 @@
 //! What the tests share: a real registry, a scripted one, layers good and bad, and a way to look
 //! into a detached mount.
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "each test file uses a part"
+)]
 
 pub mod scripted;
 
@@ -62,7 +67,11 @@ impl Registry {
         let root = dir.path().display();
         // Another process may take the port between the two; then the next one is tried.
         for _ in 0..20 {
-            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = std::net::TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port();
             let mut config = format!(
                 "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
                  storage: {{filesystem: {{rootdirectory: {root}/data}}, delete: {{enabled: true}}}}\n\
@@ -86,7 +95,12 @@ impl Registry {
             let end = Instant::now() + Duration::from_secs(20);
             while Instant::now() < end && child.try_wait().unwrap().is_none() {
                 if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                    return Self { child, dir, port, auth };
+                    return Self {
+                        child,
+                        dir,
+                        port,
+                        auth,
+                    };
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -103,7 +117,10 @@ impl Registry {
     /// Where a blob's bytes are on the registry's disk.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
-        self.dir.path().join(format!("data/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]))
+        self.dir.path().join(format!(
+            "data/docker/registry/v2/blobs/sha256/{}/{hex}/data",
+            &hex[..2]
+        ))
     }
 
     fn curl(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> String {
@@ -112,7 +129,11 @@ impl Registry {
         } else {
             format!("http://127.0.0.1:{}{path}", self.port)
         };
-        let (host, target) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        let (host, target) = url
+            .strip_prefix("http://")
+            .unwrap()
+            .split_once('/')
+            .unwrap();
         let mut stream = std::net::TcpStream::connect(host).unwrap();
         let mut request = format!(
             "{method} /{target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n",
@@ -120,7 +141,8 @@ impl Registry {
         );
         if self.auth {
             use base64::Engine as _;
-            let basic = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
+            let basic =
+                base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
             request += &format!("Authorization: Basic {basic}\r\n");
         }
         for (key, value) in headers {
@@ -139,21 +161,46 @@ impl Registry {
 
     pub fn push_blob(&self, repository: &str, bytes: &[u8]) -> Digest {
         let digest = Digest::of(bytes);
-        let answer = self.curl("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], b"");
+        let answer = self.curl(
+            "POST",
+            &format!("/v2/{repository}/blobs/uploads/"),
+            &[],
+            b"",
+        );
         let location = answer
             .lines()
-            .find_map(|line| line.to_lowercase().starts_with("location: ").then(|| line[10..].trim()))
+            .find_map(|line| {
+                line.to_lowercase()
+                    .starts_with("location: ")
+                    .then(|| line[10..].trim())
+            })
             .unwrap()
             .to_owned();
         let separator = if location.contains('?') { '&' } else { '?' };
         let url = format!("{location}{separator}digest={digest}");
-        self.curl("PUT", &url, &[("Content-Type", "application/octet-stream")], bytes);
+        self.curl(
+            "PUT",
+            &url,
+            &[("Content-Type", "application/octet-stream")],
+            bytes,
+        );
         digest
     }
 
-    pub fn push_manifest(&self, repository: &str, tag: &str, media_type: &str, text: &str) -> Digest {
+    pub fn push_manifest(
+        &self,
+        repository: &str,
+        tag: &str,
+        media_type: &str,
+        text: &str,
+    ) -> Digest {
         let path = format!("/v2/{repository}/manifests/{tag}");
-        self.curl("PUT", &path, &[("Content-Type", media_type)], text.as_bytes());
+        self.curl(
+            "PUT",
+            &path,
+            &[("Content-Type", media_type)],
+            text.as_bytes(),
+        );
         Digest::of(text.as_bytes())
     }
 
@@ -179,15 +226,27 @@ pub struct TestLayer {
 
 impl TestLayer {
     pub fn plain(tar: Vec<u8>) -> Self {
-        Self { packed: tar.clone(), tar, suffix: "" }
+        Self {
+            packed: tar.clone(),
+            tar,
+            suffix: "",
+        }
     }
 
     pub fn gzip(tar: Vec<u8>) -> Self {
-        Self { packed: gzip(&tar), tar, suffix: "+gzip" }
+        Self {
+            packed: gzip(&tar),
+            tar,
+            suffix: "+gzip",
+        }
     }
 
     pub fn zstd(tar: Vec<u8>) -> Self {
-        Self { packed: zstd::stream::encode_all(tar.as_slice(), 3).unwrap(), tar, suffix: "+zstd" }
+        Self {
+            packed: zstd::stream::encode_all(tar.as_slice(), 3).unwrap(),
+            tar,
+            suffix: "+zstd",
+        }
     }
 
     pub fn diff_id(&self) -> Digest {
@@ -216,8 +275,17 @@ pub struct TestImage {
 impl TestImage {
     pub fn new(layers: Vec<TestLayer>) -> Self {
         let diff_ids = layers.iter().map(TestLayer::diff_id).collect();
-        let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-        Self { layers, diff_ids, extra: String::new(), arch: arch.to_owned() }
+        let arch = if cfg!(target_arch = "aarch64") {
+            "arm64"
+        } else {
+            "amd64"
+        };
+        Self {
+            layers,
+            diff_ids,
+            extra: String::new(),
+            arch: arch.to_owned(),
+        }
     }
 
     pub fn config(&self) -> String {
@@ -271,7 +339,14 @@ impl Tar {
         Self(tar::Builder::new(Vec::new()))
     }
 
-    fn entry(mut self, kind: tar::EntryType, name: &str, link: &str, mode: u32, data: &[u8]) -> Self {
+    fn entry(
+        mut self,
+        kind: tar::EntryType,
+        name: &str,
+        link: &str,
+        mode: u32,
+        data: &[u8],
+    ) -> Self {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_mode(mode);
@@ -342,7 +417,9 @@ impl Tar {
 
     /// A PAX header with these records before whatever comes next.
     pub fn pax(mut self, records: &[(&str, &[u8])]) -> Self {
-        self.0.append_pax_extensions(records.iter().copied()).unwrap();
+        self.0
+            .append_pax_extensions(records.iter().copied())
+            .unwrap();
         self
     }
 
@@ -371,16 +448,28 @@ impl Log {
     }
 
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().iter().map(|p| serde_json::to_string(&p.line()).unwrap()).collect()
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|p| serde_json::to_string(&p.line()).unwrap())
+            .collect()
     }
 
     pub fn statuses(&self) -> Vec<String> {
-        self.0.lock().unwrap().iter().filter_map(|p| p.line().status).collect()
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter_map(|p| p.line().status)
+            .collect()
     }
 }
 
 pub async fn pull(store: &Store, reference: &Reference) -> Result<Pulled, Error> {
-    store.pull(reference, None, None, &|_| (), CancellationToken::new()).await
+    store
+        .pull(reference, None, None, &|_| (), CancellationToken::new())
+        .await
 }
 
 /// Everything in a directory, by path: kind, and content or link target.
@@ -391,7 +480,8 @@ pub fn tree(root: &OwnedFd) -> BTreeMap<String, String> {
 }
 
 fn walk(dir: &OwnedFd, prefix: &str, all: &mut BTreeMap<String, String>) {
-    let list = rustix::fs::openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let list =
+        rustix::fs::openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(&list).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
@@ -400,7 +490,11 @@ fn walk(dir: &OwnedFd, prefix: &str, all: &mut BTreeMap<String, String>) {
         }
     }
     for name in names {
-        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+        let path = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}/{name}")
+        };
         // An overlay lists a whiteout in a directory that has nothing below it to merge with,
         // though it hides it; only archives that delete what never was have such.
         let stat = match rustix::fs::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -410,7 +504,11 @@ fn walk(dir: &OwnedFd, prefix: &str, all: &mut BTreeMap<String, String>) {
         let text = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-                walk(&rustix::fs::openat(dir, &name, flags, Mode::empty()).unwrap(), &path, all);
+                walk(
+                    &rustix::fs::openat(dir, &name, flags, Mode::empty()).unwrap(),
+                    &path,
+                    all,
+                );
                 "dir".to_owned()
             }
             FileType::RegularFile => {
@@ -446,7 +544,10 @@ pub fn read(root: &impl AsFd, path: &str) -> String {
 pub fn mounted(store: &Store, layers: &[&[u8]]) -> Result<OwnedFd, Error> {
     let image = store.add_image(
         &Reference::parse("t").unwrap(),
-        image::ImageConfig { os: "linux".into(), ..Default::default() },
+        image::ImageConfig {
+            os: "linux".into(),
+            ..Default::default()
+        },
         layers,
     )?;
     let id = format!("c{}", image.id.short());

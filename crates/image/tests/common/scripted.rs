@@ -16,7 +16,10 @@ pub struct Request {
 
 impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(k, _)| k.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(k, _)| k.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
     }
 }
 
@@ -31,7 +34,11 @@ pub struct Answer {
 
 impl Answer {
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, body: body.into(), ..Self::default() }
+        Self {
+            status,
+            body: body.into(),
+            ..Self::default()
+        }
     }
 
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
@@ -71,7 +78,11 @@ impl Server {
                 });
             }
         });
-        Self { port, requests, stop }
+        Self {
+            port,
+            requests,
+            stop,
+        }
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -97,10 +108,15 @@ fn serve(
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
-        let Some((key, value)) = line.trim_end().split_once(": ") else { break };
+        let Some((key, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
         request.headers.push((key.to_owned(), value.to_owned()));
     }
-    let length = request.header("content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
+    let length = request
+        .header("content-length")
+        .and_then(|l| l.parse().ok())
+        .unwrap_or(0);
     let mut body = vec![0; length];
     std::io::Read::read_exact(&mut reader, &mut body)?;
     request.body = String::from_utf8_lossy(&body).into_owned();
