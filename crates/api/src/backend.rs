@@ -1,11 +1,15 @@
 //! What the routes need from whoever does the work.
 
-use std::{collections::BTreeMap, io, pin::Pin};
+use std::{io, pin::Pin};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use tokio::io::AsyncWrite;
+pub use types::options::{
+    AttachOptions, EventsOptions, Filters, ImportOptions, ListOptions, LogsOptions, RemoveOptions,
+    StdStream, WaitCondition,
+};
 use types::{
     Failure,
     container::{ContainerInspect, ContainerSummary, CreateRequest, CreateResponse, WaitResponse},
@@ -18,94 +22,12 @@ use types::{
 /// A backend's answer.
 pub type Result<T> = std::result::Result<T, Failure>;
 
-/// `filters=`: by name, the values asked for (any of them; several names must all hold).
-pub type Filters = BTreeMap<String, Vec<String>>;
-
-/// Which stream of a process bytes belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StdStream {
-    /// Standard output; everything, where there is a terminal.
-    Out,
-    /// Standard error.
-    Err,
-}
-
-/// When a wait ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WaitCondition {
-    /// When it does not run: at once for one that is created or ended.
-    #[default]
-    NotRunning,
-    /// When it ends the next time.
-    NextExit,
-    /// When it is removed.
-    Removed,
-}
-
-/// `DELETE /containers/{id}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RemoveOptions {
-    /// Kill it first.
-    pub force: bool,
-    /// Its anonymous volumes too.
-    pub volumes: bool,
-    /// A link rather than the container.
-    pub link: bool,
-}
-
-/// `GET /containers/json`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ListOptions {
-    /// Those that do not run too.
-    pub all: bool,
-    /// The newest so many, running or not.
-    pub limit: Option<usize>,
-    /// Count sizes.
-    pub size: bool,
-    /// Which.
-    pub filters: Filters,
-}
-
-/// `GET /containers/{id}/logs`. Times are nanoseconds since the epoch.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LogsOptions {
-    /// Standard output.
-    pub stdout: bool,
-    /// Standard error.
-    pub stderr: bool,
-    /// Go on with what comes.
-    pub follow: bool,
-    /// Nothing older.
-    pub since: Option<i64>,
-    /// Nothing newer.
-    pub until: Option<i64>,
-    /// Only so many last lines.
-    pub tail: Option<usize>,
-    /// Put its time before each line.
-    pub timestamps: bool,
-}
-
 /// Output of a process, as it comes.
 pub struct Output {
     /// One raw stream; otherwise the streams are told apart.
     pub tty: bool,
     /// Ends with the process.
     pub chunks: BoxStream<'static, io::Result<(StdStream, Bytes)>>,
-}
-
-/// `POST /containers/{id}/attach`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct AttachOptions {
-    /// What was logged so far, first.
-    pub logs: bool,
-    /// What comes from now on.
-    pub stream: bool,
-    /// Connect standard input.
-    pub stdin: bool,
-    /// Connect standard output.
-    pub stdout: bool,
-    /// Connect standard error.
-    pub stderr: bool,
 }
 
 /// A connection to a process.
@@ -169,19 +91,6 @@ pub type Body = BoxStream<'static, io::Result<Bytes>>;
 /// The lines of an answer that reports progress; an error after the first line is a line itself.
 pub type Progress = BoxStream<'static, ProgressLine>;
 
-/// `POST /images/create?fromSrc=-`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ImportOptions {
-    /// Name of the new image, `repository[:tag]`; none when empty.
-    pub reference: String,
-    /// Its commit message.
-    pub message: String,
-    /// Dockerfile instructions applied to its configuration.
-    pub changes: Vec<String>,
-    /// `os[/arch[/variant]]`.
-    pub platform: Option<String>,
-}
-
 /// Images.
 #[async_trait]
 pub trait Images: Send + Sync {
@@ -204,17 +113,6 @@ pub trait Images: Send + Sync {
     async fn tag(&self, name: &str, reference: &str) -> Result<()>;
     /// Removes a reference, and the image with its last one.
     async fn remove(&self, name: &str, force: bool, noprune: bool) -> Result<Vec<ImageDeleted>>;
-}
-
-/// `GET /events`. Times are nanoseconds since the epoch.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct EventsOptions {
-    /// From then on, as far as remembered; otherwise from now on.
-    pub since: Option<i64>,
-    /// Until then; otherwise without end.
-    pub until: Option<i64>,
-    /// Which.
-    pub filters: Filters,
 }
 
 /// The daemon and its host.

@@ -1,1 +1,194 @@
-//! TODO
+//! Containers' life-cycle on one host: definitions on disk, starts and ends through shims, logs,
+//! execs, volumes and events, and finding everything again after a crash.
+//!
+//! Crash-only: nothing is cleaned up by an orderly shutdown alone. At start the engine reads its
+//! records, looks at what really runs, and brings the two together ([`restore`]). Every step that
+//! changes something on disk can be repeated.
+//!
+//! Methods that change something must run to their end even if the client goes away: callers
+//! spawn them.
+
+mod attach;
+mod binds;
+mod clock;
+mod container;
+mod create;
+mod end;
+mod error;
+mod events;
+mod exec;
+mod files;
+mod index;
+mod inspect;
+mod link;
+mod list;
+mod logs;
+mod merge;
+mod network_mode;
+mod ports;
+mod record;
+mod records;
+mod remove;
+mod restore;
+mod rootfs;
+mod signals;
+mod spec;
+mod start;
+mod state;
+mod stop;
+mod sync;
+mod trace;
+mod volume_mounts;
+mod volumes;
+mod wait;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+pub use attach::{Attachment, Output};
+pub use create::image_defaults;
+pub use error::{Error, Result};
+pub use events::Events;
+pub use link::Input;
+
+use container::Container;
+use exec::Exec;
+use index::Index;
+use records::Records;
+use volumes::Volumes;
+
+/// What an engine is told by its daemon.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What lasts: records, images, volumes, logs.
+    pub data_root: PathBuf,
+    /// What a reboot ends: bundles, sockets, run states.
+    pub exec_root: PathBuf,
+    /// Parent of containers' cgroups, absolute.
+    pub cgroup_parent: String,
+    /// OCI runtimes by name.
+    pub runtimes: HashMap<String, PathBuf>,
+    /// The one for containers that name none.
+    pub default_runtime: String,
+}
+
+/// The container engine of one daemon.
+pub struct Engine {
+    config: Config,
+    images: image::Store,
+    network: Arc<network::Network>,
+    records: Records,
+    volumes: Volumes,
+    /// What happens, for those who listen.
+    pub events: Arc<Events>,
+    shim: sys::memfd::Program,
+    containers: Mutex<Index>,
+    execs: Mutex<HashMap<String, Arc<Exec>>>,
+}
+
+/// Programs that the binary carries.
+#[derive(Debug, Clone, Copy)]
+pub struct Programs<'a> {
+    /// The shim.
+    pub shim: &'a [u8],
+    /// What `--init` runs.
+    pub init: &'a [u8],
+}
+
+impl Engine {
+    /// Opens the engine's state and finds again what runs. Nothing is served before this returns.
+    pub async fn open(
+        config: Config,
+        images: image::Store,
+        network: Arc<network::Network>,
+        events: Arc<Events>,
+        programs: Programs<'_>,
+    ) -> Result<Arc<Self>> {
+        for dir in [&config.data_root, &config.exec_root] {
+            volumes::private_dir(dir)?;
+        }
+        volumes::private_dir(&config.data_root.join("containers"))?;
+        volumes::private_dir(&config.exec_root.join("containers"))?;
+        volumes::private_dir(&config.exec_root.join("runtime"))?;
+        let init = config.exec_root.join(spec::INIT);
+        files::replace(&init, programs.init, 0o755)?;
+        let records = Records::open(&config.data_root.join("records.redb"))?;
+        let engine = Arc::new(Self {
+            volumes: Volumes::open(config.data_root.join("volumes"), records.clone())?,
+            shim: sys::memfd::Program::new("wharf-shim", programs.shim)
+                .map_err(Error::io("put the shim into memory"))?,
+            config,
+            images,
+            network,
+            records,
+            events,
+            containers: Mutex::default(),
+            execs: Mutex::default(),
+        });
+        engine.restore().await?;
+        Ok(engine)
+    }
+
+    /// The image store.
+    #[must_use]
+    pub fn images(&self) -> &image::Store {
+        &self.images
+    }
+
+    /// How the engine was set up.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Containers by what they do: running and ended ones.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let all = sync::lock(&self.containers).all();
+        let running = all.iter().filter(|c| c.state().is_running()).count();
+        (running, all.len() - running)
+    }
+
+    /// The containers that use an image, and whether each runs.
+    #[must_use]
+    pub fn users_of(&self, image: &str) -> Vec<(String, bool)> {
+        let all = sync::lock(&self.containers).all();
+        all.iter()
+            .filter(|c| c.with_record(|r| r.image_id == image))
+            .map(|c| (c.id.clone(), c.state().is_running()))
+            .collect()
+    }
+
+    fn find(&self, name: &str) -> Result<Arc<Container>> {
+        sync::lock(&self.containers).find(name)
+    }
+
+    /// Tells that `action` happened to a container, with `further` details.
+    fn tell(&self, container: &Container, action: &str, further: &[(&str, String)]) {
+        let mut attributes = container.with_record(|r| {
+            let mut labels = r.config.labels.clone();
+            labels.insert("image".into(), r.config.image.clone());
+            labels.insert("name".into(), r.name.clone());
+            labels
+        });
+        attributes.extend(further.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+        self.events
+            .tell("container", action, &container.id, attributes);
+    }
+}
+
+/// Runs `work` on a thread where it may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(e) => Err(Error::Io {
+            what: "a worker thread".into(),
+            source: std::io::Error::other(e),
+        }),
+    }
+}

@@ -85,9 +85,9 @@ pub(crate) fn replace(path: &Path, temp: &Temp, bytes: &[u8]) -> Result<()> {
     let write = || {
         let mut file = File::create(&new)?;
         file.write_all(bytes)?;
-        // failpoint: image.index.sync
+        sys::failpoint!("image.index.sync");
         file.sync_data()?;
-        // failpoint: image.index.rename
+        sys::failpoint!("image.index.rename");
         std::fs::rename(&new, path)?;
         File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
     };

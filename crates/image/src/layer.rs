@@ -93,7 +93,7 @@ impl Layers {
                     tracing::warn!(layer = %entry.path().display(),
                         "unpacked layer may be incomplete, it will be unpacked again when needed");
                     let aside = temp.path("trash");
-                    // failpoint: image.layer.discard
+                    sys::failpoint!("image.layer.discard");
                     std::fs::rename(entry.path(), &aside)
                         .doing(|| format!("discard {}", entry.path().display()))?;
                     trash.push(TempPath(aside));
@@ -139,7 +139,7 @@ impl Layers {
         cancel: &CancellationToken,
     ) -> Result<Staged> {
         let path = temp.path("layer");
-        // failpoint: image.layer.stage
+        sys::failpoint!("image.layer.stage");
         DirBuilder::new()
             .mode(0o700)
             .create(&path)
@@ -193,7 +193,7 @@ impl Layers {
             return Ok(());
         }
         let target = self.dir.join(staged.meta.diff_id.hex());
-        // failpoint: image.layer.rename
+        sys::failpoint!("image.layer.rename");
         std::fs::rename(&staged.path.0, &target)
             .doing(|| format!("store layer {}", staged.meta.diff_id))?;
         known.insert(staged.meta.diff_id.clone(), staged.meta.clone());
@@ -204,7 +204,7 @@ impl Layers {
     pub(crate) fn take(&self, diff_id: &Digest, temp: &Temp) -> Result<TempPath> {
         let mut known = self.lock();
         let path = temp.path("trash");
-        // failpoint: image.layer.remove
+        sys::failpoint!("image.layer.remove");
         std::fs::rename(self.dir.join(diff_id.hex()), &path)
             .doing(|| format!("remove layer {diff_id}"))?;
         known.remove(diff_id);
@@ -254,7 +254,7 @@ impl Layers {
     fn sync_now(&self, temp: &Temp, pending: &[LayerMeta]) -> Result<()> {
         let what = || format!("sync the file system of {}", self.dir.display());
         let dir = File::open(&self.dir).doing(what)?;
-        // failpoint: image.layer.syncfs
+        sys::failpoint!("image.layer.syncfs");
         rustix::fs::syncfs(&dir).doing(what)?;
         for meta in pending {
             let mut known = self.lock();
@@ -262,7 +262,7 @@ impl Layers {
                 continue;
             };
             entry.durable = true;
-            // failpoint: image.layer.durable
+            sys::failpoint!("image.layer.durable");
             write_meta(
                 &self.dir.join(meta.diff_id.hex()),
                 &temp.path("meta"),

@@ -109,6 +109,11 @@ impl Platform {
         self
     }
 
+    /// Whether what is made for `offered` serves this platform.
+    pub fn accepts(&self, offered: &Self) -> bool {
+        self.distance(offered).is_some()
+    }
+
     /// How well `offered` serves this platform: none when not at all, 0 when exactly.
     pub(crate) fn distance(&self, offered: &Self) -> Option<u32> {
         let (wanted, offered) = (self.clone().normalised(), offered.clone().normalised());

@@ -1,4 +1,5 @@
 //! The attacks on images and archives (threats 21 to 25): each one tried, each one refused.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

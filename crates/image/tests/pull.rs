@@ -1,4 +1,5 @@
 //! Pulling from a real registry.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What registries do to their clients: tokens, broken connections, busy answers.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

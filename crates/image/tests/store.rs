@@ -1,4 +1,5 @@
 //! Names, removal, archives, containers, and what a crash leaves.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What comes out of layers, read back through the mounted overlay.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 

@@ -1,2 +1,34 @@
-//! TODO
-fn main() {}
+//! One program: the daemon, and the command line that talks to it. Which of them this process is
+//! gets decided before any thread starts.
+
+mod adapters;
+mod daemon;
+mod embedded;
+mod hello;
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::Path,
+    process::ExitCode,
+};
+
+fn main() -> ExitCode {
+    let mut args: Vec<OsString> = env::args_os().collect();
+    let program = args
+        .first()
+        .map(Path::new)
+        .and_then(Path::file_name)
+        .unwrap_or(OsStr::new("wharf"));
+    let program = if program == "docker" {
+        "docker"
+    } else {
+        "wharf"
+    };
+    if program == "wharf" && args.get(1).is_some_and(|verb| verb == "daemon") {
+        args.remove(1);
+        return daemon::main(&args);
+    }
+    args.drain(..1.min(args.len()));
+    cli::main(program, args)
+}

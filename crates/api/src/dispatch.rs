@@ -1,0 +1,140 @@
+//! From a request to the section that serves it, and the headers that every answer has.
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Response},
+};
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio_util::sync::CancellationToken;
+use types::{Failure, version::ApiVersion};
+
+use crate::{
+    Server,
+    answer::Answer,
+    connection::Handle,
+    containers, create,
+    endpoints::{Endpoint, Op},
+    error::Refusal,
+    exec, images, logs,
+    query::Query,
+    route, system,
+};
+
+/// A request on its way to its backend.
+pub(crate) struct Call {
+    pub(crate) server: Server,
+    /// The API that its client speaks.
+    pub(crate) version: ApiVersion,
+    pub(crate) endpoint: &'static Endpoint,
+    /// What stands for `{id}` or `{name}` in the path.
+    pub(crate) name: String,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    /// The connection, for those that take it over.
+    pub(crate) connection: Option<Handle>,
+    /// Cancelled when the server ends.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Call {
+    /// Whether the client speaks this version or a newer one.
+    pub(crate) fn since(&self, minor: u16) -> bool {
+        self.version >= ApiVersion(1, minor)
+    }
+}
+
+impl Server {
+    /// The routes. Attaching needs the connection itself and works under [`Server::serve`] only.
+    pub fn router(&self) -> Router {
+        self.router_until(CancellationToken::new())
+    }
+
+    pub(crate) fn router_until(&self, closing: CancellationToken) -> Router {
+        Router::new()
+            .fallback(handle)
+            .with_state((self.clone(), closing))
+    }
+}
+
+async fn handle(
+    State((server, closing)): State<(Server, CancellationToken)>,
+    request: Request,
+) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let method = parts.method.clone();
+    let path = parts.uri.path().to_owned();
+    let outcome = async {
+        let route = route::find(method.as_str(), &path)?;
+        dispatch(Call {
+            server,
+            version: route.version,
+            endpoint: route.endpoint,
+            name: route.name,
+            query: Query::parse(parts.uri.query().unwrap_or_default())?,
+            headers: std::mem::take(&mut parts.headers),
+            body,
+            connection: parts.extensions.remove::<Handle>(),
+            closing,
+        })
+        .await
+    };
+    let mut response: Response<Body> = outcome.await.unwrap_or_else(|refusal: Refusal| {
+        tracing::debug!(%method, %path, status = refusal.status.as_u16(), "refused: {refusal}");
+        refusal.into()
+    });
+    for (name, value) in COMMON {
+        response
+            .headers_mut()
+            .insert(*name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// `Server:` in every answer.
+pub(crate) const SERVER: &str = concat!("Wharf/", env!("CARGO_PKG_VERSION"), " (linux)");
+
+const COMMON: &[(&str, &str)] = &[
+    ("api-version", "1.51"),
+    ("docker-experimental", "false"),
+    ("ostype", "linux"),
+    ("server", SERVER),
+];
+
+fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
+    match call.endpoint.op {
+        Op::Ping => std::future::ready(Ok(system::ping(&call))).boxed(),
+        Op::Version => system::version(call).boxed(),
+        Op::Info => system::info(call).boxed(),
+        Op::Events => system::events(call).boxed(),
+        Op::ImageList => images::list(call).boxed(),
+        Op::ImageCreate => images::create(call).boxed(),
+        Op::ImageLoad => images::load(call).boxed(),
+        Op::ImageInspect => images::inspect(call).boxed(),
+        Op::ImageTag => images::tag(call).boxed(),
+        Op::ImageRemove => images::remove(call).boxed(),
+        Op::ContainerCreate => create::create(call).boxed(),
+        Op::ContainerList => containers::list(call).boxed(),
+        Op::ContainerInspect => containers::inspect(call).boxed(),
+        Op::ContainerStart => containers::start(call).boxed(),
+        Op::ContainerStop => containers::stop(call).boxed(),
+        Op::ContainerRestart => containers::restart(call).boxed(),
+        Op::ContainerKill => containers::kill(call).boxed(),
+        Op::ContainerWait => containers::wait(call).boxed(),
+        Op::ContainerRemove => containers::remove(call).boxed(),
+        Op::ContainerResize => containers::resize(call).boxed(),
+        Op::ContainerLogs => logs::logs(call).boxed(),
+        Op::ContainerAttach => logs::attach(call).boxed(),
+        Op::ExecCreate => exec::create(call).boxed(),
+        Op::ExecStart => exec::start(call).boxed(),
+        Op::ExecResize => exec::resize(call).boxed(),
+        Op::ExecInspect => exec::inspect(call).boxed(),
+        Op::Unsupported => {
+            let Endpoint { method, path, .. } = call.endpoint;
+            let message = format!("{method} {path} is not supported by wharf yet");
+            std::future::ready(Err(Failure::not_implemented(message).into())).boxed()
+        }
+    }
+}

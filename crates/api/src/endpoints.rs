@@ -1,0 +1,206 @@
+//! Every endpoint of the Docker Engine API 1.24 to 1.51, those that are not served yet included:
+//! they are refused by name, where an unknown path is "page not found". A test compares this
+//! table with the API's descriptions in `spec/`.
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Op {
+    ContainerAttach,
+    ContainerCreate,
+    ContainerInspect,
+    ContainerKill,
+    ContainerList,
+    ContainerLogs,
+    ContainerRemove,
+    ContainerResize,
+    ContainerRestart,
+    ContainerStart,
+    ContainerStop,
+    ContainerWait,
+    Events,
+    ExecCreate,
+    ExecInspect,
+    ExecResize,
+    ExecStart,
+    ImageCreate,
+    ImageInspect,
+    ImageList,
+    ImageLoad,
+    ImageRemove,
+    ImageTag,
+    Info,
+    Ping,
+    Version,
+    /// Known, and not served yet.
+    Unsupported,
+}
+
+/// A method and a path; one `{name}` stands for one or more segments.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Endpoint {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) op: Op,
+}
+
+const fn on(method: &'static str, path: &'static str, op: Op) -> Endpoint {
+    Endpoint { method, path, op }
+}
+
+/// The table.
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    on("GET", "/containers/json", Op::ContainerList),
+    on("POST", "/containers/create", Op::ContainerCreate),
+    on("GET", "/containers/{id}/json", Op::ContainerInspect),
+    on("GET", "/containers/{id}/top", Op::Unsupported),
+    on("GET", "/containers/{id}/logs", Op::ContainerLogs),
+    on("GET", "/containers/{id}/changes", Op::Unsupported),
+    on("GET", "/containers/{id}/export", Op::Unsupported),
+    on("GET", "/containers/{id}/stats", Op::Unsupported),
+    on("POST", "/containers/{id}/resize", Op::ContainerResize),
+    on("POST", "/containers/{id}/start", Op::ContainerStart),
+    on("POST", "/containers/{id}/stop", Op::ContainerStop),
+    on("POST", "/containers/{id}/restart", Op::ContainerRestart),
+    on("POST", "/containers/{id}/kill", Op::ContainerKill),
+    on("POST", "/containers/{id}/update", Op::Unsupported),
+    on("POST", "/containers/{id}/rename", Op::Unsupported),
+    on("POST", "/containers/{id}/pause", Op::Unsupported),
+    on("POST", "/containers/{id}/unpause", Op::Unsupported),
+    on("POST", "/containers/{id}/attach", Op::ContainerAttach),
+    on("GET", "/containers/{id}/attach/ws", Op::Unsupported),
+    on("POST", "/containers/{id}/wait", Op::ContainerWait),
+    on("DELETE", "/containers/{id}", Op::ContainerRemove),
+    on("HEAD", "/containers/{id}/archive", Op::Unsupported),
+    on("GET", "/containers/{id}/archive", Op::Unsupported),
+    on("PUT", "/containers/{id}/archive", Op::Unsupported),
+    on("POST", "/containers/prune", Op::Unsupported),
+    on("GET", "/images/json", Op::ImageList),
+    on("POST", "/build", Op::Unsupported),
+    on("POST", "/build/prune", Op::Unsupported),
+    on("POST", "/images/create", Op::ImageCreate),
+    on("GET", "/images/{name}/json", Op::ImageInspect),
+    on("GET", "/images/{name}/history", Op::Unsupported),
+    on("POST", "/images/{name}/push", Op::Unsupported),
+    on("POST", "/images/{name}/tag", Op::ImageTag),
+    on("DELETE", "/images/{name}", Op::ImageRemove),
+    on("GET", "/images/search", Op::Unsupported),
+    on("POST", "/images/prune", Op::Unsupported),
+    on("POST", "/auth", Op::Unsupported),
+    on("GET", "/info", Op::Info),
+    on("GET", "/version", Op::Version),
+    on("GET", "/_ping", Op::Ping),
+    on("HEAD", "/_ping", Op::Ping),
+    on("POST", "/commit", Op::Unsupported),
+    on("GET", "/events", Op::Events),
+    on("GET", "/system/df", Op::Unsupported),
+    on("GET", "/images/{name}/get", Op::Unsupported),
+    on("GET", "/images/get", Op::Unsupported),
+    on("POST", "/images/load", Op::ImageLoad),
+    on("POST", "/containers/{id}/exec", Op::ExecCreate),
+    on("POST", "/exec/{id}/start", Op::ExecStart),
+    on("POST", "/exec/{id}/resize", Op::ExecResize),
+    on("GET", "/exec/{id}/json", Op::ExecInspect),
+    on("GET", "/volumes", Op::Unsupported),
+    on("POST", "/volumes/create", Op::Unsupported),
+    on("GET", "/volumes/{name}", Op::Unsupported),
+    on("PUT", "/volumes/{name}", Op::Unsupported),
+    on("DELETE", "/volumes/{name}", Op::Unsupported),
+    on("POST", "/volumes/prune", Op::Unsupported),
+    on("GET", "/networks", Op::Unsupported),
+    on("GET", "/networks/{id}", Op::Unsupported),
+    on("DELETE", "/networks/{id}", Op::Unsupported),
+    on("POST", "/networks/create", Op::Unsupported),
+    on("POST", "/networks/{id}/connect", Op::Unsupported),
+    on("POST", "/networks/{id}/disconnect", Op::Unsupported),
+    on("POST", "/networks/prune", Op::Unsupported),
+    on("GET", "/plugins", Op::Unsupported),
+    on("GET", "/plugins/privileges", Op::Unsupported),
+    on("POST", "/plugins/pull", Op::Unsupported),
+    on("GET", "/plugins/{name}/json", Op::Unsupported),
+    on("DELETE", "/plugins/{name}", Op::Unsupported),
+    on("POST", "/plugins/{name}/enable", Op::Unsupported),
+    on("POST", "/plugins/{name}/disable", Op::Unsupported),
+    on("POST", "/plugins/{name}/upgrade", Op::Unsupported),
+    on("POST", "/plugins/create", Op::Unsupported),
+    on("POST", "/plugins/{name}/push", Op::Unsupported),
+    on("POST", "/plugins/{name}/set", Op::Unsupported),
+    on("GET", "/nodes", Op::Unsupported),
+    on("GET", "/nodes/{id}", Op::Unsupported),
+    on("DELETE", "/nodes/{id}", Op::Unsupported),
+    on("POST", "/nodes/{id}/update", Op::Unsupported),
+    on("GET", "/swarm", Op::Unsupported),
+    on("POST", "/swarm/init", Op::Unsupported),
+    on("POST", "/swarm/join", Op::Unsupported),
+    on("POST", "/swarm/leave", Op::Unsupported),
+    on("POST", "/swarm/update", Op::Unsupported),
+    on("GET", "/swarm/unlockkey", Op::Unsupported),
+    on("POST", "/swarm/unlock", Op::Unsupported),
+    on("GET", "/services", Op::Unsupported),
+    on("POST", "/services/create", Op::Unsupported),
+    on("GET", "/services/{id}", Op::Unsupported),
+    on("DELETE", "/services/{id}", Op::Unsupported),
+    on("POST", "/services/{id}/update", Op::Unsupported),
+    on("GET", "/services/{id}/logs", Op::Unsupported),
+    on("GET", "/tasks", Op::Unsupported),
+    on("GET", "/tasks/{id}", Op::Unsupported),
+    on("GET", "/tasks/{id}/logs", Op::Unsupported),
+    on("GET", "/secrets", Op::Unsupported),
+    on("POST", "/secrets/create", Op::Unsupported),
+    on("GET", "/secrets/{id}", Op::Unsupported),
+    on("DELETE", "/secrets/{id}", Op::Unsupported),
+    on("POST", "/secrets/{id}/update", Op::Unsupported),
+    on("GET", "/configs", Op::Unsupported),
+    on("POST", "/configs/create", Op::Unsupported),
+    on("GET", "/configs/{id}", Op::Unsupported),
+    on("DELETE", "/configs/{id}", Op::Unsupported),
+    on("POST", "/configs/{id}/update", Op::Unsupported),
+    on("GET", "/distribution/{name}/json", Op::Unsupported),
+    on("POST", "/session", Op::Unsupported),
+    // BuildKit's, in no description: by an upgrade to h2c, like /session.
+    on("POST", "/grpc", Op::Unsupported),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const DESCRIPTIONS: [&str; 2] = [
+        include_str!("../../../spec/docker-engine-api-1.41.yaml"),
+        include_str!("../../../spec/docker-engine-api-1.51.yaml"),
+    ];
+
+    /// Methods and paths of a description, by indentation: the descriptions are regular.
+    fn described(description: &str) -> BTreeSet<(String, String)> {
+        let mut path = String::new();
+        let mut found = BTreeSet::new();
+        let lines = description.lines().skip_while(|line| *line != "paths:");
+        for line in lines.skip(1) {
+            if let Some(rest) = line.strip_prefix("  /") {
+                path = format!("/{}", rest.trim_end_matches(':').trim_end_matches('"'));
+            } else if let Some(rest) = line.strip_prefix("  \"/") {
+                path = format!("/{}", rest.trim_end_matches(':').trim_end_matches('"'));
+            } else if let Some(method) = line.strip_prefix("    ").and_then(|l| l.strip_suffix(':'))
+                && matches!(method, "get" | "head" | "post" | "put" | "delete" | "patch")
+            {
+                found.insert((method.to_uppercase(), path.clone()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_table_is_what_the_descriptions_say() {
+        let ours: BTreeSet<_> = ENDPOINTS
+            .iter()
+            .map(|e| (e.method.to_owned(), e.path.to_owned()))
+            .collect();
+        assert_eq!(ours.len(), ENDPOINTS.len(), "one entry each");
+        let theirs: BTreeSet<_> = DESCRIPTIONS.iter().flat_map(|d| described(d)).collect();
+        assert!(theirs.len() >= 107);
+        assert_eq!(theirs.difference(&ours).next(), None);
+        let more: Vec<_> = ours.difference(&theirs).collect();
+        assert_eq!(more, [&("POST".to_owned(), "/grpc".to_owned())]);
+    }
+}

@@ -1,0 +1,358 @@
+//! Members of requests that the API 1.24 to 1.51 knows and wharf does not support yet. Clients
+//! send all of them, so each has the values that stand for "left alone"; any other is refused by
+//! name rather than ignored. What the table knows nothing of is ignored, as Docker does.
+
+use serde_json::{Map, Value};
+use types::{
+    Failure,
+    container::{CreateRequest, HealthConfig, HostConfig},
+    json::is_zero,
+};
+
+use crate::backend::Result;
+
+/// A member of `HostConfig`.
+struct Field {
+    name: &'static str,
+    /// What `inspect` shows, as JSON; nothing where Docker leaves it out.
+    shown: &'static str,
+    /// Strings and numbers that mean the default, besides the zero value.
+    also: &'static [&'static str],
+}
+
+const fn field(name: &'static str, shown: &'static str) -> Field {
+    Field {
+        name,
+        shown,
+        also: &[],
+    }
+}
+
+const fn like(name: &'static str, shown: &'static str, also: &'static [&'static str]) -> Field {
+    Field { name, shown, also }
+}
+
+const HOST: &[Field] = &[
+    like("VolumeDriver", "\"\"", &["local"]),
+    field("VolumesFrom", "null"),
+    like("CgroupnsMode", "\"private\"", &["private"]),
+    field("Dns", "[]"),
+    field("DnsOptions", "[]"),
+    field("DnsSearch", "[]"),
+    field("ExtraHosts", "null"),
+    like("IpcMode", "\"private\"", &["private", "shareable"]),
+    field("Cgroup", "\"\""),
+    field("Links", "null"),
+    field("OomScoreAdj", "0"),
+    field("PidMode", "\"\""),
+    field("UTSMode", "\"\""),
+    // Nothing is remapped, so that the host's is what every container has.
+    like("UsernsMode", "\"\"", &["host"]),
+    like("Isolation", "\"\"", &["default"]),
+    field("CpuShares", "0"),
+    field("BlkioWeight", "0"),
+    field("BlkioWeightDevice", "[]"),
+    field("BlkioDeviceReadBps", "[]"),
+    field("BlkioDeviceWriteBps", "[]"),
+    field("BlkioDeviceReadIOps", "[]"),
+    field("BlkioDeviceWriteIOps", "[]"),
+    field("CpuPeriod", "0"),
+    field("CpuQuota", "0"),
+    field("CpuRealtimePeriod", "0"),
+    field("CpuRealtimeRuntime", "0"),
+    field("CpusetCpus", "\"\""),
+    field("CpusetMems", "\"\""),
+    field("Devices", "[]"),
+    field("DeviceCgroupRules", "null"),
+    field("DeviceRequests", "null"),
+    field("MemoryReservation", "0"),
+    field("MemorySwap", "0"),
+    like("MemorySwappiness", "null", &["-1"]),
+    field("OomKillDisable", "false"),
+    field("CpuCount", "0"),
+    field("CpuPercent", "0"),
+    field("IOMaximumIOps", "0"),
+    field("IOMaximumBandwidth", "0"),
+    field("Mounts", ""),
+    field("StorageOpt", ""),
+    field("Sysctls", ""),
+    field("Annotations", ""),
+    // Gone from newer versions.
+    field("KernelMemory", ""),
+    field("KernelMemoryTCP", ""),
+    field("DiskQuota", ""),
+    field("Capabilities", ""),
+];
+
+/// Members whose empty list says "none at all", so that only their absence is the default.
+const PATHS: &[(&str, &[&str])] = &[
+    (
+        "MaskedPaths",
+        &[
+            "/proc/asound",
+            "/proc/acpi",
+            "/proc/interrupts",
+            "/proc/kcore",
+            "/proc/keys",
+            "/proc/latency_stats",
+            "/proc/timer_list",
+            "/proc/timer_stats",
+            "/proc/sched_debug",
+            "/proc/scsi",
+            "/sys/firmware",
+            "/sys/devices/virtual/powercap",
+        ],
+    ),
+    (
+        "ReadonlyPaths",
+        &[
+            "/proc/bus",
+            "/proc/fs",
+            "/proc/irq",
+            "/proc/sys",
+            "/proc/sysrq-trigger",
+        ],
+    ),
+];
+
+/// Members of `POST /containers/create` besides those of the host.
+const CONFIG: &[&str] = &[
+    "Hostname",
+    "Domainname",
+    "User",
+    "AttachStdin",
+    "AttachStdout",
+    "AttachStderr",
+    "ExposedPorts",
+    "Tty",
+    "OpenStdin",
+    "StdinOnce",
+    "Env",
+    "Cmd",
+    "Healthcheck",
+    "ArgsEscaped",
+    "Image",
+    "Volumes",
+    "WorkingDir",
+    "Entrypoint",
+    "NetworkDisabled",
+    "MacAddress",
+    "OnBuild",
+    "Labels",
+    "StopSignal",
+    "StopTimeout",
+    "Shell",
+    "HostConfig",
+    "NetworkingConfig",
+];
+
+/// Members of `HostConfig` that wharf supports.
+const SUPPORTED: &[&str] = &[
+    "Binds",
+    "ContainerIDFile",
+    "LogConfig",
+    "NetworkMode",
+    "PortBindings",
+    "RestartPolicy",
+    "AutoRemove",
+    "ConsoleSize",
+    "CapAdd",
+    "CapDrop",
+    "GroupAdd",
+    "Privileged",
+    "PublishAllPorts",
+    "ReadonlyRootfs",
+    "SecurityOpt",
+    "Tmpfs",
+    "ShmSize",
+    "Runtime",
+    "CgroupParent",
+    "Memory",
+    "NanoCpus",
+    "PidsLimit",
+    "Ulimits",
+    "Init",
+];
+
+/// Gives members the spelling of the API: Docker reads them in any case, so that `hostconfig`
+/// must not slip through as unknown.
+pub fn respell(request: &mut Value) {
+    let Some(members) = request.as_object_mut() else {
+        return;
+    };
+    let all = CONFIG.iter().copied();
+    respell_with(members, all);
+    if let Some(host) = members.get_mut("HostConfig").and_then(Value::as_object_mut) {
+        let table = HOST.iter().map(|f| f.name).chain(PATHS.iter().map(|p| p.0));
+        respell_with(host, SUPPORTED.iter().copied().chain(table));
+    }
+}
+
+fn respell_with(members: &mut Map<String, Value>, known: impl Iterator<Item = &'static str>) {
+    for name in known {
+        let other = |key: &&String| *key != name && key.eq_ignore_ascii_case(name);
+        while let Some(key) = members.keys().find(other).cloned() {
+            // The last of several spellings counts, as for Docker.
+            if let Some(value) = members.remove(&key) {
+                members.insert(name.to_owned(), value);
+            }
+        }
+    }
+}
+
+/// The refusal of `what`.
+#[must_use]
+pub fn unsupported(what: &str) -> Failure {
+    Failure::not_implemented(format!(
+        "{what} is not supported by wharf yet: leave it out"
+    ))
+}
+
+fn is_default(field: &Field, value: &Value) -> bool {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    is_zero(value) || field.also.contains(&text.as_str())
+}
+
+/// Refuses whatever is set and not supported yet.
+///
+/// # Errors
+/// [`types::ErrorKind::NotImplemented`], naming the member.
+pub fn check(request: &CreateRequest) -> Result<()> {
+    let host = &request.host_config;
+    let refuse = |name: &str| Err(unsupported(&format!("HostConfig.{name}")));
+    for field in HOST {
+        if let Some(value) = host.other.get(field.name)
+            && !is_default(field, value)
+        {
+            return refuse(field.name);
+        }
+    }
+    if let Some((name, _)) = PATHS
+        .iter()
+        .find(|(name, _)| host.other.get(*name).is_some_and(|v| !v.is_null()))
+    {
+        return refuse(name);
+    }
+    check_log(host)?;
+    check_security(host)?;
+    check_config(request)?;
+    check_networks(request)
+}
+
+fn check_log(host: &HostConfig) -> Result<()> {
+    let log = &host.log_config;
+    if !matches!(log.kind.as_str(), "" | "json-file" | "none") {
+        return Err(unsupported(&format!(
+            "HostConfig.LogConfig.Type {:?}",
+            log.kind
+        )));
+    }
+    match log.config.keys().next() {
+        Some(name) => Err(unsupported(&format!(
+            "HostConfig.LogConfig.Config {name:?}"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Options that name what is the case anyway, and those that the engine knows.
+const SECURITY: &[&str] = &[
+    "no-new-privileges",
+    "no-new-privileges:true",
+    "no-new-privileges=true",
+    "no-new-privileges:false",
+    "no-new-privileges=false",
+    "seccomp=unconfined",
+    "seccomp:unconfined",
+    "seccomp=builtin",
+    "apparmor=unconfined",
+    "apparmor:unconfined",
+    "label=disable",
+    "label:disable",
+];
+
+fn check_security(host: &HostConfig) -> Result<()> {
+    let unknown = |option: &&String| !SECURITY.contains(&option.as_str());
+    match host.security_opt.iter().find(unknown) {
+        Some(option) => {
+            // A profile may be long; its beginning tells which option it is.
+            let start: String = option.chars().take(60).collect();
+            Err(unsupported(&format!("HostConfig.SecurityOpt {start:?}")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_config(request: &CreateRequest) -> Result<()> {
+    let config = &request.config;
+    if config.healthcheck.as_ref().is_some_and(is_real) {
+        return Err(unsupported("Config.Healthcheck"));
+    }
+    if !config.mac_address.is_empty() {
+        return Err(unsupported("Config.MacAddress"));
+    }
+    if config.network_disabled {
+        return Err(unsupported("Config.NetworkDisabled"));
+    }
+    Ok(())
+}
+
+/// Whether it checks anything, or changes how an image's own check does.
+fn is_real(health: &HealthConfig) -> bool {
+    let off = health.test.first().is_some_and(|kind| kind == "NONE");
+    !off && *health != HealthConfig::default()
+}
+
+/// Only the network of `NetworkMode`, and nothing asked of it.
+fn check_networks(request: &CreateRequest) -> Result<()> {
+    let canonical = |name: &str| match name {
+        "" | "default" | "bridge" => "bridge".to_owned(),
+        other => other.to_owned(),
+    };
+    let mode = canonical(&request.host_config.network_mode);
+    for (name, settings) in &request.networking_config.endpoints_config {
+        let path = format!("NetworkingConfig.EndpointsConfig.{name}");
+        if canonical(name) != mode {
+            return Err(match canonical(name).as_str() {
+                "bridge" | "host" | "none" => unsupported(&path),
+                // Not NotFound: clients take that for a missing image, and pull it.
+                _ => Failure::invalid(format!("network {name} not found")),
+            });
+        }
+        if let Some((member, _)) = settings.iter().find(|(_, value)| !is_zero(value)) {
+            return Err(unsupported(&format!("{path}.{member}")));
+        }
+    }
+    Ok(())
+}
+
+/// Adds the members that Docker's `inspect` shows and wharf does not support, each with its
+/// default, and drops those that nobody knows.
+pub fn fill_host_config(host: &mut HostConfig) {
+    let mut sent = std::mem::take(&mut host.other);
+    let mut shown = Map::new();
+    for field in HOST {
+        let kept = sent
+            .remove(field.name)
+            .filter(|value| value.is_string() && !is_zero(value));
+        let default = || serde_json::from_str(field.shown).ok();
+        if let Some(value) = kept.or_else(default) {
+            shown.insert(field.name.to_owned(), value);
+        }
+    }
+    for (name, paths) in PATHS {
+        let value = if host.privileged {
+            Value::Null
+        } else {
+            (*paths).into()
+        };
+        shown.insert((*name).to_owned(), value);
+    }
+    host.other = shown;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! A connection that has become a process's standard streams.
+
+use std::{io, pin::Pin, time::Duration};
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    backend::{Attachment, Output},
+    connection::Socket,
+    detach::Escape,
+    dispatch::{Call, SERVER},
+    stream::{MULTIPLEXED, RAW, frame},
+};
+
+/// How long a client may go on sending after the end.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What takes a connection over.
+pub(crate) struct Takeover {
+    head: String,
+    attachment: Attachment,
+    escape: Option<Escape>,
+}
+
+impl Takeover {
+    /// The answer's head depends on whether the client asked for an upgrade; only then is it
+    /// told, from 1.42 on, that the streams are told apart.
+    pub(crate) fn new(call: &Call, attachment: Attachment, escape: Option<Escape>) -> Self {
+        let upgrade = wants_upgrade(&call.headers);
+        let media = if upgrade && call.since(42) && !attachment.output.tty {
+            MULTIPLEXED
+        } else {
+            RAW
+        };
+        let (line, more) = if upgrade {
+            ("101 UPGRADED", "Connection: Upgrade\r\nUpgrade: tcp\r\n")
+        } else {
+            ("200 OK", "")
+        };
+        let head = format!(
+            "HTTP/1.1 {line}\r\nContent-Type: {media}\r\n{more}Api-Version: 1.51\r\n\
+             Docker-Experimental: false\r\nOstype: linux\r\nServer: {SERVER}\r\n\r\n"
+        );
+        Self {
+            head,
+            attachment,
+            escape,
+        }
+    }
+}
+
+fn wants_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key("upgrade")
+}
+
+/// Carries bytes both ways until the process ends, the client goes or detaches, or the daemon
+/// ends. The client's end of file ends standard input only.
+pub(crate) async fn run(
+    socket: Socket,
+    early: Bytes,
+    takeover: Takeover,
+    closing: &CancellationToken,
+) {
+    let watched = socket.try_clone();
+    let (mut reader, mut writer) = tokio::io::split(socket);
+    let Attachment { output, input } = takeover.attachment;
+    let work = async {
+        writer.write_all(takeover.head.as_bytes()).await?;
+        tokio::select! {
+            ended = write_output(output, &mut writer) => ended?,
+            ended = read_input(&mut reader, early, input, takeover.escape) => ended?,
+            () = gone(watched) => return Ok(()),
+            () = closing.cancelled() => {}
+        }
+        writer.shutdown().await?;
+        linger(&mut reader, closing).await;
+        io::Result::Ok(())
+    };
+    if let Err(error) = work.await {
+        tracing::debug!("attached client ended: {error}");
+    }
+}
+
+/// Reads on for a while after the last byte was written: closing a socket with unread bytes
+/// would throw away what the peer has not read yet.
+pub(crate) async fn linger(reader: &mut (impl AsyncRead + Unpin), closing: &CancellationToken) {
+    let mut nowhere = tokio::io::sink();
+    let rest = tokio::io::copy(reader, &mut nowhere);
+    // Whether the peer closed in time makes no difference.
+    let rest = tokio::time::timeout(LINGER, rest);
+    let _ = closing.run_until_cancelled(rest).await;
+}
+
+async fn write_output(
+    mut output: Output,
+    writer: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    while let Some(chunk) = output.chunks.next().await {
+        let (stream, bytes) = chunk?;
+        let bytes = if output.tty {
+            bytes
+        } else {
+            frame(stream, &bytes)
+        };
+        writer.write_all(&bytes).await?;
+    }
+    Ok(())
+}
+
+/// Ends when the client detaches or fails; after its end of file never.
+async fn read_input(
+    reader: &mut (impl AsyncRead + Unpin),
+    early: Bytes,
+    mut input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
+    mut escape: Option<Escape>,
+) -> io::Result<()> {
+    let mut chunk = early.to_vec();
+    loop {
+        if !chunk.is_empty() && feed(&mut input, &mut escape, &chunk).await {
+            return Ok(());
+        }
+        chunk.clear();
+        if reader.read_buf(&mut chunk).await? == 0 {
+            break;
+        }
+    }
+    if let Some(mut input) = input {
+        if let Some(held) = escape.map(Escape::into_held) {
+            // A process that no longer reads is no reason to stop showing what it writes.
+            let _ = input.write_all(&held).await;
+        }
+        let _ = input.shutdown().await;
+        return std::future::pending().await;
+    }
+    std::future::pending().await
+}
+
+/// Whether the bytes held the keys that detach.
+async fn feed(
+    input: &mut Option<Pin<Box<dyn AsyncWrite + Send>>>,
+    escape: &mut Option<Escape>,
+    bytes: &[u8],
+) -> bool {
+    let (bytes, detached) = match escape {
+        Some(escape) => escape.filter(bytes),
+        None => (bytes.to_vec(), false),
+    };
+    if let Some(writer) = input {
+        let written = async {
+            writer.write_all(&bytes).await?;
+            writer.flush().await
+        };
+        if written.await.is_err() {
+            // It closed its standard input; its output goes on.
+            *input = None;
+        }
+    }
+    detached
+}
+
+/// Ends when the peer has closed both ways. Watched on a descriptor of its own, because clearing
+/// readiness on the shared one would stall the writer.
+async fn gone(watched: io::Result<Socket>) {
+    // Unwatched, the client's absence is found when something is written to it.
+    if let Ok(watched) = watched {
+        let blocked = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
+        while let Ok(ready) = watched.ready(Interest::WRITABLE).await {
+            if ready.is_write_closed() {
+                return;
+            }
+            // Clears the readiness: the next one comes when the socket's state changes.
+            let _ = watched.try_io(Interest::WRITABLE, blocked);
+        }
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,175 @@
+//! Images: pull, import, load, list, inspect, tag, remove.
+
+use axum::http::StatusCode;
+use types::Failure;
+
+use crate::{
+    answer::{Answer, empty, json, to_its_end, typed},
+    auth,
+    backend::{ImportOptions, Progress},
+    body,
+    dispatch::Call,
+    error::Refusal,
+    fields, stream, versions,
+};
+
+/// Names that `filters` may have for the list.
+const FILTERS: &[&str] = &[
+    "before",
+    "dangling",
+    "label",
+    "label!",
+    "reference",
+    "since",
+    "until",
+];
+
+pub(crate) async fn list(call: Call) -> Answer {
+    let mut filters = call.query.filters(FILTERS)?;
+    if call.query.bool("shared-size") {
+        return Err(fields::unsupported("the parameter shared-size").into());
+    }
+    if let Some(reference) = call.query.some("filter").filter(|_| !call.since(41)) {
+        filters
+            .entry("reference".into())
+            .or_default()
+            .push(reference);
+    }
+    let all = call.query.bool("all");
+    let images = call.server.images.list(all, filters).await?;
+    json(StatusCode::OK, &versions::image_list(call.version, images))
+}
+
+pub(crate) async fn create(call: Call) -> Answer {
+    let from = call.query.text("fromImage");
+    let progress = if from.is_empty() {
+        import(call.server.clone(), &call.query, call.body).await?
+    } else {
+        let reference = pull_reference(from, call.query.text("tag"))?;
+        let platform = call.query.some("platform");
+        let auth = auth::registry(&call.headers)?;
+        call.server.images.pull(&reference, platform, auth).await?
+    };
+    let body = stream::lines(progress, "\r\n", &call.closing);
+    Ok(typed(StatusCode::OK, "application/json", body))
+}
+
+/// `image`, with the `tag` (or digest) of its own parameter.
+fn pull_reference(image: &str, tag: &str) -> Result<String, Refusal> {
+    if !tag.is_empty() {
+        let digest = tag.contains(':');
+        return Ok(format!("{image}{}{tag}", if digest { '@' } else { ':' }));
+    }
+    let last = image.rsplit('/').next().unwrap_or_default();
+    if last.contains([':', '@']) {
+        return Ok(image.to_owned());
+    }
+    Err(Failure::not_implemented(format!(
+        "pulling every tag of {image} is not supported by wharf yet: \
+         name one, by the parameter tag or as {image}:latest"
+    ))
+    .into())
+}
+
+async fn import(
+    server: crate::Server,
+    query: &crate::query::Query,
+    archive: axum::body::Body,
+) -> Result<Progress, Refusal> {
+    match query.text("fromSrc") {
+        "-" => {}
+        "" => {
+            return Err(Refusal::bad(
+                "fromImage or fromSrc must say where the image comes from",
+            ));
+        }
+        _ => {
+            return Err(Failure::not_implemented(
+                "importing from a URL is not supported by wharf yet: \
+                 send the archive as the request's body with fromSrc=-",
+            )
+            .into());
+        }
+    }
+    let (repo, tag) = (query.text("repo"), query.text("tag"));
+    let options = ImportOptions {
+        reference: if tag.is_empty() || repo.is_empty() {
+            repo.to_owned()
+        } else {
+            format!("{repo}:{tag}")
+        },
+        message: query.text("message").to_owned(),
+        changes: query.all("changes").map(str::to_owned).collect(),
+        platform: query.some("platform"),
+    };
+    Ok(server.images.import(body::stream(archive), options).await?)
+}
+
+pub(crate) async fn load(call: Call) -> Answer {
+    call.query.refuse("platform")?;
+    let quiet = call.query.bool_or("quiet", true);
+    let progress = call
+        .server
+        .images
+        .load(body::stream(call.body), quiet)
+        .await?;
+    let body = stream::lines(progress, "\r\n", &call.closing);
+    Ok(typed(StatusCode::OK, "application/json", body))
+}
+
+pub(crate) async fn inspect(call: Call) -> Answer {
+    call.query.refuse("platform")?;
+    let image = call.server.images.inspect(&call.name).await?;
+    json(
+        StatusCode::OK,
+        &versions::image_inspect(call.version, image)?,
+    )
+}
+
+pub(crate) async fn tag(call: Call) -> Answer {
+    let (repo, tag) = (call.query.text("repo"), call.query.text("tag"));
+    if repo.is_empty() {
+        return Err(Refusal::bad(
+            "invalid reference format: repo must name the new reference",
+        ));
+    }
+    if repo.contains('@') {
+        return Err(Refusal::bad(
+            "refusing to create a tag with a digest reference",
+        ));
+    }
+    let reference = if tag.is_empty() {
+        repo.to_owned()
+    } else {
+        format!("{repo}:{tag}")
+    };
+    let (images, name) = (call.server.images, call.name);
+    to_its_end(async move { images.tag(&name, &reference).await }).await?;
+    Ok(empty(StatusCode::CREATED))
+}
+
+pub(crate) async fn remove(call: Call) -> Answer {
+    call.query.refuse("platforms")?;
+    let (force, noprune) = (call.query.bool("force"), call.query.bool("noprune"));
+    let (images, name) = (call.server.images, call.name);
+    let deleted = to_its_end(async move { images.remove(&name, force, noprune).await }).await?;
+    json(StatusCode::OK, &deleted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_and_digests_complete_a_reference() {
+        let complete = |image, tag| pull_reference(image, tag).unwrap();
+        assert_eq!(complete("a/b", "c"), "a/b:c");
+        assert_eq!(complete("a:5/b", "sha256:00"), "a:5/b@sha256:00");
+        assert_eq!(complete("a:5/b:c", ""), "a:5/b:c");
+        assert_eq!(complete("a@sha256:00", ""), "a@sha256:00");
+        assert_eq!(
+            pull_reference("a:5/b", "").unwrap_err().status.as_u16(),
+            501
+        );
+    }
+}

@@ -1,0 +1,84 @@
+//! What a container's first process wrote and writes: logs and attach.
+
+use axum::http::StatusCode;
+use types::Failure;
+
+use crate::{
+    answer::{Answer, typed},
+    backend::{AttachOptions, Attachment, LogsOptions},
+    detach::Escape,
+    dispatch::Call,
+    error::Refusal,
+    hijack::Takeover,
+    stream::{self, MULTIPLEXED, RAW},
+};
+
+pub(crate) async fn logs(call: Call) -> Answer {
+    let query = &call.query;
+    let (stdout, stderr) = (query.bool("stdout"), query.bool("stderr"));
+    if !stdout && !stderr {
+        return Err(Refusal::bad(
+            "Bad parameters: you must choose at least one stream",
+        ));
+    }
+    if query.bool("details") {
+        return Err(crate::fields::unsupported("the parameter details").into());
+    }
+    let tail: Option<i64> = match query.text("tail") {
+        "all" => None,
+        _ => query.number("tail")?,
+    };
+    let options = LogsOptions {
+        stdout,
+        stderr,
+        follow: query.bool("follow"),
+        since: query.time("since")?.filter(|t| *t != 0),
+        until: query.time("until")?.filter(|t| *t != 0),
+        tail: tail.and_then(|n| usize::try_from(n).ok()),
+        timestamps: query.bool("timestamps"),
+    };
+    let output = call.server.containers.logs(&call.name, options).await?;
+    let media = if !output.tty && call.since(42) {
+        MULTIPLEXED
+    } else {
+        RAW
+    };
+    let body = stream::output(output, &call.closing);
+    Ok(typed(StatusCode::OK, media, body))
+}
+
+pub(crate) async fn attach(call: Call) -> Answer {
+    let query = &call.query;
+    let keys = query.text("detachKeys");
+    let escape = Escape::new(keys)?;
+    let options = AttachOptions {
+        logs: query.bool("logs"),
+        stream: query.bool("stream"),
+        stdin: query.bool("stdin"),
+        stdout: query.bool("stdout"),
+        stderr: query.bool("stderr"),
+    };
+    connected(&call)?;
+    let attachment = call.server.containers.attach(&call.name, options).await?;
+    take_over(call, attachment, escape).await
+}
+
+/// Refuses before anything is started where there is no connection to hand over.
+pub(crate) fn connected(call: &Call) -> Result<(), Refusal> {
+    match call.connection {
+        Some(_) => Ok(()),
+        None => Err(Failure::system("this server cannot hand over its connections").into()),
+    }
+}
+
+/// Does not return: the connection becomes the process's streams. Keys detach from terminals
+/// only; elsewhere the bytes are data.
+pub(crate) async fn take_over(call: Call, attachment: Attachment, escape: Escape) -> Answer {
+    connected(&call)?;
+    let tty = attachment.output.tty;
+    let takeover = Takeover::new(&call, attachment, tty.then_some(escape));
+    if let Some(connection) = call.connection {
+        connection.take_over(takeover).await;
+    }
+    Err(Failure::system("the connection ended while it was handed over").into())
+}

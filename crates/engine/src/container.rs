@@ -1,0 +1,103 @@
+//! One container in memory: its definition, its state, and who waits for it.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use tokio::sync::{oneshot, watch};
+use types::options::AttachOptions;
+
+use crate::{link::Link, record::Record, state::State, sync::lock};
+
+/// Somebody who attached before the container started.
+pub(crate) struct Waiting {
+    pub options: AttachOptions,
+    /// Gets the connection when the container starts; dropped when it will not.
+    pub link: oneshot::Sender<Link>,
+}
+
+/// One container.
+pub(crate) struct Container {
+    pub id: String,
+    /// Bundle, run state and the shim's socket; gone after a reboot.
+    pub run_dir: PathBuf,
+    /// Log and the files mounted into it; as durable as its record.
+    pub data_dir: PathBuf,
+    record: Mutex<Record>,
+    state: watch::Sender<State>,
+    /// Held by whoever starts, stops or removes it: one at a time.
+    pub op: tokio::sync::Mutex<()>,
+    pub waiting: Mutex<Vec<Waiting>>,
+    /// Where it is in the network while it runs.
+    pub endpoint: Mutex<Option<network::Endpoint>>,
+    /// Counts stops by the user: a restart that was planned before one is off.
+    pub stops: std::sync::atomic::AtomicU64,
+}
+
+impl Container {
+    pub(crate) fn new(record: Record, run_dir: PathBuf, data_dir: PathBuf) -> Arc<Self> {
+        let state = watch::Sender::new(State::at_rest(record.last.as_ref()));
+        Arc::new(Self {
+            id: record.id.clone(),
+            run_dir,
+            data_dir,
+            record: Mutex::new(record),
+            state,
+            op: tokio::sync::Mutex::default(),
+            waiting: Mutex::default(),
+            endpoint: Mutex::default(),
+            stops: std::sync::atomic::AtomicU64::new(0),
+        })
+    }
+
+    /// Its definition as it is now.
+    pub(crate) fn record(&self) -> Record {
+        lock(&self.record).clone()
+    }
+
+    /// Looks at its definition without copying it.
+    pub(crate) fn with_record<T>(&self, look: impl FnOnce(&Record) -> T) -> T {
+        look(&lock(&self.record))
+    }
+
+    /// Changes its definition in memory and answers the new one, to be put on disk.
+    pub(crate) fn change_record(&self, change: impl FnOnce(&mut Record)) -> Record {
+        let mut record = lock(&self.record);
+        change(&mut record);
+        record.clone()
+    }
+
+    /// Its state as it is now.
+    pub(crate) fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// Follows its state.
+    pub(crate) fn watch(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    /// Changes its state and tells everybody who waits.
+    pub(crate) fn change_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut answer = None;
+        self.state.send_modify(|state| answer = Some(change(state)));
+        // `send_modify` always calls the closure.
+        answer.unwrap_or_else(|| unreachable!("the closure of send_modify was not called"))
+    }
+
+    /// Its name, without a leading `/`.
+    pub(crate) fn name(&self) -> String {
+        lock(&self.record).name.clone()
+    }
+
+    /// Its log.
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.data_dir.join(format!("{}-json.log", self.id))
+    }
+
+    /// Lets go of those who attached before a start that will not come.
+    pub(crate) fn drop_waiting(&self) {
+        lock(&self.waiting).clear();
+    }
+}

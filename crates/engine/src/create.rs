@@ -1,0 +1,345 @@
+//! Defining a container: everything that can be judged before it runs is judged here, and a
+//! refused request has changed nothing.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use types::{
+    container::{ContainerConfig, CreateRequest, CreateResponse, HostConfig},
+    id, names,
+};
+
+use crate::{
+    Engine, binds, blocking, clock,
+    container::Container,
+    error::{Error, Result},
+    merge,
+    network_mode::NetworkMode,
+    ports,
+    record::{Mount, MountKind, Record},
+    records::Table,
+    signals, spec,
+    sync::lock,
+    volumes,
+};
+
+/// The least memory that a container can start in.
+const LEAST_MEMORY: i64 = 6 << 20;
+
+impl Engine {
+    /// Defines a container.
+    pub async fn create(
+        self: &Arc<Self>,
+        name: Option<String>,
+        platform: Option<String>,
+        request: CreateRequest,
+    ) -> Result<CreateResponse> {
+        let CreateRequest {
+            mut config,
+            mut host_config,
+            ..
+        } = request;
+        if let Some(name) = &name
+            && !names::is_valid(name.strip_prefix('/').unwrap_or(name))
+        {
+            return Err(Error::Invalid(format!(
+                "Invalid container name ({name}), only {} are allowed",
+                names::ALLOWED
+            )));
+        }
+        let image = self.images.get(&config.image)?;
+        if let Some(platform) = platform.filter(|p| !p.is_empty()) {
+            check_platform(&image, &config.image, &platform)?;
+        }
+        merge::merge(&mut config, &image_defaults(&image));
+        let warnings = self.check(&config, &mut host_config)?;
+        let mounts = mounts(&config, &host_config)?;
+        let id = id::generate();
+        let name = self.reserve(name, &id)?;
+        let record = Record {
+            id: id.clone(),
+            name: name.clone(),
+            created: clock::now(),
+            image_id: image.id.to_string(),
+            config,
+            host_config,
+            mounts,
+            stopped_by_user: false,
+            last: None,
+        };
+        match self.define(record).await {
+            Ok(container) => {
+                self.tell(&container, "create", &[]);
+                Ok(CreateResponse { id, warnings })
+            }
+            Err(error) => {
+                lock(&self.containers).release(&name);
+                Err(error)
+            }
+        }
+    }
+
+    /// What the engine refuses, and what it completes.
+    fn check(&self, config: &ContainerConfig, host: &mut HostConfig) -> Result<Vec<String>> {
+        let mut warnings = Vec::new();
+        if config
+            .entrypoint
+            .iter()
+            .flatten()
+            .chain(config.cmd.iter().flatten())
+            .next()
+            .is_none()
+        {
+            return Err(Error::Invalid("no command specified".into()));
+        }
+        if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
+            return Err(Error::Invalid(format!(
+                "the working directory '{}' is invalid, it needs to be an absolute path",
+                config.working_dir
+            )));
+        }
+        if let Some(bad) = config
+            .env
+            .iter()
+            .find(|e| e.is_empty() || e.starts_with('='))
+        {
+            return Err(Error::Invalid(format!(
+                "invalid environment variable: {bad}"
+            )));
+        }
+        if !config.stop_signal.is_empty() {
+            signals::parse(&config.stop_signal)?;
+        }
+        if host.memory != 0 && host.memory < LEAST_MEMORY {
+            return Err(Error::Invalid("Minimum memory limit allowed is 6MB".into()));
+        }
+        if !host.runtime.is_empty() && !self.config.runtimes.contains_key(&host.runtime) {
+            return Err(Error::Invalid(format!(
+                "unknown or invalid runtime name: {}",
+                host.runtime
+            )));
+        }
+        if host.auto_remove && !matches!(host.restart_policy.name.as_str(), "" | "no") {
+            return Err(Error::Invalid(
+                "can't create 'AutoRemove' container with restart policy".into(),
+            ));
+        }
+        match NetworkMode::of(host)? {
+            NetworkMode::Container(other) => {
+                let other = self.find(&other)?;
+                if !host.port_bindings.is_empty() || host.publish_all_ports {
+                    return Err(Error::Invalid(
+                        "conflicting options: port publishing and the container type network mode"
+                            .into(),
+                    ));
+                }
+                if !config.hostname.is_empty() {
+                    return Err(Error::Invalid(
+                        "conflicting options: hostname and the network mode".into(),
+                    ));
+                }
+                // By identifier from now on: the name may move on.
+                host.network_mode = format!("container:{}", other.id);
+            }
+            NetworkMode::Bridge => {
+                host.network_mode = "bridge".into();
+            }
+            NetworkMode::Host if !host.port_bindings.is_empty() => {
+                warnings.push("Published ports are discarded when using host network mode".into());
+            }
+            NetworkMode::Host | NetworkMode::None => {}
+        }
+        ports::requests(config, host)?;
+        config
+            .exposed_ports
+            .keys()
+            .try_for_each(|p| ports::parse(p).map(|_| ()))?;
+        for ulimit in &host.ulimits {
+            if ulimit.soft > ulimit.hard && ulimit.hard != -1 {
+                return Err(Error::Invalid(format!(
+                    "ulimit soft limit must be less than or equal to hard limit: {} > {}",
+                    ulimit.soft, ulimit.hard
+                )));
+            }
+        }
+        if config
+            .healthcheck
+            .as_ref()
+            .is_some_and(|h| !matches!(h.test.first().map(String::as_str), None | Some("NONE")))
+        {
+            warnings.push(
+                "The image's health check is not run: wharf does not support health checks yet"
+                    .into(),
+            );
+        }
+        if host.log_config.kind.is_empty() {
+            host.log_config.kind = "json-file".into();
+        }
+        if host.restart_policy.name.is_empty() {
+            host.restart_policy.name = "no".into();
+        }
+        if host.runtime.is_empty() {
+            host.runtime.clone_from(&self.config.default_runtime);
+        }
+        if host.shm_size == 0 {
+            host.shm_size = spec::DEFAULT_SHM;
+        }
+        // A capability or limit that does not exist is told now rather than at the start.
+        spec::check(config, host)?;
+        Ok(warnings)
+    }
+
+    fn reserve(&self, name: Option<String>, id: &str) -> Result<String> {
+        let mut index = lock(&self.containers);
+        if let Some(name) = name {
+            let name = name.strip_prefix('/').unwrap_or(&name).to_owned();
+            index.reserve(&name, id)?;
+            return Ok(name);
+        }
+        let mut attempt = 0;
+        loop {
+            let name = names::generate(attempt);
+            if index.reserve(&name, id).is_ok() {
+                return Ok(name);
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Makes a definition durable: layers first, then the record that names them, so that a crash
+    /// in between leaves layers that the next start finds unused, never a container without any.
+    async fn define(&self, record: Record) -> Result<Arc<Container>> {
+        let container = self.container(record);
+        let (images, made) = (self.images.clone(), Arc::clone(&container));
+        blocking(move || {
+            images.create_container(&made.id, &made.with_record(|r| r.image_id.clone()))?;
+            sys::failpoint!("engine.create.layers");
+            volumes::private_dir(&made.data_dir)
+        })
+        .await?;
+        let defined = self
+            .records
+            .put(Table::Containers, &container.id, &container.record())
+            .await;
+        if let Err(error) = defined {
+            self.forget_files(&container).await;
+            return Err(error);
+        }
+        sys::failpoint!("engine.create.recorded");
+        lock(&self.containers).add(&container);
+        // After the record: a volume made for nobody would never be removed. A crash in between is
+        // made good by the start, which makes what is missing.
+        if let Err(error) = self.make_volumes(&container).await {
+            lock(&self.containers).remove(&container);
+            self.records
+                .remove(Table::Containers, &container.id)
+                .await?;
+            self.forget_files(&container).await;
+            return Err(error);
+        }
+        Ok(container)
+    }
+
+    /// The container that a record describes, with its places on disk.
+    pub(crate) fn container(&self, record: Record) -> Arc<Container> {
+        let run_dir = self.config.exec_root.join("containers").join(&record.id);
+        let data_dir = self.config.data_root.join("containers").join(&record.id);
+        Container::new(record, run_dir, data_dir)
+    }
+
+    /// Makes the container's volumes where they are missing.
+    pub(crate) async fn make_volumes(&self, container: &Container) -> Result<()> {
+        for mount in container.with_record(|r| r.mounts.clone()) {
+            if mount.kind == MountKind::Volume {
+                let (_, new) = self.volumes.ensure(&mount.name, mount.anonymous).await?;
+                if new {
+                    let attributes = [("driver".to_owned(), "local".to_owned())].into();
+                    self.events
+                        .tell("volume", "create", &mount.name, attributes);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a container's layers and directories. What fails is told in the log, and found and
+    /// removed by the next daemon.
+    pub(crate) async fn forget_files(&self, container: &Container) {
+        let (images, id) = (self.images.clone(), container.id.clone());
+        let dirs = [container.run_dir.clone(), container.data_dir.clone()];
+        let removed = blocking(move || {
+            images.remove_container(&id)?;
+            for dir in dirs {
+                match std::fs::remove_dir_all(&dir) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Error::path("remove", &dir)(e));
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(container = %container.id, %error, "not everything could be removed");
+        }
+    }
+}
+
+/// Refuses an image that is not for `platform`, in Docker's words.
+fn check_platform(image: &image::Image, name: &str, platform: &str) -> Result<()> {
+    let wanted = image::Platform::parse(platform)?;
+    let own = image::Platform {
+        os: image.config.os.clone(),
+        architecture: image.config.architecture.clone(),
+        variant: image.config.variant.clone(),
+    };
+    if wanted.accepts(&own) {
+        return Ok(());
+    }
+    let (os, architecture) = (&image.config.os, &image.config.architecture);
+    Err(Error::NoSuchImage(format!(
+        "image with reference {name} was found but its platform ({os}/{architecture}) does not \
+         match the specified platform ({platform})"
+    )))
+}
+
+/// The image's defaults in the shape of a container's configuration.
+#[must_use]
+pub fn image_defaults(image: &image::Image) -> ContainerConfig {
+    // Both are Docker's own JSON; what the image has wrong counts as absent.
+    serde_json::to_value(&image.config.config)
+        .ok()
+        .and_then(|value| serde_json::from_value(value).ok())
+        .unwrap_or_default()
+}
+
+/// Binds and volumes: those asked for, then those that the image wants.
+fn mounts(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<Mount>> {
+    let mut mounts = Vec::new();
+    let mut taken = BTreeSet::new();
+    for spec in &host.binds {
+        let mount = binds::parse(spec)?;
+        if !taken.insert(mount.destination.clone()) {
+            return Err(Error::Invalid(format!(
+                "Duplicate mount point: {}",
+                mount.destination
+            )));
+        }
+        mounts.push(mount);
+    }
+    let tmpfs: BTreeSet<_> = host.tmpfs.keys().map(|t| binds::clean(t)).collect();
+    if let Some(both) = tmpfs.iter().find(|t| taken.contains(*t)) {
+        return Err(Error::Invalid(format!("Duplicate mount point: {both}")));
+    }
+    for target in config.volumes.keys() {
+        let mount = binds::parse(target)?;
+        if !tmpfs.contains(&mount.destination) && taken.insert(mount.destination.clone()) {
+            mounts.push(mount);
+        }
+    }
+    for mount in &mut mounts {
+        if mount.anonymous {
+            mount.name = id::generate();
+        }
+    }
+    Ok(mounts)
+}

@@ -1,0 +1,225 @@
+//! A container's end: noticed through its shim, and all that follows from it.
+
+use std::{
+    process::Child,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use runtime::{
+    Remains, cleanup,
+    protocol::{EXIT_FILE, Event, Request},
+};
+
+use crate::{
+    Engine, blocking, clock,
+    container::Container,
+    error::{Error, Result},
+    link::Link,
+    start::reap,
+    state::{Exit, Phase},
+    sync::lock,
+};
+
+/// The first pause before a policy's restart; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A run as long as this makes the next pause the first again.
+const GOOD_RUN: i64 = 10;
+
+impl Engine {
+    /// Follows a running container to its end. `child` where this daemon started the shim.
+    pub(crate) fn supervise(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        mut link: Link,
+        child: Option<Child>,
+    ) {
+        let (engine, container) = (Arc::clone(self), Arc::clone(container));
+        tokio::spawn(async move {
+            let exit = engine.follow(&container, &mut link).await;
+            drop(link);
+            if let Some(child) = child {
+                reap(child);
+            }
+            engine.ended(&container, exit).await;
+        });
+    }
+
+    async fn follow(&self, container: &Container, link: &mut Link) -> Exit {
+        let mut failure = link.ask(Request::Watch).await.err();
+        while failure.is_none() {
+            match link.event().await {
+                Ok(Some(Event::Exited(exit))) => return exit.into(),
+                Ok(Some(Event::ExecExited { id, exit })) => self.exec_ended(&id, exit.code),
+                Ok(Some(Event::Started { .. })) => {}
+                Ok(None) => break,
+                Err(error) => failure = Some(error),
+            }
+        }
+        if let Some(error) = failure {
+            tracing::warn!(container = %container.id, %error, "the connection to the shim broke");
+        }
+        recorded_exit(container).unwrap_or_else(|| {
+            tracing::error!(container = %container.id, "the shim is gone; its container is ended");
+            lost()
+        })
+    }
+
+    /// Everything that follows from a container's end. Each step can be repeated, and the run
+    /// directory goes last: a daemon that dies in between begins again.
+    pub(crate) async fn ended(self: &Arc<Self>, container: &Arc<Container>, exit: Exit) {
+        self.execs_over(container);
+        sys::failpoint!("engine.end.seen");
+        self.clear_run_keeping_exit(container).await;
+        sys::failpoint!("engine.end.cleared");
+        let state = container.state();
+        let restart = state.phase != Phase::Removing
+            && container.with_record(|r| r.restarts_after(exit.code, state.last.restarts));
+        let ran = clock::unix(&exit.at) - clock::unix(&state.last.started_at);
+        let mut last = state.last;
+        last.exit_code = exit.code;
+        last.oom_killed = exit.oom_killed;
+        last.finished_at.clone_from(&exit.at);
+        last.error.clone_from(&exit.error);
+        let auto_remove = container.with_record(|r| r.host_config.auto_remove);
+        if !auto_remove {
+            self.keep_last(container, last).await;
+            sys::failpoint!("engine.end.recorded");
+        }
+        self.remove_run_dir(container).await;
+        container.drop_waiting();
+        let stops = container.stops.load(Ordering::Relaxed);
+        container.change_state(|s| s.ended(&exit, restart));
+        if exit.oom_killed {
+            self.tell(container, "oom", &[]);
+        }
+        self.tell(
+            container,
+            "die",
+            &[
+                ("exitCode", exit.code.to_string()),
+                ("execDuration", ran.max(0).to_string()),
+            ],
+        );
+        if restart {
+            self.restart_later(container, ran, stops);
+        } else if auto_remove {
+            self.remove_ended(container).await;
+        }
+    }
+
+    /// Starts the container again after a pause, unless its user does something before.
+    pub(crate) fn restart_later(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        ran: i64,
+        stops: u64,
+    ) {
+        let restarts = container.state().last.restarts;
+        let pause = if ran >= GOOD_RUN {
+            FIRST_PAUSE
+        } else {
+            (FIRST_PAUSE * 2_u32.saturating_pow(restarts.min(16))).min(LONGEST_PAUSE)
+        };
+        let (engine, container) = (Arc::clone(self), Arc::clone(container));
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let _op = container.op.lock().await;
+            let off = container.stops.load(Ordering::Relaxed) != stops
+                || container.state().phase != Phase::Restarting;
+            if off {
+                return;
+            }
+            container.change_state(|s| s.last.restarts += 1);
+            if let Err(error) = engine.start_locked(&container).await {
+                tracing::warn!(container = %container.id, %error, "the restart failed");
+                let code = container.state().last.exit_code;
+                if container.with_record(|r| r.restarts_after(code, restarts + 1)) {
+                    container.change_state(|s| s.phase = Phase::Restarting);
+                    engine.restart_later(&container, 0, stops);
+                }
+            }
+        });
+    }
+
+    /// Ends and removes everything of a run: processes, cgroup, the runtime's state, address and
+    /// ports, run directory.
+    pub(crate) async fn clear_run(&self, container: &Arc<Container>) {
+        self.clear_run_keeping_exit(container).await;
+        self.remove_run_dir(container).await;
+    }
+
+    async fn clear_run_keeping_exit(&self, container: &Arc<Container>) {
+        let endpoint = lock(&container.endpoint).take();
+        let (network, id) = (Arc::clone(&self.network), container.id.clone());
+        let (cgroup, root) = (
+            container.with_record(|r| self.cgroup(r)),
+            self.runtime_root(),
+        );
+        let cleared = blocking(move || {
+            let cleaned = cleanup(Remains {
+                id: &id,
+                cgroup: &cgroup,
+                runtime_root: &root,
+            });
+            // Always: a start that broke off may have an address that nobody noted.
+            let _ = endpoint;
+            network.disconnect(&id)?;
+            Ok(cleaned?)
+        });
+        if let Err(error) = cleared.await {
+            tracing::warn!(container = %container.id, %error, "not everything of a run could be removed");
+        }
+    }
+
+    async fn remove_run_dir(&self, container: &Arc<Container>) {
+        let dir = container.run_dir.clone();
+        let removed = blocking(move || match std::fs::remove_dir_all(&dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::path("remove", &dir)(e))
+            }
+            _ => Ok(()),
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(container = %container.id, %error, "the run directory stays");
+        }
+    }
+}
+
+/// The exit that a shim wrote down before it went.
+pub(crate) fn recorded_exit(container: &Container) -> Option<Exit> {
+    let bytes = std::fs::read(container.run_dir.join(EXIT_FILE)).ok()?;
+    serde_json::from_slice::<runtime::protocol::Exit>(&bytes)
+        .ok()
+        .map(Exit::from)
+}
+
+/// The exit of a container whose shim was killed: nobody saw how it ended.
+pub(crate) fn lost() -> Exit {
+    Exit {
+        code: 137,
+        at: Timestamp::now().to_string(),
+        oom_killed: false,
+        error: "its shim was killed, so the container was ended".into(),
+    }
+}
+
+impl From<runtime::protocol::Exit> for Exit {
+    fn from(exit: runtime::protocol::Exit) -> Self {
+        Self {
+            code: exit.code,
+            at: exit.finished_at,
+            oom_killed: exit.oom_killed,
+            error: exit.error.unwrap_or_default(),
+        }
+    }
+}
+
+/// Says a result that only matters when it failed.
+pub(crate) fn log_failure(container: &Container, what: &str, result: Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!(container = %container.id, %error, "{what}");
+    }
+}

@@ -1,0 +1,278 @@
+//! Further processes in running containers.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt;
+use runtime::protocol::{ExecRequest, Request, Response, Size};
+use tokio::io::AsyncWrite;
+use types::{
+    exec::{ExecConfig, ExecInspect, ExecProcess, ExecStart},
+    id,
+};
+
+use crate::{
+    Engine,
+    attach::{Attachment, Output},
+    blocking,
+    container::Container,
+    error::{Error, Result},
+    link::Link,
+    spec,
+    sync::lock,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Created,
+    Running { pid: u32 },
+    Ended { code: i32, at: Instant },
+}
+
+/// How long an ended exec can still be asked about, as in Docker.
+const REMEMBERED: Duration = Duration::from_secs(300);
+
+/// A further process in a container.
+pub(crate) struct Exec {
+    id: String,
+    container: Arc<Container>,
+    config: ExecConfig,
+    phase: Mutex<Phase>,
+}
+
+impl Engine {
+    /// Defines a further process; answers its identifier.
+    pub fn exec_create(&self, name: &str, config: ExecConfig) -> Result<String> {
+        let container = self.find(name)?;
+        if !container.state().is_running() {
+            return Err(Error::NotRunning(container.id.clone()));
+        }
+        if config.cmd.is_empty() {
+            return Err(Error::Invalid("No exec command specified".into()));
+        }
+        let exec = Exec {
+            id: id::generate(),
+            container,
+            config,
+            phase: Mutex::new(Phase::Created),
+        };
+        let id = exec.id.clone();
+        self.tell_exec(&exec, "exec_create", true, &[]);
+        let mut execs = lock(&self.execs);
+        execs.retain(|_, e| match *lock(&e.phase) {
+            Phase::Ended { at, .. } => at.elapsed() < REMEMBERED,
+            _ => true,
+        });
+        execs.insert(id.clone(), Arc::new(exec));
+        drop(execs);
+        Ok(id)
+    }
+
+    /// Starts a further process, connected unless `start.detach`.
+    pub async fn exec_start(
+        self: &Arc<Self>,
+        id: &str,
+        start: ExecStart,
+    ) -> Result<Option<Attachment>> {
+        let exec = self.find_exec(id)?;
+        if !exec.container.state().is_running() {
+            return Err(Error::NotRunning(exec.container.id.clone()));
+        }
+        if start.tty != exec.config.tty && !start.detach {
+            return Err(Error::Invalid(format!(
+                "exec {id} was created with Tty {}, but is started with {}",
+                exec.config.tty, start.tty
+            )));
+        }
+        {
+            let mut phase = lock(&exec.phase);
+            if *phase != Phase::Created {
+                return Err(Error::Conflict(format!("exec {id} has already run")));
+            }
+            *phase = Phase::Running { pid: 0 };
+        }
+        let link = match self.launch_exec(&exec, &start).await {
+            Ok((link, pid)) => {
+                let mut phase = lock(&exec.phase);
+                // It may have ended already.
+                if let Phase::Running { .. } = *phase {
+                    *phase = Phase::Running { pid };
+                }
+                link
+            }
+            Err(error) => {
+                let code = match &error {
+                    Error::Start { code, .. } => *code,
+                    _ => 126,
+                };
+                *lock(&exec.phase) = Phase::Ended {
+                    code,
+                    at: Instant::now(),
+                };
+                self.tell_exec(&exec, "exec_die", false, &[("exitCode", code.to_string())]);
+                return Err(error);
+            }
+        };
+        self.tell_exec(&exec, "exec_start", true, &[]);
+        let stdin = exec.config.attach_stdin && !start.detach;
+        let (engine, ended) = (Arc::clone(self), exec.id.clone());
+        let (output, input) = link.into_io(stdin, move |exit| engine.exec_ended(&ended, exit.code));
+        if start.detach {
+            // Read to its end all the same: the last frame tells how it ended.
+            tokio::spawn(output.for_each(|_| std::future::ready(())));
+            return Ok(None);
+        }
+        let output = Output {
+            tty: exec.config.tty,
+            chunks: output.boxed(),
+        };
+        let input = input.map(|i| Box::pin(i) as Pin<Box<dyn AsyncWrite + Send>>);
+        Ok(Some(Attachment { output, input }))
+    }
+
+    async fn launch_exec(&self, exec: &Arc<Exec>, start: &ExecStart) -> Result<(Link, u32)> {
+        let config = &exec.config;
+        let (record, pid) = (exec.container.record(), exec.container.state().pid());
+        let asked = config.clone();
+        let process = blocking(move || spec::exec_process(&record, &asked, pid)).await?;
+        let size = start.console_size.or(config.console_size);
+        let request = ExecRequest {
+            id: exec.id.clone(),
+            process,
+            tty: config.tty,
+            size: size
+                .filter(|[rows, columns]| *rows > 0 && *columns > 0)
+                .map(|[height, width]| Size { width, height }),
+            stdin: config.attach_stdin && !start.detach,
+            stdout: config.attach_stdout && !start.detach,
+            stderr: config.attach_stderr && !start.detach,
+        };
+        let what = || format!("run a process in container {}", exec.container.id);
+        let mut link = Link::connect(&exec.container.run_dir)
+            .await
+            .map_err(Error::io(what()))?;
+        match link
+            .ask(Request::Exec(Box::new(request)))
+            .await
+            .map_err(Error::io(what()))?
+        {
+            Response::ExecStarted { pid } => Ok((link, u32::try_from(pid).unwrap_or(0))),
+            Response::ExecFailed { code, message } => Err(Error::Start { code, message }),
+            other => Err(Error::io(what())(std::io::Error::other(format!(
+                "{other:?}"
+            )))),
+        }
+    }
+
+    /// Sets the size of an exec's terminal.
+    pub async fn exec_resize(&self, id: &str, height: u16, width: u16) -> Result<()> {
+        let exec = self.find_exec(id)?;
+        if !matches!(*lock(&exec.phase), Phase::Running { .. }) {
+            return Err(Error::Conflict(format!("exec {id} is not running")));
+        }
+        let size = Size { width, height };
+        let request = Request::Resize {
+            exec: Some(id.into()),
+            size,
+        };
+        self.ask(&exec.container, request).await.map(|_| ())
+    }
+
+    /// Everything about an exec.
+    pub fn exec_inspect(&self, id: &str) -> Result<ExecInspect> {
+        let exec = self.find_exec(id)?;
+        let phase = *lock(&exec.phase);
+        let config = &exec.config;
+        Ok(ExecInspect {
+            id: exec.id.clone(),
+            running: matches!(phase, Phase::Running { .. }),
+            exit_code: if let Phase::Ended { code, .. } = phase {
+                Some(code)
+            } else {
+                None
+            },
+            process_config: ExecProcess {
+                tty: config.tty,
+                entrypoint: config.cmd.first().cloned().unwrap_or_default(),
+                arguments: config.cmd.iter().skip(1).cloned().collect(),
+                privileged: config.privileged,
+                user: config.user.clone(),
+            },
+            open_stdin: config.attach_stdin,
+            open_stderr: config.attach_stderr,
+            open_stdout: config.attach_stdout,
+            can_remove: matches!(phase, Phase::Ended { .. }),
+            container_id: exec.container.id.clone(),
+            detach_keys: config.detach_keys.clone(),
+            pid: if let Phase::Running { pid } = phase {
+                pid
+            } else {
+                0
+            },
+        })
+    }
+
+    /// Identifiers of a container's execs that run.
+    pub(crate) fn execs_of(&self, container: &Container) -> Vec<String> {
+        let execs = lock(&self.execs);
+        let mut ids: Vec<_> = execs
+            .values()
+            .filter(|e| e.container.id == container.id)
+            .filter(|e| matches!(*lock(&e.phase), Phase::Running { .. }))
+            .map(|e| e.id.clone())
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    /// An exec ended; told by the shim, perhaps twice.
+    pub(crate) fn exec_ended(&self, id: &str, code: i32) {
+        let Some(exec) = lock(&self.execs).get(id).cloned() else {
+            return;
+        };
+        {
+            let mut phase = lock(&exec.phase);
+            if matches!(*phase, Phase::Ended { .. }) {
+                return;
+            }
+            *phase = Phase::Ended {
+                code,
+                at: Instant::now(),
+            };
+        }
+        self.tell_exec(&exec, "exec_die", false, &[("exitCode", code.to_string())]);
+    }
+
+    /// The container ended, and with it every process in it.
+    pub(crate) fn execs_over(&self, container: &Container) {
+        for id in self.execs_of(container) {
+            self.exec_ended(&id, 137);
+        }
+    }
+
+    pub(crate) fn forget_execs(&self, container: &Container) {
+        lock(&self.execs).retain(|_, e| e.container.id != container.id);
+    }
+
+    fn find_exec(&self, id: &str) -> Result<Arc<Exec>> {
+        lock(&self.execs)
+            .get(id)
+            .cloned()
+            .ok_or_else(|| Error::NoSuchExec(id.into()))
+    }
+
+    /// Docker writes the command into the action's name.
+    fn tell_exec(&self, exec: &Exec, action: &str, command: bool, further: &[(&str, String)]) {
+        let action = if command {
+            format!("{action}: {}", exec.config.cmd.join(" "))
+        } else {
+            action.to_owned()
+        };
+        let mut attributes = vec![("execID", exec.id.clone())];
+        attributes.extend(further.iter().cloned());
+        self.tell(&exec.container, &action, &attributes);
+    }
+}

@@ -1,0 +1,47 @@
+//! The small files that a container finds in `/etc`.
+
+use std::{fs, io::Write as _, net::Ipv4Addr, os::unix::fs::OpenOptionsExt, path::Path};
+
+use crate::{
+    container::Container,
+    error::{Error, Result},
+};
+
+/// Writes a file under a temporary name and renames it: readers see the old or the new one.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let new = path.with_extension("new");
+    let write = || {
+        // A crash may have left one, with whatever mode.
+        match fs::remove_file(&new) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let mut options = fs::OpenOptions::new();
+        options
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&new)?
+            .write_all(bytes)?;
+        fs::rename(&new, path)
+    };
+    write().map_err(Error::path("write", path))
+}
+
+/// Writes `hostname`, `hosts` and `resolv.conf` into the container's directory. In place, so
+/// that they are the same files for another container that shares its network.
+pub(crate) fn write(container: &Container, hostname: &str, ip: Option<Ipv4Addr>) -> Result<()> {
+    let domain = container.with_record(|r| r.config.domainname.clone());
+    let hosts = network::hosts::hosts_file(ip.map(Into::into), hostname, &domain, &[]);
+    let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let resolv = network::dns::resolv_conf(&host);
+    for (name, text) in [
+        ("hostname", format!("{hostname}\n")),
+        ("hosts", hosts),
+        ("resolv.conf", resolv),
+    ] {
+        let path = container.data_dir.join(name);
+        fs::write(&path, text).map_err(Error::path("write", &path))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! Everything about one container, as `inspect` shows it.
+
+use std::collections::BTreeMap;
+
+use types::{
+    container::{
+        ContainerInspect, ContainerState, EndpointSettings, GraphDriver, MountPoint,
+        NetworkSettings,
+    },
+    id,
+};
+
+use crate::{
+    Engine, blocking,
+    container::Container,
+    error::Result,
+    network_mode::NetworkMode,
+    ports,
+    record::{Mount, MountKind, Record},
+    state::State,
+    sync::lock,
+};
+
+impl Engine {
+    /// Everything about one container; with its sizes if `size`.
+    pub async fn inspect(&self, name: &str, size: bool) -> Result<ContainerInspect> {
+        let container = self.find(name)?;
+        let (record, state) = (container.record(), container.state());
+        let argv = record.argv();
+        let (size_rw, size_root_fs) = if size {
+            let (images, id) = (self.images.clone(), container.id.clone());
+            let sizes = blocking(move || Ok(images.container_size(&id)?)).await?;
+            let image = self.images.get(&record.image_id).map_or(0, |i| i.size);
+            (
+                Some(sizes.cast_signed()),
+                Some((image + sizes).cast_signed()),
+            )
+        } else {
+            (None, None)
+        };
+        let execs = self.execs_of(&container);
+        let path = |name: &str| container.data_dir.join(name).to_string_lossy().into_owned();
+        let network_settings = self.network_settings(&container, &record);
+        let mounts = self.mount_points(&record);
+        Ok(ContainerInspect {
+            id: record.id.clone(),
+            created: record.created.clone(),
+            path: argv.first().cloned().unwrap_or_default(),
+            args: argv.into_iter().skip(1).collect(),
+            state: shown(&state),
+            image: record.image_id.clone(),
+            resolv_conf_path: path("resolv.conf"),
+            hostname_path: path("hostname"),
+            hosts_path: path("hosts"),
+            log_path: if record.host_config.log_config.kind == "none" {
+                String::new()
+            } else {
+                container.log_path().to_string_lossy().into_owned()
+            },
+            name: format!("/{}", record.name),
+            restart_count: state.last.restarts,
+            driver: "overlay2".into(),
+            platform: "linux".into(),
+            mount_label: String::new(),
+            process_label: String::new(),
+            app_armor_profile: String::new(),
+            exec_ids: (!execs.is_empty()).then_some(execs),
+            graph_driver: GraphDriver {
+                name: "overlay2".into(),
+                data: BTreeMap::new(),
+            },
+            size_rw,
+            size_root_fs,
+            mounts,
+            network_settings,
+            config: {
+                let mut config = record.config.clone();
+                if config.hostname.is_empty() {
+                    record.hostname().clone_into(&mut config.hostname);
+                }
+                config
+            },
+            host_config: record.host_config,
+        })
+    }
+
+    /// Binds and volumes as `inspect` and `ps` show them.
+    pub(crate) fn mount_points(&self, record: &Record) -> Vec<MountPoint> {
+        let shown = |m: &Mount| {
+            let mut point = mount(m);
+            if m.kind == MountKind::Volume {
+                point.source = self.volumes.data(&m.name).to_string_lossy().into_owned();
+            }
+            point
+        };
+        record.mounts.iter().map(shown).collect()
+    }
+
+    /// A container's networks.
+    pub(crate) fn networks(
+        &self,
+        container: &Container,
+        record: &Record,
+    ) -> BTreeMap<String, EndpointSettings> {
+        let Ok(mode) = NetworkMode::of(&record.host_config) else {
+            return BTreeMap::new();
+        };
+        let Some(name) = mode.name() else {
+            return BTreeMap::new();
+        };
+        let mut settings = EndpointSettings {
+            network_id: network_id(name),
+            ..EndpointSettings::default()
+        };
+        if let Some(endpoint) = &*lock(&container.endpoint) {
+            settings.endpoint_id = endpoint_id(&container.id);
+            settings.gateway = endpoint.gateway.to_string();
+            settings.ip_address = endpoint.ip.to_string();
+            settings.ip_prefix_len = endpoint.prefix;
+            settings.mac_address = endpoint.mac.to_string();
+        }
+        BTreeMap::from([(name.to_owned(), settings)])
+    }
+
+    fn network_settings(&self, container: &Container, record: &Record) -> NetworkSettings {
+        let networks = self.networks(container, record);
+        let mut settings = NetworkSettings::default();
+        let running = container.state().is_running();
+        if running {
+            settings.sandbox_id = id::hex(&digest(&[container.id.as_bytes(), b"sandbox"]));
+            settings.sandbox_key = container
+                .run_dir
+                .join(runtime::protocol::NETNS)
+                .to_string_lossy()
+                .into_owned();
+            for port in record.config.exposed_ports.keys() {
+                settings.ports.insert(with_proto(port), None);
+            }
+        }
+        if let Some(endpoint) = &*lock(&container.endpoint) {
+            for (port, bindings) in ports::published(endpoint) {
+                settings.ports.insert(port, Some(bindings));
+            }
+        }
+        if let Some(bridge) = networks.get("bridge") {
+            settings.endpoint_id.clone_from(&bridge.endpoint_id);
+            settings.gateway.clone_from(&bridge.gateway);
+            settings.ip_address.clone_from(&bridge.ip_address);
+            settings.ip_prefix_len = bridge.ip_prefix_len;
+            settings.mac_address.clone_from(&bridge.mac_address);
+        }
+        settings.networks = networks;
+        settings
+    }
+}
+
+/// `80` is `80/tcp`.
+fn with_proto(port: &str) -> String {
+    if port.contains('/') {
+        port.to_owned()
+    } else {
+        format!("{port}/tcp")
+    }
+}
+
+/// The identifier of one of the three networks that are always there.
+fn network_id(name: &str) -> String {
+    id::hex(&digest(&[b"network", name.as_bytes()]))
+}
+
+fn endpoint_id(container: &str) -> String {
+    id::hex(&digest(&[container.as_bytes(), b"endpoint"]))
+}
+
+/// 32 bytes that depend on `parts` alone; names things, protects nothing.
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut out = [0_u8; 32];
+    for (lane, bytes) in out.chunks_mut(8).enumerate() {
+        // FNV-1a, with another beginning for each lane.
+        let mut hash =
+            0xcbf2_9ce4_8422_2325_u64 ^ (lane as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for byte in parts.iter().copied().flatten() {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        bytes.copy_from_slice(&hash.to_be_bytes());
+    }
+    out
+}
+
+fn shown(state: &State) -> ContainerState {
+    let restarting = state.word() == "restarting";
+    ContainerState {
+        status: state.word().into(),
+        // Docker calls what waits for its restart running, too.
+        running: state.is_running() || restarting,
+        paused: false,
+        restarting,
+        oom_killed: state.last.oom_killed,
+        dead: false,
+        pid: state.pid(),
+        exit_code: if state.is_running() {
+            0
+        } else {
+            state.last.exit_code
+        },
+        error: state.last.error.clone(),
+        started_at: state.last.started_at.clone(),
+        finished_at: state.last.finished_at.clone(),
+    }
+}
+
+fn mount(mount: &Mount) -> MountPoint {
+    let volume = mount.kind == MountKind::Volume;
+    MountPoint {
+        kind: if volume { "volume" } else { "bind" }.into(),
+        name: mount.name.clone(),
+        source: mount.source.clone(),
+        destination: mount.destination.clone(),
+        driver: if volume {
+            "local".into()
+        } else {
+            String::new()
+        },
+        mode: if volume && mount.mode.is_empty() {
+            "z".into()
+        } else {
+            mount.mode.clone()
+        },
+        rw: !mount.read_only,
+        propagation: mount.propagation.clone(),
+    }
+}

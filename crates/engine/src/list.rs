@@ -1,0 +1,284 @@
+//! The list of containers.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use jiff::Timestamp;
+use types::{
+    container::{ContainerSummary, HostConfigSummary, NetworksSummary, PortSummary},
+    options::{Filters, ListOptions},
+};
+
+use crate::{
+    Engine, blocking, clock,
+    container::Container,
+    error::{Error, Result},
+    ports,
+    record::Record,
+    state::State,
+    sync::lock,
+};
+
+/// Filters of Docker's that are understood.
+const KNOWN: &[&str] = &[
+    "ancestor", "before", "since", "exited", "expose", "health", "id", "is-task", "label", "name",
+    "network", "publish", "status", "volume",
+];
+
+const STATUSES: &[&str] = &[
+    "created",
+    "running",
+    "paused",
+    "restarting",
+    "removing",
+    "exited",
+    "dead",
+];
+
+impl Engine {
+    /// The containers that match, newest first.
+    pub async fn list(&self, options: ListOptions) -> Result<Vec<ContainerSummary>> {
+        check(&options.filters)?;
+        let mut all = lock(&self.containers).all();
+        all.sort_by_key(|c| Reverse(c.with_record(|r| r.created.clone())));
+        let edge = |name: &str| -> Result<Option<String>> {
+            let Some(reference) = options.filters.get(name).and_then(|v| v.first()) else {
+                return Ok(None);
+            };
+            Ok(Some(
+                self.find(reference)?.with_record(|r| r.created.clone()),
+            ))
+        };
+        let (before, since) = (edge("before")?, edge("since")?);
+        let stopped_too = options.all
+            || options.limit.is_some()
+            || ["status", "exited", "before", "since"]
+                .iter()
+                .any(|f| options.filters.contains_key(*f));
+        let mut found = Vec::new();
+        let now = Timestamp::now();
+        for container in all {
+            let (record, state) = (container.record(), container.state());
+            let shown = stopped_too || state.is_running() || state.word() == "restarting";
+            if !shown
+                || before.as_ref().is_some_and(|b| record.created >= *b)
+                || since.as_ref().is_some_and(|s| record.created <= *s)
+                || !self.matches(&container, &record, &state, &options.filters)
+            {
+                continue;
+            }
+            if options.limit.is_some_and(|limit| found.len() >= limit) {
+                break;
+            }
+            found.push(
+                self.summary(&container, record, &state, now, options.size)
+                    .await?,
+            );
+        }
+        Ok(found)
+    }
+
+    async fn summary(
+        &self,
+        container: &Arc<Container>,
+        record: Record,
+        state: &State,
+        now: Timestamp,
+        size: bool,
+    ) -> Result<ContainerSummary> {
+        let (size_rw, size_root_fs) = if size {
+            let (images, id) = (self.images.clone(), container.id.clone());
+            let rw = blocking(move || Ok(images.container_size(&id)?)).await?;
+            let image = self.images.get(&record.image_id).map_or(0, |i| i.size);
+            (Some(rw.cast_signed()), Some((image + rw).cast_signed()))
+        } else {
+            (None, None)
+        };
+        Ok(ContainerSummary {
+            names: vec![format!("/{}", record.name)],
+            image: self.image_name(&record),
+            image_id: record.image_id.clone(),
+            command: record.argv().join(" "),
+            created: clock::unix(&record.created),
+            ports: port_list(container, &record, state),
+            size_rw,
+            size_root_fs,
+            labels: record.config.labels.clone(),
+            state: state.word().into(),
+            status: state.sentence(now),
+            host_config: HostConfigSummary {
+                network_mode: record.host_config.network_mode.clone(),
+            },
+            network_settings: NetworksSummary {
+                networks: self.networks(container, &record),
+            },
+            mounts: self.mount_points(&record),
+            id: record.id,
+        })
+    }
+
+    /// The name the user gave, unless it means another image by now.
+    fn image_name(&self, record: &Record) -> String {
+        match self.images.get(&record.config.image) {
+            Ok(image) if image.id.to_string() != record.image_id => record.image_id.clone(),
+            _ => record.config.image.clone(),
+        }
+    }
+
+    fn matches(
+        &self,
+        container: &Container,
+        record: &Record,
+        state: &State,
+        filters: &Filters,
+    ) -> bool {
+        filters.iter().all(|(filter, values)| {
+            values.is_empty()
+                || values.iter().any(|value| match filter.as_str() {
+                    "id" => record.id.starts_with(value.as_str()),
+                    // Docker takes it as a regular expression; a part of the name is what people
+                    // use it for, with ^ and $ at the ends.
+                    "name" => name_matches(&record.name, value),
+                    "status" => state.word() == value,
+                    "exited" => {
+                        state.word() == "exited" && value.parse() == Ok(state.last.exit_code)
+                    }
+                    "label" => match value.split_once('=') {
+                        Some((k, v)) => record.config.labels.get(k).is_some_and(|have| have == v),
+                        None => record.config.labels.contains_key(value),
+                    },
+                    "ancestor" => {
+                        record.config.image == *value
+                            || self
+                                .images
+                                .get(value)
+                                .is_ok_and(|i| i.id.to_string() == record.image_id)
+                    }
+                    "volume" => record
+                        .mounts
+                        .iter()
+                        .any(|m| m.name == *value || m.destination == *value),
+                    "network" => self
+                        .networks(container, record)
+                        .iter()
+                        .any(|(name, n)| name == value || n.network_id.starts_with(value.as_str())),
+                    "publish" | "expose" => {
+                        let wanted = value.split_once('/').unwrap_or((value, "tcp"));
+                        port_list(container, record, state).iter().any(|p| {
+                            (filter == "expose" || p.public_port.is_some())
+                                && p.kind == wanted.1
+                                && in_range(
+                                    wanted.0,
+                                    if filter == "publish" {
+                                        p.public_port.unwrap_or(0)
+                                    } else {
+                                        p.private_port
+                                    },
+                                )
+                        })
+                    }
+                    "health" => value == "none",
+                    "is-task" => matches!(value.as_str(), "0" | "false" | "False"),
+                    // Handled by their position in the list.
+                    "before" | "since" => true,
+                    _ => false,
+                })
+        })
+    }
+}
+
+fn check(filters: &Filters) -> Result<()> {
+    if let Some(unknown) = filters.keys().find(|k| !KNOWN.contains(&k.as_str())) {
+        return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
+    }
+    let invalid = |filter: &str, allowed: fn(&String) -> bool| {
+        filters
+            .get(filter)
+            .into_iter()
+            .flatten()
+            .find(|v| !allowed(v))
+            .map(|v| Error::Invalid(format!("invalid filter '{filter}={v}'")))
+    };
+    let wrong = invalid("status", |v| STATUSES.contains(&v.as_str()))
+        .or_else(|| invalid("exited", |v| v.parse::<i32>().is_ok()))
+        .or_else(|| {
+            invalid("health", |v| {
+                ["none", "starting", "healthy", "unhealthy"].contains(&v.as_str())
+            })
+        });
+    wrong.map_or(Ok(()), Err)
+}
+
+fn name_matches(name: &str, pattern: &str) -> bool {
+    let (begins, pattern) = match pattern.strip_prefix('^') {
+        Some(rest) => (true, rest),
+        None => (false, pattern),
+    };
+    let (ends, pattern) = match pattern.strip_suffix('$') {
+        Some(rest) => (true, rest),
+        None => (false, pattern),
+    };
+    let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
+    match (begins, ends) {
+        (true, true) => name == pattern,
+        (true, false) => name.starts_with(pattern),
+        (false, true) => name.ends_with(pattern),
+        (false, false) => name.contains(pattern),
+    }
+}
+
+fn in_range(range: &str, port: u16) -> bool {
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    matches!((first.parse::<u16>(), last.parse::<u16>()), (Ok(f), Ok(l)) if (f..=l).contains(&port))
+}
+
+/// Published and exposed ports of a running container.
+fn port_list(container: &Container, record: &Record, state: &State) -> Vec<PortSummary> {
+    if !state.is_running() {
+        return Vec::new();
+    }
+    let mut list = Vec::new();
+    let endpoint = lock(&container.endpoint);
+    let published = endpoint.as_ref().map(ports::published).unwrap_or_default();
+    for (port, bindings) in &published {
+        let Ok((private_port, proto)) = ports::parse(port) else {
+            continue;
+        };
+        list.extend(bindings.iter().map(|b| PortSummary {
+            ip: b.host_ip.clone(),
+            private_port,
+            public_port: b.host_port.parse().ok(),
+            kind: proto.to_string(),
+        }));
+    }
+    for port in record.config.exposed_ports.keys() {
+        let Ok((private_port, proto)) = ports::parse(port) else {
+            continue;
+        };
+        if !published.contains_key(&format!("{private_port}/{proto}")) {
+            list.push(PortSummary {
+                private_port,
+                kind: proto.to_string(),
+                ..PortSummary::default()
+            });
+        }
+    }
+    list.sort();
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_match_in_part_or_whole() {
+        assert!(name_matches("web-1", "web") && name_matches("web-1", "^web"));
+        assert!(name_matches("web", "^/web$") && !name_matches("web-1", "^web$"));
+    }
+
+    #[test]
+    fn unknown_filters_are_named() {
+        let filters = Filters::from([("colour".to_owned(), vec!["red".to_owned()])]);
+        assert!(check(&filters).unwrap_err().to_string().contains("colour"));
+    }
+}

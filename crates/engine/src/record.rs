@@ -1,0 +1,120 @@
+//! A container's definition as it is kept on disk.
+
+use serde::{Deserialize, Serialize};
+use types::container::{ContainerConfig, HostConfig};
+
+/// A container's definition and what must outlive a reboot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Without a leading `/`.
+    pub name: String,
+    /// RFC 3339, nanoseconds.
+    pub created: String,
+    /// `sha256:…` of the image's configuration.
+    pub image_id: String,
+    /// Merged with the image's defaults.
+    pub config: ContainerConfig,
+    /// As asked for, completed.
+    pub host_config: HostConfig,
+    /// Binds and volumes, resolved.
+    pub mounts: Vec<Mount>,
+    /// The user stopped it: a policy that restarts leaves it alone.
+    pub stopped_by_user: bool,
+    /// What became of it the last time it ran.
+    pub last: Option<LastRun>,
+}
+
+/// What became of a container the last time it ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastRun {
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339; [`types::container::NEVER`] while it runs or when nobody saw it end.
+    pub finished_at: String,
+    /// 128 + the signal's number where a signal ended it.
+    pub exit_code: i32,
+    /// The kernel ended it for want of memory.
+    pub oom_killed: bool,
+    /// Why it could not start, or did not end by itself.
+    pub error: String,
+    /// Times that the policy started it again since a user did.
+    pub restarts: u32,
+}
+
+/// Where a mount comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum MountKind {
+    Bind,
+    Volume,
+}
+
+/// A bind or volume of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mount {
+    pub kind: MountKind,
+    /// The volume's name; empty for a bind.
+    pub name: String,
+    /// The volume was made for this container alone and goes with it.
+    pub anonymous: bool,
+    /// Path on the host.
+    pub source: String,
+    /// Path in the container.
+    pub destination: String,
+    pub read_only: bool,
+    /// Fill an empty volume with what the image has there.
+    pub copy_up: bool,
+    /// The options as the user wrote them.
+    pub mode: String,
+    /// `rprivate`, `rslave`, …
+    pub propagation: String,
+}
+
+impl Record {
+    /// Whether a policy wants it running again after it ended with `code`, having been restarted
+    /// `restarts` times already.
+    pub(crate) fn restarts_after(&self, code: i32, restarts: u32) -> bool {
+        let policy = &self.host_config.restart_policy;
+        match policy.name.as_str() {
+            "always" | "unless-stopped" => !self.stopped_by_user,
+            "on-failure" => {
+                let bound = u32::try_from(policy.maximum_retry_count).unwrap_or(0);
+                !self.stopped_by_user && code != 0 && (bound == 0 || restarts < bound)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the policy wants it running when the daemon starts and finds it ended.
+    pub(crate) fn starts_with_daemon(&self) -> bool {
+        match self.host_config.restart_policy.name.as_str() {
+            // Docker: `always` comes back with the daemon even after a stop by the user.
+            "always" => self.last.is_some(),
+            "unless-stopped" => self.last.is_some() && !self.stopped_by_user,
+            "on-failure" => {
+                !self.stopped_by_user && self.last.as_ref().is_some_and(|l| l.exit_code != 0)
+            }
+            _ => false,
+        }
+    }
+
+    /// Program and arguments.
+    pub(crate) fn argv(&self) -> Vec<String> {
+        let entrypoint = self.config.entrypoint.iter().flatten();
+        entrypoint
+            .chain(self.config.cmd.iter().flatten())
+            .cloned()
+            .collect()
+    }
+
+    /// The host name inside.
+    pub(crate) fn hostname(&self) -> &str {
+        if self.config.hostname.is_empty() {
+            types::id::short(&self.id)
+        } else {
+            &self.config.hostname
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! A daemon's start: what is on record and what really runs are brought together.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use runtime::{
+    Remains, cleanup,
+    protocol::{self, Request, Response, Status},
+};
+
+use crate::{
+    Engine, blocking,
+    container::Container,
+    end::{lost, recorded_exit},
+    error::{Error, Result},
+    link::Link,
+    record::Record,
+    records::Table,
+    start::{self, RUN_FILE, RunState},
+    state::Exit,
+    sync::lock,
+};
+
+/// How long a shim that is just starting its container may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What was found of a container.
+enum Found {
+    /// Nothing runs, and nothing of a run is left.
+    AtRest,
+    /// Its process runs.
+    Running { link: Link, pid: u32, run: RunState },
+    /// It ran, and ended while no daemon was there.
+    Ended { exit: Exit, run: RunState },
+    /// A start broke off before its process ran.
+    Broken,
+}
+
+impl Engine {
+    /// Finds again what runs, finishes what was begun, removes what belongs to nobody, starts what
+    /// a policy wants running.
+    pub(crate) async fn restore(self: &Arc<Self>) -> Result<()> {
+        let records: Vec<Record> = self.records.all(Table::Containers)?;
+        let known: BTreeSet<String> = records.iter().map(|r| r.id.clone()).collect();
+        self.remove_orphans(&known).await?;
+        let mut live = Vec::new();
+        let mut looks = Vec::new();
+        for record in records {
+            let container = self.container(record);
+            {
+                let mut index = lock(&self.containers);
+                index.reserve(&container.name(), &container.id)?;
+                index.add(&container);
+            }
+            let found = look(&container).await;
+            if let Found::Running { run, .. } = &found {
+                if let Some(endpoint) = &run.endpoint {
+                    live.push((container.id.clone(), endpoint.clone()));
+                }
+                *lock(&container.endpoint) = run.endpoint.clone();
+            }
+            looks.push((container, found));
+        }
+        let network = Arc::clone(&self.network);
+        blocking(move || {
+            network.restore(&live)?;
+            // From here on a foreign `nft flush ruleset` is noticed and repaired.
+            Ok(network.watch()?)
+        })
+        .await?;
+        let mut ended = Vec::new();
+        for (container, found) in looks {
+            match found {
+                Found::Running { link, pid, run } => {
+                    container.change_state(|s| start::adopted(s, pid, &run));
+                    self.supervise(&container, link, None);
+                }
+                Found::Ended { exit, run } => {
+                    container.change_state(|s| start::adopted(s, 0, &run));
+                    self.ended(&container, exit).await;
+                }
+                Found::Broken => {
+                    self.clear_run(&container).await;
+                    ended.push(container);
+                }
+                Found::AtRest => ended.push(container),
+            }
+        }
+        self.start_wanted(ended).await;
+        Ok(())
+    }
+
+    /// Of the containers that do not run: starts those that their policy wants, removes those
+    /// that were to go with their end.
+    async fn start_wanted(self: &Arc<Self>, containers: Vec<Arc<Container>>) {
+        for container in containers {
+            // A reboot ended it: nobody saw how.
+            let unseen = container.with_record(|r| {
+                r.last
+                    .as_ref()
+                    .is_some_and(|l| l.finished_at == types::container::NEVER)
+            });
+            if unseen {
+                container.change_state(|s| {
+                    s.last.exit_code = 255;
+                    s.last.finished_at = crate::clock::now();
+                });
+                let last = container.state().last;
+                self.keep_last(&container, last).await;
+            }
+            let (wanted, goes, ran) = container.with_record(|r| {
+                (
+                    r.starts_with_daemon(),
+                    r.host_config.auto_remove,
+                    r.last.is_some(),
+                )
+            });
+            if wanted {
+                let engine = Arc::clone(self);
+                tokio::spawn(async move {
+                    let _op = container.op.lock().await;
+                    let started = engine.start_locked(&container).await;
+                    crate::end::log_failure(&container, "its policy's start failed", started);
+                });
+            } else if goes && ran {
+                self.remove_ended(&container).await;
+            }
+        }
+    }
+
+    /// Removes runs, directories and layers of containers that are not on record: a crash left
+    /// them between two steps.
+    async fn remove_orphans(&self, known: &BTreeSet<String>) -> Result<()> {
+        let (images, runtime_root) = (self.images.clone(), self.runtime_root());
+        let run_dirs = self.config.exec_root.join("containers");
+        let data_dirs = self.config.data_root.join("containers");
+        let parent = self.config.cgroup_parent.trim_matches('/').to_owned();
+        let known = known.clone();
+        for id in names(&run_dirs)?
+            .into_iter()
+            .filter(|id| !known.contains(id))
+        {
+            let dir = run_dirs.join(&id);
+            if let Ok(mut link) = Link::connect(&dir).await {
+                // A shim that waits for its start; one that runs a container ends with it below.
+                let _ = link.ask(Request::Abandon).await;
+            }
+            tracing::info!(container = %id, "removing the run of a container that is not on record");
+            let (root, parent) = (runtime_root.clone(), parent.clone());
+            blocking(move || {
+                let cgroup = read_cgroup(&dir).unwrap_or_else(|| format!("/{parent}/{id}"));
+                cleanup(Remains {
+                    id: &id,
+                    cgroup: &cgroup,
+                    runtime_root: &root,
+                })?;
+                remove_dir(&dir)
+            })
+            .await?;
+        }
+        blocking(move || {
+            for id in names(&data_dirs)?
+                .into_iter()
+                .filter(|id| !known.contains(id))
+            {
+                remove_dir(&data_dirs.join(id))?;
+            }
+            for id in images
+                .containers()
+                .into_iter()
+                .filter(|id| !known.contains(id))
+            {
+                images.remove_container(&id)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Looks at what a container left in its run directory.
+async fn look(container: &Arc<Container>) -> Found {
+    let dir = &container.run_dir;
+    if !dir.exists() {
+        return Found::AtRest;
+    }
+    let run = fs::read(dir.join(RUN_FILE)).ok();
+    let run = run.and_then(|bytes| serde_json::from_slice::<RunState>(&bytes).ok());
+    let Some(mut run) = run else {
+        return Found::Broken;
+    };
+    let begun = Instant::now();
+    while let Ok(mut link) = Link::connect(dir).await {
+        match link.ask(Request::State).await {
+            Ok(Response::State(protocol::State {
+                status, pid, exit, ..
+            })) => match status {
+                Status::Running => {
+                    let pid = pid.and_then(|p| u32::try_from(p).ok()).unwrap_or(0);
+                    if run.started_at.is_empty() {
+                        // The last daemon died between the start and its note.
+                        run.started_at = crate::clock::now();
+                        let noted = start::write_run(container, &run);
+                        crate::end::log_failure(container, "the start is not noted", noted);
+                    }
+                    return Found::Running { link, pid, run };
+                }
+                Status::Exited => {
+                    if let Some(exit) = exit {
+                        return Found::Ended {
+                            exit: exit.into(),
+                            run,
+                        };
+                    }
+                    break;
+                }
+                Status::Created => {
+                    let _ = link.ask(Request::Abandon).await;
+                    return Found::Broken;
+                }
+                Status::Starting if begun.elapsed() > PATIENCE => break,
+                // The runtime is at work: it ends one way or the other.
+                Status::Starting => tokio::time::sleep(Duration::from_millis(5)).await,
+            },
+            _ => break,
+        }
+    }
+    if let Some(exit) = recorded_exit(container) {
+        return Found::Ended { exit, run };
+    }
+    if run.started_at.is_empty() {
+        Found::Broken
+    } else {
+        Found::Ended { exit: lost(), run }
+    }
+}
+
+/// The cgroup that a bundle's configuration names.
+fn read_cgroup(bundle: &Path) -> Option<String> {
+    let bytes = fs::read(bundle.join("config.json")).ok()?;
+    let config: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+    config["linux"]["cgroupsPath"].as_str().map(str::to_owned)
+}
+
+fn names(dir: &Path) -> Result<Vec<String>> {
+    let read = || -> std::io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    };
+    read().map_err(Error::path("read", dir))
+}
+
+fn remove_dir(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::path("remove", dir)(e)),
+        _ => Ok(()),
+    }
+}

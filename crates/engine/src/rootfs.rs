@@ -1,0 +1,180 @@
+//! Work inside a container's root file system before it runs. Every path is resolved by the
+//! kernel as if that root were `/`, so that no symbolic link of an image leads out of it.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    fs::{self as rfs, AtFlags, FileType, Mode, OFlags, ResolveFlags},
+    io::Errno,
+};
+
+/// Opens `path` inside `root`.
+fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let flags = flags | OFlags::CLOEXEC;
+    rfs::openat2(
+        root,
+        path,
+        flags,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    )
+}
+
+/// Makes the directory `path` and its missing parents, mode 0755, owned by `owner`; what is
+/// there stays as it is.
+pub(crate) fn make_dirs(root: BorrowedFd<'_>, path: &str, owner: (u32, u32)) -> io::Result<()> {
+    let mut done = String::new();
+    let mut at: Option<OwnedFd> = None;
+    for part in path.split('/').filter(|p| !p.is_empty()) {
+        let parent = at.as_ref().map_or(root, OwnedFd::as_fd);
+        match rfs::mkdirat(parent, part, Mode::from_raw_mode(0o755)) {
+            Ok(()) => {
+                let (uid, gid) = (rfs::Uid::from_raw(owner.0), rfs::Gid::from_raw(owner.1));
+                rfs::chownat(
+                    parent,
+                    part,
+                    Some(uid),
+                    Some(gid),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )?;
+            }
+            // A read-only root is judged when the directory is opened.
+            Err(Errno::EXIST | Errno::ROFS) => {}
+            Err(e) => return Err(e.into()),
+        }
+        done.push('/');
+        done.push_str(part);
+        // From the root each time: the component may be a symbolic link.
+        at = Some(open(root, &done, OFlags::PATH | OFlags::DIRECTORY)?);
+    }
+    Ok(())
+}
+
+/// Fills the empty directory `target` with what `root` has at `path`, and gives it that
+/// directory's owner and mode. Nothing there, or no directory: nothing happens.
+pub(crate) fn copy_up(root: BorrowedFd<'_>, path: &str, target: BorrowedFd<'_>) -> io::Result<()> {
+    let source = match open(root, path, OFlags::RDONLY | OFlags::DIRECTORY) {
+        Ok(source) => source,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+        Err(e) => return Err(e.into()),
+    };
+    if rfs::Dir::read_from(target)?.any(|e| e.is_ok_and(|e| !is_dot(e.file_name().to_bytes()))) {
+        return Ok(());
+    }
+    copy_dir(source.as_fd(), target)
+}
+
+fn is_dot(name: &[u8]) -> bool {
+    matches!(name, b"." | b"..")
+}
+
+fn copy_dir(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    for entry in rfs::Dir::read_from(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if is_dot(name.to_bytes()) {
+            continue;
+        }
+        let stat = rfs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        match kind {
+            FileType::Directory => {
+                rfs::mkdirat(to, name, Mode::RWXU)?;
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let inner = rfs::openat(from, name, flags, Mode::empty())?;
+                let made = rfs::openat(to, name, flags, Mode::empty())?;
+                copy_dir(inner.as_fd(), made.as_fd())?;
+                continue;
+            }
+            FileType::RegularFile => copy_file(from, to, name)?,
+            FileType::Symlink => {
+                let target = rfs::readlinkat(from, name, Vec::new())?;
+                rfs::symlinkat(&target, to, name)?;
+            }
+            _ => rfs::mknodat(to, name, kind, mode, stat.st_rdev)?,
+        }
+        let (uid, gid) = (
+            rfs::Uid::from_raw(stat.st_uid),
+            rfs::Gid::from_raw(stat.st_gid),
+        );
+        rfs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        if kind != FileType::Symlink {
+            // After the owner, whose change takes set-user-id bits away.
+            rfs::chmodat(to, name, mode, AtFlags::empty())?;
+        }
+        rfs::utimensat(to, name, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    let stat = rfs::fstat(from)?;
+    rfs::fchown(
+        to,
+        Some(rfs::Uid::from_raw(stat.st_uid)),
+        Some(rfs::Gid::from_raw(stat.st_gid)),
+    )?;
+    rfs::fchmod(to, Mode::from_raw_mode(stat.st_mode))?;
+    Ok(rfs::futimens(to, &times(&stat))?)
+}
+
+fn copy_file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut source = std::fs::File::from(rfs::openat(from, name, flags, Mode::empty())?);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut target = std::fs::File::from(rfs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?);
+    io::copy(&mut source, &mut target).map(|_| ())
+}
+
+fn times(stat: &rfs::Stat) -> rfs::Timestamps {
+    let time = |seconds: i64, nanos: u64| rfs::Timespec {
+        tv_sec: seconds,
+        tv_nsec: i64::try_from(nanos).unwrap_or(0),
+    };
+    rfs::Timestamps {
+        last_access: time(stat.st_atime, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn directories_are_made_inside_the_root_whatever_links_say() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("root")).unwrap();
+        symlink("/../../..", dir.path().join("root/up")).unwrap();
+        let root = fs::File::open(dir.path().join("root")).unwrap();
+        make_dirs(root.as_fd(), "/up/work/deep", (0, 0)).unwrap();
+        assert!(dir.path().join("root/work/deep").is_dir());
+    }
+
+    #[test]
+    fn copy_up_keeps_what_files_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, volume) = (dir.path().join("root"), dir.path().join("volume"));
+        fs::create_dir_all(root.join("data/sub")).unwrap();
+        fs::create_dir(&volume).unwrap();
+        fs::write(root.join("data/sub/file"), "text").unwrap();
+        symlink("/etc/passwd", root.join("data/link")).unwrap();
+        let (root, target) = (
+            fs::File::open(root).unwrap(),
+            fs::File::open(&volume).unwrap(),
+        );
+        copy_up(root.as_fd(), "/data", target.as_fd()).unwrap();
+        assert_eq!(fs::read_to_string(volume.join("sub/file")).unwrap(), "text");
+        assert!(
+            fs::symlink_metadata(volume.join("link"))
+                .unwrap()
+                .is_symlink()
+        );
+        // Not empty any more: a second time changes nothing.
+        fs::remove_file(volume.join("sub/file")).unwrap();
+        copy_up(root.as_fd(), "/data", target.as_fd()).unwrap();
+        assert!(!volume.join("sub/file").exists());
+    }
+}

@@ -1,0 +1,379 @@
+//! Starting a container: root file system, network, configuration, shim, process.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    process::Child,
+    sync::{Arc, atomic::Ordering},
+};
+
+use runtime::{
+    launch::ShimProcess,
+    protocol::{FdRole, Launch, Request, Response, Size, VERSION},
+};
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
+
+use crate::{
+    Engine, blocking, clock,
+    container::Container,
+    error::{Error, Result},
+    files,
+    link::Link,
+    network_mode::NetworkMode,
+    ports,
+    record::LastRun,
+    records::Table,
+    spec,
+    state::{Phase, State},
+    sync::lock,
+    trace::Trace,
+    volumes,
+};
+
+/// What a running container's daemon must find again: one small file in its run directory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RunState {
+    pub endpoint: Option<network::Endpoint>,
+    pub runtime_root: std::path::PathBuf,
+    /// RFC 3339; empty until its process runs.
+    pub started_at: String,
+    pub restarts: u32,
+}
+
+/// Name of the [`RunState`] in the run directory.
+pub(crate) const RUN_FILE: &str = "run.json";
+
+/// A container whose shim stands ready.
+struct Prepared {
+    shim: ShimProcess,
+    run: RunState,
+}
+
+impl Engine {
+    /// Starts a container at the user's request.
+    pub async fn start(self: &Arc<Self>, name: &str) -> Result<()> {
+        let container = self.find(name)?;
+        let op = container.op.lock().await;
+        match container.state().phase {
+            Phase::Running { .. } => return Err(Error::NotModified("container already running")),
+            Phase::Removing => {
+                return Err(Error::Conflict(
+                    "container is marked for removal and cannot be started".into(),
+                ));
+            }
+            Phase::Created | Phase::Exited | Phase::Restarting => {}
+        }
+        // A restart that the policy had planned is this one.
+        container.stops.fetch_add(1, Ordering::Relaxed);
+        container.change_state(|s| s.last.restarts = 0);
+        let started = self.start_locked(&container).await;
+        drop(op);
+        if started.is_err() && container.with_record(|r| r.host_config.auto_remove) {
+            self.remove_ended(&container).await;
+        }
+        started
+    }
+
+    /// Starts a container whose `op` lock the caller holds.
+    pub(crate) async fn start_locked(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
+        let started = self.try_start(container).await;
+        if let Err(error) = &started {
+            container.drop_waiting();
+            let code = match error {
+                Error::Start { code, .. } => *code,
+                _ => 128,
+            };
+            self.clear_run(container).await;
+            let text = error.to_string();
+            let last = container.change_state(|s| {
+                s.failed_to_start(code, text);
+                s.last.clone()
+            });
+            self.keep_last(container, last).await;
+        }
+        started
+    }
+
+    async fn try_start(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
+        let mut trace = Trace::begin();
+        let wanted = container.with_record(|r| r.stopped_by_user);
+        if wanted {
+            let record = container.change_record(|r| r.stopped_by_user = false);
+            self.records
+                .put(Table::Containers, &container.id, &record)
+                .await?;
+        }
+        self.make_volumes(container).await?;
+        let netns = self.join_target(container)?;
+        trace.step("records");
+        let (engine, target) = (Arc::clone(self), Arc::clone(container));
+        let (Prepared { shim, mut run }, mut trace) = blocking(move || {
+            let prepared = engine.prepare(&target, netns, &mut trace)?;
+            Ok((prepared, trace))
+        })
+        .await?;
+        *lock(&container.endpoint) = run.endpoint.clone();
+        let (stream, _) = shim.control.into_parts();
+        let mut link = stream
+            .set_nonblocking(true)
+            .and_then(|()| UnixStream::from_std(stream))
+            .map(Link::over)
+            .map_err(Error::io("talk to the shim"))?;
+        self.serve_waiting(container).await;
+        trace.step("attach");
+        let answer = link.ask(Request::Start).await;
+        let answer = answer.map_err(Error::io(format!("start container {}", container.id)));
+        trace.step("runtime");
+        let pid = match answer {
+            Ok(Response::Started { pid }) => u32::try_from(pid).unwrap_or(0),
+            Ok(Response::StartFailed { code, message }) => {
+                reap(shim.child);
+                return Err(Error::Start { code, message });
+            }
+            Ok(other) => {
+                reap(shim.child);
+                return Err(Error::Io {
+                    what: format!("start container {}", container.id),
+                    source: std::io::Error::other(format!("the shim answered {other:?}")),
+                });
+            }
+            Err(error) => {
+                reap(shim.child);
+                return Err(error);
+            }
+        };
+        sys::failpoint!("engine.start.started");
+        run.started_at = clock::now();
+        container.change_state(|s| s.started(pid, run.started_at.clone()));
+        write_run(container, &run)?;
+        sys::failpoint!("engine.start.noted");
+        // Those who attached while it started.
+        self.serve_waiting(container).await;
+        self.tell(container, "start", &[]);
+        self.supervise(container, link, Some(shim.child));
+        trace.step("note");
+        trace.end(&container.id);
+        self.note_started(container);
+        Ok(())
+    }
+
+    /// Puts on record that it ran, so that a reboot does not make it look new. Not waited for: a
+    /// crash now finds its process, or its exit.
+    fn note_started(self: &Arc<Self>, container: &Arc<Container>) {
+        let (engine, container) = (Arc::clone(self), Arc::clone(container));
+        let last = container.state().last;
+        if container.with_record(|r| r.host_config.auto_remove) {
+            return;
+        }
+        tokio::spawn(async move { engine.keep_last(&container, last).await });
+    }
+
+    /// Puts what became of the last run on record, unless something newer is there.
+    pub(crate) async fn keep_last(&self, container: &Container, last: LastRun) {
+        let record = container.change_record(|r| {
+            let newer = r.last.as_ref().is_some_and(|have| {
+                have.started_at == last.started_at && have.finished_at > last.finished_at
+            });
+            if !newer {
+                r.last = Some(last);
+            }
+        });
+        if container.state().removed {
+            return;
+        }
+        let kept = self
+            .records
+            .put(Table::Containers, &container.id, &record)
+            .await;
+        if let Err(error) = kept {
+            tracing::error!(container = %container.id, %error, "the container's state is not on record");
+        }
+        if container.state().removed {
+            // It went while its record was written again.
+            let _ = self.records.remove(Table::Containers, &container.id).await;
+        }
+    }
+
+    /// The network namespace of the container that this one shares it with.
+    fn join_target(&self, container: &Container) -> Result<Option<OwnedFd>> {
+        let NetworkMode::Container(other) =
+            container.with_record(|r| NetworkMode::of(&r.host_config))?
+        else {
+            return Ok(None);
+        };
+        let other = self.find(&other)?;
+        let pid = other.state().pid();
+        if pid == 0 {
+            return Err(Error::Conflict(format!(
+                "cannot join network of a non running container: {}",
+                other.id
+            )));
+        }
+        sys::netns::of_process(pid)
+            .map(Some)
+            .map_err(Error::io(format!(
+                "open the network namespace of container {}",
+                other.id
+            )))
+    }
+
+    /// The blocking part: everything up to a shim that only waits for the word.
+    fn prepare(
+        &self,
+        container: &Arc<Container>,
+        joined: Option<OwnedFd>,
+        trace: &mut Trace,
+    ) -> Result<Prepared> {
+        let record = container.record();
+        volumes::private_dir(&container.run_dir)?;
+        let rootfs = self.images.mount_container(&container.id)?;
+        trace.step("rootfs");
+        let mut run = RunState {
+            endpoint: None,
+            runtime_root: self.runtime_root(),
+            started_at: String::new(),
+            restarts: container.state().last.restarts,
+        };
+        let mut held = Vec::new();
+        let netns = match NetworkMode::of(&record.host_config)? {
+            NetworkMode::Host => None,
+            NetworkMode::Container(_) => joined,
+            NetworkMode::None => Some(new_netns()?),
+            NetworkMode::Bridge => {
+                let netns = new_netns()?;
+                trace.step("netns");
+                let request = network::Request {
+                    ports: ports::requests(&record.config, &record.host_config)?,
+                    ..network::Request::default()
+                };
+                let connected = self
+                    .network
+                    .connect(&container.id, netns.as_fd(), &request)?;
+                run.endpoint = Some(connected.endpoint);
+                held = connected.held;
+                Some(netns)
+            }
+        };
+        sys::failpoint!("engine.start.network");
+        write_run(container, &run)?;
+        trace.step("network");
+        files::write(
+            container,
+            record.hostname(),
+            run.endpoint.as_ref().map(|e| e.ip),
+        )?;
+        let mut warnings = Vec::new();
+        let sources = self.mount_sources(&record, rootfs.as_fd())?;
+        let built = spec::build(
+            self,
+            container,
+            &record,
+            rootfs.as_fd(),
+            &sources,
+            netns.is_some(),
+        )?;
+        warnings.extend(built.warnings);
+        for warning in warnings {
+            tracing::warn!(container = %container.id, "{warning}");
+        }
+        let config = container.run_dir.join("config.json");
+        files::replace(&config, &built.json, 0o600)?;
+        sys::failpoint!("engine.start.configured");
+        trace.step("configuration");
+        let mut fds: Vec<BorrowedFd<'_>> = vec![rootfs.as_fd()];
+        let mut roles = vec![FdRole::Rootfs];
+        if let Some(netns) = &netns {
+            fds.push(netns.as_fd());
+            roles.push(FdRole::Netns);
+        }
+        fds.extend(held.iter().map(AsFd::as_fd));
+        roles.extend(held.iter().map(|_| FdRole::Held));
+        let launch = self.launch(container, &record, roles)?;
+        let shim = runtime::launch::spawn(&self.shim, &launch, &fds)?;
+        sys::failpoint!("engine.start.shim");
+        trace.step("shim");
+        Ok(Prepared { shim, run })
+    }
+
+    fn launch(
+        &self,
+        container: &Container,
+        record: &crate::record::Record,
+        fds: Vec<FdRole>,
+    ) -> Result<Launch> {
+        let host = &record.host_config;
+        let runtime = self.config.runtimes.get(&host.runtime).ok_or_else(|| {
+            Error::Invalid(format!("unknown or invalid runtime name: {}", host.runtime))
+        })?;
+        let [height, width] = host.console_size;
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        Ok(Launch {
+            version: VERSION,
+            id: container.id.clone(),
+            bundle: text(&container.run_dir),
+            runtime: text(runtime),
+            runtime_root: text(&self.runtime_root()),
+            cgroup: self.cgroup(record),
+            tty: record.config.tty,
+            size: (width > 0 && height > 0).then_some(Size { width, height }),
+            open_stdin: record.config.open_stdin,
+            stdin_once: record.config.stdin_once,
+            log: (host.log_config.kind != "none").then(|| text(&container.log_path())),
+            fds,
+        })
+    }
+
+    /// Connects those who attached before the container ran.
+    pub(crate) async fn serve_waiting(&self, container: &Container) {
+        let waiting = std::mem::take(&mut *lock(&container.waiting));
+        for one in waiting {
+            match self.link(container, one.options).await {
+                // Whoever attached may have gone away meanwhile.
+                Ok(link) => _ = one.link.send(link),
+                Err(error) => {
+                    tracing::warn!(container = %container.id, %error, "an early attach failed");
+                }
+            }
+        }
+    }
+
+    /// Where the OCI runtime keeps its state.
+    pub(crate) fn runtime_root(&self) -> std::path::PathBuf {
+        self.config.exec_root.join("runtime")
+    }
+
+    /// The container's cgroup.
+    pub(crate) fn cgroup(&self, record: &crate::record::Record) -> String {
+        let asked = record.host_config.cgroup_parent.trim_matches('/');
+        let parent = if asked.is_empty() {
+            self.config.cgroup_parent.trim_matches('/')
+        } else {
+            asked
+        };
+        format!("/{parent}/{}", record.id)
+    }
+}
+
+fn new_netns() -> Result<OwnedFd> {
+    sys::netns::create().map_err(Error::io("make a network namespace"))
+}
+
+/// Writes the run state; without fsync, because a reboot ends what it tells of.
+pub(crate) fn write_run(container: &Container, run: &RunState) -> Result<()> {
+    let path = container.run_dir.join(RUN_FILE);
+    let bytes = serde_json::to_vec(run)
+        .map_err(|e| Error::path("write", &path)(std::io::Error::other(e)))?;
+    files::replace(&path, &bytes, 0o600)
+}
+
+/// Waits for a shim that ended or is about to, so that it does not stay as a zombie.
+pub(crate) fn reap(mut child: Child) {
+    tokio::task::spawn_blocking(move || child.wait());
+}
+
+/// The state after a daemon's start, of a container that is found running.
+pub(crate) fn adopted(state: &mut State, pid: u32, run: &RunState) {
+    state.last.restarts = run.restarts;
+    state.started(pid, run.started_at.clone());
+}

@@ -1,0 +1,201 @@
+//! Ending a container at the user's request.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use runtime::protocol::Request;
+
+use crate::{
+    Engine,
+    container::Container,
+    error::{Error, Result},
+    records::Table,
+    signals,
+    state::Phase,
+};
+
+/// Seconds between the stop signal and SIGKILL where nobody says otherwise.
+const PATIENCE: i64 = 10;
+/// How long the kernel may take to end a process after SIGKILL before we say so.
+const KILL_PATIENCE: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// Stops a container: its stop signal, then SIGKILL after `timeout` seconds (negative: never).
+    pub async fn stop(
+        self: &Arc<Self>,
+        name: &str,
+        signal: Option<&str>,
+        timeout: Option<i64>,
+    ) -> Result<()> {
+        let container = self.find(name)?;
+        let signal = stop_signal(&container, signal)?;
+        let _op = container.op.lock().await;
+        self.stop_locked(&container, signal, timeout, true).await
+    }
+
+    /// Stops a container if it runs, and starts it.
+    pub async fn restart(
+        self: &Arc<Self>,
+        name: &str,
+        signal: Option<&str>,
+        timeout: Option<i64>,
+    ) -> Result<()> {
+        let container = self.find(name)?;
+        let signal = stop_signal(&container, signal)?;
+        let _op = container.op.lock().await;
+        if container.state().phase == Phase::Removing {
+            return Err(Error::Conflict(
+                "container is marked for removal and cannot be started".into(),
+            ));
+        }
+        if container.with_record(|r| r.host_config.auto_remove) && container.state().is_running() {
+            // It would be gone before it could start again.
+            let record = container.change_record(|r| r.host_config.auto_remove = false);
+            let stopped = self.stop_locked(&container, signal, timeout, false).await;
+            container.change_record(|r| r.host_config.auto_remove = true);
+            drop(record);
+            stopped?;
+        } else {
+            match self.stop_locked(&container, signal, timeout, false).await {
+                Ok(()) | Err(Error::NotModified(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        container.change_state(|s| s.last.restarts = 0);
+        self.start_locked(&container).await?;
+        self.tell(&container, "restart", &[]);
+        Ok(())
+    }
+
+    /// Sends a signal.
+    pub async fn kill(&self, name: &str, signal: Option<&str>) -> Result<()> {
+        let signal = signal
+            .filter(|s| !s.is_empty())
+            .map_or(Ok(signals::KILL), signals::parse)?;
+        let container = self.find(name)?;
+        if container.state().phase == Phase::Restarting {
+            // Docker: killing what waits for its restart takes the restart away.
+            self.no_restart(&container).await?;
+            container.change_state(|s| s.phase = Phase::Exited);
+            return Ok(());
+        }
+        if !container.state().is_running() {
+            return Err(Error::Conflict(format!(
+                "cannot kill container: {name}: container {} is not running",
+                container.id
+            )));
+        }
+        let stop = container
+            .with_record(|r| signals::parse(&r.config.stop_signal))
+            .ok();
+        if signal == signals::KILL || Some(signal) == stop.or(Some(signals::TERM)) {
+            self.no_restart(&container).await?;
+        }
+        self.ask(&container, Request::Signal { exec: None, signal })
+            .await?;
+        self.tell(&container, "kill", &[("signal", signal.to_string())]);
+        Ok(())
+    }
+
+    /// Remembers that the user ended it, before it ends.
+    async fn no_restart(&self, container: &Container) -> Result<()> {
+        container.stops.fetch_add(1, Ordering::Relaxed);
+        let policy = container.with_record(|r| r.host_config.restart_policy.name.clone());
+        let record = container.change_record(|r| r.stopped_by_user = true);
+        if !matches!(policy.as_str(), "" | "no") {
+            self.records
+                .put(Table::Containers, &container.id, &record)
+                .await?;
+            sys::failpoint!("engine.stop.recorded");
+        }
+        Ok(())
+    }
+
+    /// Stops a container whose `op` lock the caller holds.
+    pub(crate) async fn stop_locked(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        signal: i32,
+        timeout: Option<i64>,
+        for_good: bool,
+    ) -> Result<()> {
+        match container.state().phase {
+            Phase::Running { .. } => {}
+            Phase::Restarting => {
+                self.no_restart(container).await?;
+                container.change_state(|s| s.phase = Phase::Exited);
+                return Ok(());
+            }
+            _ => return Err(Error::NotModified("container already stopped")),
+        }
+        self.no_restart(container).await?;
+        let mut state = container.watch();
+        let timeout = timeout
+            .or_else(|| container.with_record(|r| r.config.stop_timeout))
+            .unwrap_or(PATIENCE);
+        self.signal(container, signal).await?;
+        let ended = async {
+            // The sender lives in the container.
+            let _ = state.wait_for(|s| !s.is_running()).await;
+        };
+        let in_time = match u64::try_from(timeout) {
+            Ok(seconds) => tokio::time::timeout(Duration::from_secs(seconds), ended)
+                .await
+                .is_ok(),
+            Err(_) => {
+                ended.await;
+                true
+            }
+        };
+        if !in_time {
+            self.kill_and_wait(container).await?;
+        }
+        if for_good {
+            self.tell(container, "stop", &[]);
+        }
+        Ok(())
+    }
+
+    async fn signal(&self, container: &Container, signal: i32) -> Result<()> {
+        let sent = self
+            .ask(container, Request::Signal { exec: None, signal })
+            .await;
+        // It may have ended by itself this very moment.
+        if let Err(error) = sent
+            && container.state().is_running()
+        {
+            tracing::debug!(container = %container.id, %error, "the signal was not taken");
+        }
+        self.tell(container, "kill", &[("signal", signal.to_string())]);
+        Ok(())
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub(crate) async fn kill_and_wait(&self, container: &Arc<Container>) -> Result<()> {
+        let mut state = container.watch();
+        self.signal(container, signals::KILL).await?;
+        let ended = state.wait_for(|s| !s.is_running());
+        if tokio::time::timeout(KILL_PATIENCE, ended).await.is_err() {
+            return Err(Error::Io {
+                what: format!("end container {}", container.id),
+                source: std::io::Error::new(
+                    std::io::ErrorKind::TimedOut,
+                    "its process did not end within 30 s after SIGKILL; \
+                     the kernel may be waiting for a device or a network file system",
+                ),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn stop_signal(container: &Container, asked: Option<&str>) -> Result<i32> {
+    let own = container.with_record(|r| r.config.stop_signal.clone());
+    match asked.filter(|s| !s.is_empty()) {
+        Some(asked) => signals::parse(asked),
+        None if own.is_empty() => Ok(signals::TERM),
+        None => signals::parse(&own),
+    }
+}

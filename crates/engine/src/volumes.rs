@@ -1,0 +1,102 @@
+//! Named volumes: directories under the data root that outlive containers.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock,
+    error::{Error, Result},
+    records::{Records, Table},
+    sync::lock,
+};
+
+/// A volume's definition.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Volume {
+    pub name: String,
+    /// RFC 3339.
+    pub created: String,
+    /// Made for one container, without a name of the user's.
+    pub anonymous: bool,
+}
+
+/// The volumes of one daemon.
+pub(crate) struct Volumes {
+    root: PathBuf,
+    records: Records,
+    known: Mutex<BTreeMap<String, Volume>>,
+}
+
+impl Volumes {
+    /// Those on record; directories that no record knows are left alone: they may hold data.
+    pub(crate) fn open(root: PathBuf, records: Records) -> Result<Self> {
+        private_dir(&root)?;
+        let known = records.all::<Volume>(Table::Volumes)?;
+        let known = known.into_iter().map(|v| (v.name.clone(), v)).collect();
+        Ok(Self {
+            root,
+            records,
+            known: Mutex::new(known),
+        })
+    }
+
+    /// The volume `name`, made where it is not there; also says whether it was made now.
+    pub(crate) async fn ensure(&self, name: &str, anonymous: bool) -> Result<(PathBuf, bool)> {
+        let data = self.data(name);
+        if lock(&self.known).contains_key(name) {
+            return Ok((data, false));
+        }
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&data)
+            .map_err(Error::path("create the volume's directory", &data))?;
+        sys::failpoint!("engine.volume.directory");
+        let volume = Volume {
+            name: name.into(),
+            created: clock::now(),
+            anonymous,
+        };
+        self.records.put(Table::Volumes, name, &volume).await?;
+        lock(&self.known).insert(name.into(), volume);
+        Ok((data, true))
+    }
+
+    /// Removes the volume and its data. Idempotent.
+    pub(crate) async fn remove(&self, name: &str) -> Result<()> {
+        // The record goes last: a crash half-way leaves something that can be removed again.
+        let dir = self.root.join(name);
+        match fs::remove_dir_all(&dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::path("remove the volume's directory", &dir)(e));
+            }
+            _ => {}
+        }
+        sys::failpoint!("engine.volume.removed");
+        self.records.remove(Table::Volumes, name).await?;
+        lock(&self.known).remove(name);
+        Ok(())
+    }
+
+    /// The directory of a volume's data.
+    pub(crate) fn data(&self, name: &str) -> PathBuf {
+        self.root.join(name).join("_data")
+    }
+}
+
+/// Makes `path` and its parents if need be; ordinary users can pass through it but not list it
+/// (CVE-2021-41091: programs with set-user-id bits in layers must not be reachable).
+pub(crate) fn private_dir(path: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o710)
+        .create(path)
+        .map_err(Error::path("create the directory", path))
+}

@@ -1,0 +1,219 @@
+//! What can go wrong, in words for the user.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use types::ErrorKind;
+
+use crate::endpoint::Proto;
+
+/// This crate's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong with a network.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration makes no sense.
+    #[error("network configuration: {0}")]
+    Config(String),
+    /// No subnet is free on this host.
+    #[error(
+        "every default subnet (172.17–172.31, 192.168) overlaps a route of this host; \
+         choose one with --bip"
+    )]
+    NoSubnet,
+    /// The bridge's name belongs to something else.
+    #[error(
+        "the link {0} exists and is not a bridge (it is: {1}); choose another name or remove it"
+    )]
+    NotABridge(String, String),
+    /// The kernel refused something.
+    #[error("network {network}: {source}")]
+    Kernel {
+        /// The bridge.
+        network: String,
+        /// The kernel's refusal.
+        source: sys::netlink::Error,
+    },
+    /// A setting under `/proc/sys` cannot be made.
+    #[error(
+        "cannot write {value} to {path}: {source}; set it on the host before the daemon starts"
+    )]
+    Sysctl {
+        /// The file.
+        path: String,
+        /// What should be in it.
+        value: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The container's network namespace cannot be worked in.
+    #[error("cannot enter the network namespace of container {id}: {source}")]
+    Namespace {
+        /// The container.
+        id: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A link that was just made is gone.
+    #[error("the link {link} of {owner} vanished while it was being set up; try again")]
+    Vanished {
+        /// Whose it was.
+        owner: String,
+        /// The link.
+        link: String,
+    },
+    /// A container of ours has the port.
+    #[error(
+        "Bind for {host_ip}:{port} failed: port is already allocated ({proto}, by container {owner})"
+    )]
+    PortAllocated {
+        /// The address asked for.
+        host_ip: Ipv4Addr,
+        /// The port asked for.
+        port: u16,
+        /// Its protocol.
+        proto: Proto,
+        /// The container that has it.
+        owner: String,
+    },
+    /// The port cannot be bound.
+    #[error(
+        "failed to bind host port for {host_ip}:{port}:{ip}:{container_port}/{proto}: {reason}"
+    )]
+    PortBind {
+        /// The address asked for.
+        host_ip: Ipv4Addr,
+        /// The port asked for.
+        port: u16,
+        /// The container's address.
+        ip: Ipv4Addr,
+        /// The container's port.
+        container_port: u16,
+        /// The protocol.
+        proto: Proto,
+        /// Why not, as the system says it.
+        reason: String,
+    },
+    /// No port of a range is to be had.
+    #[error(
+        "Bind for {host_ip}:{first}-{last} failed: all ports are allocated ({proto}); the last \
+         one: {source}"
+    )]
+    RangeTaken {
+        /// The address asked for.
+        host_ip: Ipv4Addr,
+        /// The range's first port.
+        first: u16,
+        /// The range's last port.
+        last: u16,
+        /// The protocol.
+        proto: Proto,
+        /// Why the last one was not.
+        source: Box<Error>,
+    },
+    /// Publishing on IPv6 addresses does not exist yet.
+    #[error(
+        "publishing on the IPv6 address {0} is not supported yet; publish on an IPv4 address, \
+         such as 0.0.0.0"
+    )]
+    Ipv6Publish(IpAddr),
+    /// The kernel has no SCTP.
+    #[error("port {0}/sctp cannot be published: this host's kernel has no SCTP (module sctp)")]
+    NoSctp(u16),
+    /// A port number that means nothing.
+    #[error("{0} is not a port that can be published: choose one from 1 to 65535")]
+    BadPort(String),
+    /// The subnet is full.
+    #[error(
+        "no free address left in {subnet} of network {network} ({used} in use): remove \
+         containers or give the network a larger subnet"
+    )]
+    Exhausted {
+        /// The bridge.
+        network: String,
+        /// Its subnet.
+        subnet: String,
+        /// Addresses in use.
+        used: usize,
+    },
+    /// The bridge has all the ports a bridge can have.
+    #[error(
+        "network {0}: the kernel gives a bridge no more than 1023 containers; use another network"
+    )]
+    BridgeFull(String),
+    /// The wanted address has an owner.
+    #[error("address {ip} is already in use on network {network}")]
+    AddressInUse {
+        /// The address.
+        ip: Ipv4Addr,
+        /// The bridge.
+        network: String,
+    },
+    /// The wanted address is not one for containers.
+    #[error("address {ip} cannot be given to a container on network {network} ({subnet})")]
+    AddressOutside {
+        /// The address.
+        ip: Ipv4Addr,
+        /// The bridge.
+        network: String,
+        /// Its subnet.
+        subnet: String,
+    },
+    /// The container is connected already.
+    #[error("container {id} is already connected to network {network}")]
+    AlreadyConnected {
+        /// The container.
+        id: String,
+        /// The bridge.
+        network: String,
+    },
+    /// The container has not been given an address.
+    #[error("container {id} is not connected to network {network}")]
+    NotConnected {
+        /// The container.
+        id: String,
+        /// The bridge.
+        network: String,
+    },
+    /// Several things went wrong; the rest was done.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Several(Vec<Error>),
+}
+
+impl Error {
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Config(_) | Self::BadPort(_) | Self::AddressOutside { .. } => {
+                ErrorKind::InvalidParameter
+            }
+            Self::Ipv6Publish(_) | Self::NoSctp(_) => ErrorKind::NotImplemented,
+            Self::NotConnected { .. } => ErrorKind::NotFound,
+            Self::AlreadyConnected { .. } | Self::AddressInUse { .. } => ErrorKind::Conflict,
+            // Docker answers 500 to these, and clients look at the text.
+            Self::PortAllocated { .. }
+            | Self::PortBind { .. }
+            | Self::RangeTaken { .. }
+            | Self::Exhausted { .. }
+            | Self::BridgeFull(_)
+            | Self::NoSubnet
+            | Self::NotABridge(..)
+            | Self::Kernel { .. }
+            | Self::Sysctl { .. }
+            | Self::Namespace { .. }
+            | Self::Vanished { .. } => ErrorKind::System,
+            Self::Several(errors) => errors.first().map_or(ErrorKind::System, Self::kind),
+        }
+    }
+
+    /// None if there are none, the error if there is one.
+    pub(crate) fn gather(mut errors: Vec<Self>) -> Result<()> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+}

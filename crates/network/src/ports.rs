@@ -1,0 +1,244 @@
+//! Published ports: who has which, and the sockets that keep others off.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, ipproto, sockopt};
+
+use crate::endpoint::{PortRequest, Proto, PublishedPort};
+use crate::error::{Error, Result};
+
+/// The ports of our containers, with their owners.
+#[derive(Debug, Default)]
+pub(crate) struct PortTable(HashMap<(Proto, u16), Vec<(Ipv4Addr, String)>>);
+
+impl PortTable {
+    fn owner(&self, proto: Proto, host_ip: Ipv4Addr, port: u16) -> Option<&str> {
+        let owners = self.0.get(&(proto, port))?;
+        let clash = |ip: Ipv4Addr| ip == host_ip || ip.is_unspecified() || host_ip.is_unspecified();
+        owners
+            .iter()
+            .find(|(ip, _)| clash(*ip))
+            .map(|(_, id)| id.as_str())
+    }
+
+    pub(crate) fn add(&mut self, id: &str, port: &PublishedPort) {
+        let owners = self.0.entry((port.proto, port.host_port)).or_default();
+        owners.push((port.host_ip, id.to_owned()));
+    }
+
+    pub(crate) fn remove(&mut self, id: &str, port: &PublishedPort) {
+        let key = (port.proto, port.host_port);
+        if let Some(owners) = self.0.get_mut(&key) {
+            owners.retain(|(ip, owner)| *ip != port.host_ip || owner != id);
+            if owners.is_empty() {
+                self.0.remove(&key);
+            }
+        }
+    }
+
+    /// Binds and enters what the container asks for: all of it or, on any error, nothing.
+    pub(crate) fn publish(
+        &mut self,
+        id: &str,
+        ip: Ipv4Addr,
+        requests: &[PortRequest],
+    ) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
+        let mut ports = Vec::with_capacity(requests.len());
+        let mut held = Vec::with_capacity(requests.len());
+        for request in requests {
+            match self.publish_one(ip, request) {
+                Ok((port, socket)) => {
+                    self.add(id, &port);
+                    ports.push(port);
+                    held.push(socket);
+                }
+                Err(e) => {
+                    ports.iter().for_each(|p| self.remove(id, p));
+                    return Err(e);
+                }
+            }
+        }
+        Ok((ports, held))
+    }
+
+    fn publish_one(&self, ip: Ipv4Addr, r: &PortRequest) -> Result<(PublishedPort, OwnedFd)> {
+        let host_ip = match r.host_ip {
+            None => Ipv4Addr::UNSPECIFIED,
+            Some(IpAddr::V4(ip)) => ip,
+            Some(v6) => return Err(Error::Ipv6Publish(v6)),
+        };
+        let wanted = Wanted {
+            proto: r.proto,
+            host_ip,
+            ip,
+            container_port: r.container_port,
+        };
+        if r.container_port == 0 {
+            return Err(Error::BadPort(format!("container port 0/{}", r.proto)));
+        }
+        let Some(range) = r.host_port.clone() else {
+            return wanted.bind(self, 0);
+        };
+        let (first, last) = (*range.start(), *range.end());
+        if first == 0 || first > last {
+            return Err(Error::BadPort(format!(
+                "host port {first}-{last}/{}",
+                r.proto
+            )));
+        }
+        let mut failure = None;
+        for port in range {
+            match wanted.bind(self, port) {
+                Ok(found) => return Ok(found),
+                Err(e @ Error::NoSctp(_)) => return Err(e),
+                Err(e) => failure = Some(e),
+            }
+        }
+        Err(match failure {
+            Some(source) if first != last => Error::RangeTaken {
+                host_ip,
+                first,
+                last,
+                proto: r.proto,
+                source: Box::new(source),
+            },
+            Some(e) => e,
+            None => Error::BadPort(format!("host port {first}-{last}/{}", r.proto)),
+        })
+    }
+}
+
+struct Wanted {
+    proto: Proto,
+    host_ip: Ipv4Addr,
+    ip: Ipv4Addr,
+    container_port: u16,
+}
+
+impl Wanted {
+    /// Binds this port, or any free one for 0.
+    fn bind(&self, table: &PortTable, port: u16) -> Result<(PublishedPort, OwnedFd)> {
+        if let Some(owner) = table.owner(self.proto, self.host_ip, port) {
+            return Err(Error::PortAllocated {
+                host_ip: self.host_ip,
+                port,
+                proto: self.proto,
+                owner: owner.to_owned(),
+            });
+        }
+        let refused = |e: io::Error| match (self.proto, Errno::from_io_error(&e)) {
+            (Proto::Sctp, Some(Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT)) => {
+                Error::NoSctp(self.container_port)
+            }
+            (_, code) => Error::PortBind {
+                host_ip: self.host_ip,
+                port,
+                ip: self.ip,
+                container_port: self.container_port,
+                proto: self.proto,
+                reason: match code {
+                    Some(Errno::ADDRINUSE) => "address already in use".into(),
+                    Some(Errno::ADDRNOTAVAIL) => {
+                        format!(
+                            "cannot assign requested address (no link has {})",
+                            self.host_ip
+                        )
+                    }
+                    _ => e.to_string(),
+                },
+            },
+        };
+        // What the kernel chose for 0 may still be a port of ours whose socket was lost with a
+        // killed shim; keep such sockets until another one is found.
+        let mut unsuitable = Vec::new();
+        loop {
+            let socket = hold(self.proto, self.host_ip, port).map_err(refused)?;
+            let bound = bound_port(&socket).map_err(refused)?;
+            if port == 0 && table.owner(self.proto, self.host_ip, bound).is_some() {
+                unsuitable.push(socket);
+                continue;
+            }
+            let published = PublishedPort {
+                proto: self.proto,
+                host_ip: self.host_ip,
+                host_port: bound,
+                container_port: self.container_port,
+            };
+            return Ok((published, socket));
+        }
+    }
+}
+
+/// Binds a port without listening, so that nobody else can have it. No SO_REUSEADDR: two such
+/// sockets may share a port until one listens.
+fn hold(proto: Proto, ip: Ipv4Addr, port: u16) -> io::Result<OwnedFd> {
+    let socket = open(proto)?;
+    let address = SocketAddrV4::new(ip, port);
+    match rustix::net::bind(&socket, &address) {
+        Ok(()) => Ok(socket),
+        // Connections of an earlier listener that linger (TIME_WAIT) are no reason to refuse. A
+        // socket that may share the port tells them from a real owner; then it has to listen,
+        // which shuts the others out. Nothing reaches it: the port is translated before.
+        Err(Errno::ADDRINUSE) if proto == Proto::Tcp => {
+            let socket = open(proto)?;
+            sockopt::set_socket_reuseaddr(&socket, true)?;
+            rustix::net::bind(&socket, &address)?;
+            rustix::net::listen(&socket, 0)?;
+            Ok(socket)
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn open(proto: Proto) -> io::Result<OwnedFd> {
+    let (kind, protocol): (SocketType, Option<Protocol>) = match proto {
+        Proto::Tcp => (SocketType::STREAM, None),
+        Proto::Udp => (SocketType::DGRAM, None),
+        Proto::Sctp => (SocketType::STREAM, Some(ipproto::SCTP)),
+    };
+    let family = AddressFamily::INET;
+    Ok(rustix::net::socket_with(
+        family,
+        kind,
+        SocketFlags::CLOEXEC,
+        protocol,
+    )?)
+}
+
+fn bound_port(socket: &OwnedFd) -> io::Result<u16> {
+    let address = rustix::net::getsockname(socket)?;
+    Ok(SocketAddr::try_from(address)?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_a_port() {
+        let any = Ipv4Addr::UNSPECIFIED;
+        let one = Ipv4Addr::new(10, 0, 0, 1);
+        let other = Ipv4Addr::new(10, 0, 0, 2);
+        let port = |host_ip| PublishedPort {
+            proto: Proto::Tcp,
+            host_ip,
+            host_port: 80,
+            container_port: 80,
+        };
+        let mut table = PortTable::default();
+        table.add("a", &port(one));
+        assert_eq!(table.owner(Proto::Tcp, one, 80), Some("a"));
+        assert_eq!(table.owner(Proto::Tcp, any, 80), Some("a"));
+        assert_eq!(table.owner(Proto::Tcp, other, 80), None);
+        assert_eq!(table.owner(Proto::Udp, one, 80), None);
+        table.add("b", &port(other));
+        table.remove("a", &port(one));
+        assert_eq!(table.owner(Proto::Tcp, any, 80), Some("b"));
+        table.remove("b", &port(other));
+        assert!(table.0.is_empty());
+    }
+}

@@ -1,0 +1,46 @@
+//! What daemon and shim say to each other.
+//!
+//! A shim outlives the daemon that started it, and the next daemon may be a newer program. So the
+//! protocol has a version from its first day, and nothing in it is guessed: a frame, message or
+//! version that one side does not know is answered with an error that names it.
+//!
+//! A connection is a byte stream of frames (see [`frame`]). It begins with [`Request::Hello`]; then
+//! it takes any number of control requests, each answered in turn by one [`Response`], until one
+//! of [`Request::Attach`] or [`Request::Exec`] turns it into a stream of a process's input and
+//! output. [`Event`]s arrive on connections that asked for them with [`Request::Watch`], and at
+//! the end of every stream.
+//!
+//! The connection a shim is born with (its standard input) begins with [`Request::Launch`] in
+//! place of `Hello`, and file descriptors in `Fds` frames before it.
+
+mod frame;
+mod message;
+
+pub use frame::{
+    Decoder, Frame, FrameError, MAX_CONTROL, MAX_DATA, MAX_FDS_PER_FRAME, RawFrame, encode_data,
+};
+pub use message::{
+    ErrorReason, Event, ExecRequest, ExecState, Exit, FdRole, Launch, Request, Response, Size,
+    State, Status,
+};
+
+/// The version this program speaks. A change that an older shim or daemon would misunderstand
+/// raises it; a new optional field does not.
+pub const VERSION: u32 = 1;
+
+/// Name of the shim's socket inside the bundle.
+pub const SOCKET: &str = "shim.sock";
+/// Name of the file in the bundle that records the container's end: an [`Exit`] in JSON.
+pub const EXIT_FILE: &str = "exit.json";
+/// Name of the directory in the bundle on which the root file system is mounted, in the shim's own
+/// mount namespace only.
+pub const ROOTFS: &str = "rootfs";
+/// Name in the bundle of the link to the network namespace; `config.json` refers to it.
+pub const NETNS: &str = "netns";
+/// Name in the bundle of the runtime's own log.
+pub const RUNTIME_LOG: &str = "runtime.log";
+
+/// Name of the file in the bundle that records the end of an exec: an [`Exit`] in JSON.
+pub fn exec_exit_file(id: &str) -> String {
+    format!("exec-{id}.json")
+}

@@ -1,0 +1,4 @@
+//! The real static shim with the real runc.
+
+mod run;
+mod support;

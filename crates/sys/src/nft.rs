@@ -1,0 +1,54 @@
+//! nftables spoken directly: transactions of our own making and a look at other people's chains.
+//!
+//! A [`Transaction`] is one netlink batch: the kernel applies all of it or nothing, and packets
+//! see either the old or the new. Only what the network crate's tables need is modelled.
+
+mod legacy;
+mod list;
+mod monitor;
+mod rule;
+mod transaction;
+
+pub use legacy::legacy_drops_forwarded;
+pub use list::{Chain, Entry, base_chains, elements, rules_mention};
+pub use monitor::Monitor;
+pub use rule::{Fib, Key, Rule, Status, Verdict};
+pub use transaction::{Base, Hook, Map, Transaction};
+
+const SUBSYSTEM: u16 = 10;
+const LIST_ELEM: u16 = 1;
+const DATA_VALUE: u16 = 1;
+const DATA_VERDICT: u16 = 2;
+
+/// The kind of packets a table sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4 and IPv6.
+    Inet = 1,
+    /// IPv4.
+    Ip = 2,
+    /// IPv6.
+    Ip6 = 10,
+}
+
+impl Family {
+    /// The word `nft` uses for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inet => "inet",
+            Self::Ip => "ip",
+            Self::Ip6 => "ip6",
+        }
+    }
+
+    fn from_number(number: u8) -> Option<Self> {
+        [Self::Inet, Self::Ip, Self::Ip6]
+            .into_iter()
+            .find(|f| *f as u8 == number)
+    }
+}
+
+const fn message(kind: u16) -> u16 {
+    SUBSYSTEM << 8 | kind
+}

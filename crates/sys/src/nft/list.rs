@@ -1,0 +1,114 @@
+//! Looking at what is there, ours and others'.
+
+use super::{DATA_VALUE, Family, LIST_ELEM, message};
+use crate::netlink::{Attrs, Batch, Error, Socket};
+
+const GETCHAIN: u16 = message(4);
+const GETRULE: u16 = message(7);
+const GETSETELEM: u16 = message(13);
+const DUMP: u16 = libc::NLM_F_DUMP as u16;
+
+/// A base chain of anyone's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Chain {
+    /// The packets its table sees.
+    pub family: Family,
+    /// Its table.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// `filter`, `nat` or `route`.
+    pub kind: String,
+    /// The hook's number; 2 is forward.
+    pub hook: u32,
+    /// Its order among the chains there.
+    pub priority: i32,
+    /// Whether it drops what none of its rules decided about.
+    pub drops: bool,
+}
+
+/// All base chains of IP families in the namespace.
+///
+/// # Errors
+/// When the kernel refuses or cannot be asked.
+pub fn base_chains(socket: &mut Socket) -> Result<Vec<Chain>, Error> {
+    let mut batch = Batch::new();
+    batch.push(GETCHAIN, DUMP, "list the nftables chains".into(), |b| {
+        b.raw(&[0; 4])
+    });
+    socket.dump(&mut batch, |p| {
+        let attrs = Attrs(p.get(4..)?);
+        let hook = attrs.nested(4);
+        Some(Chain {
+            family: Family::from_number(*p.first()?)?,
+            table: attrs.text(1)?.to_owned(),
+            name: attrs.text(3)?.to_owned(),
+            kind: attrs.text(7)?.to_owned(),
+            hook: hook.be32(1)?,
+            priority: hook.be32(2)? as i32,
+            drops: attrs.be32(5) == Some(0),
+        })
+    })
+}
+
+/// Whether a rule of that chain compares anything with this link's name.
+///
+/// # Errors
+/// When the kernel refuses or cannot be asked.
+pub fn rules_mention(socket: &mut Socket, chain: &Chain, link: &str) -> Result<bool, Error> {
+    let mut batch = Batch::new();
+    let what = format!("list the rules of the chain {}", chain.name);
+    batch.push(GETRULE, DUMP, what, |b| {
+        b.raw(&[chain.family as u8, 0, 0, 0]);
+        b.attr_str(1, &chain.table);
+        b.attr_str(2, &chain.name);
+    });
+    let mut name = link.as_bytes().to_vec();
+    name.push(0);
+    let hits = socket.dump(&mut batch, |p| {
+        let expressions = Attrs(p.get(4..)?).get(4)?;
+        expressions
+            .windows(name.len())
+            .any(|w| w == name)
+            .then_some(())
+    })?;
+    Ok(!hits.is_empty())
+}
+
+/// An entry of a map: key and value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// The entries of a map: keys and values.
+///
+/// # Errors
+/// When the kernel refuses or cannot be asked; [`Error::is_absent`] when there is no such map.
+pub fn elements(
+    socket: &mut Socket,
+    family: Family,
+    table: &str,
+    map: &str,
+) -> Result<Vec<Entry>, Error> {
+    let mut batch = Batch::new();
+    batch.push(
+        GETSETELEM,
+        DUMP,
+        format!("list the map {map} (nftables table {table})"),
+        |b| {
+            b.raw(&[family as u8, 0, 0, 0]);
+            b.attr_str(1, table);
+            b.attr_str(2, map);
+        },
+    );
+    let parts = socket.dump(&mut batch, |p| {
+        let list = Attrs(p.get(4..)?).nested(3);
+        let entries = list
+            .filter(|(kind, _)| *kind == LIST_ELEM)
+            .filter_map(|(_, e)| {
+                let value = |kind| Attrs(e).nested(kind).get(DATA_VALUE).map(<[u8]>::to_vec);
+                Some((value(1)?, value(2)?))
+            });
+        Some(entries.collect::<Vec<_>>())
+    })?;
+    Ok(parts.into_iter().flatten().collect())
+}

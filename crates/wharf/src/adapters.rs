@@ -1,0 +1,24 @@
+//! Where the API's backends meet those who do the work.
+
+mod containers;
+mod filters;
+mod images;
+mod system;
+
+pub(crate) use containers::Containers;
+pub(crate) use images::Images;
+pub(crate) use system::System;
+
+use types::Failure;
+
+/// Runs `work` to its end even when the client that asked for it goes away.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = engine::Result<T>> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::spawn(work).await {
+        Ok(done) => Ok(done?),
+        Err(error) => Err(Failure::system(format!(
+            "a task of the daemon failed: {error}"
+        ))),
+    }
+}

@@ -1,0 +1,113 @@
+//! The filters of the list of images.
+
+use std::sync::Arc;
+
+use image::{Image, Store};
+use types::{Failure, options::Filters};
+
+/// The images of `store` that match, newest first.
+pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>, Failure> {
+    const KNOWN: &[&str] = &["before", "dangling", "label", "reference", "since", "until"];
+    if let Some(unknown) = filters.keys().find(|k| !KNOWN.contains(&k.as_str())) {
+        return Err(Failure::invalid(format!("invalid filter '{unknown}'")));
+    }
+    let edge = |name: &str| -> Result<Option<jiff::Timestamp>, Failure> {
+        let Some(reference) = filters.get(name).and_then(|v| v.first()) else {
+            return Ok(None);
+        };
+        let image = store
+            .get(reference)
+            .map_err(|e| Failure::new(e.kind(), e))?;
+        Ok(created(&image))
+    };
+    let until = match filters.get("until").and_then(|v| v.first()) {
+        None => None,
+        Some(text) => Some(moment(text)?),
+    };
+    let (before, since) = (edge("before")?, edge("since")?);
+    let dangling = match filters.get("dangling").and_then(|v| v.first()) {
+        None => None,
+        Some(v) if matches!(v.as_str(), "1" | "true") => Some(true),
+        Some(v) if matches!(v.as_str(), "0" | "false") => Some(false),
+        Some(v) => return Err(Failure::invalid(format!("invalid filter 'dangling=[{v}]'"))),
+    };
+    let all = |name: &str, test: &dyn Fn(&str) -> bool| {
+        filters
+            .get(name)
+            .is_none_or(|values| values.iter().all(|v| test(v)))
+    };
+    let mut chosen = store.list();
+    chosen.retain(|image| {
+        let labels = &image.config.config.labels;
+        dangling.is_none_or(|d| d == image.tags.is_empty())
+            && before.is_none_or(|b| created(image).is_some_and(|c| c < b))
+            && since.is_none_or(|s| created(image).is_some_and(|c| c > s))
+            && until.is_none_or(|u| created(image).is_some_and(|c| c < u))
+            && all("label", &|wanted| match wanted.split_once('=') {
+                Some((k, v)) => labels.get(k).is_some_and(|have| have == v),
+                None => labels.contains_key(wanted),
+            })
+            && filters.get("reference").is_none_or(|patterns| {
+                patterns
+                    .iter()
+                    .any(|p| image.repo_tags().iter().any(|tag| refers(p, tag)))
+            })
+    });
+    Ok(chosen)
+}
+
+fn created(image: &Image) -> Option<jiff::Timestamp> {
+    image
+        .config
+        .created
+        .as_deref()
+        .and_then(|text| text.parse().ok())
+}
+
+/// A time, seconds since the epoch, or how long ago.
+fn moment(text: &str) -> Result<jiff::Timestamp, Failure> {
+    let ago = || {
+        let span = text.parse::<jiff::SignedDuration>().ok()?;
+        jiff::Timestamp::now().checked_sub(span).ok()
+    };
+    let seconds = || jiff::Timestamp::from_second(text.parse().ok()?).ok();
+    text.parse()
+        .ok()
+        .or_else(seconds)
+        .or_else(ago)
+        .ok_or_else(|| Failure::invalid(format!("invalid filter 'until={text}'")))
+}
+
+/// Whether `pattern` (`repository[:tag]` with `*` and `?`) means `tag`. As in Docker, a pattern
+/// without a tag is compared with the repository, and `*` does not cross a `/`.
+fn refers(pattern: &str, tag: &str) -> bool {
+    let repository = tag
+        .rsplit_once(':')
+        .map_or(tag, |(repository, _)| repository);
+    glob(pattern.as_bytes(), tag.as_bytes()) || glob(pattern.as_bytes(), repository.as_bytes())
+}
+
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.split_first(), text.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => {
+            let reach = text.iter().take_while(|b| **b != b'/').count();
+            (0..=reach).any(|n| glob(rest, &text[n..]))
+        }
+        (Some((b'?', rest)), Some((c, more))) => *c != b'/' && glob(rest, more),
+        (Some((p, rest)), Some((c, more))) => p == c && glob(rest, more),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_like_dockers() {
+        assert!(refers("busy*", "busybox:latest") && refers("busybox:l*", "busybox:latest"));
+        assert!(refers("*/hello", "wharf/hello:latest") && !refers("*", "wharf/hello:latest"));
+        assert!(!refers("busy", "busybox:latest"));
+    }
+}

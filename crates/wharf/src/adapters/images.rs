@@ -1,0 +1,332 @@
+//! Images for the API, done by the image store.
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use api::backend::{self, Body, Progress as Lines, Result};
+use async_trait::async_trait;
+use engine::Engine;
+use futures_util::{StreamExt, stream};
+use image::{CancellationToken, Deleted, Image, Import, Platform, Progress, Reference, Store};
+use tokio::sync::mpsc;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+use types::{
+    Failure,
+    container::GraphDriver,
+    image::{
+        ErrorDetail, ImageDeleted, ImageInspect, ImageMetadata, ImageSummary, ProgressLine,
+        RegistryAuth, RootFs,
+    },
+    options::{Filters, ImportOptions},
+};
+
+use super::filters;
+use crate::hello;
+
+pub(crate) struct Images {
+    engine: Arc<Engine>,
+}
+
+impl Images {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+
+    fn store(&self) -> Store {
+        self.engine.images().clone()
+    }
+
+    fn tell(&self, action: &str, id: &str, name: &str) {
+        let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
+        self.engine.events.tell("image", action, id, attributes);
+    }
+}
+
+/// Steps of a long operation, sent to the client as they happen.
+struct Steps {
+    sender: mpsc::UnboundedSender<ProgressLine>,
+}
+
+/// What a long operation runs with.
+#[derive(Clone)]
+struct Reporter(mpsc::UnboundedSender<ProgressLine>);
+
+impl Reporter {
+    fn line(&self, line: ProgressLine) {
+        // The client may be gone; the operation is cancelled by then.
+        let _ = self.0.send(line);
+    }
+}
+
+impl Steps {
+    /// Runs `work` and answers with its lines. An error before the first line is the answer; a
+    /// later one is the last line. The client's going away cancels the work.
+    async fn run<F>(work: impl FnOnce(Reporter, CancellationToken) -> F) -> Result<Lines>
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let (sender, mut lines) = mpsc::unbounded_channel();
+        let cancel = CancellationToken::new();
+        let steps = Self { sender };
+        let running = work(Reporter(steps.sender.clone()), cancel.clone());
+        let (failed, mut failure) = mpsc::channel(1);
+        tokio::spawn(async move {
+            if let Err(error) = running.await {
+                // The receiver is dropped only together with the lines.
+                let _ = failed.send(error).await;
+            }
+            drop(steps);
+        });
+        let first = lines.recv().await;
+        if first.is_none()
+            && let Some(error) = failure.recv().await
+        {
+            return Err(error);
+        }
+        let guard = cancel.drop_guard();
+        let rest = stream::unfold(
+            (lines, failure, guard),
+            |(mut lines, mut failure, guard)| async {
+                let line = match lines.recv().await {
+                    Some(line) => line,
+                    None => error_line(&failure.recv().await?),
+                };
+                Some((line, (lines, failure, guard)))
+            },
+        );
+        Ok(stream::iter(first).chain(rest).boxed())
+    }
+}
+
+fn error_line(error: &Failure) -> ProgressLine {
+    ProgressLine {
+        error_detail: Some(ErrorDetail {
+            code: None,
+            message: error.message.clone(),
+        }),
+        error: Some(error.message.clone()),
+        ..ProgressLine::default()
+    }
+}
+
+fn failure(error: image::Error) -> Failure {
+    Failure::new(error.kind(), error)
+}
+
+fn reference(text: &str) -> Result<Reference> {
+    Reference::parse(text).map_err(Failure::invalid)
+}
+
+fn platform(text: Option<String>) -> Result<Option<Platform>> {
+    text.filter(|t| !t.is_empty())
+        .map(|t| Platform::parse(&t).map_err(failure))
+        .transpose()
+}
+
+/// Runs what blocks where it may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Failure::system(format!(
+            "a task of the daemon failed: {error}"
+        ))),
+    }
+}
+
+/// A request's body as something to read in a thread that may block.
+fn reader(body: Body) -> impl io::Read + Send + 'static {
+    SyncIoBridge::new(StreamReader::new(body))
+}
+
+#[async_trait]
+impl backend::Images for Images {
+    async fn pull(
+        &self,
+        name: &str,
+        wanted: Option<String>,
+        auth: Option<RegistryAuth>,
+    ) -> Result<Lines> {
+        let (reference, platform) = (reference(name)?.with_default_tag(), platform(wanted)?);
+        let (store, engine) = (self.store(), Arc::clone(&self.engine));
+        Steps::run(move |reporter, cancel| async move {
+            let pulled = if hello::is(&reference) {
+                let (store, wanted) = (store, reference.clone());
+                let lines = reporter.clone();
+                blocking(move || {
+                    hello::add(&store, &wanted, &|p| lines.line(p.line())).map_err(failure)
+                })
+                .await?;
+                reference.familiar()
+            } else {
+                let wanted = reference.clone();
+                let runtime = tokio::runtime::Handle::current();
+                // On a thread of its own: a pull is long, and its future borrows what it reports to.
+                blocking(move || {
+                    let report = |progress: Progress| reporter.line(progress.line());
+                    let pull =
+                        store.pull(&wanted, platform.as_ref(), auth.as_ref(), &report, cancel);
+                    runtime.block_on(pull).map_err(failure)
+                })
+                .await?
+                .reference
+                .familiar()
+            };
+            let attributes = BTreeMap::from([("name".to_owned(), reference.familiar_name())]);
+            engine.events.tell("image", "pull", &pulled, attributes);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn load(&self, archive: Body, quiet: bool) -> Result<Lines> {
+        let (store, engine) = (self.store(), Arc::clone(&self.engine));
+        let source = reader(archive);
+        Steps::run(move |reporter, cancel| async move {
+            let loaded = blocking(move || {
+                let report = |progress: Progress| {
+                    if !quiet || matches!(progress, Progress::Line(_)) {
+                        reporter.line(progress.line());
+                    }
+                };
+                store.load(source, &report, &cancel).map_err(failure)
+            });
+            for one in loaded.await? {
+                engine
+                    .events
+                    .tell("image", "load", &one.image.id.to_string(), BTreeMap::new());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn import(&self, archive: Body, options: ImportOptions) -> Result<Lines> {
+        let import = Import {
+            reference: match options.reference.as_str() {
+                "" => None,
+                name => Some(reference(name)?),
+            },
+            message: options.message,
+            changes: options.changes,
+            platform: platform(options.platform)?,
+        };
+        let (store, engine) = (self.store(), Arc::clone(&self.engine));
+        let source = reader(archive);
+        Steps::run(move |reporter, cancel| async move {
+            let image =
+                blocking(move || store.import(source, &import, &cancel).map_err(failure)).await?;
+            let id = image.id.to_string();
+            engine.events.tell("image", "import", &id, BTreeMap::new());
+            reporter.line(ProgressLine {
+                status: Some(id),
+                ..ProgressLine::default()
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list(&self, _all: bool, filters: Filters) -> Result<Vec<ImageSummary>> {
+        // Every image is whole: there are no intermediate ones for `all` to show.
+        let store = self.store();
+        let chosen = filters::images(&store, &filters)?;
+        Ok(chosen.iter().map(|i| summary(i)).collect())
+    }
+
+    async fn inspect(&self, name: &str) -> Result<ImageInspect> {
+        let image = self.store().get(name).map_err(failure)?;
+        Ok(inspect(&image))
+    }
+
+    async fn tag(&self, name: &str, target: &str) -> Result<()> {
+        let (store, name, target) = (self.store(), name.to_owned(), reference(target)?);
+        let told = target.clone().with_default_tag().familiar();
+        let image = blocking(move || store.tag(&name, &target).map_err(failure)).await?;
+        self.tell("tag", &image.id.to_string(), &told);
+        Ok(())
+    }
+
+    async fn remove(&self, name: &str, force: bool, noprune: bool) -> Result<Vec<ImageDeleted>> {
+        let (store, engine, name) = (self.store(), Arc::clone(&self.engine), name.to_owned());
+        let gone = blocking(move || {
+            let users = |image: &str| engine.users_of(image);
+            store.remove(&name, force, noprune, &users).map_err(failure)
+        });
+        let gone = gone.await?;
+        Ok(gone
+            .into_iter()
+            .map(|one| match one {
+                Deleted::Untagged(name) => {
+                    self.tell("untag", &name, &name);
+                    ImageDeleted {
+                        untagged: Some(name),
+                        deleted: None,
+                    }
+                }
+                Deleted::Deleted(id) => {
+                    self.tell("delete", &id, &id);
+                    ImageDeleted {
+                        untagged: None,
+                        deleted: Some(id),
+                    }
+                }
+            })
+            .collect())
+    }
+}
+
+fn summary(image: &Image) -> ImageSummary {
+    let labels = &image.config.config.labels;
+    ImageSummary {
+        id: image.id.to_string(),
+        parent_id: String::new(),
+        repo_tags: image.repo_tags(),
+        repo_digests: image.repo_digests(),
+        created: created(image).map_or(0, jiff::Timestamp::as_second),
+        size: image.size.cast_signed(),
+        shared_size: -1,
+        virtual_size: None,
+        labels: (!labels.is_empty()).then(|| labels.clone()),
+        containers: -1,
+    }
+}
+
+fn created(image: &Image) -> Option<jiff::Timestamp> {
+    image
+        .config
+        .created
+        .as_deref()
+        .and_then(|text| text.parse().ok())
+}
+
+fn inspect(image: &Image) -> ImageInspect {
+    let config = &image.config;
+    ImageInspect {
+        id: image.id.to_string(),
+        repo_tags: image.repo_tags(),
+        repo_digests: image.repo_digests(),
+        parent: String::new(),
+        comment: config.comment.clone().unwrap_or_default(),
+        created: config.created.clone(),
+        docker_version: config.docker_version.clone().unwrap_or_default(),
+        author: config.author.clone().unwrap_or_default(),
+        config: engine::image_defaults(image),
+        architecture: config.architecture.clone(),
+        variant: config.variant.clone().unwrap_or_default(),
+        os: config.os.clone(),
+        size: image.size.cast_signed(),
+        virtual_size: None,
+        graph_driver: GraphDriver {
+            name: "overlay2".into(),
+            data: BTreeMap::new(),
+        },
+        root_fs: RootFs {
+            kind: "layers".into(),
+            layers: image.diff_ids().iter().map(ToString::to_string).collect(),
+        },
+        metadata: ImageMetadata {
+            last_tag_time: image.last_tag_time.clone(),
+        },
+    }
+}

@@ -1,0 +1,10 @@
+//! The small programs this binary carries (see `build.rs`).
+
+/// The shim that stands beside each container.
+pub(crate) static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wharf-shim"));
+
+/// The first process of containers with `--init`.
+pub(crate) static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wharf-init"));
+
+/// The one program of the image `wharf/hello`.
+pub(crate) static HELLO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello"));
