@@ -1,8 +1,6 @@
 //! The store: everything about images below one directory.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,10 +9,11 @@ use types::reference::Reference;
 use crate::blob::{Blobs, Temp, TempPath};
 use crate::config::ImageConfig;
 use crate::digest::Digest;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::index::{self, Entry};
+use crate::index::{self, Entry, give_name};
 use crate::layer::Layers;
+use crate::layout::{make_dir, set_aside_leftovers};
 use crate::manifest::{self, Descriptor, Document, MAX_CONFIG, MAX_MANIFEST, Manifest};
 use crate::registry::Registries;
 use crate::snapshot::ContainerMeta;
@@ -355,40 +354,6 @@ impl Drop for Pins {
     }
 }
 
-/// Moves a name to an image. The image that had it keeps an entry without one if it was its last.
-pub(crate) fn give_name(entries: &mut Vec<Entry>, name: &Reference, manifest: &Descriptor) {
-    if entries
-        .iter()
-        .any(|e| e.name.as_ref() == Some(name) && e.manifest.digest == manifest.digest)
-    {
-        return;
-    }
-    drop_name(entries, name);
-    entries.retain(|e| e.name.is_some() || e.manifest.digest != manifest.digest);
-    entries.push(Entry {
-        name: Some(name.clone()),
-        manifest: manifest.clone(),
-        tagged: Some(jiff::Timestamp::now().to_string()),
-    });
-}
-
-/// Takes a name away; the image stays.
-pub(crate) fn drop_name(entries: &mut Vec<Entry>, name: &Reference) {
-    let Some(at) = entries.iter().position(|e| e.name.as_ref() == Some(name)) else {
-        return;
-    };
-    let entry = entries.remove(at);
-    if !entries
-        .iter()
-        .any(|e| e.manifest.digest == entry.manifest.digest)
-    {
-        entries.push(Entry {
-            name: None,
-            ..entry
-        });
-    }
-}
-
 pub(crate) fn parse_config(digest: &Digest, bytes: &[u8]) -> Result<ImageConfig> {
     serde_json::from_slice(bytes)
         .map_err(|e| Error::bad_manifest(format!("image configuration {digest}"), e.to_string()))
@@ -404,42 +369,4 @@ fn new_image(manifest: &Manifest, digest: &Digest, config: Arc<ImageConfig>) -> 
         size: 0,
         last_tag_time: None,
     }
-}
-
-/// A directory for root alone: a layer may have setuid programs that no user of the host may
-/// reach (CVE-2021-41091).
-fn make_dir(path: &Path) -> Result<()> {
-    let what = || format!("create {}", path.display());
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .doing(what)?;
-    // `empty` shows in containers as their root directory.
-    let mode = if path.ends_with("empty") {
-        0o755
-    } else {
-        0o700
-    };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).doing(what)
-}
-
-/// What a crash left in the temporary directory, under names that nothing new can get.
-fn set_aside_leftovers(temp: &Temp) -> Result<Vec<TempPath>> {
-    let what = || format!("list {}", temp.dir().display());
-    let names: Vec<_> = std::fs::read_dir(temp.dir())
-        .doing(what)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()
-        .doing(what)?;
-    let mut leftovers = Vec::new();
-    for (number, path) in names.into_iter().enumerate() {
-        let aside = (0_u32..)
-            .map(|round| temp.dir().join(format!("old-{round}-{number}")))
-            .find(|aside| *aside == path || !aside.exists())
-            .unwrap_or_else(|| path.clone());
-        std::fs::rename(&path, &aside).doing(|| format!("set {} aside", path.display()))?;
-        leftovers.push(TempPath(aside));
-    }
-    Ok(leftovers)
 }

@@ -3,21 +3,22 @@
 //! A layer is unpacked by itself, whatever is below it: what it deletes becomes a whiteout (a
 //! character device 0:0), a directory that hides what was below becomes opaque.
 
-use std::collections::HashMap;
+mod attributes;
+mod whiteout;
+
 use std::io::{self, BufRead};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use attributes::{attributes, kept_xattrs, own, times};
+use whiteout::WHITEOUT;
+
 use crate::tarread::{Header, Kind, TarReader};
 use crate::tree::{self, Existing, Tree};
-
-const WHITEOUT: &[u8] = b".wh.";
-const META: &[u8] = b".wh..wh.";
-const OPAQUE_MARK: &[u8] = b".wh..wh..opq";
 
 /// Owner and mode that a layer gives the root directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,83 +219,6 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// `.wh.name` and its special forms.
-    fn mark(&mut self, parent_path: &[u8], name: &[u8]) -> io::Result<()> {
-        if name == OPAQUE_MARK {
-            let parent = self.tree.dir(parent_path)?;
-            if parent_path.is_empty() {
-                self.outcome.root_opaque = true;
-                return Ok(());
-            }
-            return tree::make_opaque(parent.as_fd(), b".");
-        }
-        if name.starts_with(META) {
-            // Bookkeeping of AUFS, which means nothing to others.
-            return Ok(());
-        }
-        let hidden = &name[WHITEOUT.len()..];
-        if hidden.is_empty() || hidden == b"." || hidden == b".." {
-            return Err(invalid("a whiteout does not name a file, which is refused"));
-        }
-        let parent = self.tree.dir(parent_path)?;
-        self.whiteout(parent.as_fd(), parent_path, hidden)
-    }
-
-    /// Hides what lower layers have under this name. What this layer has itself stays.
-    fn whiteout(
-        &mut self,
-        parent: BorrowedFd<'_>,
-        parent_path: &[u8],
-        name: &[u8],
-    ) -> io::Result<()> {
-        match tree::existing(parent, name)? {
-            Existing::Whiteout | Existing::Other => Ok(()),
-            Existing::Dir => tree::make_opaque(parent, name),
-            Existing::Nothing => {
-                self.whiteouts.push((parent_path.to_vec(), name.to_vec()));
-                let kind = FileType::CharacterDevice;
-                Ok(rustix::fs::mknodat(parent, name, kind, Mode::empty(), 0)?)
-            }
-        }
-    }
-
-    /// Below an opaque directory there is nothing to hide, and an overlay lists whiteouts in a
-    /// directory that it does not merge with another.
-    fn drop_needless_whiteouts(&mut self) -> io::Result<()> {
-        let mut known = HashMap::new();
-        for (parent_path, name) in std::mem::take(&mut self.whiteouts) {
-            if !self.is_opaque(&parent_path, &mut known) {
-                continue;
-            }
-            // Gone already, when a later entry took the directory's place.
-            let Ok(parent) = self.tree.dir(&parent_path) else {
-                continue;
-            };
-            if tree::existing(parent.as_fd(), &name)? == Existing::Whiteout {
-                rustix::fs::unlinkat(&*parent, name.as_slice(), AtFlags::empty())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the directory or one above it hides what is below.
-    fn is_opaque(&mut self, path: &[u8], known: &mut HashMap<Vec<u8>, bool>) -> bool {
-        if path.is_empty() {
-            return self.outcome.root_opaque;
-        }
-        if let Some(known) = known.get(path) {
-            return *known;
-        }
-        let own = self.tree.dir(path).is_ok_and(|dir| {
-            let path = format!("/proc/self/fd/{}", dir.as_raw_fd());
-            let mut value = [0_u8; 1];
-            rustix::fs::getxattr(path, tree::OPAQUE, value.as_mut_slice()).is_ok()
-        });
-        let opaque = own || self.is_opaque(tree::split(path).0, known);
-        known.insert(path.to_vec(), opaque);
-        opaque
-    }
-
     fn directory(
         &mut self,
         parent: BorrowedFd<'_>,
@@ -466,68 +390,6 @@ fn write_some<R: BufRead>(
     };
     archive.consume(written);
     Ok(written as u64)
-}
-
-fn times(mtime: (i64, u32)) -> Timestamps {
-    let time = Timespec {
-        tv_sec: mtime.0,
-        tv_nsec: i64::from(mtime.1),
-    };
-    Timestamps {
-        last_access: time,
-        last_modification: time,
-    }
-}
-
-fn owner(header: &Header) -> (Option<Uid>, Option<Gid>) {
-    (
-        Some(Uid::from_raw(header.uid)),
-        Some(Gid::from_raw(header.gid)),
-    )
-}
-
-fn own(parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
-    if (header.uid, header.gid) == (0, 0) {
-        return Ok(());
-    }
-    let (uid, gid) = owner(header);
-    Ok(rustix::fs::chownat(
-        parent,
-        name,
-        uid,
-        gid,
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?)
-}
-
-/// Owner, mode and extended attributes, in the order in which the kernel keeps them all: a
-/// change of owner clears the setuid bit and capabilities.
-fn attributes(file: BorrowedFd<'_>, header: &Header) -> io::Result<()> {
-    let (uid, gid) = owner(header);
-    // A directory may exist already with another owner; for files of root this says nothing new.
-    if (header.uid, header.gid) != (0, 0) || header.kind == Kind::Dir {
-        rustix::fs::fchown(file, uid, gid)?;
-    }
-    rustix::fs::fchmod(file, Mode::from(header.mode))?;
-    for (key, value) in kept_xattrs(header) {
-        rustix::fs::fsetxattr(file, key, value, XattrFlags::empty())?;
-    }
-    Ok(())
-}
-
-/// The attributes that belong to a file's content. Those of overlayfs would let an archive
-/// redirect or hide other layers' files, labels of the maker's host mean nothing on this one.
-fn kept_xattrs(header: &Header) -> impl Iterator<Item = (&[u8], &[u8])> {
-    header.xattrs.iter().filter_map(|(key, value)| {
-        let keep = key == b"security.capability"
-            || key == b"system.posix_acl_access"
-            || key == b"system.posix_acl_default"
-            || (key.starts_with(b"user.") && !key.starts_with(b"user.overlay."));
-        if !keep {
-            tracing::debug!(key = %String::from_utf8_lossy(key), "extended attribute left out");
-        }
-        keep.then_some((key.as_slice(), value.as_slice()))
-    })
 }
 
 fn same_file(a: (BorrowedFd<'_>, &[u8]), b: (BorrowedFd<'_>, &[u8])) -> io::Result<bool> {
