@@ -1,0 +1,223 @@
+//! Connections, and sending over them.
+
+use std::cell::{Cell, RefCell};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::{
+    Response, StatusCode,
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
+use types::version::ApiVersion;
+
+use super::{Error, Host, request::Payload, request::Request};
+
+/// A body on its way to the daemon.
+pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// A daemon, and the connections to it.
+pub(crate) struct Client {
+    host: Host,
+    shown: String,
+    daemon: String,
+    version: Cell<ApiVersion>,
+    agreed: Cell<bool>,
+    idle: RefCell<Vec<SendRequest<Body>>>,
+    debug: bool,
+}
+
+impl Client {
+    /// A client of the daemon at `host`; `daemon` is what error texts call it. With `debug` each
+    /// request is told on standard error.
+    pub(crate) fn new(host: &str, daemon: &str, debug: bool) -> Result<Self, Error> {
+        Ok(Self {
+            host: Host::parse(host)?,
+            shown: host.to_owned(),
+            daemon: daemon.to_owned(),
+            version: Cell::new(ApiVersion::MAX),
+            agreed: Cell::new(false),
+            idle: RefCell::default(),
+            debug,
+        })
+    }
+
+    /// The version of the API that is spoken.
+    pub(crate) fn version(&self) -> ApiVersion {
+        self.version.get()
+    }
+
+    /// Opens a connection ahead of its use. A failure is left to the request that needs it.
+    pub(crate) async fn warm(&self) {
+        if let Ok(connection) = self.connect().await {
+            self.idle.borrow_mut().push(connection);
+        }
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Body>, Error> {
+        let failed =
+            |e: &std::io::Error| Error::connect(e, self.shown.clone(), self.daemon.clone());
+        match &self.host {
+            Host::Unix(path) => {
+                let stream = UnixStream::connect(path).await.map_err(|e| failed(&e))?;
+                self.handshake(stream).await
+            }
+            Host::Tcp(address) => {
+                let stream = TcpStream::connect(address).await.map_err(|e| failed(&e))?;
+                // Keystrokes are small; waiting to fill a packet would be felt.
+                let _ = stream.set_nodelay(true);
+                self.handshake(stream).await
+            }
+        }
+    }
+
+    async fn handshake<S>(&self, stream: S) -> Result<SendRequest<Body>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| self.broken("connect", &e))?;
+        // Its errors reach the request that it serves.
+        tokio::spawn(async move {
+            let _ = connection.with_upgrades().await;
+        });
+        Ok(sender)
+    }
+
+    fn broken(&self, what: &str, error: &dyn std::error::Error) -> Error {
+        let mut why = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            why = format!("{why}: {cause}");
+            source = cause.source();
+        }
+        Error::Broken {
+            what: what.to_owned(),
+            why,
+        }
+    }
+
+    /// Gives a connection back whose answer was read to its end.
+    pub(super) fn put_back(&self, connection: SendRequest<Body>) {
+        self.idle.borrow_mut().push(connection);
+    }
+
+    async fn take(&self) -> Result<SendRequest<Body>, Error> {
+        loop {
+            let Some(mut connection) = self.idle.borrow_mut().pop() else {
+                return self.connect().await;
+            };
+            if connection.ready().await.is_ok() {
+                return Ok(connection);
+            }
+        }
+    }
+
+    /// Finds out the daemon's version where that cannot wait for a refusal, because the request's
+    /// body can be sent only once.
+    async fn agree(&self) -> Result<(), Error> {
+        if !self.agreed.get() {
+            let (response, connection) = self.once(&Request::get("/_ping")).await?;
+            self.note_version(&response);
+            if response.into_body().collect().await.is_ok() {
+                self.put_back(connection);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lowers our version to the daemon's.
+    fn note_version(&self, response: &Response<Incoming>) {
+        self.agreed.set(true);
+        let theirs = response
+            .headers()
+            .get("api-version")
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.parse::<ApiVersion>().ok());
+        if let Some(theirs) = theirs
+            && theirs < self.version.get()
+        {
+            self.version.set(theirs);
+        }
+    }
+
+    async fn once(
+        &self,
+        request: &Request,
+    ) -> Result<(Response<Incoming>, SendRequest<Body>), Error> {
+        let body = match &request.body {
+            Payload::Empty => Full::new(Bytes::new())
+                .map_err(|e| match e {})
+                .boxed_unsync(),
+            Payload::Whole(bytes) => Full::new(bytes.clone())
+                .map_err(|e| match e {})
+                .boxed_unsync(),
+            Payload::Stream(body) => match body.take() {
+                Some(body) => body,
+                None => Full::new(Bytes::new())
+                    .map_err(|e| match e {})
+                    .boxed_unsync(),
+            },
+        };
+        let path = if request.path == "/_ping" {
+            request.path.clone()
+        } else {
+            format!("/v{}{}", self.version.get(), request.path_and_query())
+        };
+        let mut builder = hyper::Request::builder()
+            .method(request.method.clone())
+            .uri(path)
+            .header("host", "api.moby.localhost")
+            .header("user-agent", concat!("wharf/", env!("CARGO_PKG_VERSION")));
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value.as_str());
+        }
+        let message = builder
+            .body(body)
+            .map_err(|e| self.broken(&request.name(), &e))?;
+        let began = std::time::Instant::now();
+        let mut connection = self.take().await?;
+        let response = connection
+            .send_request(message)
+            .await
+            .map_err(|e| self.broken(&request.name(), &e))?;
+        if self.debug {
+            crate::format::output::complain(&format!(
+                "DEBUG {} to {}: {} after {:.1} ms",
+                request.name(),
+                self.shown,
+                response.status(),
+                began.elapsed().as_secs_f64() * 1000.0
+            ));
+        }
+        Ok((response, connection))
+    }
+
+    /// Sends `request`, and again in the daemon's version if ours is too new for it.
+    pub(super) async fn send(
+        &self,
+        request: &Request,
+    ) -> Result<(Response<Incoming>, SendRequest<Body>), Error> {
+        let replayable = !matches!(request.body, Payload::Stream(_));
+        if !replayable {
+            self.agree().await?;
+        }
+        let spoken = self.version.get();
+        let (response, connection) = self.once(request).await?;
+        self.note_version(&response);
+        // Another request, sent at the same time, may have lowered the version already.
+        if self.version.get() < spoken && response.status() == StatusCode::BAD_REQUEST {
+            if response.into_body().collect().await.is_ok() {
+                self.put_back(connection);
+            }
+            return self.once(request).await;
+        }
+        Ok((response, connection))
+    }
+}

@@ -1,0 +1,23 @@
+//! Writing to the standard streams.
+
+use std::io::Write;
+
+use crate::error::{Error, Result};
+
+/// Writes `text` to standard output. A reader that is gone ends the program quietly.
+pub(crate) fn print(text: &str) -> Result {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|e| Error::stdio(&e))
+}
+
+/// [`print`] with a line's end.
+pub(crate) fn line(text: &str) -> Result {
+    print(&format!("{text}\n"))
+}
+
+/// Writes a line to standard error. Nothing can be said if that fails.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

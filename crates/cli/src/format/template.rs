@@ -1,0 +1,147 @@
+//! `--format`.
+
+use gotmpl::{FieldType, MissingKey, Options, Template, table::Table};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// Fields that docker's clients hold as lists and daemons may send as `null`.
+const LISTS: &[&str] = &[
+    "ExecIDs",
+    "Binds",
+    "CapAdd",
+    "CapDrop",
+    "GroupAdd",
+    "SecurityOpt",
+    "Ulimits",
+    "Devices",
+    "Dns",
+    "DnsOptions",
+    "DnsSearch",
+    "ExtraHosts",
+    "Links",
+    "Aliases",
+    "DNSNames",
+    "VolumesFrom",
+    "Mounts",
+    "RepoTags",
+    "RepoDigests",
+    "Env",
+    "Cmd",
+    "Entrypoint",
+    "OnBuild",
+    "Args",
+    "Layers",
+    "Components",
+    "DriverStatus",
+    "Labels",
+    "Warnings",
+    "SecurityOptions",
+    "Mirrors",
+];
+
+/// Fields that docker's clients hold as texts by name.
+const MAPS: &[&str] = &[
+    "Labels",
+    "Attributes",
+    "DriverOpts",
+    "Sysctls",
+    "Annotations",
+    "Tmpfs",
+    "Details",
+];
+
+fn field_type(name: &str) -> FieldType {
+    if MAPS.contains(&name) {
+        FieldType::StringMap
+    } else if LISTS.contains(&name) {
+        FieldType::List
+    } else {
+        FieldType::Any
+    }
+}
+
+/// A template for whole documents.
+pub(crate) struct Document {
+    template: Template,
+    options: Options,
+}
+
+impl Document {
+    /// Reads what `--format` gives; `json` is a document in one line. docker ends with 64 where
+    /// the text is no template.
+    pub(crate) fn parse(name: &str, format: &str) -> Result<Self> {
+        let text = if format == "json" {
+            "{{json .}}"
+        } else {
+            format
+        };
+        let template = Template::parse(name, text).map_err(|e| Error::Usage {
+            text: format!("template parsing error: {e}"),
+            code: 64,
+        })?;
+        let options = Options {
+            missing_key: MissingKey::Error,
+            field_type: Some(field_type),
+            methods: Vec::new(),
+        };
+        Ok(Self { template, options })
+    }
+
+    /// Applies it to `value`.
+    pub(crate) fn render(&self, value: &Value) -> Result<String> {
+        self.template
+            .render(value, &self.options)
+            .map_err(|e| Error::msg(format!("template parsing error: {e}")))
+    }
+}
+
+/// Rows as `format` says, under `headers` where that is a table; `table` alone is `columns`.
+pub(crate) fn rows(
+    format: &str,
+    columns: &str,
+    headers: &[(&str, &str)],
+    rows: &[Value],
+) -> Result<String> {
+    let format = if format.is_empty() || format == "table" {
+        columns
+    } else {
+        format
+    };
+    if format == "json" || format == "{{json .}}" {
+        return Ok(rows
+            .iter()
+            .map(|row| format!("{}\n", escape(&row.to_string())))
+            .collect());
+    }
+    Table::new(format, headers).render(rows).map_err(|e| {
+        let text = e.to_string();
+        let text = text
+            .strip_prefix("template parsing error: ")
+            .unwrap_or(&text);
+        let what = if text.contains(": executing ") {
+            "execute"
+        } else {
+            "parse"
+        };
+        Error::msg(format!("failed to {what} template: {text}"))
+    })
+}
+
+/// Go's JSON of rows is safe inside HTML.
+fn escape(json: &str) -> String {
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+}
+
+/// Adds Go's name of a field where the API spells it differently, for templates that use it.
+pub(crate) fn alias(value: &mut Value, format: &str, api: &str, go: &str) {
+    if format.contains(&format!(".{go}"))
+        && let Some(map) = value.as_object_mut()
+        && !map.contains_key(go)
+        && let Some(field) = map.get(api).cloned()
+    {
+        map.insert(go.to_owned(), field);
+    }
+}

@@ -1,0 +1,11 @@
+//! The user's terminal, and the streams between it and a process.
+
+mod keys;
+mod raw;
+mod session;
+mod signals;
+
+pub(crate) use keys::{Keys, parse_keys};
+pub(crate) use raw::{Raw, is_terminal, size};
+pub(crate) use session::{End, Session, Writer};
+pub(crate) use signals::{Target, forward, watch_size};

@@ -1,0 +1,169 @@
+//! `inspect`, `container inspect`, `image inspect`.
+
+use serde_json::Value;
+
+use super::Context;
+use crate::{
+    client::{Error as ClientError, Request},
+    error::{Error, Result},
+    flags::{FORMAT, Flag, Matches, switch, text},
+    format::{
+        indent, output,
+        template::{Document, alias},
+    },
+};
+
+const SIZE: Flag = switch("size", "Show how much containers hold on disk").short('s');
+
+/// Flags of `inspect`.
+pub(crate) const ANY: &[Flag] = &[
+    FORMAT,
+    SIZE,
+    text("type", "Only objects of this type: container or image"),
+];
+
+/// Flags of `container inspect`.
+pub(crate) const CONTAINER: &[Flag] = &[FORMAT, SIZE];
+
+/// Flags of `image inspect`.
+pub(crate) const IMAGE: &[Flag] = &[FORMAT, text("platform", "Only this platform").only(&[""])];
+
+/// docker's types of objects.
+const TYPES: &[&str] = &[
+    "config",
+    "container",
+    "image",
+    "network",
+    "node",
+    "plugin",
+    "secret",
+    "service",
+    "task",
+    "volume",
+];
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Container,
+    Image,
+    Any,
+}
+
+/// `docker inspect`.
+pub(crate) async fn any(context: &Context, m: Matches) -> Result {
+    let kind = match m.get("type") {
+        None => Kind::Any,
+        Some("container") => Kind::Container,
+        Some("image") => Kind::Image,
+        Some(known) if TYPES.contains(&known) => {
+            return Err(Error::msg(format!(
+                "--type {known} is not supported by wharf yet"
+            )));
+        }
+        Some("") => {
+            return Err(Error::msg(
+                "type is empty: must be one of \"container\", \"image\"",
+            ));
+        }
+        Some(other) => {
+            let all: Vec<String> = TYPES.iter().map(|t| format!("\"{t}\"")).collect();
+            return Err(Error::msg(format!(
+                "unknown type: \"{other}\": must be one of {}",
+                all.join(", ")
+            )));
+        }
+    };
+    inspect(context, &m, kind).await
+}
+
+/// `docker container inspect`.
+pub(crate) async fn containers(context: &Context, m: Matches) -> Result {
+    inspect(context, &m, Kind::Container).await
+}
+
+/// `docker image inspect`.
+pub(crate) async fn images(context: &Context, m: Matches) -> Result {
+    inspect(context, &m, Kind::Image).await
+}
+
+/// Shows what is found, then complains of what is not.
+async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
+    let format = m.text("format");
+    let document = if format.is_empty() {
+        None
+    } else {
+        Some(Document::parse("", &format)?)
+    };
+    let mut found = Vec::new();
+    let mut failures = Vec::new();
+    let mut shown = String::new();
+    for name in &m.args {
+        match get(context, name, kind, m.on("size")).await {
+            Ok(text) => {
+                if let Some(document) = &document {
+                    let mut value: Value = serde_json::from_str(&text).map_err(|e| {
+                        Error::msg(format!("{name}: the daemon's answer cannot be read: {e}"))
+                    })?;
+                    alias(&mut value, &format, "Id", "ID");
+                    match document.render(&value) {
+                        Ok(line) => shown.push_str(&format!("{line}\n")),
+                        Err(e) => {
+                            failures.push(e.to_string());
+                            break;
+                        }
+                    }
+                } else {
+                    found.push(text);
+                }
+            }
+            Err(e) => {
+                let unreachable = matches!(
+                    e,
+                    Error::Client(ClientError::Unreachable { .. } | ClientError::Permission { .. })
+                );
+                failures.push(e.to_string());
+                if unreachable {
+                    break;
+                }
+            }
+        }
+    }
+    if document.is_some() {
+        output::print(if shown.is_empty() { "\n" } else { &shown })?;
+    } else {
+        output::print(&indent::list(&found))?;
+    }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::msg(failures.join("\n")))
+    }
+}
+
+async fn get(context: &Context, name: &str, kind: Kind, size: bool) -> Result<String> {
+    let container = async || {
+        let request = Request::get(&format!("/containers/{name}/json")).query_on("size", size);
+        body(context, request).await
+    };
+    let image = async || body(context, Request::get(&format!("/images/{name}/json"))).await;
+    let answer = match kind {
+        Kind::Container => container().await,
+        Kind::Image => image().await,
+        Kind::Any => match container().await {
+            Err(e) if e.is_not_found() => match image().await {
+                Err(e) if e.is_not_found() => {
+                    return Err(Error::msg(format!("Error: No such object: {name}")));
+                }
+                answer => answer,
+            },
+            answer => answer,
+        },
+    };
+    Ok(answer?)
+}
+
+async fn body(context: &Context, request: Request) -> std::result::Result<String, ClientError> {
+    let answer = request.send(&context.client).await?;
+    let bytes = answer.bytes().await?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

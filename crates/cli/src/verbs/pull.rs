@@ -1,0 +1,71 @@
+//! `pull`, and the pull that `run` needs.
+
+use super::Context;
+use crate::{
+    client::Request,
+    error::{Error, Result},
+    flags::{Flag, Matches, switch, text},
+    format::{names::Reference, output},
+    progress,
+};
+
+/// Its flags.
+pub(crate) const FLAGS: &[Flag] = &[
+    switch("all-tags", "Every tag of the repository")
+        .short('a')
+        .only(&["false"]),
+    switch(
+        "disable-content-trust",
+        "Skip the verification of signatures",
+    )
+    .default("true")
+    .only(&["true"]),
+    text("platform", "The platform of the image, os[/arch[/variant]]"),
+    switch("quiet", "Show only the name of what was fetched").short('q'),
+];
+
+/// Where a pull's progress is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// Nowhere.
+    Nothing,
+    /// Standard output.
+    OnStdout,
+    /// Standard error.
+    OnStderr,
+}
+
+/// `docker pull`.
+pub(crate) async fn pull(context: &Context, m: Matches) -> Result {
+    let reference = Reference::parse(&m.args[0]).map_err(Error::msg)?;
+    let quiet = m.on("quiet");
+    if !quiet && reference.tag.is_none() && reference.digest.is_none() {
+        output::line("Using default tag: latest")?;
+    }
+    let show = if quiet { Show::Nothing } else { Show::OnStdout };
+    fetch(context, &reference, &m.text("platform"), show).await?;
+    output::line(&reference.full())
+}
+
+/// Fetches `reference`.
+pub(crate) async fn fetch(
+    context: &Context,
+    reference: &Reference,
+    platform: &str,
+    show: Show,
+) -> Result {
+    let tag = match (&reference.digest, &reference.tag) {
+        (Some(digest), _) => digest.as_str(),
+        (None, Some(tag)) => tag,
+        (None, None) => "latest",
+    };
+    let auth = context.config.auth(&reference.domain)?;
+    let answer = Request::post("/images/create")
+        .query("fromImage", &reference.familiar_name())
+        .query("tag", tag)
+        .query_text("platform", platform)
+        .registry_auth(auth.as_ref())
+        .send(&context.client)
+        .await?;
+    progress::follow(answer, show).await
+}

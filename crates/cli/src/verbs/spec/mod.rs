@@ -1,0 +1,6 @@
+//! The small languages in which docker's flags describe parts of a container.
+
+pub(crate) mod env;
+pub(crate) mod ports;
+pub(crate) mod ulimit;
+pub(crate) mod volume;

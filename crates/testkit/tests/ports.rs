@@ -1,0 +1,244 @@
+//! Published ports: TCP and UDP, from everywhere they should be reached and from nowhere else.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::{Daemon, Lan, Ns, eventually};
+
+/// Starts a container that answers each TCP connection to its port 80 with its name.
+fn serve(d: &Daemon, name: &str, flags: &str) {
+    let script = "mkdir /w; hostname > /w/index.html; exec httpd -f -p 80 -h /w";
+    d.docker().ok(&format!(
+        "run -d --name {name} --hostname {name} {flags} busybox sh -c '{script}'"
+    ));
+}
+
+/// What an HTTP server answers to somebody in `ns`.
+fn get(ns: &Ns, to: impl Into<SocketAddr>) -> std::io::Result<String> {
+    let to = to.into();
+    ns.within(|| {
+        let mut socket = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
+        socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+        socket.write_all(b"GET /index.html HTTP/1.0\r\n\r\n")?;
+        let mut text = String::new();
+        socket.read_to_string(&mut text)?;
+        Ok(text.lines().last().unwrap_or_default().to_owned())
+    })
+}
+
+#[track_caller]
+fn reaches(ns: &Ns, to: (IpAddr, u16), name: &str) {
+    eventually(&format!("{name} at {to:?}"), || {
+        get(ns, to).is_ok_and(|text| text == name)
+    });
+}
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+#[test]
+fn tcp_from_everywhere() {
+    let d = Daemon::fresh();
+    let host = d.host();
+    for cli in d.clis() {
+        serve(&d, "web", "-p 8080:80");
+        reaches(host.outside(), (host.address(), 8080), "web");
+        reaches(host.ns(), (host.address(), 8080), "web");
+        reaches(host.ns(), (LOCAL, 8080), "web");
+        reaches(host.ns(), (d.address_of("web"), 80), "web");
+        assert!(cli.ok("port web").starts_with("80/tcp -> 0.0.0.0:8080"));
+        assert!(
+            cli.ok("ps --format '{{.Ports}}'")
+                .starts_with("0.0.0.0:8080->80/tcp")
+        );
+        // From another container, by the host's address, and from itself.
+        let other = format!(
+            "run --rm busybox wget -q -O - http://{}:8080/index.html",
+            host.address()
+        );
+        assert_eq!(cli.ok(&other), "web");
+        let own = format!(
+            "exec web wget -q -O - http://{}:8080/index.html",
+            host.address()
+        );
+        assert_eq!(cli.ok(&own), "web");
+        cli.ok("rm -f web");
+        assert!(get(host.outside(), (host.address(), 8080)).is_err());
+        assert!(get(host.ns(), (LOCAL, 8080)).is_err());
+    }
+    d.assert_no_leaks();
+}
+
+#[test]
+fn udp() {
+    let d = Daemon::fresh();
+    let host = d.host();
+    d.docker()
+        .ok("run -d --name echo -p 5353:53/udp busybox udp-echo 53");
+    let to = (host.address(), 5353);
+    eventually("an answer by UDP", || {
+        echoes(host.outside(), "0.0.0.0:0", to)
+    });
+    eventually("an answer by UDP", || echoes(host.ns(), "0.0.0.0:0", to));
+}
+
+/// True if a datagram from somebody in `ns` comes back, from where it was sent to.
+fn echoes(ns: &Ns, from: &str, to: (IpAddr, u16)) -> bool {
+    ns.within(|| {
+        let socket = UdpSocket::bind(from).expect("a socket");
+        socket
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .expect("a socket");
+        let _ = socket.send_to(b"ping", to);
+        let mut buffer = [0; 16];
+        let answer = socket.recv_from(&mut buffer);
+        answer.is_ok_and(|(n, from)| &buffer[..n] == b"ping" && from.ip() == to.0)
+    })
+}
+
+#[test]
+fn udp_on_loopback() {
+    let d = Daemon::fresh();
+    d.docker()
+        .ok("run -d --name echo -p 127.0.0.1:5353:53/udp busybox udp-echo 53");
+    let local = d.host().ns();
+    eventually("an answer by UDP", || {
+        echoes(local, "127.0.0.1:0", (LOCAL, 5353))
+    });
+    assert!(!echoes(
+        d.host().outside(),
+        "0.0.0.0:0",
+        (d.host().address(), 5353)
+    ));
+}
+
+#[test]
+fn chosen_addresses_and_chosen_ports() {
+    let d = Daemon::fresh();
+    let host = d.host();
+    serve(&d, "local", "-p 127.0.0.1:8081:80");
+    serve(&d, "eth", &format!("-p {}:8081:80", host.address()));
+    serve(&d, "any", "-p 80");
+    reaches(host.ns(), (LOCAL, 8081), "local");
+    reaches(host.ns(), (host.address(), 8081), "eth");
+    reaches(host.outside(), (host.address(), 8081), "eth");
+    for cli in d.clis() {
+        let port = cli.ok("port any 80");
+        let port: u16 = port
+            .rsplit_once(':')
+            .expect("a port")
+            .1
+            .parse()
+            .expect("a port");
+        assert!(port >= 32768, "an ephemeral one");
+        reaches(host.outside(), (host.address(), port), "any");
+    }
+    serve(&d, "range", "-p 9000-9001:80-81");
+    reaches(host.outside(), (host.address(), 9000), "range");
+}
+
+#[test]
+fn the_second_binder_is_refused_by_name() {
+    let d = Daemon::fresh();
+    let host = d.host();
+    serve(&d, "first", "-p 8080:80");
+    for cli in d.clis() {
+        let out = cli.run("run -d --name second -p 8080:80 busybox sleep 1000");
+        assert_eq!(out.code, 125, "{out}");
+        assert!(
+            out.stderr.contains("8080") && out.stderr.contains("already"),
+            "{out}"
+        );
+        cli.ok("rm second");
+    }
+    // What is published is really taken, for everybody on the host.
+    let taken = host
+        .ns()
+        .within(|| TcpListener::bind(("0.0.0.0", 8080)).is_err());
+    assert!(taken, "somebody else could bind the port");
+    // And what somebody else has cannot be published.
+    let _theirs = host
+        .ns()
+        .within(|| TcpListener::bind(("0.0.0.0", 9090)).expect("a free port"));
+    for cli in d.clis() {
+        let out = cli.run("run -d --name third -p 9090:80 busybox sleep 1000");
+        assert_eq!(out.code, 125, "{out}");
+        assert!(out.stderr.contains("9090"), "{out}");
+        cli.ok("rm third");
+    }
+    reaches(host.outside(), (host.address(), 8080), "first");
+}
+
+#[test]
+fn no_process_for_a_port() {
+    let d = Daemon::fresh();
+    if !d.engine().is_wharf() {
+        return;
+    }
+    serve(&d, "one", "-p 8001:80");
+    let before = processes(&d);
+    serve(&d, "many", "-p 8100-8119:100-119");
+    assert_eq!(processes(&d), before + 1, "one shim, whatever is published");
+}
+
+fn processes(d: &Daemon) -> usize {
+    let inode = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+    let host = inode(&d.pid().to_string());
+    let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+    all.filter(|e| inode(&e.file_name().to_string_lossy()) == host)
+        .count()
+}
+
+/// CVE-2020-8558: what listens on the host's loopback only, or is published there only, must not
+/// be reached by a neighbour who sends packets for 127.0.0.1 to the host.
+#[test]
+fn loopback_is_not_reachable_from_outside() {
+    let d = Daemon::fresh();
+    let host = d.host();
+    serve(&d, "private", "-p 127.0.0.1:8080:80");
+    reaches(host.ns(), (LOCAL, 8080), "private");
+    let listener = host
+        .ns()
+        .within(|| TcpListener::bind("127.0.0.1:7777").expect("a port"));
+    let attacker = host.outside();
+    attacker
+        .run(Command::new("sysctl").args(["-qw", "net.ipv4.conf.all.route_localnet=1"]))
+        .ok();
+    attacker
+        .run(Command::new("sysctl").args(["-qw", "net.ipv4.conf.lan0.route_localnet=1"]))
+        .ok();
+    // 127.0.0.1 of the attacker itself must not be in the way, so the target is a neighbour in
+    // 127.0.0.0/8 that the host also takes for itself.
+    attacker.ip("link set lo down");
+    attacker.ip(&format!(
+        "route add 127.0.0.0/8 via {} dev lan0 src {}",
+        host.address(),
+        Lan::OUTSIDE
+    ));
+    for port in [7777, 8080] {
+        for ip in ["127.0.0.1", "127.0.0.2"] {
+            let to: SocketAddr = format!("{ip}:{port}").parse().expect("an address");
+            assert!(get(attacker, to).is_err(), "{to} was reached from outside");
+        }
+    }
+    drop(listener);
+    let bridge_side = "run --rm --cap-add NET_ADMIN busybox sh -c 'ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1 via 172.17.0.1; wget -T 2 -q -O - http://127.0.0.1:8080/index.html'";
+    assert_ne!(d.docker().code(bridge_side), 0, "reached from a container");
+    reaches(host.ns(), (LOCAL, 8080), "private");
+}
+
+/// What is not published is not reached by a neighbour who routes to the bridge.
+#[test]
+fn unpublished_ports_stay_private() {
+    let d = Daemon::fresh();
+    if !d.engine().is_wharf() {
+        return; // Docker closes this since 28
+    }
+    let host = d.host();
+    serve(&d, "hidden", "");
+    reaches(host.ns(), (d.address_of("hidden"), 80), "hidden");
+    host.outside()
+        .ip(&format!("route add 172.17.0.0/16 via {}", host.address()));
+    assert!(get(host.outside(), (d.address_of("hidden"), 80)).is_err());
+}
