@@ -224,7 +224,7 @@ impl Blob {
 
     /// Makes the content durable. Apart from [`Self::publish`] because it may take long.
     pub(crate) fn sync(&self) -> Result<()> {
-        // failpoint: image.blob.sync
+        sys::failpoint!("image.blob.sync");
         self.file
             .sync_data()
             .doing(|| format!("sync blob {}", self.digest))
@@ -233,7 +233,7 @@ impl Blob {
     /// Syncs it and gives it its name.
     pub(crate) fn publish(self, blobs: &Blobs) -> Result<Digest> {
         self.sync()?;
-        // failpoint: image.blob.rename
+        sys::failpoint!("image.blob.rename");
         std::fs::rename(&self.path.0, blobs.path(&self.digest))
             .doing(|| format!("store blob {}", self.digest))?;
         Ok(self.digest.clone())
@@ -243,7 +243,7 @@ impl Blob {
     /// store gets a name for it, the temporary one stays until this is dropped.
     pub(crate) fn publish_copy(&self, blobs: &Blobs) -> Result<()> {
         self.sync()?;
-        // failpoint: image.blob.link
+        sys::failpoint!("image.blob.link");
         match std::fs::hard_link(&self.path.0, blobs.path(&self.digest)) {
             Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
                 Err(Error::io(format!("store blob {}", self.digest), e))

@@ -25,8 +25,9 @@ use crate::pull::{OnProgress, blocking};
 use crate::registry::{Session, back_off};
 use crate::store::Store;
 
-/// Pieces under way between two threads, each of at most some tens of KiB.
-const PIECES: usize = 32;
+/// Pieces under way between two threads, each as large as what one read from the network gives:
+/// up to some hundred KiB.
+const PIECES: usize = 4;
 /// Time between two reports of progress.
 const REPORT: Duration = Duration::from_millis(100);
 /// After so many further bytes a connection has proved itself, and attempts count anew.

@@ -49,7 +49,7 @@ impl Store {
         }
         for blob in self.0.blobs.list()? {
             if !keep.contains(&blob) {
-                // failpoint: image.blob.remove
+                sys::failpoint!("image.blob.remove");
                 first_error = first_error.and(self.0.blobs.remove(&blob));
             }
         }

@@ -85,9 +85,9 @@ pub(crate) fn replace(path: &Path, temp: &Temp, bytes: &[u8]) -> Result<()> {
     let write = || {
         let mut file = File::create(&new)?;
         file.write_all(bytes)?;
-        // failpoint: image.index.sync
+        sys::failpoint!("image.index.sync");
         file.sync_data()?;
-        // failpoint: image.index.rename
+        sys::failpoint!("image.index.rename");
         std::fs::rename(&new, path)?;
         File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
     };
@@ -96,4 +96,38 @@ pub(crate) fn replace(path: &Path, temp: &Temp, bytes: &[u8]) -> Result<()> {
         let _ = std::fs::remove_file(&new);
     }
     done
+}
+
+/// Moves a name to an image. The image that had it keeps an entry without one if it was its last.
+pub(crate) fn give_name(entries: &mut Vec<Entry>, name: &Reference, manifest: &Descriptor) {
+    if entries
+        .iter()
+        .any(|e| e.name.as_ref() == Some(name) && e.manifest.digest == manifest.digest)
+    {
+        return;
+    }
+    drop_name(entries, name);
+    entries.retain(|e| e.name.is_some() || e.manifest.digest != manifest.digest);
+    entries.push(Entry {
+        name: Some(name.clone()),
+        manifest: manifest.clone(),
+        tagged: Some(jiff::Timestamp::now().to_string()),
+    });
+}
+
+/// Takes a name away; the image stays.
+pub(crate) fn drop_name(entries: &mut Vec<Entry>, name: &Reference) {
+    let Some(at) = entries.iter().position(|e| e.name.as_ref() == Some(name)) else {
+        return;
+    };
+    let entry = entries.remove(at);
+    if !entries
+        .iter()
+        .any(|e| e.manifest.digest == entry.manifest.digest)
+    {
+        entries.push(Entry {
+            name: None,
+            ..entry
+        });
+    }
 }

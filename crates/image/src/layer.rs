@@ -71,9 +71,8 @@ fn write_meta(dir: &Path, temp: &Path, meta: &LayerMeta) -> Result<()> {
 }
 
 impl Layers {
-    /// Reads what is there. Layers that cannot be relied on are moved to the temporary
-    /// directory, which is emptied afterwards.
-    pub(crate) fn open(dir: PathBuf, temp: &Temp) -> Result<Self> {
+    /// Reads what is there. Layers that cannot be relied on are moved away and go with `trash`.
+    pub(crate) fn open(dir: PathBuf, temp: &Temp, trash: &mut Vec<TempPath>) -> Result<Self> {
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .doing(|| "read the boot id".to_owned())?
             .trim()
@@ -93,9 +92,11 @@ impl Layers {
                 None => {
                     tracing::warn!(layer = %entry.path().display(),
                         "unpacked layer may be incomplete, it will be unpacked again when needed");
-                    // failpoint: image.layer.discard
-                    std::fs::rename(entry.path(), temp.path("trash"))
+                    let aside = temp.path("trash");
+                    sys::failpoint!("image.layer.discard");
+                    std::fs::rename(entry.path(), &aside)
                         .doing(|| format!("discard {}", entry.path().display()))?;
+                    trash.push(TempPath(aside));
                 }
             }
         }
@@ -138,7 +139,7 @@ impl Layers {
         cancel: &CancellationToken,
     ) -> Result<Staged> {
         let path = temp.path("layer");
-        // failpoint: image.layer.stage
+        sys::failpoint!("image.layer.stage");
         DirBuilder::new()
             .mode(0o700)
             .create(&path)
@@ -192,7 +193,7 @@ impl Layers {
             return Ok(());
         }
         let target = self.dir.join(staged.meta.diff_id.hex());
-        // failpoint: image.layer.rename
+        sys::failpoint!("image.layer.rename");
         std::fs::rename(&staged.path.0, &target)
             .doing(|| format!("store layer {}", staged.meta.diff_id))?;
         known.insert(staged.meta.diff_id.clone(), staged.meta.clone());
@@ -203,7 +204,7 @@ impl Layers {
     pub(crate) fn take(&self, diff_id: &Digest, temp: &Temp) -> Result<TempPath> {
         let mut known = self.lock();
         let path = temp.path("trash");
-        // failpoint: image.layer.remove
+        sys::failpoint!("image.layer.remove");
         std::fs::rename(self.dir.join(diff_id.hex()), &path)
             .doing(|| format!("remove layer {diff_id}"))?;
         known.remove(diff_id);
@@ -253,7 +254,7 @@ impl Layers {
     fn sync_now(&self, temp: &Temp, pending: &[LayerMeta]) -> Result<()> {
         let what = || format!("sync the file system of {}", self.dir.display());
         let dir = File::open(&self.dir).doing(what)?;
-        // failpoint: image.layer.syncfs
+        sys::failpoint!("image.layer.syncfs");
         rustix::fs::syncfs(&dir).doing(what)?;
         for meta in pending {
             let mut known = self.lock();
@@ -261,7 +262,7 @@ impl Layers {
                 continue;
             };
             entry.durable = true;
-            // failpoint: image.layer.durable
+            sys::failpoint!("image.layer.durable");
             write_meta(
                 &self.dir.join(meta.diff_id.hex()),
                 &temp.path("meta"),

@@ -8,6 +8,7 @@
 //! Layers are unpacked each by itself, independent of what is below it, so they unpack while
 //! they arrive, in parallel, and are stored once however many images share them.
 
+mod archive;
 mod blob;
 
 mod changes;
@@ -21,6 +22,7 @@ mod gc;
 mod image;
 mod index;
 mod layer;
+mod layout;
 mod load;
 mod lookup;
 mod make;

@@ -7,8 +7,9 @@ use types::reference::{Reference, is_full_id};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::Image;
+use crate::index::give_name;
 use crate::manifest::MAX_CONFIG;
-use crate::store::{State, Store, give_name};
+use crate::store::{State, Store};
 
 /// What Docker calls an image that it does not find: with its tag.
 fn missing(name: &str) -> Error {

@@ -122,7 +122,9 @@ impl Store {
         let image = blocking(move || {
             store.0.blobs.put(&store.0.temp, &config_bytes)?;
             store.0.blobs.put(&store.0.temp, &resolved.manifest_bytes)?;
-            store.commit_image(descriptor, &manifest, config, &names)
+            let image = store.commit_image(descriptor, &manifest, config, &names);
+            sys::memory::trim();
+            image
         })
         .await?;
         let digest = resolved.digest.to_string();

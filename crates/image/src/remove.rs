@@ -7,8 +7,9 @@ use types::reference::Reference;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::Image;
+use crate::index::drop_name;
 use crate::lookup::find;
-use crate::store::{State, Store, drop_name};
+use crate::store::{State, Store};
 
 /// One thing that is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]

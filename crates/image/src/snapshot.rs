@@ -152,9 +152,9 @@ impl Store {
             let (uid, gid, mode) = root.map_or((0, 0, 0o755), |r| (r.uid, r.gid, r.mode));
             std::os::unix::fs::chown(&upper, Some(uid), Some(gid))?;
             std::fs::set_permissions(&upper, std::fs::Permissions::from_mode(mode))?;
-            // failpoint: image.container.meta
+            sys::failpoint!("image.container.meta");
             std::fs::write(path.0.join(META), &bytes)?;
-            // failpoint: image.container.rename
+            sys::failpoint!("image.container.rename");
             std::fs::rename(&path.0, self.container_dir(container))
         };
         make().doing(what)
@@ -210,6 +210,7 @@ impl Store {
     /// Unpacks again what a power cut made doubtful.
     fn ensure_layers(&self, meta: &ContainerMeta) -> Result<()> {
         let cancel = CancellationToken::new();
+        let mut any = false;
         for layer in &meta.layers {
             if self.0.layers.has(&layer.diff_id) {
                 continue;
@@ -226,7 +227,13 @@ impl Store {
                 &cancel,
             )?;
             self.0.layers.publish(&staged)?;
+            any = true;
+        }
+        if any {
             self.0.layers.sync_later(&self.0.temp);
+            // Images' sizes are those of the layers that are here.
+            let _only = self.committing();
+            self.name_images(&mut self.state());
         }
         Ok(())
     }
@@ -239,7 +246,7 @@ impl Store {
     pub fn remove_container(&self, container: &str) -> Result<()> {
         check_id(container)?;
         let trash = self.0.temp.path("trash");
-        // failpoint: image.container.remove
+        sys::failpoint!("image.container.remove");
         match std::fs::rename(self.container_dir(container), &trash) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io(

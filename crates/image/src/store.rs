@@ -1,8 +1,6 @@
 //! The store: everything about images below one directory.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,10 +9,11 @@ use types::reference::Reference;
 use crate::blob::{Blobs, Temp, TempPath};
 use crate::config::ImageConfig;
 use crate::digest::Digest;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::index::{self, Entry};
+use crate::index::{self, Entry, give_name};
 use crate::layer::Layers;
+use crate::layout::{make_dir, set_aside_leftovers};
 use crate::manifest::{self, Descriptor, Document, MAX_CONFIG, MAX_MANIFEST, Manifest};
 use crate::registry::Registries;
 use crate::snapshot::ContainerMeta;
@@ -98,12 +97,12 @@ impl Store {
             make_dir(&root.join(part))?;
         }
         let temp = Arc::new(Temp::new(root.join("tmp")));
-        let leftovers = set_aside_leftovers(&temp)?;
+        let mut trash = set_aside_leftovers(&temp)?;
         let layout = root.join("oci-layout");
         if !layout.exists() {
             index::replace(&layout, &temp, b"{\"imageLayoutVersion\":\"1.0.0\"}")?;
         }
-        let layers = Arc::new(Layers::open(root.join("layers"), &temp)?);
+        let layers = Arc::new(Layers::open(root.join("layers"), &temp, &mut trash)?);
         let containers = crate::snapshot::read_all(&root.join("containers"), &temp)?;
         let inner = Inner {
             blobs: Blobs::new(root.join("blobs/sha256")),
@@ -122,8 +121,8 @@ impl Store {
         };
         let store = Self(Arc::new(inner));
         store.load_entries()?;
-        let garbage = store.gc()?;
-        store.remove_later(leftovers.into_iter().chain(garbage).collect());
+        trash.extend(store.gc()?);
+        store.remove_later(trash);
         store.0.layers.sync_later(&store.0.temp);
         Ok(store)
     }
@@ -237,6 +236,8 @@ impl Store {
     ) -> Result<Arc<Image>> {
         let id = manifest.config.digest.clone();
         self.0.blobs.sync()?;
+        // Held from here on, because every change forgets images that no entry names.
+        let only = self.committing();
         {
             let mut state = self.state();
             let image = new_image(manifest, &descriptor.digest, Arc::new(config));
@@ -248,7 +249,7 @@ impl Store {
                 .manifests
                 .insert(descriptor.digest.clone(), Arc::new(manifest.clone()));
         }
-        self.change_entries(|state| {
+        self.change_entries_locked(|state| {
             let mut entries = state.entries.clone();
             for name in names {
                 give_name(&mut entries, name, &descriptor);
@@ -265,6 +266,7 @@ impl Store {
             }
             Ok(entries)
         })?;
+        drop(only);
         self.0.layers.sync_later(&self.0.temp);
         let image = self.state().images.get(&id).cloned();
         image.ok_or_else(|| Error::NoSuchImage(id.to_string()))
@@ -352,40 +354,6 @@ impl Drop for Pins {
     }
 }
 
-/// Moves a name to an image. The image that had it keeps an entry without one if it was its last.
-pub(crate) fn give_name(entries: &mut Vec<Entry>, name: &Reference, manifest: &Descriptor) {
-    if entries
-        .iter()
-        .any(|e| e.name.as_ref() == Some(name) && e.manifest.digest == manifest.digest)
-    {
-        return;
-    }
-    drop_name(entries, name);
-    entries.retain(|e| e.name.is_some() || e.manifest.digest != manifest.digest);
-    entries.push(Entry {
-        name: Some(name.clone()),
-        manifest: manifest.clone(),
-        tagged: Some(jiff::Timestamp::now().to_string()),
-    });
-}
-
-/// Takes a name away; the image stays.
-pub(crate) fn drop_name(entries: &mut Vec<Entry>, name: &Reference) {
-    let Some(at) = entries.iter().position(|e| e.name.as_ref() == Some(name)) else {
-        return;
-    };
-    let entry = entries.remove(at);
-    if !entries
-        .iter()
-        .any(|e| e.manifest.digest == entry.manifest.digest)
-    {
-        entries.push(Entry {
-            name: None,
-            ..entry
-        });
-    }
-}
-
 pub(crate) fn parse_config(digest: &Digest, bytes: &[u8]) -> Result<ImageConfig> {
     serde_json::from_slice(bytes)
         .map_err(|e| Error::bad_manifest(format!("image configuration {digest}"), e.to_string()))
@@ -401,42 +369,4 @@ fn new_image(manifest: &Manifest, digest: &Digest, config: Arc<ImageConfig>) -> 
         size: 0,
         last_tag_time: None,
     }
-}
-
-/// A directory for root alone: a layer may have setuid programs that no user of the host may
-/// reach (CVE-2021-41091).
-fn make_dir(path: &Path) -> Result<()> {
-    let what = || format!("create {}", path.display());
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .doing(what)?;
-    // `empty` shows in containers as their root directory.
-    let mode = if path.ends_with("empty") {
-        0o755
-    } else {
-        0o700
-    };
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).doing(what)
-}
-
-/// What a crash left in the temporary directory, under names that nothing new can get.
-fn set_aside_leftovers(temp: &Temp) -> Result<Vec<TempPath>> {
-    let what = || format!("list {}", temp.dir().display());
-    let names: Vec<_> = std::fs::read_dir(temp.dir())
-        .doing(what)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()
-        .doing(what)?;
-    let mut leftovers = Vec::new();
-    for (number, path) in names.into_iter().enumerate() {
-        let aside = (0_u32..)
-            .map(|round| temp.dir().join(format!("old-{round}-{number}")))
-            .find(|aside| *aside == path || !aside.exists())
-            .unwrap_or_else(|| path.clone());
-        std::fs::rename(&path, &aside).doing(|| format!("set {} aside", path.display()))?;
-        leftovers.push(TempPath(aside));
-    }
-    Ok(leftovers)
 }

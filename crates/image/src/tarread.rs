@@ -4,13 +4,19 @@
 //! Our own, because file data must go from the decompressor's buffer straight into `write`, and
 //! because a header must not be able to make us allocate what it likes.
 
+mod number;
+mod pax;
+mod sparse;
+
 use std::io::{self, BufRead};
+
+use number::number;
+use pax::Extensions;
+use sparse::check_sparse;
 
 const BLOCK: usize = 512;
 /// Longest PAX or GNU extension record that is read.
 const MAX_EXTENSION: u64 = 1 << 20;
-/// Most pieces that a sparse file may have.
-const MAX_SPARSE: usize = 1 << 16;
 
 /// What kind of file an entry makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,33 +57,6 @@ pub(crate) struct TarReader<R> {
     padding: u64,
     /// Global PAX records.
     global: Extensions,
-}
-
-#[derive(Debug, Default, Clone)]
-struct Extensions {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    uid: Option<u64>,
-    gid: Option<u64>,
-    mtime: Option<(i64, u32)>,
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    sparse: PaxSparse,
-}
-
-#[derive(Debug, Default, Clone)]
-struct PaxSparse {
-    major: Option<u64>,
-    minor: Option<u64>,
-    name: Option<Vec<u8>>,
-    real_size: Option<u64>,
-    map: Vec<u64>,
-}
-
-impl PaxSparse {
-    fn is_used(&self) -> bool {
-        self.major.is_some() || self.real_size.is_some() || !self.map.is_empty()
-    }
 }
 
 fn bad(why: impl Into<String>) -> io::Error {
@@ -354,184 +333,6 @@ impl<R: BufRead> TarReader<R> {
             sparse,
         })
     }
-
-    /// The old GNU way: the map is in the header and in blocks after it.
-    fn gnu_sparse_map(&mut self, block: &[u8; BLOCK]) -> io::Result<(Vec<(u64, u64)>, u64)> {
-        let field = |bytes: &[u8]| {
-            number(bytes)
-                .and_then(|n| u64::try_from(n).ok())
-                .ok_or_else(|| bad("a sparse file's map is malformed"))
-        };
-        let mut map = Vec::new();
-        let mut add = |bytes: &[u8]| -> io::Result<()> {
-            for piece in bytes.chunks_exact(24) {
-                if piece[0] == 0 {
-                    break;
-                }
-                map.push((field(&piece[..12])?, field(&piece[12..])?));
-            }
-            if map.len() > MAX_SPARSE {
-                Err(bad("a sparse file has too many pieces"))
-            } else {
-                Ok(())
-            }
-        };
-        add(&block[386..482])?;
-        let mut more = block[482] != 0;
-        while more {
-            let mut extra = [0_u8; BLOCK];
-            io::Read::read_exact(&mut self.source, &mut extra)?;
-            add(&extra[..504])?;
-            more = extra[504] != 0;
-        }
-        Ok((map, field(&block[483..495])?))
-    }
-
-    /// PAX sparse format 1.0: the map is decimal lines at the beginning of the data.
-    fn pax_sparse_map(&mut self) -> io::Result<Vec<u64>> {
-        let mut numbers = Vec::new();
-        let mut wanted = None;
-        let mut digits = String::new();
-        let mut used = 0_u64;
-        while wanted.is_none_or(|wanted| numbers.len() < wanted) {
-            let Some(byte) = self.data()?.first().copied() else {
-                return Err(bad("a sparse file's map ends early"));
-            };
-            self.consume(1);
-            used += 1;
-            if byte != b'\n' {
-                digits.push(char::from(byte));
-                if digits.len() > 20 {
-                    return Err(bad("a sparse file's map is malformed"));
-                }
-                continue;
-            }
-            let value: u64 = digits
-                .parse()
-                .map_err(|_| bad("a sparse file's map is malformed"))?;
-            digits.clear();
-            if wanted.is_some() {
-                numbers.push(value);
-            } else {
-                let pieces = usize::try_from(value).unwrap_or(usize::MAX);
-                if pieces > MAX_SPARSE {
-                    return Err(bad("a sparse file has too many pieces"));
-                }
-                wanted = Some(pieces * 2);
-            }
-        }
-        let rest = used.wrapping_neg() % BLOCK as u64;
-        for _ in 0..rest {
-            if self.data()?.is_empty() {
-                return Err(bad("a sparse file's map ends early"));
-            }
-            self.consume(1);
-        }
-        Ok(numbers)
-    }
-}
-
-fn check_sparse(map: &[(u64, u64)], size: u64, stored: u64) -> io::Result<()> {
-    let mut end = 0;
-    let mut total = 0_u64;
-    for (offset, length) in map {
-        let next = offset.checked_add(*length);
-        let Some(next) = next.filter(|next| *next <= size && *offset >= end) else {
-            return Err(bad("a sparse file's pieces overlap or go beyond its end"));
-        };
-        end = next;
-        total += length;
-    }
-    if total != stored {
-        return Err(bad("a sparse file's pieces do not match its data"));
-    }
-    Ok(())
-}
-
-impl Extensions {
-    /// Records of the form `length key=value\n`.
-    fn apply(&mut self, mut records: &[u8]) -> io::Result<()> {
-        let malformed = || bad("an extended header is malformed");
-        while !records.is_empty() {
-            let space = records
-                .iter()
-                .position(|b| *b == b' ')
-                .ok_or_else(malformed)?;
-            let length: usize = std::str::from_utf8(&records[..space])
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .ok_or_else(malformed)?;
-            if length <= space + 1 || length > records.len() || records[length - 1] != b'\n' {
-                return Err(malformed());
-            }
-            let record = &records[space + 1..length - 1];
-            records = &records[length..];
-            let equals = record
-                .iter()
-                .position(|b| *b == b'=')
-                .ok_or_else(malformed)?;
-            self.set(&record[..equals], &record[equals + 1..])?;
-        }
-        Ok(())
-    }
-
-    fn set(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        let text = || std::str::from_utf8(value).unwrap_or_default();
-        let decimal = || {
-            text().parse::<u64>().map_err(|_| {
-                bad(format!(
-                    "extended header {} is not a number",
-                    String::from_utf8_lossy(key)
-                ))
-            })
-        };
-        let name = || Some(value.to_vec()).filter(|v| !v.is_empty());
-        match key {
-            b"path" => self.path = name(),
-            b"linkpath" => self.link = name(),
-            b"size" => self.size = Some(decimal()?),
-            b"uid" => self.uid = Some(decimal()?),
-            b"gid" => self.gid = Some(decimal()?),
-            b"mtime" => {
-                self.mtime = Some(pax_time(text()).ok_or_else(|| bad("a time is malformed"))?)
-            }
-            b"GNU.sparse.major" => self.sparse.major = Some(decimal()?),
-            b"GNU.sparse.minor" => self.sparse.minor = Some(decimal()?),
-            b"GNU.sparse.name" => self.sparse.name = name(),
-            b"GNU.sparse.size" | b"GNU.sparse.realsize" => self.sparse.real_size = Some(decimal()?),
-            b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => self.sparse.map.push(decimal()?),
-            b"GNU.sparse.map" => {
-                self.sparse.map = text()
-                    .split(',')
-                    .map(|n| {
-                        n.parse()
-                            .map_err(|_| bad("a sparse file's map is malformed"))
-                    })
-                    .collect::<io::Result<_>>()?;
-            }
-            _ => {
-                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    self.xattrs.retain(|(known, _)| known != name);
-                    self.xattrs.push((name.to_vec(), value.to_vec()));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Seconds with a fraction, perhaps before 1970.
-fn pax_time(text: &str) -> Option<(i64, u32)> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: i64 = if whole == "-" { 0 } else { whole.parse().ok()? };
-    if !fraction.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let nanos: u32 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
-    if text.starts_with('-') && nanos > 0 {
-        return Some((seconds.checked_sub(1)?, 1_000_000_000 - nanos));
-    }
-    Some((seconds, nanos))
 }
 
 fn until_zero(bytes: &[u8]) -> Vec<u8> {
@@ -552,66 +353,9 @@ fn ustar_path(block: &[u8; BLOCK]) -> Vec<u8> {
     name
 }
 
-/// Octal text, or base 256 when the first bit is set. An empty field is zero.
-fn number(field: &[u8]) -> Option<i64> {
-    let first = *field.first()?;
-    if first & 0x80 != 0 {
-        let negative = first & 0x40 != 0;
-        let mut value: i64 = if negative { -1 } else { 0 };
-        for (at, byte) in field.iter().enumerate() {
-            let byte = if at == 0 {
-                if negative { *byte } else { *byte & 0x7f }
-            } else {
-                *byte
-            };
-            let wide = (i128::from(value) << 8) | i128::from(byte);
-            value = i64::try_from(wide).ok()?;
-        }
-        return Some(value);
-    }
-    let text = field
-        .iter()
-        .copied()
-        .skip_while(|b| *b == b' ')
-        .take_while(|b| *b != 0 && *b != b' ');
-    let mut value = 0_i64;
-    for byte in text {
-        if !(b'0'..=b'7').contains(&byte) {
-            return None;
-        }
-        value = value.checked_mul(8)?.checked_add(i64::from(byte - b'0'))?;
-    }
-    Some(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers() {
-        assert_eq!(number(b"0000644\0"), Some(0o644));
-        assert_eq!(number(b"    644 "), Some(0o644));
-        assert_eq!(number(b"\0\0\0\0"), Some(0));
-        assert_eq!(number(b"0000648\0"), None);
-        assert_eq!(number(&[0x80, 0, 0, 0, 0, 0, 1, 0]), Some(256));
-        assert_eq!(number(&[0xff; 12]), Some(-1));
-        assert_eq!(
-            number(&[
-                0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
-            ]),
-            Some(i64::MAX)
-        );
-        assert_eq!(number(&[0xbf; 12]), None);
-    }
-
-    #[test]
-    fn times() {
-        assert_eq!(pax_time("12.5"), Some((12, 500_000_000)));
-        assert_eq!(pax_time("-1.25"), Some((-2, 750_000_000)));
-        assert_eq!(pax_time("7"), Some((7, 0)));
-        assert_eq!(pax_time("1.x"), None);
-    }
 
     proptest::proptest! {
         #[test]

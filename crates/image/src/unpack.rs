@@ -3,20 +3,22 @@
 //! A layer is unpacked by itself, whatever is below it: what it deletes becomes a whiteout (a
 //! character device 0:0), a directory that hides what was below becomes opaque.
 
+mod attributes;
+mod whiteout;
+
 use std::io::{self, BufRead};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use attributes::{attributes, kept_xattrs, own, times};
+use whiteout::WHITEOUT;
+
 use crate::tarread::{Header, Kind, TarReader};
 use crate::tree::{self, Existing, Tree};
-
-const WHITEOUT: &[u8] = b".wh.";
-const META: &[u8] = b".wh..wh.";
-const OPAQUE_MARK: &[u8] = b".wh..wh..opq";
 
 /// Owner and mode that a layer gives the root directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +67,7 @@ pub(crate) fn unpack<R: BufRead>(
         tree,
         outcome: Outcome::default(),
         directories: Vec::new(),
+        whiteouts: Vec::new(),
         limits,
         apparent: 0,
     };
@@ -85,6 +88,7 @@ pub(crate) fn unpack<R: BufRead>(
             .entry(&header, &mut archive)
             .map_err(|e| named(&header, e))?;
     }
+    unpacker.drop_needless_whiteouts()?;
     unpacker.set_directory_times()?;
     let outcome = unpacker.outcome;
     Ok((outcome, archive.drain()?))
@@ -122,6 +126,8 @@ struct Unpacker<'a> {
     outcome: Outcome,
     /// Times of directories, set at the end because every new file changes them.
     directories: Vec<(Vec<u8>, (i64, u32))>,
+    /// Whiteouts made, as parent and name.
+    whiteouts: Vec<(Vec<u8>, Vec<u8>)>,
     limits: Limits,
     /// Sum of the files' lengths, which holes make larger than what is stored.
     apparent: u64,
@@ -152,7 +158,7 @@ impl Unpacker<'_> {
         let parent = self.tree.dir(parent_path)?;
         let parent = parent.as_fd();
         if header.kind == Kind::Char && header.device == (0, 0) {
-            return self.whiteout(parent, name);
+            return self.whiteout(parent, parent_path, name);
         }
         match header.kind {
             Kind::Dir => {
@@ -211,43 +217,6 @@ impl Unpacker<'_> {
             gid: header.gid,
         });
         Ok(())
-    }
-
-    /// `.wh.name` and its special forms.
-    fn mark(&mut self, parent_path: &[u8], name: &[u8]) -> io::Result<()> {
-        if name == OPAQUE_MARK {
-            let parent = self.tree.dir(parent_path)?;
-            if parent_path.is_empty() {
-                self.outcome.root_opaque = true;
-                return Ok(());
-            }
-            return tree::make_opaque(parent.as_fd(), b".");
-        }
-        if name.starts_with(META) {
-            // Bookkeeping of AUFS, which means nothing to others.
-            return Ok(());
-        }
-        let hidden = &name[WHITEOUT.len()..];
-        if hidden.is_empty() || hidden == b"." || hidden == b".." {
-            return Err(invalid("a whiteout does not name a file, which is refused"));
-        }
-        let parent = self.tree.dir(parent_path)?;
-        self.whiteout(parent.as_fd(), hidden)
-    }
-
-    /// Hides what lower layers have under this name. What this layer has itself stays.
-    fn whiteout(&mut self, parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-        match tree::existing(parent, name)? {
-            Existing::Whiteout | Existing::Other => Ok(()),
-            Existing::Dir => tree::make_opaque(parent, name),
-            Existing::Nothing => Ok(rustix::fs::mknodat(
-                parent,
-                name,
-                FileType::CharacterDevice,
-                Mode::empty(),
-                0,
-            )?),
-        }
     }
 
     fn directory(
@@ -421,68 +390,6 @@ fn write_some<R: BufRead>(
     };
     archive.consume(written);
     Ok(written as u64)
-}
-
-fn times(mtime: (i64, u32)) -> Timestamps {
-    let time = Timespec {
-        tv_sec: mtime.0,
-        tv_nsec: i64::from(mtime.1),
-    };
-    Timestamps {
-        last_access: time,
-        last_modification: time,
-    }
-}
-
-fn owner(header: &Header) -> (Option<Uid>, Option<Gid>) {
-    (
-        Some(Uid::from_raw(header.uid)),
-        Some(Gid::from_raw(header.gid)),
-    )
-}
-
-fn own(parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
-    if (header.uid, header.gid) == (0, 0) {
-        return Ok(());
-    }
-    let (uid, gid) = owner(header);
-    Ok(rustix::fs::chownat(
-        parent,
-        name,
-        uid,
-        gid,
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?)
-}
-
-/// Owner, mode and extended attributes, in the order in which the kernel keeps them all: a
-/// change of owner clears the setuid bit and capabilities.
-fn attributes(file: BorrowedFd<'_>, header: &Header) -> io::Result<()> {
-    let (uid, gid) = owner(header);
-    // A directory may exist already with another owner; for files of root this says nothing new.
-    if (header.uid, header.gid) != (0, 0) || header.kind == Kind::Dir {
-        rustix::fs::fchown(file, uid, gid)?;
-    }
-    rustix::fs::fchmod(file, Mode::from(header.mode))?;
-    for (key, value) in kept_xattrs(header) {
-        rustix::fs::fsetxattr(file, key, value, XattrFlags::empty())?;
-    }
-    Ok(())
-}
-
-/// The attributes that belong to a file's content. Those of overlayfs would let an archive
-/// redirect or hide other layers' files, labels of the maker's host mean nothing on this one.
-fn kept_xattrs(header: &Header) -> impl Iterator<Item = (&[u8], &[u8])> {
-    header.xattrs.iter().filter_map(|(key, value)| {
-        let keep = key == b"security.capability"
-            || key == b"system.posix_acl_access"
-            || key == b"system.posix_acl_default"
-            || (key.starts_with(b"user.") && !key.starts_with(b"user.overlay."));
-        if !keep {
-            tracing::debug!(key = %String::from_utf8_lossy(key), "extended attribute left out");
-        }
-        keep.then_some((key.as_slice(), value.as_slice()))
-    })
 }
 
 fn same_file(a: (BorrowedFd<'_>, &[u8]), b: (BorrowedFd<'_>, &[u8])) -> io::Result<bool> {

@@ -6,6 +6,8 @@ pub mod cgroup;
 pub mod failpoint;
 pub mod memfd;
 #[cfg(feature = "full")]
+pub mod memory;
+#[cfg(feature = "full")]
 pub mod netlink;
 #[cfg(feature = "full")]
 pub mod netns;

@@ -174,30 +174,12 @@ fn kernel_log(fs: BorrowedFd<'_>) -> String {
 
 /// The way of older kernels: mount(2) with all options in one text.
 fn mount_by_options(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
-    let dirs = overlay
-        .lower
-        .iter()
-        .map(|path| open_dir(path))
-        .collect::<Result<Vec<_>, _>>()?;
-    let upper = open_dir(overlay.upper)?;
-    let work = open_dir(overlay.work)?;
-    let lower: Vec<_> = dirs.iter().map(|dir| fd_name(dir.as_fd())).collect();
-    let options = format!(
-        "lowerdir={},upperdir={},workdir={}",
-        lower.join(":"),
-        fd_name(upper.as_fd()),
-        fd_name(work.as_fd()),
-    );
-    if options.len() >= MOUNT_DATA {
-        return Err(OverlayError::TooManyLayers(overlay.lower.len()));
-    }
-    let options = CString::new(options).map_err(|_| kernel("options", Errno::INVAL, None))?;
     // A thread of its own, because the new mount namespace and working directory are its alone
-    // and end with it. Descriptors stay shared with the caller, whose `dirs` live until joined.
+    // and end with it.
     std::thread::scope(|scope| {
         let made = std::thread::Builder::new()
             .name("overlay-mount".to_owned())
-            .spawn_scoped(scope, || mount_in_own_namespace(&options, overlay.work));
+            .spawn_scoped(scope, || mount_in_own_namespace(overlay));
         match made.map(std::thread::ScopedJoinHandle::join) {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(kernel("mount thread", Errno::FAULT, None)),
@@ -210,7 +192,7 @@ fn mount_by_options(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
     })
 }
 
-fn mount_in_own_namespace(options: &CString, target: &Path) -> Result<OwnedFd, OverlayError> {
+fn mount_in_own_namespace(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
     // SAFETY: this thread was started for this call alone and runs no foreign code; a private
     // mount namespace and a private fs_struct change nothing for other threads.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }
@@ -220,7 +202,27 @@ fn mount_in_own_namespace(options: &CString, target: &Path) -> Result<OwnedFd, O
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
     )
     .map_err(|e| kernel("make mounts private", e, None))?;
+    // Opened here: an overlay takes directories of the caller's own mount namespace only.
+    let lower = overlay
+        .lower
+        .iter()
+        .map(|path| open_dir(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let upper = open_dir(overlay.upper)?;
+    let work = open_dir(overlay.work)?;
+    let names: Vec<_> = lower.iter().map(|dir| fd_name(dir.as_fd())).collect();
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        names.join(":"),
+        fd_name(upper.as_fd()),
+        fd_name(work.as_fd()),
+    );
+    if options.len() >= MOUNT_DATA {
+        return Err(OverlayError::TooManyLayers(overlay.lower.len()));
+    }
+    let options = CString::new(options).map_err(|_| kernel("options", Errno::INVAL, None))?;
     // Only seen from this namespace, so any directory of ours can carry it.
+    let target = overlay.work;
     rustix::mount::mount(
         "overlay",
         target,

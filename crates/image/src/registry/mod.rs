@@ -1,7 +1,9 @@
 //! Speaking to registries: where they are, how far they are trusted, and over what.
 
+mod answer;
 mod auth;
 mod session;
+mod token;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,7 +15,8 @@ use types::reference::{DEFAULT_DOMAIN, Reference};
 use crate::error::{Error, Result};
 use crate::store::Options;
 
-pub(crate) use session::{Retry, Session, back_off};
+pub(crate) use answer::Retry;
+pub(crate) use session::{Session, back_off};
 
 /// Where `docker.io` really is.
 const HUB: &str = "registry-1.docker.io";
@@ -142,7 +145,7 @@ impl Registries {
         }
         let client = builder.build().map_err(|e| Error::Registry {
             registry: domain.to_owned(),
-            detail: format!("cannot set up TLS: {}", session::chain(&e)),
+            detail: format!("cannot set up TLS: {}", answer::chain(&e)),
         })?;
         if !own {
             let _ = kept.set(client.clone());

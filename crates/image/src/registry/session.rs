@@ -5,41 +5,39 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, LOCATION, RANGE, WWW_AUTHENTICATE,
 };
-use reqwest::{Client, Method, Response, StatusCode, Url};
-use serde::Deserialize;
+use reqwest::{Client, Response, StatusCode, Url};
 use types::reference::Reference;
 
-use super::auth::{Challenge, Credentials, TokenAnswer, challenge};
+use super::answer::{Attempt, Retry, chain, without_query};
+use super::auth::{Credentials, challenge};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 
 const MAX_REDIRECTS: usize = 10;
-/// Longest error text or token answer that is read.
-const MAX_ANSWER: u64 = 64 << 10;
 const ATTEMPTS: u32 = 5;
 
 /// A registry, a repository in it, and who asks.
 #[derive(Debug)]
 pub(crate) struct Session {
-    client: Client,
-    host: String,
-    insecure: bool,
-    reference: Reference,
-    credentials: Credentials,
-    state: Mutex<Known>,
+    pub(super) client: Client,
+    pub(super) host: String,
+    pub(super) insecure: bool,
+    pub(super) reference: Reference,
+    pub(super) credentials: Credentials,
+    pub(super) state: Mutex<Known>,
     /// Only one asks for a token at a time.
-    asking: tokio::sync::Mutex<()>,
+    pub(super) asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default, Clone)]
-struct Known {
+pub(super) struct Known {
     /// `https` or `http`, once one has answered.
-    scheme: Option<&'static str>,
+    pub(super) scheme: Option<&'static str>,
     /// The header that the registry last asked for.
-    authorization: Option<String>,
+    pub(super) authorization: Option<String>,
 }
 
 /// A manifest or index as it came.
@@ -55,38 +53,6 @@ pub(crate) struct BlobStream {
     response: Response,
     /// Bytes at the beginning that were received before already.
     skip: u64,
-}
-
-/// A failed attempt: whether another may help, and when.
-struct Attempt {
-    error: Error,
-    again: bool,
-    after: Option<Duration>,
-}
-
-impl Attempt {
-    fn last(error: Error) -> Self {
-        Self {
-            error,
-            again: false,
-            after: None,
-        }
-    }
-}
-
-/// An error with all its causes, which hold what really happened.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// How long to wait before the n-th further attempt.
@@ -213,7 +179,7 @@ impl Session {
         }
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+    pub(super) fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -226,7 +192,7 @@ impl Session {
         Url::parse(&text).map_err(|e| Attempt::last(self.failed(&text, &e.to_string())))
     }
 
-    fn failed(&self, what: &str, detail: &str) -> Error {
+    pub(super) fn failed(&self, what: &str, detail: &str) -> Error {
         Error::Registry {
             registry: format!("Get \"{what}\""),
             detail: detail.to_owned(),
@@ -283,116 +249,6 @@ impl Session {
         self.accept(url, response).await
     }
 
-    /// Gets what the registry asks for. `used` is what it has just refused.
-    async fn authorize(
-        &self,
-        url: &Url,
-        asked: Challenge,
-        used: Option<&str>,
-    ) -> Result<String, Attempt> {
-        let _one = self.asking.lock().await;
-        let known = self.known().authorization.clone();
-        if let Some(known) = known
-            && Some(known.as_str()) != used
-        {
-            // Another request got it while this one waited.
-            return Ok(known);
-        }
-        let header = match asked {
-            Challenge::Basic => self.credentials.basic_header().ok_or_else(|| {
-                Attempt::last(Error::Unauthorized {
-                    registry: format!("Get \"{url}\""),
-                    detail: "no basic auth credentials".to_owned(),
-                })
-            })?,
-            Challenge::Bearer { .. } if self.credentials.registry_token.is_some() => {
-                used.unwrap_or_default().to_owned()
-            }
-            Challenge::Bearer {
-                realm,
-                service,
-                scope,
-            } => self.token(url, &realm, &service, scope).await?,
-        };
-        self.known().authorization = Some(header.clone());
-        Ok(header)
-    }
-
-    async fn token(
-        &self,
-        registry: &Url,
-        realm: &str,
-        service: &str,
-        scope: Option<String>,
-    ) -> Result<String, Attempt> {
-        let mut url = Url::parse(realm).map_err(|e| {
-            Attempt::last(self.failed(registry.as_str(), &format!("token server {realm:?}: {e}")))
-        })?;
-        // Whoever may not be spoken to in the clear may not be told a password in the clear.
-        if url.scheme() != "https" && !(url.scheme() == "http" && self.insecure) {
-            return Err(Attempt::last(self.failed(
-                registry.as_str(),
-                &format!(
-                    "its token server {realm} is not reached by https, so no credentials are sent"
-                ),
-            )));
-        }
-        let scope = scope.unwrap_or(format!("repository:{}:pull", self.reference.path()));
-        let request = if let Some(refresh) = &self.credentials.identity_token {
-            let form = [
-                ("grant_type", "refresh_token"),
-                ("refresh_token", refresh),
-                ("service", service),
-                ("scope", &scope),
-                ("client_id", "wharf"),
-            ];
-            let mut encoded = Url::parse("http://form/")
-                .map_err(|e| Attempt::last(self.failed(realm, &e.to_string())))?;
-            encoded.query_pairs_mut().extend_pairs(form);
-            self.client
-                .request(Method::POST, url.clone())
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(encoded.query().unwrap_or_default().to_owned())
-        } else {
-            {
-                let mut pairs = url.query_pairs_mut();
-                if !service.is_empty() {
-                    pairs.append_pair("service", service);
-                }
-                pairs.append_pair("scope", &scope);
-                if let Some((user, _)) = &self.credentials.basic {
-                    pairs.append_pair("account", user);
-                }
-            }
-            let request = self.client.request(Method::GET, url.clone());
-            match self.credentials.basic_header() {
-                Some(basic) => request.header(AUTHORIZATION, basic),
-                None => request,
-            }
-        };
-        let response = request.send().await.map_err(|e| self.broken(&url, &e))?;
-        let response = match self.accept(&url, response).await {
-            Err(Attempt {
-                error: Error::Registry { detail, .. },
-                again: false,
-                ..
-            }) => {
-                return Err(Attempt::last(Error::Unauthorized {
-                    registry: format!("Get \"{}\"", without_query(&url)),
-                    detail,
-                }));
-            }
-            answer => answer?,
-        };
-        let bytes = self.read_limited(response, MAX_ANSWER).await?;
-        serde_json::from_slice::<TokenAnswer>(&bytes)
-            .ok()
-            .and_then(TokenAnswer::header)
-            .ok_or_else(|| {
-                Attempt::last(self.failed(&without_query(&url), "the token server sent no token"))
-            })
-    }
-
     /// Sends a request and follows redirections. The authorization goes to the registry's own
     /// host only, and never from an encrypted connection to an open one (GO-2022-0803).
     async fn send(
@@ -434,132 +290,6 @@ impl Session {
             self.failed(url.as_str(), "redirects too often"),
         ))
     }
-
-    fn broken(&self, url: &Url, error: &reqwest::Error) -> Attempt {
-        let error = self.failed(&without_query(url), &chain(&error));
-        Attempt {
-            error,
-            again: true,
-            after: None,
-        }
-    }
-
-    /// Turns any answer that is not a success into the error that it means.
-    async fn accept(&self, url: &Url, response: Response) -> Result<Response, Attempt> {
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
-        let after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .map(|seconds: u64| Duration::from_secs(seconds.min(30)));
-        let again = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
-        let body = self
-            .read_limited(response, MAX_ANSWER)
-            .await
-            .unwrap_or_default();
-        let error = self.meaning(url, status, &body);
-        Err(Attempt {
-            error,
-            again,
-            after,
-        })
-    }
-
-    fn meaning(&self, url: &Url, status: StatusCode, body: &[u8]) -> Error {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(default)]
-            errors: Vec<Item>,
-            #[serde(default)]
-            details: Option<String>,
-        }
-        #[derive(Deserialize)]
-        struct Item {
-            #[serde(default)]
-            code: String,
-            #[serde(default)]
-            message: String,
-        }
-        let answer: Option<Answer> = serde_json::from_slice(body).ok();
-        let details = answer.as_ref().and_then(|answer| answer.details.clone());
-        let item = answer.and_then(|answer| answer.errors.into_iter().next());
-        let words = item.as_ref().map(|item| {
-            let code = item.code.to_lowercase().replace('_', " ");
-            if item.message.is_empty() {
-                code
-            } else {
-                format!("{code}: {}", item.message)
-            }
-        });
-        let name = self.reference.familiar_name();
-        let detail = |fallback: &str| words.clone().unwrap_or_else(|| fallback.to_owned());
-        match (item.as_ref().map(|item| item.code.as_str()), status) {
-            (Some("MANIFEST_UNKNOWN"), _) => Error::ManifestUnknown {
-                reference: self.reference.familiar(),
-                detail: detail("manifest unknown"),
-            },
-            (Some("NAME_UNKNOWN"), _) => Error::RepositoryUnknown {
-                name,
-                detail: detail("name unknown"),
-            },
-            (Some("DENIED"), _) | (_, StatusCode::FORBIDDEN) => Error::AccessDenied {
-                name,
-                detail: detail("denied: requested access to the resource is denied"),
-            },
-            (None, StatusCode::NOT_FOUND) => Error::ManifestUnknown {
-                reference: self.reference.familiar(),
-                detail: "manifest unknown".to_owned(),
-            },
-            (_, StatusCode::UNAUTHORIZED) if self.credentials == Credentials::default() => {
-                Error::AccessDenied {
-                    name,
-                    detail: details.unwrap_or(detail("unauthorized: authentication required")),
-                }
-            }
-            (_, StatusCode::UNAUTHORIZED) => Error::Unauthorized {
-                registry: format!("Get \"{}\"", without_query(url)),
-                detail: match details {
-                    Some(details) => format!("unauthorized: {details}"),
-                    None => detail("unauthorized: incorrect username or password"),
-                },
-            },
-            _ => self.failed(
-                &without_query(url),
-                &words.unwrap_or(format!("received unexpected HTTP status: {status}")),
-            ),
-        }
-    }
-
-    async fn read_limited(&self, mut response: Response, limit: u64) -> Result<Vec<u8>, Attempt> {
-        let url = response.url().clone();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(&url, &e))? {
-            if (bytes.len() + chunk.len()) as u64 > limit {
-                let detail = format!("its answer is longer than {limit} bytes, which is the limit");
-                return Err(Attempt::last(self.failed(&without_query(&url), &detail)));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
-    }
-}
-
-/// Signed addresses of storage services have secrets in their queries.
-fn without_query(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.to_string()
-}
-
-/// Why a blob could not be had, and whether to try again.
-#[derive(Debug)]
-pub(crate) struct Retry {
-    pub(crate) error: Error,
-    pub(crate) again: bool,
-    pub(crate) after: Option<Duration>,
 }
 
 impl BlobStream {

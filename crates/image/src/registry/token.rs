@@ -1,0 +1,121 @@
+//! Getting the authorization that a registry asks for.
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Method, Url};
+
+use super::answer::{Attempt, MAX_ANSWER, without_query};
+use super::auth::{Challenge, TokenAnswer};
+use super::session::Session;
+use crate::error::Error;
+
+impl Session {
+    /// Gets what the registry asks for. `used` is what it has just refused.
+    pub(super) async fn authorize(
+        &self,
+        url: &Url,
+        asked: Challenge,
+        used: Option<&str>,
+    ) -> Result<String, Attempt> {
+        let _one = self.asking.lock().await;
+        let known = self.known().authorization.clone();
+        if let Some(known) = known
+            && Some(known.as_str()) != used
+        {
+            // Another request got it while this one waited.
+            return Ok(known);
+        }
+        let header = match asked {
+            Challenge::Basic => self.credentials.basic_header().ok_or_else(|| {
+                Attempt::last(Error::Unauthorized {
+                    registry: format!("Get \"{url}\""),
+                    detail: "no basic auth credentials".to_owned(),
+                })
+            })?,
+            Challenge::Bearer { .. } if self.credentials.registry_token.is_some() => {
+                used.unwrap_or_default().to_owned()
+            }
+            Challenge::Bearer {
+                realm,
+                service,
+                scope,
+            } => self.token(url, &realm, &service, scope).await?,
+        };
+        self.known().authorization = Some(header.clone());
+        Ok(header)
+    }
+
+    pub(super) async fn token(
+        &self,
+        registry: &Url,
+        realm: &str,
+        service: &str,
+        scope: Option<String>,
+    ) -> Result<String, Attempt> {
+        let mut url = Url::parse(realm).map_err(|e| {
+            Attempt::last(self.failed(registry.as_str(), &format!("token server {realm:?}: {e}")))
+        })?;
+        // Whoever may not be spoken to in the clear may not be told a password in the clear.
+        if url.scheme() != "https" && !(url.scheme() == "http" && self.insecure) {
+            return Err(Attempt::last(self.failed(
+                registry.as_str(),
+                &format!(
+                    "its token server {realm} is not reached by https, so no credentials are sent"
+                ),
+            )));
+        }
+        let scope = scope.unwrap_or(format!("repository:{}:pull", self.reference.path()));
+        let request = if let Some(refresh) = &self.credentials.identity_token {
+            let form = [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", refresh),
+                ("service", service),
+                ("scope", &scope),
+                ("client_id", "wharf"),
+            ];
+            let mut encoded = Url::parse("http://form/")
+                .map_err(|e| Attempt::last(self.failed(realm, &e.to_string())))?;
+            encoded.query_pairs_mut().extend_pairs(form);
+            self.client
+                .request(Method::POST, url.clone())
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(encoded.query().unwrap_or_default().to_owned())
+        } else {
+            {
+                let mut pairs = url.query_pairs_mut();
+                if !service.is_empty() {
+                    pairs.append_pair("service", service);
+                }
+                pairs.append_pair("scope", &scope);
+                if let Some((user, _)) = &self.credentials.basic {
+                    pairs.append_pair("account", user);
+                }
+            }
+            let request = self.client.request(Method::GET, url.clone());
+            match self.credentials.basic_header() {
+                Some(basic) => request.header(AUTHORIZATION, basic),
+                None => request,
+            }
+        };
+        let response = request.send().await.map_err(|e| self.broken(&url, &e))?;
+        let response = match self.accept(&url, response).await {
+            Err(Attempt {
+                error: Error::Registry { detail, .. },
+                again: false,
+                ..
+            }) => {
+                return Err(Attempt::last(Error::Unauthorized {
+                    registry: format!("Get \"{}\"", without_query(&url)),
+                    detail,
+                }));
+            }
+            answer => answer?,
+        };
+        let bytes = self.read_limited(response, MAX_ANSWER).await?;
+        serde_json::from_slice::<TokenAnswer>(&bytes)
+            .ok()
+            .and_then(TokenAnswer::header)
+            .ok_or_else(|| {
+                Attempt::last(self.failed(&without_query(&url), "the token server sent no token"))
+            })
+    }
+}

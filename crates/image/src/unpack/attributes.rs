@@ -1,0 +1,70 @@
+//! Owners, modes, times and extended attributes.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+
+use crate::tarread::{Header, Kind};
+
+pub(super) fn times(mtime: (i64, u32)) -> Timestamps {
+    let time = Timespec {
+        tv_sec: mtime.0,
+        tv_nsec: i64::from(mtime.1),
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
+}
+
+fn owner(header: &Header) -> (Option<Uid>, Option<Gid>) {
+    (
+        Some(Uid::from_raw(header.uid)),
+        Some(Gid::from_raw(header.gid)),
+    )
+}
+
+pub(super) fn own(parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
+    if (header.uid, header.gid) == (0, 0) {
+        return Ok(());
+    }
+    let (uid, gid) = owner(header);
+    Ok(rustix::fs::chownat(
+        parent,
+        name,
+        uid,
+        gid,
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?)
+}
+
+/// Owner, mode and extended attributes, in the order in which the kernel keeps them all: a
+/// change of owner clears the setuid bit and capabilities.
+pub(super) fn attributes(file: BorrowedFd<'_>, header: &Header) -> io::Result<()> {
+    let (uid, gid) = owner(header);
+    // A directory may exist already with another owner; for files of root this says nothing new.
+    if (header.uid, header.gid) != (0, 0) || header.kind == Kind::Dir {
+        rustix::fs::fchown(file, uid, gid)?;
+    }
+    rustix::fs::fchmod(file, Mode::from(header.mode))?;
+    for (key, value) in kept_xattrs(header) {
+        rustix::fs::fsetxattr(file, key, value, XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// The attributes that belong to a file's content. Those of overlayfs would let an archive
+/// redirect or hide other layers' files, labels of the maker's host mean nothing on this one.
+pub(super) fn kept_xattrs(header: &Header) -> impl Iterator<Item = (&[u8], &[u8])> {
+    header.xattrs.iter().filter_map(|(key, value)| {
+        let keep = key == b"security.capability"
+            || key == b"system.posix_acl_access"
+            || key == b"system.posix_acl_default"
+            || (key.starts_with(b"user.") && !key.starts_with(b"user.overlay."));
+        if !keep {
+            tracing::debug!(key = %String::from_utf8_lossy(key), "extended attribute left out");
+        }
+        keep.then_some((key.as_slice(), value.as_slice()))
+    })
+}
