@@ -66,7 +66,6 @@ const HOST: &[Field] = &[
     field("DeviceCgroupRules", "null"),
     field("DeviceRequests", "null"),
     field("MemoryReservation", "0"),
-    field("MemorySwap", "0"),
     like("MemorySwappiness", "null", &["-1"]),
     field("OomKillDisable", "false"),
     field("CpuCount", "0"),

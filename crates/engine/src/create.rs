@@ -112,6 +112,17 @@ impl Engine {
         if host.memory != 0 && host.memory < LEAST_MEMORY {
             return Err(Error::Invalid("Minimum memory limit allowed is 6MB".into()));
         }
+        if host.memory_swap > 0 && host.memory == 0 {
+            return Err(Error::Invalid(
+                "You should always set the Memory limit when using Memoryswap limit, see usage"
+                    .into(),
+            ));
+        }
+        if host.memory_swap > 0 && host.memory_swap < host.memory {
+            return Err(Error::Invalid(
+                "Minimum memoryswap limit should be larger than memory limit, see usage".into(),
+            ));
+        }
         if !host.runtime.is_empty() && !self.config.runtimes.contains_key(&host.runtime) {
             return Err(Error::Invalid(format!(
                 "unknown or invalid runtime name: {}",
@@ -184,7 +195,7 @@ impl Engine {
             host.shm_size = spec::DEFAULT_SHM;
         }
         // A capability or limit that does not exist is told now rather than at the start.
-        spec::check(config, host)?;
+        warnings.extend(spec::check(config, host)?);
         Ok(warnings)
     }
 

@@ -48,8 +48,15 @@ impl Engine {
     }
 
     async fn follow(&self, container: &Container, link: &mut Link) -> Exit {
-        let mut failure = link.ask(Request::Watch).await.err();
-        while failure.is_none() {
+        // A container that ended at once took its shim along: no failure, its exit is on file.
+        let over = |e: &std::io::Error| {
+            use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+            matches!(e.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+        };
+        let watching = link.ask(Request::Watch).await;
+        let watched = watching.is_ok();
+        let mut failure = watching.err().filter(|e| !over(e));
+        while watched && failure.is_none() {
             match link.event().await {
                 Ok(Some(Event::Exited(exit))) => return exit.into(),
                 Ok(Some(Event::ExecExited { id, exit })) => self.exec_ended(&id, exit.code),
@@ -103,6 +110,7 @@ impl Engine {
                 ("execDuration", ran.max(0).to_string()),
             ],
         );
+        self.tell_network(container, "disconnect");
         if restart {
             self.restart_later(container, ran, stops);
         } else if auto_remove {

@@ -6,12 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use runtime::protocol::{ExecRequest, Request, Response, Size};
 use tokio::io::AsyncWrite;
 use types::{
     exec::{ExecConfig, ExecInspect, ExecProcess, ExecStart},
     id,
+    options::StdStream,
 };
 
 use crate::{
@@ -113,7 +115,14 @@ impl Engine {
                     at: Instant::now(),
                 };
                 self.tell_exec(&exec, "exec_die", false, &[("exitCode", code.to_string())]);
-                return Err(error);
+                if start.detach || !matches!(error, Error::Start { .. }) {
+                    return Err(error);
+                }
+                // As Docker: a client that is connected reads why, then asks for the exit code.
+                let text = Bytes::from(format!("{error}\r\n"));
+                let chunks = stream::iter([Ok((StdStream::Out, text))]).boxed();
+                let output = Output { tty: exec.config.tty, chunks };
+                return Ok(Some(Attachment { output, input: None }));
             }
         };
         self.tell_exec(&exec, "exec_start", true, &[]);

@@ -164,7 +164,7 @@ fn with_proto(port: &str) -> String {
 }
 
 /// The identifier of one of the three networks that are always there.
-fn network_id(name: &str) -> String {
+pub(crate) fn network_id(name: &str) -> String {
     id::hex(&digest(&[b"network", name.as_bytes()]))
 }
 

@@ -166,6 +166,18 @@ impl Engine {
         sync::lock(&self.containers).find(name)
     }
 
+    /// Tells that a container joined or left its network.
+    fn tell_network(&self, container: &Container, action: &str) {
+        let mode = container.with_record(|r| network_mode::NetworkMode::of(&r.host_config));
+        let Some(name) = mode.ok().and_then(|m| m.name()) else { return };
+        let attributes = [
+            ("container".to_owned(), container.id.clone()),
+            ("name".to_owned(), name.to_owned()),
+            ("type".to_owned(), if name == "none" { "null" } else { name }.to_owned()),
+        ];
+        self.events.tell("network", action, &inspect::network_id(name), attributes.into());
+    }
+
     /// Tells that `action` happened to a container, with `further` details.
     fn tell(&self, container: &Container, action: &str, further: &[(&str, String)]) {
         let mut attributes = container.with_record(|r| {

@@ -43,10 +43,11 @@ pub(crate) struct Built {
 }
 
 /// Refuses what no host could do, before anything is made.
-pub(crate) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
+/// Answers what will be left out or brought within the host's bounds.
+pub(crate) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<String>> {
     let spec = outline(config, host, "check")?;
-    spec::build(&ContainerSpec { args: vec!["-".into()], cwd: "/".into(), ..spec }, &HOST)?;
-    Ok(())
+    let spec = ContainerSpec { args: vec!["-".into()], cwd: "/".into(), ..spec };
+    Ok(spec::build(&spec, &HOST)?.warnings)
 }
 
 /// The part of the configuration that depends on the definition alone.
@@ -91,6 +92,7 @@ fn outline(config: &ContainerConfig, host: &HostConfig, cgroup: &str) -> Result<
             .collect(),
         resources: Resources {
             memory: host.memory,
+            memory_swap: host.memory_swap,
             nano_cpus: host.nano_cpus,
             pids_limit: host.pids_limit,
             ..Resources::default()

@@ -150,6 +150,7 @@ impl Engine {
         sys::failpoint!("engine.start.noted");
         // Those who attached while it started.
         self.serve_waiting(container).await;
+        self.tell_network(container, "connect");
         self.tell(container, "start", &[]);
         self.supervise(container, link, Some(shim.child));
         trace.step("note");

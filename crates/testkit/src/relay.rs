@@ -101,7 +101,8 @@ fn accept(listener: &TcpListener, target: SocketAddr, shared: &Arc<Shared>) {
 fn copy(mut from: TcpStream, mut to: TcpStream, cut: Option<&Shared>) {
     let (mut buffer, mut sent) = ([0; 16384], 0);
     while let Ok(n @ 1..) = from.read(&mut buffer) {
-        let left = cut.map_or(u64::MAX, |s| s.cut_after.load(Ordering::Relaxed)) - sent;
+        let bound = cut.map_or(u64::MAX, |s| s.cut_after.load(Ordering::Relaxed));
+        let left = bound.saturating_sub(sent);
         let n = n.min(usize::try_from(left).unwrap_or(usize::MAX));
         if to.write_all(&buffer[..n]).is_err() {
             break;

@@ -52,7 +52,9 @@ fn mount_flag_wants_its_source() {
         "run --rm --mount type=bind,src={},dst=/x busybox true",
         missing.display()
     );
-    d.docker().refused(&line, &["not-there"]);
+    // Wharf has no --mount yet, and says so rather than starting without it.
+    let named = if d.engine().is_wharf() { "Mounts" } else { "not-there" };
+    d.docker().refused(&line, &[named]);
     assert!(!missing.exists());
 }
 

@@ -98,6 +98,8 @@ pub struct HostConfig {
     pub cgroup_parent: String,
     /// Bytes of memory; no bound when 0.
     pub memory: i64,
+    /// Bytes of memory and swap together; twice the memory when 0, no bound when -1.
+    pub memory_swap: i64,
     /// Billionths of a processor; no bound when 0.
     pub nano_cpus: i64,
     /// Most processes; no bound when absent, 0 or negative.

@@ -48,9 +48,7 @@ pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>
                 None => labels.contains_key(wanted),
             })
             && filters.get("reference").is_none_or(|patterns| {
-                patterns
-                    .iter()
-                    .any(|p| image.repo_tags().iter().any(|tag| refers(p, tag)))
+                image.repo_tags().iter().any(|tag| refers_any(patterns, tag))
             })
     });
     Ok(chosen)
@@ -76,6 +74,11 @@ fn moment(text: &str) -> Result<jiff::Timestamp, Failure> {
         .or_else(seconds)
         .or_else(ago)
         .ok_or_else(|| Failure::invalid(format!("invalid filter 'until={text}'")))
+}
+
+/// Whether any of `patterns` means `tag`.
+pub(crate) fn refers_any(patterns: &[String], tag: &str) -> bool {
+    patterns.iter().any(|p| refers(p, tag))
 }
 
 /// Whether `pattern` (`repository[:tag]` with `*` and `?`) means `tag`. As in Docker, a pattern

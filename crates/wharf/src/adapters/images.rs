@@ -10,7 +10,7 @@ use image::{CancellationToken, Deleted, Image, Import, Platform, Progress, Refer
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use types::{
-    Failure,
+    ErrorKind, Failure,
     container::GraphDriver,
     image::{
         ErrorDetail, ImageDeleted, ImageInspect, ImageMetadata, ImageSummary, ProgressLine,
@@ -109,7 +109,12 @@ fn error_line(error: &Failure) -> ProgressLine {
 }
 
 fn failure(error: image::Error) -> Failure {
-    Failure::new(error.kind(), error)
+    let kind = match error.kind() {
+        // As Docker: a 401 would make its CLI ask for a password, which hangs scripts.
+        ErrorKind::Unauthorized => ErrorKind::System,
+        kind => kind,
+    };
+    Failure::new(kind, error)
 }
 
 fn reference(text: &str) -> Result<Reference> {
@@ -231,7 +236,14 @@ impl backend::Images for Images {
         // Every image is whole: there are no intermediate ones for `all` to show.
         let store = self.store();
         let chosen = filters::images(&store, &filters)?;
-        Ok(chosen.iter().map(|i| summary(i)).collect())
+        let mut list: Vec<_> = chosen.iter().map(|i| summary(i)).collect();
+        if let Some(patterns) = filters.get("reference") {
+            // As Docker: of an image with several names, those that were asked for.
+            for one in &mut list {
+                one.repo_tags.retain(|tag| filters::refers_any(patterns, tag));
+            }
+        }
+        Ok(list)
     }
 
     async fn inspect(&self, name: &str) -> Result<ImageInspect> {

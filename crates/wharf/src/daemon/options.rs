@@ -15,7 +15,8 @@ const DEFAULT_CONFIG: &str = "/etc/wharf/daemon.json";
 #[command(
     name = "wharf daemon",
     bin_name = "wharf daemon",
-    disable_version_flag = true
+    disable_version_flag = true,
+    args_override_self = true
 )]
 struct Flags {
     /// Socket to listen on: unix:///path or tcp://address:port (may be given several times)
