@@ -119,6 +119,10 @@ fn host(
         runtime: m.text("runtime"),
         cgroup_parent: m.text("cgroup-parent"),
         memory: bytes("memory")?,
+        memory_swap: match m.get("memory-swap") {
+            Some("-1") => -1,
+            _ => bytes("memory-swap")?,
+        },
         nano_cpus: m
             .get("cpus")
             .map_or(Ok(0), checks::nano_cpus)

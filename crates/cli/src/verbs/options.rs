@@ -30,6 +30,7 @@ pub(crate) const SPEC: &[Flag] = &[
     list("label-file", "Set the labels in this file"),
     text("log-driver", "Where its output goes"),
     list("log-opt", "An option of the log driver"),
+    text("memory-swap", "Memory and swap together; -1 for no bound").value("bytes", checks::any),
     text("memory", "How much memory it may use")
         .short('m')
         .value("bytes", checks::bytes),
@@ -151,9 +152,6 @@ pub(crate) const REFUSED: &[Flag] = &[
     list("link-local-ip", "A link-local address").only(NONE),
     text("mac-address", "Its MAC address").only(EMPTY),
     text("memory-reservation", "Soft bound of memory")
-        .value("bytes", checks::any)
-        .only(ZERO),
-    text("memory-swap", "Bound of memory and swap")
         .value("bytes", checks::any)
         .only(ZERO),
     int("memory-swappiness", "Swappiness, 0 to 100").only(&["-1"]),
