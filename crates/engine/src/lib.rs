@@ -117,7 +117,7 @@ impl Engine {
         files::replace(&init, programs.init, 0o755)?;
         let records = Records::open(&config.data_root.join("records.redb"))?;
         let engine = Arc::new(Self {
-            volumes: Volumes::open(config.data_root.join("volumes"), records.clone())?,
+            volumes: Volumes::open(config.data_root.join("volumes"), records.clone()).await?,
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
             config,
