@@ -74,14 +74,19 @@ impl Records {
             .name("records".into())
             .spawn(move || file.serve(&waiting))
             .map_err(Error::io("start the thread that writes records"))?;
-        Ok(Self { path: path.into(), requests })
+        Ok(Self {
+            path: path.into(),
+            requests,
+        })
     }
 
     /// All records of `table`. One that cannot be read is an error that names it: going on
     /// without it would leave its container running unseen.
     pub(crate) async fn all<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<T>> {
         let (sender, rows) = oneshot::channel();
-        self.requests.send(Request::Read(table, sender)).map_err(|_| self.gone())?;
+        self.requests
+            .send(Request::Read(table, sender))
+            .map_err(|_| self.gone())?;
         let rows = rows.await.map_err(|_| self.gone())??;
         rows.into_iter()
             .map(|(key, value)| {
@@ -109,8 +114,15 @@ impl Records {
 
     async fn change(&self, table: Table, key: &str, value: Option<Vec<u8>>) -> Result<()> {
         let (done, wait) = oneshot::channel();
-        let change = Change { table, key: key.to_owned(), value, done };
-        self.requests.send(Request::Change(change)).map_err(|_| self.gone())?;
+        let change = Change {
+            table,
+            key: key.to_owned(),
+            value,
+            done,
+        };
+        self.requests
+            .send(Request::Change(change))
+            .map_err(|_| self.gone())?;
         wait.await.map_err(|_| self.gone())?
     }
 
@@ -135,7 +147,10 @@ struct File {
 
 impl File {
     fn open(path: &Path) -> Result<Self> {
-        let mut file = Self { path: path.into(), database: None };
+        let mut file = Self {
+            path: path.into(),
+            database: None,
+        };
         file.reopen().map_err(|e| failed(path, "opened", e))?;
         file.keep_reserve();
         Ok(file)
@@ -223,7 +238,11 @@ impl File {
         let outcome = outcome.map_err(|e| e.to_string());
         for change in batch {
             let answer = outcome.clone().map_err(|text| {
-                failed(&self.path, "written", redb::Error::Io(io::Error::other(text)))
+                failed(
+                    &self.path,
+                    "written",
+                    redb::Error::Io(io::Error::other(text)),
+                )
             });
             // A waiter that went away does not need to know.
             let _ = change.done.send(answer);
