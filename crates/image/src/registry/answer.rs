@@ -62,10 +62,13 @@ pub(crate) struct Retry {
 
 impl Session {
     pub(super) fn broken(&self, url: &Url, error: &reqwest::Error) -> Attempt {
+        // A name that does not resolve, or nobody there: only a registry that has answered before
+        // is worth waiting for. Otherwise a typing error takes a minute to be told.
+        let again = !error.is_connect() || self.known().scheme.is_some();
         let error = self.failed(&without_query(url), &chain(&error));
         Attempt {
             error,
-            again: true,
+            again,
             after: None,
         }
     }
