@@ -18,7 +18,7 @@ use types::{
 
 use crate::{
     Engine,
-    attach::{Attachment, Output},
+    attach::{Attachment, Output, over},
     blocking,
     container::Container,
     error::{Error, Result},
@@ -152,7 +152,10 @@ impl Engine {
         let config = &exec.config;
         let (record, pid) = (exec.container.record(), exec.container.state().pid());
         let asked = config.clone();
-        let process = blocking(move || spec::exec_process(&record, &asked, pid)).await?;
+        let process = match blocking(move || spec::exec_process(&record, &asked, pid)).await {
+            Ok(process) => process,
+            Err(error) => return Err(over(&exec.container, error).await),
+        };
         let size = start.console_size.or(config.console_size);
         let request = ExecRequest {
             id: exec.id.clone(),
@@ -166,14 +169,16 @@ impl Engine {
             stderr: config.attach_stderr && !start.detach,
         };
         let what = || format!("run a process in container {}", exec.container.id);
-        let mut link = Link::connect(&exec.container.run_dir)
-            .await
-            .map_err(Error::io(what()))?;
-        match link
-            .ask(Request::Exec(Box::new(request)))
-            .await
-            .map_err(Error::io(what()))?
-        {
+        let asked = async {
+            let mut link = Link::connect(&exec.container.run_dir).await?;
+            let answer = link.ask(Request::Exec(Box::new(request))).await?;
+            Ok((link, answer))
+        };
+        let (link, answer) = match asked.await {
+            Ok(answered) => answered,
+            Err(error) => return Err(over(&exec.container, Error::io(what())(error)).await),
+        };
+        match answer {
             Response::ExecStarted { pid } => Ok((link, u32::try_from(pid).unwrap_or(0))),
             Response::ExecFailed { code, message } => Err(Error::Start { code, message }),
             other => Err(Error::io(what())(std::io::Error::other(format!(

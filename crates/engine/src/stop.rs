@@ -81,11 +81,14 @@ impl Engine {
             container.change_state(|s| s.phase = Phase::Exited);
             return Ok(());
         }
-        if !container.state().is_running() {
-            return Err(Error::Conflict(format!(
+        let not_running = || {
+            Error::Conflict(format!(
                 "cannot kill container: {name}: container {} is not running",
                 container.id
-            )));
+            ))
+        };
+        if !container.state().is_running() {
+            return Err(not_running());
         }
         let stop = container
             .with_record(|r| signals::parse(&r.config.stop_signal))
@@ -94,7 +97,11 @@ impl Engine {
             self.no_restart(&container).await?;
         }
         self.ask(&container, Request::Signal { exec: None, signal })
-            .await?;
+            .await
+            .map_err(|error| match error {
+                Error::NotRunning(_) => not_running(),
+                error => error,
+            })?;
         self.tell(&container, "kill", &[("signal", signal.to_string())]);
         Ok(())
     }

@@ -41,17 +41,17 @@ pub(crate) async fn attach(context: &Context, m: Matches) -> Result {
     let container = describe(context, name).await?;
     if !is(&container, "/State/Running") {
         return Err(Error::msg(
-            "cannot attach to a stopped container, start it first",
+            "You cannot attach to a stopped container, start it first",
         ));
     }
     if is(&container, "/State/Paused") {
         return Err(Error::msg(
-            "cannot attach to a paused container, unpause it first",
+            "You cannot attach to a paused container, unpause it first",
         ));
     }
     if is(&container, "/State/Restarting") {
         return Err(Error::msg(
-            "cannot attach to a restarting container, wait until it is running",
+            "You cannot attach to a restarting container, wait until it is running",
         ));
     }
     let tty = is(&container, "/Config/Tty");

@@ -23,9 +23,9 @@ pub(crate) async fn run(context: &Context, m: Matches) -> Result {
     let mut request = prepare(&m).map_err(|e| as_run(e, 125))?;
     if detach {
         if !m.all("attach").is_empty() {
-            let error =
-                Error::msg("conflicting options: cannot specify both --attach and --detach");
-            return Err(as_run(error, 125));
+            return Err(Error::msg(
+                "conflicting options: cannot specify both --attach and --detach",
+            ));
         }
         let config = &mut request.config;
         config.attach_stdin = false;
