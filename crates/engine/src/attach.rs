@@ -123,15 +123,31 @@ impl Engine {
             )));
         }
         let (sender, link) = oneshot::channel();
-        lock(&container.waiting).push(Waiting {
-            options,
-            link: sender,
-        });
+        {
+            let mut waiting = lock(&container.waiting);
+            // Those who went away before it started.
+            waiting.retain(|w| !w.link.is_closed());
+            waiting.push(Waiting {
+                options,
+                link: sender,
+            });
+        }
+        // It may have started, or gone, since it was looked at above.
+        let now = container.state();
+        if now.is_running() {
+            self.serve_waiting(container).await;
+        } else if now.removed || now.phase == Phase::Removing {
+            container.drop_waiting();
+        }
         // The two directions of a connection that is still to come.
-        let (halves, output) = oneshot::channel();
+        let (mut halves, output) = oneshot::channel();
         let (input_end, input) = oneshot::channel();
         tokio::spawn(async move {
-            if let Ok(link) = link.await {
+            let link = tokio::select! {
+                link = link => link,
+                () = halves.closed() => return,
+            };
+            if let Ok(link) = link {
                 let (chunks, input) = link.into_io(options.stdin, |_| ());
                 // Whoever attached may have gone away meanwhile.
                 let _ = halves.send(chunks.boxed());
