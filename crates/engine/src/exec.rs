@@ -147,15 +147,12 @@ impl Engine {
         let config = &exec.config;
         let (record, pid) = (exec.container.record(), exec.container.state().pid());
         let asked = config.clone();
-<<<<<<< HEAD
-        let process = match blocking(move || spec::exec_process(&record, &asked, pid)).await {
+        let hostname = self.hostname(&exec.container, &record);
+        let process = blocking(move || spec::exec_process(&record, &asked, &hostname, pid)).await;
+        let process = match process {
             Ok(process) => process,
             Err(error) => return Err(over(&exec.container, error).await),
         };
-=======
-        let hostname = self.hostname(&exec.container, &record);
-        let process = blocking(move || spec::exec_process(&record, &asked, &hostname, pid)).await?;
->>>>>>> review
         let size = start.console_size.or(config.console_size);
         let request = ExecRequest {
             id: exec.id.clone(),

@@ -83,24 +83,12 @@ impl Engine {
             .filter(|s| !s.is_empty())
             .map_or(Ok(signals::KILL), signals::parse)?;
         let container = self.find(name)?;
-<<<<<<< HEAD
-        if container.state().phase == Phase::Restarting {
-            // Docker: killing what waits for its restart takes the restart away.
-            self.no_restart(&container).await?;
-            container.change_state(|s| s.phase = Phase::Exited);
-            return Ok(());
-        }
-=======
->>>>>>> review
         let not_running = || {
             Error::Conflict(format!(
                 "cannot kill container: {name}: container {} is not running",
                 container.id
             ))
         };
-<<<<<<< HEAD
-        if !container.state().is_running() {
-=======
         if container.state().phase == Phase::Restarting {
             // Waits for a restart that is under way: what it started is killed below.
             let _op = container.op.lock().await;
@@ -114,7 +102,6 @@ impl Engine {
         let state = container.state();
         let run = state.exits;
         if !state.is_running() {
->>>>>>> review
             return Err(not_running());
         }
         let stop = container
@@ -123,14 +110,6 @@ impl Engine {
         if signal == signals::KILL || Some(signal) == stop.or(Some(signals::TERM)) {
             self.no_restart(&container).await?;
         }
-<<<<<<< HEAD
-        self.ask(&container, Request::Signal { exec: None, signal })
-            .await
-            .map_err(|error| match error {
-                Error::NotRunning(_) => not_running(),
-                error => error,
-            })?;
-=======
         let sent = self.ask(&container, Request::Signal { exec: None, signal });
         if let Err(error) = sent.await {
             // It may have ended by itself this very moment.
@@ -139,8 +118,13 @@ impl Engine {
             let over = tokio::time::timeout(NOTICED, over).await.is_ok();
             return Err(if over { not_running() } else { error });
         }
->>>>>>> review
         self.tell(&container, "kill", &[("signal", signal.to_string())]);
+        if signal == signals::KILL {
+            // As Docker: what cannot be refused has happened when this returns.
+            let mut state = container.watch();
+            let over = state.wait_for(|s| s.exits != run || !s.is_running());
+            let _ = tokio::time::timeout(NOTICED, over).await;
+        }
         Ok(())
     }
 
