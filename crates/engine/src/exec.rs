@@ -121,8 +121,14 @@ impl Engine {
                 // As Docker: a client that is connected reads why, then asks for the exit code.
                 let text = Bytes::from(format!("{error}\r\n"));
                 let chunks = stream::iter([Ok((StdStream::Out, text))]).boxed();
-                let output = Output { tty: exec.config.tty, chunks };
-                return Ok(Some(Attachment { output, input: None }));
+                let output = Output {
+                    tty: exec.config.tty,
+                    chunks,
+                };
+                return Ok(Some(Attachment {
+                    output,
+                    input: None,
+                }));
             }
         };
         self.tell_exec(&exec, "exec_start", true, &[]);

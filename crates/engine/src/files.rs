@@ -32,7 +32,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 /// that they are the same files for another container that shares its network.
 pub(crate) fn write(container: &Container, hostname: &str, ip: Option<Ipv4Addr>) -> Result<()> {
     let domain = container.with_record(|r| r.config.domainname.clone());
-    let hosts = network::hosts::hosts_file(ip.map(Into::into), hostname, &domain, &[]);
+    let hosts = network::hosts::hosts_file(ip, hostname, &domain, &[]);
     let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let resolv = network::dns::resolv_conf(&host);
     for (name, text) in [

@@ -117,7 +117,7 @@ impl Engine {
         files::replace(&init, programs.init, 0o755)?;
         let records = Records::open(&config.data_root.join("records.redb"))?;
         let engine = Arc::new(Self {
-            volumes: Volumes::open(config.data_root.join("volumes"), records.clone())?,
+            volumes: Volumes::open(config.data_root.join("volumes"), records.clone()).await?,
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
             config,
@@ -169,13 +169,23 @@ impl Engine {
     /// Tells that a container joined or left its network.
     fn tell_network(&self, container: &Container, action: &str) {
         let mode = container.with_record(|r| network_mode::NetworkMode::of(&r.host_config));
-        let Some(name) = mode.ok().and_then(|m| m.name()) else { return };
+        let Some(name) = mode.ok().and_then(|m| m.name()) else {
+            return;
+        };
         let attributes = [
             ("container".to_owned(), container.id.clone()),
             ("name".to_owned(), name.to_owned()),
-            ("type".to_owned(), if name == "none" { "null" } else { name }.to_owned()),
+            (
+                "type".to_owned(),
+                if name == "none" { "null" } else { name }.to_owned(),
+            ),
         ];
-        self.events.tell("network", action, &inspect::network_id(name), attributes.into());
+        self.events.tell(
+            "network",
+            action,
+            &inspect::network_id(name),
+            attributes.into(),
+        );
     }
 
     /// Tells that `action` happened to a container, with `further` details.

@@ -142,15 +142,15 @@ impl Reader {
             if !self.wants(stream, line.time) {
                 continue;
             }
-            if stream != kind && !out.is_empty() {
-                if self
+            if stream != kind
+                && !out.is_empty()
+                && self
                     .chunks
                     .send(Ok((kind, out.split().freeze())))
                     .await
                     .is_err()
-                {
-                    return false;
-                }
+            {
+                return false;
             }
             kind = stream;
             if self.options.timestamps && !self.line_open {

@@ -3,7 +3,8 @@
 //! takes all changes waiting at that moment into one transaction.
 
 use std::{
-    path::Path,
+    fs, io,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
     thread,
 };
@@ -44,14 +45,21 @@ struct Change {
 /// The records of one daemon.
 #[derive(Clone)]
 pub(crate) struct Records {
-    path: Arc<str>,
-    database: Arc<Database>,
-    changes: mpsc::Sender<Change>,
+    path: Arc<Path>,
+    requests: mpsc::Sender<Request>,
 }
 
-fn failed(path: &str, what: &'static str, source: impl Into<redb::Error>) -> Error {
+/// What the thread that owns the file is asked.
+enum Request {
+    Change(Change),
+    Read(Table, oneshot::Sender<Result<Vec<Row>>>),
+}
+
+type Row = (String, Vec<u8>);
+
+fn failed(path: &Path, what: &'static str, source: impl Into<redb::Error>) -> Error {
     Error::Records {
-        path: path.to_owned(),
+        path: path.display().to_string(),
         what,
         source: Box::new(source.into()),
     }
@@ -60,52 +68,30 @@ fn failed(path: &str, what: &'static str, source: impl Into<redb::Error>) -> Err
 impl Records {
     /// Opens or makes the file; two daemons cannot share it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let name: Arc<str> = path.display().to_string().into();
-        let mut builder = Database::builder();
-        // Definitions of a host fit many times; the default would let the cache grow to 1 GiB.
-        builder.set_cache_size(1 << 20);
-        let database = builder
-            .create(path)
-            .map_err(|e| failed(&name, "opened", e))?;
-        let start = || -> std::result::Result<(), redb::Error> {
-            let transaction = database.begin_write()?;
-            transaction.open_table(CONTAINERS)?;
-            transaction.open_table(VOLUMES)?;
-            Ok(transaction.commit()?)
-        };
-        start().map_err(|e| failed(&name, "prepared", e))?;
-        let database = Arc::new(database);
-        let (changes, waiting) = mpsc::channel();
-        let writer = (Arc::clone(&database), Arc::clone(&name));
+        let file = File::open(path)?;
+        let (requests, waiting) = mpsc::channel();
         thread::Builder::new()
             .name("records".into())
-            .spawn(move || write_loop(&writer.0, &writer.1, &waiting))
+            .spawn(move || file.serve(&waiting))
             .map_err(Error::io("start the thread that writes records"))?;
         Ok(Self {
-            path: name,
-            database,
-            changes,
+            path: path.into(),
+            requests,
         })
     }
 
     /// All records of `table`. One that cannot be read is an error that names it: going on
     /// without it would leave its container running unseen.
-    pub(crate) fn all<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<T>> {
-        let read = || -> std::result::Result<Vec<(String, Vec<u8>)>, redb::Error> {
-            let transaction = self.database.begin_read()?;
-            let table = transaction.open_table(table.definition())?;
-            let mut rows = Vec::new();
-            for row in table.iter()? {
-                let (key, value) = row?;
-                rows.push((key.value().to_owned(), value.value().to_vec()));
-            }
-            Ok(rows)
-        };
-        let rows = read().map_err(|e| failed(&self.path, "read", e))?;
+    pub(crate) async fn all<T: DeserializeOwned>(&self, table: Table) -> Result<Vec<T>> {
+        let (sender, rows) = oneshot::channel();
+        self.requests
+            .send(Request::Read(table, sender))
+            .map_err(|_| self.gone())?;
+        let rows = rows.await.map_err(|_| self.gone())??;
         rows.into_iter()
             .map(|(key, value)| {
                 serde_json::from_slice(&value).map_err(|e| Error::Io {
-                    what: format!("the record of {key} in {}", self.path),
+                    what: format!("the record of {key} in {}", self.path.display()),
                     source: e.into(),
                 })
             })
@@ -134,44 +120,157 @@ impl Records {
             value,
             done,
         };
-        let gone = || Error::Io {
-            what: format!("the records in {} are closed", self.path),
-            source: std::io::ErrorKind::BrokenPipe.into(),
-        };
-        self.changes.send(change).map_err(|_| gone())?;
-        wait.await.map_err(|_| gone())?
+        self.requests
+            .send(Request::Change(change))
+            .map_err(|_| self.gone())?;
+        wait.await.map_err(|_| self.gone())?
+    }
+
+    fn gone(&self) -> Error {
+        Error::Io {
+            what: format!("the records in {} are closed", self.path.display()),
+            source: io::ErrorKind::BrokenPipe.into(),
+        }
     }
 }
 
-fn write_loop(database: &Database, path: &str, changes: &mpsc::Receiver<Change>) {
-    while let Ok(first) = changes.recv() {
-        let mut batch = vec![first];
-        batch.extend(changes.try_iter());
-        let write = || -> std::result::Result<(), redb::Error> {
-            let transaction = database.begin_write()?;
-            for change in &batch {
-                let mut table = transaction.open_table(change.table.definition())?;
-                match &change.value {
-                    Some(value) => table.insert(change.key.as_str(), value.as_slice())?,
-                    None => table.remove(change.key.as_str())?,
-                };
-            }
-            sys::failpoint!("engine.records.commit");
-            Ok(transaction.commit()?)
+/// Bytes kept back on disk for the time when it is full: removing a container, which is what makes
+/// room, has to write too.
+const RESERVE: u64 = 4 << 20;
+
+/// The file; only its thread touches it.
+struct File {
+    path: PathBuf,
+    /// `None` only while it is opened again.
+    database: Option<Database>,
+}
+
+impl File {
+    fn open(path: &Path) -> Result<Self> {
+        let mut file = Self {
+            path: path.into(),
+            database: None,
         };
+        file.reopen().map_err(|e| failed(path, "opened", e))?;
+        file.keep_reserve();
+        Ok(file)
+    }
+
+    /// redb takes nothing more after an I/O error until it is opened again.
+    fn reopen(&mut self) -> std::result::Result<(), redb::Error> {
+        self.database = None;
+        let mut builder = Database::builder();
+        // Definitions of a host fit many times; the default would let the cache grow to 1 GiB.
+        builder.set_cache_size(1 << 20);
+        let database = builder.create(&self.path)?;
+        if database.begin_read()?.list_tables()?.count() < 2 {
+            let transaction = database.begin_write()?;
+            transaction.open_table(CONTAINERS)?;
+            transaction.open_table(VOLUMES)?;
+            transaction.commit()?;
+        }
+        self.database = Some(database);
+        Ok(())
+    }
+
+    fn database(&mut self) -> std::result::Result<&Database, redb::Error> {
+        if self.database.is_none() {
+            self.reopen()?;
+        }
+        self.database.as_ref().ok_or(redb::Error::PreviousIo)
+    }
+
+    fn reserve(&self) -> PathBuf {
+        self.path.with_extension("reserve")
+    }
+
+    /// Best effort: a disk that is full now gets its reserve when it is not.
+    fn keep_reserve(&self) {
+        let keep = || -> io::Result<()> {
+            let file = fs::File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(self.reserve())?;
+            if file.metadata()?.len() < RESERVE {
+                let flags = rustix::fs::FallocateFlags::empty();
+                rustix::fs::fallocate(&file, flags, 0, RESERVE)?;
+            }
+            Ok(())
+        };
+        if keep().is_err() {
+            // Part of a reserve would only take room.
+            let _ = fs::remove_file(self.reserve());
+        }
+    }
+
+    fn serve(mut self, requests: &mpsc::Receiver<Request>) {
+        while let Ok(first) = requests.recv() {
+            let (mut batch, mut reads) = (Vec::new(), Vec::new());
+            for request in std::iter::once(first).chain(requests.try_iter()) {
+                match request {
+                    Request::Change(change) => batch.push(change),
+                    Request::Read(table, answer) => reads.push((table, answer)),
+                }
+            }
+            if !batch.is_empty() {
+                self.write_all(batch);
+            }
+            for (table, answer) in reads {
+                let rows = self.read(table).map_err(|e| failed(&self.path, "read", e));
+                // A reader that went away does not need to know.
+                let _ = answer.send(rows);
+            }
+        }
+    }
+
+    fn write_all(&mut self, batch: Vec<Change>) {
+        let mut outcome = self.write(&batch);
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, "records could not be written; trying again with the reserve");
+            let had_reserve = fs::remove_file(self.reserve()).is_ok();
+            outcome = self.reopen().and_then(|()| self.write(&batch));
+            if had_reserve && outcome.is_ok() {
+                self.keep_reserve();
+            }
+        }
         // The failure is each waiter's own: redb's error cannot be cloned, its text can.
-        let outcome = write().map_err(|e| e.to_string());
+        let outcome = outcome.map_err(|e| e.to_string());
         for change in batch {
             let answer = outcome.clone().map_err(|text| {
                 failed(
-                    path,
+                    &self.path,
                     "written",
-                    redb::Error::Io(std::io::Error::other(text)),
+                    redb::Error::Io(io::Error::other(text)),
                 )
             });
             // A waiter that went away does not need to know.
             let _ = change.done.send(answer);
         }
+    }
+
+    fn write(&mut self, batch: &[Change]) -> std::result::Result<(), redb::Error> {
+        let transaction = self.database()?.begin_write()?;
+        for change in batch {
+            let mut table = transaction.open_table(change.table.definition())?;
+            match &change.value {
+                Some(value) => table.insert(change.key.as_str(), value.as_slice())?,
+                None => table.remove(change.key.as_str())?,
+            };
+        }
+        sys::failpoint!("engine.records.commit");
+        Ok(transaction.commit()?)
+    }
+
+    fn read(&mut self, table: Table) -> std::result::Result<Vec<Row>, redb::Error> {
+        let transaction = self.database()?.begin_read()?;
+        let table = transaction.open_table(table.definition())?;
+        let mut rows = Vec::new();
+        for row in table.iter()? {
+            let (key, value) = row?;
+            rows.push((key.value().to_owned(), value.value().to_vec()));
+        }
+        Ok(rows)
     }
 }
 
@@ -201,7 +300,7 @@ mod tests {
                 Err(e) => assert!(std::time::Instant::now() < deadline, "{e}"),
             }
         };
-        assert_eq!(records.all::<i32>(Table::Containers).unwrap(), [2]);
-        assert!(records.all::<i32>(Table::Volumes).unwrap().is_empty());
+        assert_eq!(records.all::<i32>(Table::Containers).await.unwrap(), [2]);
+        assert!(records.all::<i32>(Table::Volumes).await.unwrap().is_empty());
     }
 }

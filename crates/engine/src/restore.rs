@@ -45,7 +45,7 @@ impl Engine {
     /// Finds again what runs, finishes what was begun, removes what belongs to nobody, starts what
     /// a policy wants running.
     pub(crate) async fn restore(self: &Arc<Self>) -> Result<()> {
-        let records: Vec<Record> = self.records.all(Table::Containers)?;
+        let records: Vec<Record> = self.records.all(Table::Containers).await?;
         let known: BTreeSet<String> = records.iter().map(|r| r.id.clone()).collect();
         self.remove_orphans(&known).await?;
         let mut live = Vec::new();

@@ -22,9 +22,10 @@ use crate::{
     Engine,
     container::Container,
     error::{Error, Result},
-    merge, rootfs,
+    merge,
     network_mode::NetworkMode,
     record::Record,
+    rootfs,
 };
 
 /// Name of the init program under the exec root.
@@ -46,7 +47,11 @@ pub(crate) struct Built {
 /// Answers what will be left out or brought within the host's bounds.
 pub(crate) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<String>> {
     let spec = outline(config, host, "check")?;
-    let spec = ContainerSpec { args: vec!["-".into()], cwd: "/".into(), ..spec };
+    let spec = ContainerSpec {
+        args: vec!["-".into()],
+        cwd: "/".into(),
+        ..spec
+    };
     Ok(spec::build(&spec, &HOST)?.warnings)
 }
 
@@ -88,7 +93,11 @@ fn outline(config: &ContainerConfig, host: &HostConfig, cgroup: &str) -> Result<
         rlimits: host
             .ulimits
             .iter()
-            .map(|u| Rlimit { name: u.name.clone(), soft: u.soft, hard: u.hard })
+            .map(|u| Rlimit {
+                name: u.name.clone(),
+                soft: u.soft,
+                hard: u.hard,
+            })
             .collect(),
         resources: Resources {
             memory: host.memory,
@@ -100,7 +109,11 @@ fn outline(config: &ContainerConfig, host: &HostConfig, cgroup: &str) -> Result<
         cgroup: format!("/{cgroup}"),
         // As Docker: private on v2, the host's on v1.
         host_cgroupns: host.privileged || !HOST.cgroup2,
-        shm: Shm::Own(bytes(if host.shm_size == 0 { DEFAULT_SHM } else { host.shm_size })),
+        shm: Shm::Own(bytes(if host.shm_size == 0 {
+            DEFAULT_SHM
+        } else {
+            host.shm_size
+        })),
         ..ContainerSpec::default()
     })
 }
@@ -121,7 +134,11 @@ pub(crate) fn build(
     let owner = (found.user.uid, found.user.gid);
     spec.user = found.user;
     spec.args = record.argv();
-    spec.cwd = if config.working_dir.is_empty() { "/".into() } else { config.working_dir.clone() };
+    spec.cwd = if config.working_dir.is_empty() {
+        "/".into()
+    } else {
+        config.working_dir.clone()
+    };
     if spec.cwd != "/" {
         rootfs::make_dirs(root, &spec.cwd, owner).map_err(Error::io(format!(
             "the working directory {} of container {} cannot be made",
@@ -150,7 +167,10 @@ pub(crate) fn build(
         what: format!("write the configuration of container {}", record.id),
         source: e.into(),
     })?;
-    Ok(Built { json, warnings: built.warnings })
+    Ok(Built {
+        json,
+        warnings: built.warnings,
+    })
 }
 
 /// The OCI process of an exec in the container whose first process is `pid`.
@@ -163,11 +183,17 @@ pub(crate) fn exec_process(record: &Record, asked: &ExecConfig, pid: u32) -> Res
         rustix::fs::Mode::empty(),
     )
     .map_err(|e| Error::io(what())(e.into()))?;
-    let user = if asked.user.is_empty() { &record.config.user } else { &asked.user };
+    let user = if asked.user.is_empty() {
+        &record.config.user
+    } else {
+        &asked.user
+    };
     let found = runtime::user::resolve(root.as_fd(), user, &record.host_config.group_add)?;
     let mut env = merge::environment(&record.config, record.hostname(), asked.tty, &asked.env);
     add_home(&mut env, &found.home);
-    let cwd = [&asked.working_dir, &record.config.working_dir].into_iter().find(|d| !d.is_empty());
+    let cwd = [&asked.working_dir, &record.config.working_dir]
+        .into_iter()
+        .find(|d| !d.is_empty());
     let exec = ExecSpec {
         args: asked.cmd.clone(),
         env,
@@ -193,9 +219,10 @@ impl Engine {
     pub(crate) fn hostname(&self, container: &Container, record: &Record) -> String {
         let own = || record.hostname().to_owned();
         match NetworkMode::of(&record.host_config) {
-            Ok(NetworkMode::Host) if record.config.hostname.is_empty() => {
-                rustix::system::uname().nodename().to_string_lossy().into_owned()
-            }
+            Ok(NetworkMode::Host) if record.config.hostname.is_empty() => rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
             Ok(NetworkMode::Container(other)) if other != container.id => self
                 .find(&other)
                 .map_or_else(|_| own(), |o| o.with_record(|r| r.hostname().to_owned())),
@@ -229,9 +256,9 @@ fn binds(
         .collect();
     // Those of the container whose network it shares are the same files.
     let dir = match NetworkMode::of(&record.host_config) {
-        Ok(NetworkMode::Container(other)) => {
-            engine.find(&other).map_or_else(|_| container.data_dir.clone(), |o| o.data_dir.clone())
-        }
+        Ok(NetworkMode::Container(other)) => engine
+            .find(&other)
+            .map_or_else(|_| container.data_dir.clone(), |o| o.data_dir.clone()),
         _ => container.data_dir.clone(),
     };
     for name in ["resolv.conf", "hostname", "hosts"] {

@@ -36,9 +36,9 @@ pub(crate) struct Volumes {
 
 impl Volumes {
     /// Those on record; directories that no record knows are left alone: they may hold data.
-    pub(crate) fn open(root: PathBuf, records: Records) -> Result<Self> {
+    pub(crate) async fn open(root: PathBuf, records: Records) -> Result<Self> {
         private_dir(&root)?;
-        let known = records.all::<Volume>(Table::Volumes)?;
+        let known = records.all::<Volume>(Table::Volumes).await?;
         let known = known.into_iter().map(|v| (v.name.clone(), v)).collect();
         Ok(Self {
             root,

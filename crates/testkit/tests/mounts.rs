@@ -53,7 +53,11 @@ fn mount_flag_wants_its_source() {
         missing.display()
     );
     // Wharf has no --mount yet, and says so rather than starting without it.
-    let named = if d.engine().is_wharf() { "Mounts" } else { "not-there" };
+    let named = if d.engine().is_wharf() {
+        "Mounts"
+    } else {
+        "not-there"
+    };
     d.docker().refused(&line, &[named]);
     assert!(!missing.exists());
 }

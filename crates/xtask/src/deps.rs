@@ -33,7 +33,7 @@ const LAYERS: [Layer; 14] = [
         &[],
         &["tokio", "tokio-util", "futures-util", "rustix", "libc"],
     ),
-    layer("gotmpl", &[], &RUNTIMES),
+    layer("gotmpl", &["types"], &RUNTIMES),
     layer("sys", &["types"], &RUNTIMES),
     layer("hello", &["sys"], &["tokio", "serde", "serde_json"]),
     layer("runtime", &["types", "sys"], &RUNTIMES),

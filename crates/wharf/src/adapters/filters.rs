@@ -48,7 +48,10 @@ pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>
                 None => labels.contains_key(wanted),
             })
             && filters.get("reference").is_none_or(|patterns| {
-                image.repo_tags().iter().any(|tag| refers_any(patterns, tag))
+                image
+                    .repo_tags()
+                    .iter()
+                    .any(|tag| refers_any(patterns, tag))
             })
     });
     Ok(chosen)

@@ -240,7 +240,8 @@ impl backend::Images for Images {
         if let Some(patterns) = filters.get("reference") {
             // As Docker: of an image with several names, those that were asked for.
             for one in &mut list {
-                one.repo_tags.retain(|tag| filters::refers_any(patterns, tag));
+                one.repo_tags
+                    .retain(|tag| filters::refers_any(patterns, tag));
             }
         }
         Ok(list)

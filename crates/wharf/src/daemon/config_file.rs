@@ -27,7 +27,7 @@ pub(crate) struct File {
     pub default_runtime: Option<String>,
     pub runtimes: Option<HashMap<String, Runtime>>,
     #[serde(flatten)]
-    other: Map<String, Value>,
+    pub other: Map<String, Value>,
 }
 
 /// An OCI runtime of a file.

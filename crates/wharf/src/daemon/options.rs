@@ -102,7 +102,7 @@ pub(crate) fn read(args: &[OsString]) -> Result<Settings, Stop> {
             ExitCode::SUCCESS
         })
     })?;
-    let asked = flags.config_file != PathBuf::from(DEFAULT_CONFIG);
+    let asked = flags.config_file != *DEFAULT_CONFIG;
     let file = config_file::read(&flags.config_file, asked)?;
     Ok(settle(flags, file)?)
 }
