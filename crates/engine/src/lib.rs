@@ -144,6 +144,13 @@ impl Engine {
         &self.config
     }
 
+    /// Waits for what is still done in the background for containers that are gone. Tidiness
+    /// before an orderly end; the next daemon would find it.
+    pub async fn settle(&self) {
+        let network = Arc::clone(&self.network);
+        let _ = tokio::task::spawn_blocking(move || network.settle()).await;
+    }
+
     /// Containers by what they do: running and ended ones.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {

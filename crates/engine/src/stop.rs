@@ -11,7 +11,6 @@ use crate::{
     Engine,
     container::Container,
     error::{Error, Result},
-    records::Table,
     signals,
     state::Phase,
 };
@@ -50,18 +49,13 @@ impl Engine {
                 "container is marked for removal and cannot be started".into(),
             ));
         }
-        if container.with_record(|r| r.host_config.auto_remove) && container.state().is_running() {
-            // It would be gone before it could start again.
-            let record = container.change_record(|r| r.host_config.auto_remove = false);
-            let stopped = self.stop_locked(&container, signal, timeout, false).await;
-            container.change_record(|r| r.host_config.auto_remove = true);
-            drop(record);
-            stopped?;
-        } else {
-            match self.stop_locked(&container, signal, timeout, false).await {
-                Ok(()) | Err(Error::NotModified(_)) => {}
-                Err(error) => return Err(error),
-            }
+        // With --rm it would be gone before it could start again.
+        container.held.store(true, Ordering::Relaxed);
+        let stopped = self.stop_locked(&container, signal, timeout, false).await;
+        container.held.store(false, Ordering::Relaxed);
+        match stopped {
+            Ok(()) | Err(Error::NotModified(_)) => {}
+            Err(error) => return Err(error),
         }
         container.change_state(|s| s.last.restarts = 0);
         self.start_locked(&container).await?;
@@ -103,11 +97,10 @@ impl Engine {
     async fn no_restart(&self, container: &Container) -> Result<()> {
         container.stops.fetch_add(1, Ordering::Relaxed);
         let policy = container.with_record(|r| r.host_config.restart_policy.name.clone());
-        let record = container.change_record(|r| r.stopped_by_user = true);
-        if !matches!(policy.as_str(), "" | "no") {
-            self.records
-                .put(Table::Containers, &container.id, &record)
-                .await?;
+        if matches!(policy.as_str(), "" | "no") {
+            container.change_record(|r| r.stopped_by_user = true);
+        } else {
+            self.save(container, |r| r.stopped_by_user = true).await?;
             sys::failpoint!("engine.stop.recorded");
         }
         Ok(())
