@@ -61,7 +61,9 @@ impl Engine {
                         container = %container.id, "the shim is gone; its container is ended"
                     );
                     gone(child, link.peer()).await;
-                    engine.ended(&container, recorded_exit(&container).unwrap_or_else(lost)).await;
+                    engine
+                        .ended(&container, recorded_exit(&container).unwrap_or_else(lost))
+                        .await;
                 }
             }
         });

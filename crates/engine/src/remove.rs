@@ -43,7 +43,9 @@ impl Engine {
             container.held.store(false, Ordering::Relaxed);
             ended?;
         }
-        let removed = self.remove_locked(&container, options.volumes).await;
+        // What `--rm` promises holds whoever removes it.
+        let volumes = options.volumes || container.with_record(|r| r.host_config.auto_remove);
+        let removed = self.remove_locked(&container, volumes).await;
         drop(op);
         removed
     }

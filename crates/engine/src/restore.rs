@@ -117,6 +117,10 @@ impl Engine {
                     .as_ref()
                     .is_some_and(|l| l.finished_at == types::container::NEVER)
             });
+            if unseen || container.goes_with_its_end() {
+                // Without a reboot, when somebody emptied the directory of runs, it may be there.
+                self.clear_run(&container).await;
+            }
             if unseen {
                 container.change_state(|s| {
                     s.last.exit_code = 255;
@@ -291,4 +295,3 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     };
     read().map_err(Error::path("read", dir))
 }
-

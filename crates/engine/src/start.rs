@@ -115,7 +115,9 @@ impl Engine {
         .await?;
         *lock(&container.endpoint) = run.endpoint.clone();
         let ShimProcess { child, control } = shim;
-        let started = self.launch_prepared(container, control, run, &mut trace).await;
+        let started = self
+            .launch_prepared(container, control, run, &mut trace)
+            .await;
         let link = match started {
             Ok(link) => link,
             Err(error) => {
@@ -319,12 +321,7 @@ impl Engine {
         Ok(Prepared { shim, run })
     }
 
-    fn launch(
-        &self,
-        container: &Container,
-        record: &Record,
-        fds: Vec<FdRole>,
-    ) -> Result<Launch> {
+    fn launch(&self, container: &Container, record: &Record, fds: Vec<FdRole>) -> Result<Launch> {
         let host = &record.host_config;
         let runtime = self.config.runtimes.get(&host.runtime).ok_or_else(|| {
             Error::Invalid(format!("unknown or invalid runtime name: {}", host.runtime))

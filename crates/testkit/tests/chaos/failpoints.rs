@@ -51,7 +51,11 @@ const ACTS: [Act; 18] = [
         happened: ("inspect -f there loaded", "there"),
     },
     Act {
-        points: &["image.layer.remove", "image.blob.remove", "image.index.rename"],
+        points: &[
+            "image.layer.remove",
+            "image.blob.remove",
+            "image.index.rename",
+        ],
         before: &["pull -q IMAGE"],
         operation: "rmi IMAGE",
         happened: ("images -q IMAGE", ""),
@@ -98,7 +102,11 @@ const ACTS: [Act; 18] = [
         happened: ("wait box", "3"),
     },
     Act {
-        points: &["engine.stop.recorded", "engine.records.commit", "engine.end.recorded"],
+        points: &[
+            "engine.stop.recorded",
+            "engine.records.commit",
+            "engine.end.recorded",
+        ],
         before: &["run -d --restart always --name box busybox sleep 1000"],
         operation: "stop -t 0 box",
         happened: (CODE, "exited 137"),
@@ -116,9 +124,15 @@ const ACTS: [Act; 18] = [
     },
     // A policy starts it again.
     Act {
-        points: &["engine.end.seen", "engine.end.cleared", "engine.end.recorded"],
-        before: &["run -d --restart always --name box busybox sleep 1000"],
-        operation: "exec box kill -KILL -1",
+        points: &[
+            "engine.end.seen",
+            "engine.end.cleared",
+            "engine.end.recorded",
+        ],
+        before: &[
+            "run -d --restart always --name box busybox sh -c 'trap \"exit 3\" INT; while :; do sleep 0.02; done'",
+        ],
+        operation: "kill -s INT box",
         happened: (STATUS, "running"),
     },
     // It goes with its end.
@@ -150,20 +164,32 @@ const ACTS: [Act; 18] = [
     },
     // Of a running one.
     Act {
-        points: &["engine.end.seen", "engine.end.recorded", "engine.remove.recorded"],
+        points: &[
+            "engine.end.seen",
+            "engine.end.recorded",
+            "engine.remove.recorded",
+        ],
         before: &[RUNS],
         operation: "rm -f box",
         happened: GONE,
     },
     // Of one that would go by itself.
     Act {
-        points: &["engine.end.seen", "engine.end.recorded", "engine.remove.recorded"],
+        points: &[
+            "engine.end.seen",
+            "engine.end.recorded",
+            "engine.remove.recorded",
+        ],
         before: &["run -d --rm --name box -v /nameless busybox sleep 1000"],
         operation: "rm -f box",
         happened: GONE,
     },
     Act {
-        points: &["engine.end.recorded", "engine.start.network", "engine.start.noted"],
+        points: &[
+            "engine.end.recorded",
+            "engine.start.network",
+            "engine.start.noted",
+        ],
         before: &[RUNS],
         operation: "restart -t 0 box",
         happened: (STATUS, "running"),
@@ -182,8 +208,11 @@ const ACTS: [Act; 18] = [
     },
     Act {
         points: &["engine.start.shim", "engine.start.noted"],
-        before: &["run -d --name other busybox sleep 1000"],
-        operation: "run -d --name box --network container:other busybox sleep 1000",
+        before: &[
+            "run -d --name other busybox sleep 1000",
+            "create --name box --network container:other busybox sleep 1000",
+        ],
+        operation: "start box",
         happened: (STATUS, "running"),
     },
     // By the start of a daemon that finds a layer it cannot trust.
@@ -213,9 +242,15 @@ pub(crate) fn all_are_listed() {
     let mut source = BTreeSet::new();
     // `sys` defines them, and its own tests' are none of the daemon's.
     for part in ["engine", "image", "network", "runtime", "wharf"] {
-        in_source(&workspace().join("crates").join(part).join("src"), &mut source);
+        in_source(
+            &workspace().join("crates").join(part).join("src"),
+            &mut source,
+        );
     }
-    assert!(source.len() > 20, "the source is not where it was: {source:?}");
+    assert!(
+        source.len() > 20,
+        "the source is not where it was: {source:?}"
+    );
     let points = ACTS.iter().flat_map(|act| act.points);
     let tested = points.map(|p| p.split('=').next().unwrap_or(p).to_owned());
     assert_eq!(source, tested.collect(), "in the source, and tested");
@@ -237,7 +272,10 @@ pub(crate) fn die_at_each() {
     let only = std::env::var("CHAOS_POINT").ok();
     for act in &ACTS {
         for point in act.points {
-            if only.as_ref().is_none_or(|only| point.contains(only.as_str())) {
+            if only
+                .as_ref()
+                .is_none_or(|only| point.contains(only.as_str()))
+            {
                 die_at(&mut d, act, point, &fill);
             }
         }
@@ -284,7 +322,9 @@ fn die_at(d: &mut Daemon, act: &Act, point: &str, fill: &dyn Fn(&str) -> String)
     if !happened(d) {
         let again = d.docker().run(&operation);
         assert_eq!(again.code, 0, "{at}, again: {again}\n{}", d.log());
-        eventually(&format!("{at} to have an effect, done again"), || happened(d));
+        eventually(&format!("{at} to have an effect, done again"), || {
+            happened(d)
+        });
     }
     sound::states(d);
     assert_eq!(d.docker().code("run --rm busybox true"), 0, "after {at}");

@@ -56,7 +56,12 @@ pub(crate) fn removable(d: &Daemon) {
     }
     eventually("the last to be gone", || cli.ok("ps -aq").is_empty());
     d.assert_no_leaks();
-    for place in ["data/containers", "data/image/containers", "exec/containers", "exec/runtime"] {
+    for place in [
+        "data/containers",
+        "data/image/containers",
+        "exec/containers",
+        "exec/runtime",
+    ] {
         let left = list(d, place);
         assert!(left.is_empty(), "in {place}: {left:?}");
     }
