@@ -111,11 +111,15 @@ impl Engine {
         last.finished_at.clone_from(&exit.at);
         last.error.clone_from(&exit.error);
         let goes = container.goes_with_its_end();
+        let mut kept = true;
         if !goes {
-            self.keep_last(container, last).await;
+            kept = self.keep_last(container, last).await;
             sys::failpoint!("engine.end.recorded");
         }
-        self.remove_run_dir(container).await;
+        // Where it could not be put on record the next daemon shall find how it ended.
+        if kept {
+            self.remove_run_dir(container).await;
+        }
         container.drop_waiting();
         let stops = container.stops.load(Ordering::Relaxed);
         container.change_state(|s| {
@@ -167,15 +171,22 @@ impl Engine {
                 return;
             }
             container.change_state(|s| s.last.restarts += 1);
-            if let Err(error) = engine.start_locked(&container).await {
-                tracing::warn!(container = %container.id, %error, "the restart failed");
-                let code = container.state().last.exit_code;
-                if container.with_record(|r| r.restarts_after(code, restarts + 1)) {
-                    container.change_state(|s| s.phase = Phase::Restarting);
-                    engine.restart_later(&container, 0, stops);
-                }
-            }
+            engine.policy_start(&container, stops).await;
         });
+    }
+
+    /// Starts a container that its policy wants running, whose `op` lock the caller holds; where
+    /// that fails, again later.
+    pub(crate) async fn policy_start(self: &Arc<Self>, container: &Arc<Container>, stops: u64) {
+        let Err(error) = self.start_locked(container).await else {
+            return;
+        };
+        tracing::warn!(container = %container.id, %error, "the policy's start failed");
+        let last = container.state().last;
+        if container.with_record(|r| r.restarts_after(last.exit_code, last.restarts)) {
+            container.change_state(|s| s.phase = Phase::Restarting);
+            self.restart_later(container, 0, stops);
+        }
     }
 
     /// Ends and removes everything of a run: processes, cgroup, the runtime's state, address and

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::Path,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -144,8 +144,8 @@ impl Engine {
                     if counted {
                         container.change_state(|s| s.last.restarts += 1);
                     }
-                    let started = engine.start_locked(&container).await;
-                    crate::end::log_failure(&container, "its policy's start failed", started);
+                    let stops = container.stops.load(Ordering::Relaxed);
+                    engine.policy_start(&container, stops).await;
                 });
             } else if container.goes_with_its_end() {
                 // As Docker, also where it never ran: whoever wanted it has lost the connection.

@@ -203,8 +203,9 @@ impl Engine {
             .await
     }
 
-    /// Puts what became of the last run on record, unless something newer is there.
-    pub(crate) async fn keep_last(&self, container: &Container, last: LastRun) {
+    /// Puts what became of the last run on record, unless something newer is there; says whether
+    /// that could be done.
+    pub(crate) async fn keep_last(&self, container: &Container, last: LastRun) -> bool {
         let kept = self.save(container, |r| {
             let newer = r.last.as_ref().is_some_and(|have| {
                 have.started_at == last.started_at && have.finished_at > last.finished_at
@@ -213,9 +214,11 @@ impl Engine {
                 r.last = Some(last);
             }
         });
-        if let Err(error) = kept.await {
+        let kept = kept.await;
+        if let Err(error) = &kept {
             tracing::error!(container = %container.id, %error, "the container's state is not on record");
         }
+        kept.is_ok()
     }
 
     /// The network namespace of the container that this one shares it with.

@@ -26,6 +26,8 @@ fn kills() -> u32 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Victim {
     Daemon,
+    /// The daemon, asked to end.
+    Politely,
     /// A shim while a daemon is there.
     Shim,
     /// A shim, and the daemon right before it.
@@ -39,7 +41,8 @@ enum Victim {
 impl Victim {
     fn any(rng: &mut StdRng) -> Self {
         match rng.random_range(0..20) {
-            0..7 => Self::Daemon,
+            0..6 => Self::Daemon,
+            6 => Self::Politely,
             7..12 => Self::Shim,
             12..14 => Self::ShimAlone,
             14..18 => Self::Container,
@@ -99,6 +102,7 @@ pub(crate) fn random() {
     });
     for victim in [
         Victim::Daemon,
+        Victim::Politely,
         Victim::Shim,
         Victim::ShimAlone,
         Victim::Container,
@@ -107,8 +111,14 @@ pub(crate) fn random() {
         let count = done.iter().filter(|v| **v == victim).count();
         println!("{victim:?}: {count} killed");
     }
+    if let Some(folder) = std::env::var_os("CHAOS_LOG") {
+        let file = std::path::PathBuf::from(folder).join(format!("{seed}.log"));
+        fs::write(file, d.log()).expect("CHAOS_LOG is a folder");
+    }
+    assert!(!d.log().contains("panicked"), "{}", d.log());
     survivors.check(&d);
     sound::states(&d);
+    policies(&d);
     d.docker().run(&format!("rmi -f {image}"));
     sound::removable(&d);
     // And it can still do everything.
@@ -129,7 +139,7 @@ impl Drop for SetOnDrop<'_> {
 /// Kills something; what it was in the end.
 fn strike(d: &mut Daemon, victim: Victim, survivors: &Survivors, rng: &mut StdRng) -> Victim {
     let struck = match victim {
-        Victim::Daemon => None,
+        Victim::Daemon | Victim::Politely => None,
         Victim::Shim | Victim::ShimAlone => any_container(d, survivors, rng)
             .and_then(parent_of)
             .filter(|shim| name(*shim) == "wharf-shim"),
@@ -144,6 +154,11 @@ fn strike(d: &mut Daemon, victim: Victim, survivors: &Survivors, rng: &mut StdRn
         (Victim::ShimAlone, Some(pid)) => {
             d.kill9();
             kill(pid);
+            restart(d);
+            victim
+        }
+        (Victim::Politely, _) => {
+            assert_eq!(d.sigterm(), 0, "{}", d.log());
             restart(d);
             victim
         }
@@ -233,6 +248,24 @@ fn step(rng: &mut StdRng, image: &str) -> String {
         22 => "run -d --restart unless-stopped busybox sleep 0.5".to_owned(),
         23 => "ps -a".to_owned(),
         _ => format!("rm -f -v {name}"),
+    }
+}
+
+/// Those that nobody stops and that ever ran are running, or about to.
+#[track_caller]
+fn policies(d: &Daemon) {
+    for id in d.docker().ok("ps -aq --no-trunc").lines() {
+        let inspect = || d.api().get(&format!("/containers/{id}/json")).json();
+        // One with `--rm` may just have gone, which has no policy.
+        let first = inspect();
+        let unstopped = first["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped";
+        if !unstopped || first["State"]["StartedAt"].as_str().unwrap_or_default() < "2001" {
+            continue;
+        }
+        eventually(&format!("{id} to be started again:\n{}", d.log()), || {
+            let state = inspect();
+            state["State"]["Status"] == "running" || state["State"]["Status"] == "restarting"
+        });
     }
 }
 
