@@ -52,7 +52,9 @@ impl Engine {
             match (exit, child) {
                 (Some(exit), child) => {
                     drop(link);
-                    child.map(reap);
+                    if let Some(child) = child {
+                        reap(child);
+                    }
                     engine.ended(&container, exit).await;
                 }
                 // Killed: what it held, published ports among them, is free when it is quite gone.

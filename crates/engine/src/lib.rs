@@ -20,6 +20,7 @@ mod exec;
 mod files;
 mod index;
 mod inspect;
+mod keep;
 mod link;
 mod list;
 mod logs;
