@@ -11,7 +11,6 @@ use crate::{
     Engine,
     container::Container,
     error::{Error, Result},
-    records::Table,
     signals,
     state::Phase,
 };
@@ -49,14 +48,9 @@ impl Engine {
         let container = self.find(name)?;
         let signal = stop_signal(&container, signal)?;
         // With --rm it would be gone before it could start again.
-        let goes = container.with_record(|r| r.host_config.auto_remove);
-        if goes {
-            container.change_record(|r| r.host_config.auto_remove = false);
-        }
+        container.held.store(true, Ordering::Relaxed);
         let ended = self.end_run(&container, signal, timeout).await;
-        if goes {
-            container.change_record(|r| r.host_config.auto_remove = true);
-        }
+        container.held.store(false, Ordering::Relaxed);
         match ended {
             Ok(_) | Err(Error::NotModified(_)) => {}
             Err(error) => return Err(error),
@@ -132,11 +126,10 @@ impl Engine {
     async fn no_restart(&self, container: &Container) -> Result<()> {
         container.stops.fetch_add(1, Ordering::Relaxed);
         let policy = container.with_record(|r| r.host_config.restart_policy.name.clone());
-        let record = container.change_record(|r| r.stopped_by_user = true);
-        if !matches!(policy.as_str(), "" | "no") {
-            self.records
-                .put(Table::Containers, &container.id, &record)
-                .await?;
+        if matches!(policy.as_str(), "" | "no") {
+            container.change_record(|r| r.stopped_by_user = true);
+        } else {
+            self.save(container, |r| r.stopped_by_user = true).await?;
             sys::failpoint!("engine.stop.recorded");
         }
         Ok(())
