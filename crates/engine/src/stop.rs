@@ -96,6 +96,10 @@ impl Engine {
         if signal == signals::KILL || Some(signal) == stop.or(Some(signals::TERM)) {
             self.no_restart(&container).await?;
         }
+        if signal == signals::KILL {
+            // As Docker: `kill` and then `rm` works.
+            return self.kill_and_wait(&container).await;
+        }
         self.ask(&container, Request::Signal { exec: None, signal })
             .await
             .map_err(|error| match error {
