@@ -103,8 +103,16 @@ impl Engine {
         BoxStream<'static, Chunk>,
         Option<Pin<Box<dyn AsyncWrite + Send>>>,
     )> {
-        if container.state().is_running() {
-            let link = self.link(container, options).await?;
+        let state = container.state();
+        if state.is_running() {
+            let link = match self.link(container, options).await {
+                Ok(link) => link,
+                // It ended this very moment: there is nothing more to come.
+                Err(_) if container.ends_now(state.exits).await => {
+                    return Ok((stream::empty().boxed(), None));
+                }
+                Err(error) => return Err(error),
+            };
             let (output, input) = link.into_io(options.stdin, |_| ());
             return Ok((output.boxed(), input.map(boxed)));
         }

@@ -80,9 +80,11 @@ impl Engine {
         start: ExecStart,
     ) -> Result<Option<Attachment>> {
         let exec = self.find_exec(id)?;
-        if !exec.container.state().is_running() {
+        let state = exec.container.state();
+        if !state.is_running() {
             return Err(Error::NotRunning(exec.container.id.clone()));
         }
+        let run = state.exits;
         {
             let mut phase = lock(&exec.phase);
             if *phase != Phase::Created {
@@ -99,7 +101,11 @@ impl Engine {
                 }
                 link
             }
-            Err(error) => {
+            Err(mut error) => {
+                // The container may have ended this very moment.
+                if matches!(error, Error::Io { .. }) && exec.container.ends_now(run).await {
+                    error = Error::NotRunning(exec.container.id.clone());
+                }
                 let code = match &error {
                     Error::Start { code, .. } => *code,
                     _ => 126,

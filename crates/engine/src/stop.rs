@@ -20,8 +20,6 @@ use crate::{
 const PATIENCE: i64 = 10;
 /// How long the kernel may take to end a process after SIGKILL before we say so.
 const KILL_PATIENCE: Duration = Duration::from_secs(30);
-/// How long after a container's end, at most, it is on its way into its state.
-const NOTICED: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Stops a container: its stop signal, then SIGKILL after `timeout` seconds (negative: never).
@@ -113,9 +111,7 @@ impl Engine {
         let sent = self.ask(&container, Request::Signal { exec: None, signal });
         if let Err(error) = sent.await {
             // It may have ended by itself this very moment.
-            let mut state = container.watch();
-            let over = state.wait_for(|s| s.exits != run || !s.is_running());
-            let over = tokio::time::timeout(NOTICED, over).await.is_ok();
+            let over = container.ends_now(run).await;
             return Err(if over { not_running() } else { error });
         }
         self.tell(&container, "kill", &[("signal", signal.to_string())]);
