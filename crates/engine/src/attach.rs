@@ -184,8 +184,10 @@ impl Engine {
         }
         let size = Size { width, height };
         self.ask(&container, Request::Resize { exec: None, size })
-            .await
-            .map(|_| ())
+            .await?;
+        let sides = [("height", height.to_string()), ("width", width.to_string())];
+        self.tell(&container, "resize", &sides);
+        Ok(())
     }
 
     /// Sends one request to a running container's shim.

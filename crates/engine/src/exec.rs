@@ -103,7 +103,12 @@ impl Engine {
             }
             Err(mut error) => {
                 // The container may have ended this very moment.
-                if matches!(error, Error::Io { .. }) && exec.container.ends_now(run).await {
+                let over = match &error {
+                    Error::Io { .. } => exec.container.ends_now(run).await,
+                    Error::Start { .. } => exec.container.state().exits != run,
+                    _ => false,
+                };
+                if over {
                     error = Error::NotRunning(exec.container.id.clone());
                 }
                 let code = match &error {

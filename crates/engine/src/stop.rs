@@ -31,10 +31,7 @@ impl Engine {
     ) -> Result<()> {
         let container = self.find(name)?;
         let signal = stop_signal(&container, signal)?;
-        if self.end_run(&container, signal, timeout).await? {
-            self.tell(&container, "stop", &[]);
-        }
-        Ok(())
+        self.end_run(&container, signal, timeout).await
     }
 
     /// Stops a container if it runs, and starts it.
@@ -56,7 +53,7 @@ impl Engine {
             container.change_record(|r| r.host_config.auto_remove = true);
         }
         match ended {
-            Ok(_) | Err(Error::NotModified(_)) => {}
+            Ok(()) | Err(Error::NotModified(_)) => {}
             Err(error) => return Err(error),
         }
         let _op = container.op.lock().await;
@@ -132,8 +129,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends a container's run: `signal`, then SIGKILL after `timeout` seconds. Says whether there
-    /// was a run, rather than a restart to come, that is off now.
+    /// Ends a container's run: `signal`, then SIGKILL after `timeout` seconds. A restart to come
+    /// is off.
     ///
     /// The lock is not held while waiting: who waits for long must not keep others from stopping
     /// it sooner, or from removing it.
@@ -142,14 +139,14 @@ impl Engine {
         container: &Arc<Container>,
         signal: i32,
         timeout: Option<i64>,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let op = container.op.lock().await;
         match container.state().phase {
             Phase::Running { .. } => {}
             Phase::Restarting => {
                 self.no_restart(container).await?;
                 container.change_state(|s| s.phase = Phase::Exited);
-                return Ok(false);
+                return Ok(());
             }
             _ => return Err(Error::NotModified("container already stopped")),
         }
@@ -183,7 +180,8 @@ impl Engine {
                 self.kill_and_wait(container).await?;
             }
         }
-        Ok(true)
+        self.tell(container, "stop", &[]);
+        Ok(())
     }
 
     async fn signal(&self, container: &Container, signal: i32) -> Result<()> {
