@@ -1,15 +1,21 @@
 //! Further processes in containers.
 
 use axum::http::StatusCode;
+use futures_util::FutureExt;
 use serde_json::{Value, json as value};
-use types::exec::{ExecConfig, ExecStart};
+use types::{
+    Failure,
+    exec::{ExecConfig, ExecInspect, ExecStart},
+};
 
 use crate::{
     answer::{Answer, empty, json, to_its_end},
+    backend::Containers,
     body, containers,
     detach::Escape,
     dispatch::Call,
     error::Refusal,
+    hijack::Takeover,
     logs, validate,
 };
 
@@ -53,16 +59,42 @@ pub(crate) async fn start(mut call: Call) -> Answer {
         return Ok(empty(StatusCode::OK));
     }
     logs::connected(&call)?;
-    let keys = containers.exec_inspect(&call.name).await?.detach_keys;
-    let escape = Escape::new(&keys)?;
-    let attachment = containers.exec_start(&call.name, start).await?;
-    let attachment = attachment.ok_or_else(|| {
-        types::Failure::system(format!(
-            "exec {} was started without its streams",
-            call.name
-        ))
-    })?;
-    logs::take_over(call, attachment, escape).await
+    let exec = containers.exec_inspect(&call.name).await?;
+    let escape = Escape::new(&exec.detach_keys)?;
+    startable(&*containers, &exec, start.tty).await?;
+    let (id, tty) = (call.name.clone(), start.tty);
+    let attachment = to_its_end(async move {
+        let attachment = containers.exec_start(&id, start).await?;
+        attachment
+            .ok_or_else(|| Failure::system(format!("exec {id} was started without its streams")))
+    });
+    let takeover = Takeover::new(&call, tty, attachment.boxed(), escape);
+    logs::take_over(call, takeover).await
+}
+
+/// What can be found out before the head is sent is refused with a status; see [`Takeover::new`].
+async fn startable(
+    containers: &dyn Containers,
+    exec: &ExecInspect,
+    tty: bool,
+) -> Result<(), Refusal> {
+    let id = &exec.id;
+    if exec.running || exec.can_remove {
+        return Err(Failure::conflict(format!("exec {id} has already run")).into());
+    }
+    if exec.process_config.tty != tty {
+        return Err(Refusal::bad(format!(
+            "exec {id} was created with Tty {}, but is started with {tty}",
+            exec.process_config.tty
+        )));
+    }
+    let container = &exec.container_id;
+    let found = containers.inspect(container, false).await?;
+    if !found.state.running {
+        let text = format!("container {container} is not running");
+        return Err(Failure::conflict(text).into());
+    }
+    Ok(())
 }
 
 pub(crate) async fn resize(call: Call) -> Answer {

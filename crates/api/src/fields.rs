@@ -167,6 +167,7 @@ const SUPPORTED: &[&str] = &[
     "Runtime",
     "CgroupParent",
     "Memory",
+    "MemorySwap",
     "NanoCpus",
     "PidsLimit",
     "Ulimits",

@@ -4,15 +4,16 @@ use std::{io, pin::Pin, time::Duration};
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::BoxFuture, stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backend::{Attachment, Output},
+    backend::{Attachment, Output, StdStream},
     connection::Socket,
     detach::Escape,
     dispatch::{Call, SERVER},
+    error::Refusal,
     stream::{MULTIPLEXED, RAW, frame},
 };
 
@@ -22,16 +23,26 @@ const LINGER: Duration = Duration::from_secs(2);
 /// What takes a connection over.
 pub(crate) struct Takeover {
     head: String,
-    attachment: Attachment,
+    tty: bool,
+    attachment: BoxFuture<'static, Result<Attachment, Refusal>>,
     escape: Option<Escape>,
 }
 
 impl Takeover {
     /// The answer's head depends on whether the client asked for an upgrade; only then is it
-    /// told, from 1.42 on, that the streams are told apart.
-    pub(crate) fn new(call: &Call, attachment: Attachment, escape: Option<Escape>) -> Self {
+    /// told, from 1.42 on, that the streams are told apart. Keys detach from terminals only;
+    /// elsewhere the bytes are data.
+    ///
+    /// `attachment` is awaited after the head was sent. A process that is started for its client
+    /// starts there: the Docker SDK for Python drops what arrives together with the head.
+    pub(crate) fn new(
+        call: &Call,
+        tty: bool,
+        attachment: BoxFuture<'static, Result<Attachment, Refusal>>,
+        escape: Escape,
+    ) -> Self {
         let upgrade = wants_upgrade(&call.headers);
-        let media = if upgrade && call.since(42) && !attachment.output.tty {
+        let media = if upgrade && call.since(42) && !tty {
             MULTIPLEXED
         } else {
             RAW
@@ -47,8 +58,9 @@ impl Takeover {
         );
         Self {
             head,
+            tty,
             attachment,
-            escape,
+            escape: tty.then_some(escape),
         }
     }
 }
@@ -67,9 +79,12 @@ pub(crate) async fn run(
 ) {
     let watched = socket.try_clone();
     let (mut reader, mut writer) = tokio::io::split(socket);
-    let Attachment { output, input } = takeover.attachment;
     let work = async {
         writer.write_all(takeover.head.as_bytes()).await?;
+        let Attachment { output, input } = match takeover.attachment.await {
+            Ok(attachment) => attachment,
+            Err(refusal) => told(takeover.tty, &refusal),
+        };
         tokio::select! {
             ended = write_output(output, &mut writer) => ended?,
             ended = read_input(&mut reader, early, input, takeover.escape) => ended?,
@@ -82,6 +97,17 @@ pub(crate) async fn run(
     };
     if let Err(error) = work.await {
         tracing::debug!("attached client ended: {error}");
+    }
+}
+
+/// Why there is nothing to connect to, as Docker tells it once the head is out.
+fn told(tty: bool, refusal: &Refusal) -> Attachment {
+    let text = Bytes::from(format!("{}\r\n", refusal.message));
+    let chunks = stream::iter([Ok((StdStream::Out, text))]).boxed();
+    let output = Output { tty, chunks };
+    Attachment {
+        output,
+        input: None,
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a container's first process wrote and writes: logs and attach.
 
 use axum::http::StatusCode;
+use futures_util::FutureExt;
 use types::Failure;
 
 use crate::{
     answer::{Answer, typed},
-    backend::{AttachOptions, Attachment, LogsOptions},
+    backend::{AttachOptions, LogsOptions},
     detach::Escape,
     dispatch::Call,
     error::Refusal,
@@ -60,7 +61,10 @@ pub(crate) async fn attach(call: Call) -> Answer {
     };
     connected(&call)?;
     let attachment = call.server.containers.attach(&call.name, options).await?;
-    take_over(call, attachment, escape).await
+    let tty = attachment.output.tty;
+    let attachment = std::future::ready(Ok(attachment)).boxed();
+    let takeover = Takeover::new(&call, tty, attachment, escape);
+    take_over(call, takeover).await
 }
 
 /// Refuses before anything is started where there is no connection to hand over.
@@ -71,12 +75,9 @@ pub(crate) fn connected(call: &Call) -> Result<(), Refusal> {
     }
 }
 
-/// Does not return: the connection becomes the process's streams. Keys detach from terminals
-/// only; elsewhere the bytes are data.
-pub(crate) async fn take_over(call: Call, attachment: Attachment, escape: Escape) -> Answer {
+/// Does not return: the connection becomes a process's streams.
+pub(crate) async fn take_over(call: Call, takeover: Takeover) -> Answer {
     connected(&call)?;
-    let tty = attachment.output.tty;
-    let takeover = Takeover::new(&call, attachment, tty.then_some(escape));
     if let Some(connection) = call.connection {
         connection.take_over(takeover).await;
     }

@@ -126,6 +126,28 @@ async fn exec_takes_its_body_and_then_the_connection() {
 }
 
 #[tokio::test]
+async fn exec_starts_after_its_head_was_sent() {
+    let s = Running::start();
+    let headers = format!("{UPGRADE}Content-Type: application/json\r\nContent-Length: 2\r\n");
+    let mut socket = attach(&s, "/exec/held/start", &headers, "{}").await;
+    let head = read_head(&mut socket).await;
+    assert!(head.starts_with("HTTP/1.1 101 UPGRADED\r\n"), "{head}");
+    s.fake.go.notify_one();
+    // What is found out only now is told in the stream.
+    let out = rest(&mut socket).await;
+    assert_eq!(out, "\x01\0\0\0\0\0\0\x11no such program\r\n");
+    for (id, body, status) in [
+        ("missing", "{}", 404),
+        ("ended", "{}", 409),
+        ("e0", r#"{"Tty":true}"#, 400),
+    ] {
+        let path = format!("/exec/{id}/start");
+        let reply = s.request("POST", &path, Some(body)).await;
+        assert_eq!(reply.status, status, "{id}");
+    }
+}
+
+#[tokio::test]
 async fn errors_of_attach_are_answers() {
     let s = Running::start();
     let reply = s

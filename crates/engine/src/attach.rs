@@ -1,6 +1,6 @@
 //! Connecting to a container's first process.
 
-use std::{pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{
     FutureExt, Stream, StreamExt,
@@ -104,9 +104,17 @@ impl Engine {
         Option<Pin<Box<dyn AsyncWrite + Send>>>,
     )> {
         if container.state().is_running() {
-            let link = self.link(container, options).await?;
-            let (output, input) = link.into_io(options.stdin, |_| ());
-            return Ok((output.boxed(), input.map(boxed)));
+            match self.link(container, options).await {
+                Ok(link) => {
+                    let (output, input) = link.into_io(options.stdin, |_| ());
+                    return Ok((output.boxed(), input.map(boxed)));
+                }
+                Err(error) => match over(container, error).await {
+                    // As one that did not run in the first place.
+                    Error::NotRunning(_) => {}
+                    error => return Err(error),
+                },
+            }
         }
         if container.state().phase == Phase::Removing {
             return Err(Error::Conflict(format!(
@@ -115,15 +123,31 @@ impl Engine {
             )));
         }
         let (sender, link) = oneshot::channel();
-        lock(&container.waiting).push(Waiting {
-            options,
-            link: sender,
-        });
+        {
+            let mut waiting = lock(&container.waiting);
+            // Those who went away before it started.
+            waiting.retain(|w| !w.link.is_closed());
+            waiting.push(Waiting {
+                options,
+                link: sender,
+            });
+        }
+        // It may have started, or gone, since it was looked at above.
+        let now = container.state();
+        if now.is_running() {
+            self.serve_waiting(container).await;
+        } else if now.removed || now.phase == Phase::Removing {
+            container.drop_waiting();
+        }
         // The two directions of a connection that is still to come.
-        let (halves, output) = oneshot::channel();
+        let (mut halves, output) = oneshot::channel();
         let (input_end, input) = oneshot::channel();
         tokio::spawn(async move {
-            if let Ok(link) = link.await {
+            let link = tokio::select! {
+                link = link => link,
+                () = halves.closed() => return,
+            };
+            if let Ok(link) = link {
                 let (chunks, input) = link.into_io(options.stdin, |_| ());
                 // Whoever attached may have gone away meanwhile.
                 let _ = halves.send(chunks.boxed());
@@ -166,12 +190,41 @@ impl Engine {
 
     /// Sends one request to a running container's shim.
     pub(crate) async fn ask(&self, container: &Container, request: Request) -> Result<Response> {
-        let what = || format!("ask the shim of container {}", container.id);
-        let mut link = Link::connect(&container.run_dir)
-            .await
-            .map_err(Error::io(what()))?;
-        link.ask(request).await.map_err(Error::io(what()))
+        let answer = async {
+            let mut link = Link::connect(&container.run_dir).await?;
+            link.ask(request).await
+        };
+        match answer.await {
+            Ok(response) => Ok(response),
+            Err(error) => {
+                let what = format!("ask the shim of container {}", container.id);
+                Err(over(container, Error::io(what)(error)).await)
+            }
+        }
     }
+}
+
+/// How long a container whose shim has gone may take until its end is known.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// What `error`, from a shim that could not be asked, means. A container's end takes its shim
+/// along, and a moment later the container does not run any more.
+pub(crate) async fn over(container: &Container, error: Error) -> Error {
+    use std::io::ErrorKind::{
+        BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof,
+    };
+    let gone = matches!(&error, Error::Io { source, .. } if matches!(
+        source.kind(),
+        BrokenPipe | ConnectionRefused | ConnectionReset | NotFound | UnexpectedEof
+    ));
+    if gone {
+        let mut state = container.watch();
+        let ended = state.wait_for(|s| !s.is_running());
+        if tokio::time::timeout(ENDING, ended).await.is_ok() {
+            return Error::NotRunning(container.id.clone());
+        }
+    }
+    error
 }
 
 /// Makes a connection an attachment.

@@ -136,7 +136,10 @@ impl Engine {
         }
         match NetworkMode::of(host)? {
             NetworkMode::Container(other) => {
-                let other = self.find(&other)?;
+                // Not as an absent name: clients would take it for the image's, and pull.
+                let other = self
+                    .find(&other)
+                    .map_err(|e| Error::Invalid(format!("network mode container:{other}: {e}")))?;
                 if !host.port_bindings.is_empty() || host.publish_all_ports {
                     return Err(Error::Invalid(
                         "conflicting options: port publishing and the container type network mode"

@@ -13,7 +13,7 @@ use types::{
     options::{EventsOptions, Filters},
 };
 
-use crate::{clock, sync::lock};
+use crate::{clock, list, sync::lock};
 
 /// As many as Docker remembers.
 const REMEMBERED: usize = 256;
@@ -134,6 +134,11 @@ fn matches(event: &Event, filters: &Filters) -> bool {
                 || attribute("name") == Some(value))
     };
     filters.iter().all(|(name, values)| {
+        // Any value of a filter, but all of the labels.
+        if name == "label" {
+            let labels = &event.actor.attributes;
+            return values.iter().all(|v| list::has_label(labels, v));
+        }
         values.is_empty()
             || values.iter().any(|value| match name.as_str() {
                 "type" => event.kind == *value,
@@ -154,10 +159,6 @@ fn matches(event: &Event, filters: &Filters) -> bool {
                                 .is_some_and(|(repo, _)| repo == value)
                     }
                 }
-                "label" => match value.split_once('=') {
-                    Some((label, wanted)) => attribute(label) == Some(wanted),
-                    None => attribute(value).is_some(),
-                },
                 "scope" => event.scope == *value,
                 _ => false,
             })

@@ -18,7 +18,7 @@ use types::{
 
 use crate::{
     Engine,
-    attach::{Attachment, Output},
+    attach::{Attachment, Output, over},
     blocking,
     container::Container,
     error::{Error, Result},
@@ -83,12 +83,6 @@ impl Engine {
         if !exec.container.state().is_running() {
             return Err(Error::NotRunning(exec.container.id.clone()));
         }
-        if start.tty != exec.config.tty && !start.detach {
-            return Err(Error::Invalid(format!(
-                "exec {id} was created with Tty {}, but is started with {}",
-                exec.config.tty, start.tty
-            )));
-        }
         {
             let mut phase = lock(&exec.phase);
             if *phase != Phase::Created {
@@ -122,7 +116,7 @@ impl Engine {
                 let text = Bytes::from(format!("{error}\r\n"));
                 let chunks = stream::iter([Ok((StdStream::Out, text))]).boxed();
                 let output = Output {
-                    tty: exec.config.tty,
+                    tty: start.tty,
                     chunks,
                 };
                 return Ok(Some(Attachment {
@@ -140,8 +134,9 @@ impl Engine {
             tokio::spawn(output.for_each(|_| std::future::ready(())));
             return Ok(None);
         }
+        // As Docker: this connection's own form, whatever the process has.
         let output = Output {
-            tty: exec.config.tty,
+            tty: start.tty,
             chunks: output.boxed(),
         };
         let input = input.map(|i| Box::pin(i) as Pin<Box<dyn AsyncWrite + Send>>);
@@ -152,7 +147,12 @@ impl Engine {
         let config = &exec.config;
         let (record, pid) = (exec.container.record(), exec.container.state().pid());
         let asked = config.clone();
-        let process = blocking(move || spec::exec_process(&record, &asked, pid)).await?;
+        let hostname = self.hostname(&exec.container, &record);
+        let process = blocking(move || spec::exec_process(&record, &asked, &hostname, pid)).await;
+        let process = match process {
+            Ok(process) => process,
+            Err(error) => return Err(over(&exec.container, error).await),
+        };
         let size = start.console_size.or(config.console_size);
         let request = ExecRequest {
             id: exec.id.clone(),
@@ -166,14 +166,16 @@ impl Engine {
             stderr: config.attach_stderr && !start.detach,
         };
         let what = || format!("run a process in container {}", exec.container.id);
-        let mut link = Link::connect(&exec.container.run_dir)
-            .await
-            .map_err(Error::io(what()))?;
-        match link
-            .ask(Request::Exec(Box::new(request)))
-            .await
-            .map_err(Error::io(what()))?
-        {
+        let asked = async {
+            let mut link = Link::connect(&exec.container.run_dir).await?;
+            let answer = link.ask(Request::Exec(Box::new(request))).await?;
+            Ok((link, answer))
+        };
+        let (link, answer) = match asked.await {
+            Ok(answered) => answered,
+            Err(error) => return Err(over(&exec.container, Error::io(what())(error)).await),
+        };
+        match answer {
             Response::ExecStarted { pid } => Ok((link, u32::try_from(pid).unwrap_or(0))),
             Response::ExecFailed { code, message } => Err(Error::Start { code, message }),
             other => Err(Error::io(what())(std::io::Error::other(format!(

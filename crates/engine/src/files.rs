@@ -5,6 +5,7 @@ use std::{fs, io::Write as _, net::Ipv4Addr, os::unix::fs::OpenOptionsExt, path:
 use crate::{
     container::Container,
     error::{Error, Result},
+    network_mode::NetworkMode,
 };
 
 /// Writes a file under a temporary name and renames it: readers see the old or the new one.
@@ -49,10 +50,20 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
 /// Writes `hostname`, `hosts` and `resolv.conf` into the container's directory. In place, so
 /// that they are the same files for another container that shares its network.
 pub(crate) fn write(container: &Container, hostname: &str, ip: Option<Ipv4Addr>) -> Result<()> {
-    let domain = container.with_record(|r| r.config.domainname.clone());
-    let hosts = network::hosts::hosts_file(ip, hostname, &domain, &[]);
-    let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let resolv = network::dns::resolv_conf(&host);
+    let (domain, mode) = container.with_record(|r| {
+        let mode = NetworkMode::of(&r.host_config);
+        (r.config.domainname.clone(), mode)
+    });
+    let own = || network::hosts::hosts_file(ip, hostname, &domain, &[]);
+    let (hosts, resolv) = if mode? == NetworkMode::Host {
+        // The host's own: its loopback is the container's, and so are its names.
+        let hosts = fs::read_to_string("/etc/hosts").unwrap_or_else(|_| own());
+        let resolv = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        (hosts, resolv)
+    } else {
+        let host = network::dns::host_resolv_conf();
+        (own(), network::dns::resolv_conf(&host))
+    };
     for (name, text) in [
         ("hostname", format!("{hostname}\n")),
         ("hosts", hosts),

@@ -76,7 +76,7 @@ impl Engine {
             config: {
                 let mut config = record.config.clone();
                 if config.hostname.is_empty() {
-                    record.hostname().clone_into(&mut config.hostname);
+                    config.hostname = self.hostname(&container, &record);
                 }
                 config
             },

@@ -1,6 +1,6 @@
 //! The list of containers.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use types::{
@@ -97,7 +97,7 @@ impl Engine {
             names: vec![format!("/{}", record.name)],
             image: self.image_name(&record),
             image_id: record.image_id.clone(),
-            command: record.argv().join(" "),
+            command: command(record.argv()),
             created: clock::unix(&record.created),
             ports: port_list(container, &record, state),
             size_rw,
@@ -132,6 +132,10 @@ impl Engine {
         filters: &Filters,
     ) -> bool {
         filters.iter().all(|(filter, values)| {
+            // Any value of a filter, but all of the labels.
+            if filter == "label" {
+                return values.iter().all(|v| has_label(&record.config.labels, v));
+            }
             values.is_empty()
                 || values.iter().any(|value| match filter.as_str() {
                     "id" => record.id.starts_with(value.as_str()),
@@ -142,10 +146,6 @@ impl Engine {
                     "exited" => {
                         state.word() == "exited" && value.parse() == Ok(state.last.exit_code)
                     }
-                    "label" => match value.split_once('=') {
-                        Some((k, v)) => record.config.labels.get(k).is_some_and(|have| have == v),
-                        None => record.config.labels.contains_key(value),
-                    },
                     "ancestor" => {
                         record.config.image == *value
                             || self
@@ -206,6 +206,24 @@ fn check(filters: &Filters) -> Result<()> {
             })
         });
     wrong.map_or(Ok(()), Err)
+}
+
+/// Whether `labels` have `wanted`: `name` or `name=value`.
+pub(crate) fn has_label(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
+    match wanted.split_once('=') {
+        Some((name, value)) => labels.get(name).is_some_and(|have| have == value),
+        None => labels.contains_key(wanted),
+    }
+}
+
+/// Program and arguments as Docker writes them: arguments with spaces in quotes.
+fn command(argv: Vec<String>) -> String {
+    let quoted = |(n, argument): (usize, String)| match argument {
+        a if n > 0 && a.contains(' ') => format!("'{a}'"),
+        a => a,
+    };
+    let words: Vec<_> = argv.into_iter().enumerate().map(quoted).collect();
+    words.join(" ")
 }
 
 fn name_matches(name: &str, pattern: &str) -> bool {
@@ -274,6 +292,13 @@ mod tests {
     fn names_match_in_part_or_whole() {
         assert!(name_matches("web-1", "web") && name_matches("web-1", "^web"));
         assert!(name_matches("web", "^/web$") && !name_matches("web-1", "^web$"));
+    }
+
+    #[test]
+    fn commands_are_quoted_as_in_docker() {
+        let argv = ["sh", "-c", "echo hi"].map(str::to_owned).to_vec();
+        assert_eq!(command(argv), "sh -c 'echo hi'");
+        assert_eq!(command(vec!["a b".into()]), "a b");
     }
 
     #[test]

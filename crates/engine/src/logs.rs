@@ -47,7 +47,7 @@ pub(crate) fn read(
         let reader = Reader {
             options,
             chunks: chunks.clone(),
-            line_open: false,
+            line_open: [false; 2],
         };
         if let Err(error) = reader.run(path, state).await {
             // The reader of a closed channel went away: nobody to tell.
@@ -62,8 +62,8 @@ pub(crate) fn read(
 struct Reader {
     options: LogsOptions,
     chunks: mpsc::Sender<Chunk>,
-    /// The last entry did not end its line: the next one gets no time stamp.
-    line_open: bool,
+    /// For each stream: its last entry did not end its line, and the next gets no time stamp.
+    line_open: [bool; 2],
 }
 
 impl Reader {
@@ -153,11 +153,12 @@ impl Reader {
                 return false;
             }
             kind = stream;
-            if self.options.timestamps && !self.line_open {
+            let line_open = &mut self.line_open[usize::from(stream == StdStream::Err)];
+            if self.options.timestamps && !*line_open {
                 out.extend_from_slice(line.time.as_bytes());
                 out.extend_from_slice(b" ");
             }
-            self.line_open = !line.log.ends_with('\n');
+            *line_open = !line.log.ends_with('\n');
             out.extend_from_slice(line.log.as_bytes());
         }
         out.is_empty() || self.chunks.send(Ok((kind, out.freeze()))).await.is_ok()

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
@@ -79,7 +79,6 @@ fn copy_dir(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
             continue;
         }
         let stat = rfs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let mode = Mode::from_raw_mode(stat.st_mode);
         let kind = FileType::from_raw_mode(stat.st_mode);
         match kind {
             FileType::Directory => {
@@ -88,42 +87,59 @@ fn copy_dir(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
                 let inner = rfs::openat(from, name, flags, Mode::empty())?;
                 let made = rfs::openat(to, name, flags, Mode::empty())?;
                 copy_dir(inner.as_fd(), made.as_fd())?;
-                continue;
             }
-            FileType::RegularFile => copy_file(from, to, name)?,
+            FileType::RegularFile => {
+                let made = copy_file(from, to, name)?;
+                finish(made.as_fd(), &stat)?;
+            }
             FileType::Symlink => {
                 let target = rfs::readlinkat(from, name, Vec::new())?;
                 rfs::symlinkat(&target, to, name)?;
+                let (uid, gid) = owner(&stat);
+                rfs::chownat(to, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+                rfs::utimensat(to, name, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
             }
-            _ => rfs::mknodat(to, name, kind, mode, stat.st_rdev)?,
+            _ => {
+                let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+                rfs::mknodat(to, name, kind, Mode::empty(), stat.st_rdev)?;
+                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let made = rfs::openat(to, name, flags, Mode::empty())?;
+                let (uid, gid) = owner(&stat);
+                rfs::chownat(&made, "", uid, gid, AtFlags::EMPTY_PATH)?;
+                rfs::chmod(format!("/proc/self/fd/{}", made.as_raw_fd()), mode)?;
+                rfs::utimensat(to, name, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
+            }
         }
-        let (uid, gid) = (
-            rfs::Uid::from_raw(stat.st_uid),
-            rfs::Gid::from_raw(stat.st_gid),
-        );
-        rfs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-        if kind != FileType::Symlink {
-            // After the owner, whose change takes set-user-id bits away.
-            rfs::chmodat(to, name, mode, AtFlags::empty())?;
-        }
-        rfs::utimensat(to, name, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
     }
-    let stat = rfs::fstat(from)?;
-    rfs::fchown(
-        to,
-        Some(rfs::Uid::from_raw(stat.st_uid)),
-        Some(rfs::Gid::from_raw(stat.st_gid)),
-    )?;
-    rfs::fchmod(to, Mode::from_raw_mode(stat.st_mode))?;
-    Ok(rfs::futimens(to, &times(&stat))?)
+    finish(to, &rfs::fstat(from)?)
 }
 
-fn copy_file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<()> {
+/// Gives what was copied the owner, mode and times of its original. By its descriptor: a container
+/// that shares the volume may have put a symbolic link in the name's place meanwhile.
+fn finish(made: BorrowedFd<'_>, stat: &rfs::Stat) -> io::Result<()> {
+    let (uid, gid) = owner(stat);
+    rfs::fchown(made, uid, gid)?;
+    // After the owner, whose change takes set-user-id bits away.
+    rfs::fchmod(made, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    Ok(rfs::futimens(made, &times(stat))?)
+}
+
+fn owner(stat: &rfs::Stat) -> (Option<rfs::Uid>, Option<rfs::Gid>) {
+    let (uid, gid) = (stat.st_uid, stat.st_gid);
+    (Some(rfs::Uid::from_raw(uid)), Some(rfs::Gid::from_raw(gid)))
+}
+
+fn copy_file(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    name: &std::ffi::CStr,
+) -> io::Result<std::fs::File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut source = std::fs::File::from(rfs::openat(from, name, flags, Mode::empty())?);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut target = std::fs::File::from(rfs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?);
-    io::copy(&mut source, &mut target).map(|_| ())
+    io::copy(&mut source, &mut target)?;
+    Ok(target)
 }
 
 fn times(stat: &rfs::Stat) -> rfs::Timestamps {
@@ -139,7 +155,10 @@ fn times(stat: &rfs::Stat) -> rfs::Timestamps {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink};
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    };
 
     use super::*;
 
@@ -161,12 +180,19 @@ mod tests {
         fs::create_dir(&volume).unwrap();
         fs::write(root.join("data/sub/file"), "text").unwrap();
         symlink("/etc/passwd", root.join("data/link")).unwrap();
+        let set_user_id = fs::Permissions::from_mode(0o4751);
+        fs::set_permissions(root.join("data/sub/file"), set_user_id).unwrap();
+        let fifo = root.join("data/fifo");
+        rfs::mknodat(rfs::CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        fs::set_permissions(&fifo, fs::Permissions::from_mode(0o622)).unwrap();
         let (root, target) = (
             fs::File::open(root).unwrap(),
             fs::File::open(&volume).unwrap(),
         );
         copy_up(root.as_fd(), "/data", target.as_fd()).unwrap();
         assert_eq!(fs::read_to_string(volume.join("sub/file")).unwrap(), "text");
+        let mode = |name| fs::metadata(volume.join(name)).unwrap().mode() & 0o7777;
+        assert_eq!((mode("sub/file"), mode("fifo")), (0o4751, 0o622));
         assert!(
             fs::symlink_metadata(volume.join("link"))
                 .unwrap()

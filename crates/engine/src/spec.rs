@@ -64,7 +64,8 @@ fn outline(config: &ContainerConfig, host: &HostConfig, cgroup: &str) -> Result<
             "no-new-privileges=false" => no_new_privileges = false,
             "seccomp=unconfined" => seccomp = Seccomp::Unconfined,
             "seccomp=builtin" => seccomp = Seccomp::Default,
-            "label=disable" => {}
+            // What is the case anyway.
+            "label=disable" | "apparmor=unconfined" => {}
             _ => {
                 return Err(Error::NotSupported(format!(
                     "HostConfig.SecurityOpt {option} is not supported by wharf yet"
@@ -131,7 +132,6 @@ pub(crate) fn build(
     let (config, host) = (&record.config, &record.host_config);
     let mut spec = outline(config, host, engine.cgroup(record).trim_start_matches('/'))?;
     let found = runtime::user::resolve(root, &config.user, &host.group_add)?;
-    let owner = (found.user.uid, found.user.gid);
     spec.user = found.user;
     spec.args = record.argv();
     spec.cwd = if config.working_dir.is_empty() {
@@ -140,7 +140,8 @@ pub(crate) fn build(
         config.working_dir.clone()
     };
     if spec.cwd != "/" {
-        rootfs::make_dirs(root, &spec.cwd, owner).map_err(Error::io(format!(
+        // Root's, as Docker's: what an image does not give its user stays out of that one's hands.
+        rootfs::make_dirs(root, &spec.cwd, (0, 0)).map_err(Error::io(format!(
             "the working directory {} of container {} cannot be made",
             spec.cwd, record.id
         )))?;
@@ -174,7 +175,12 @@ pub(crate) fn build(
 }
 
 /// The OCI process of an exec in the container whose first process is `pid`.
-pub(crate) fn exec_process(record: &Record, asked: &ExecConfig, pid: u32) -> Result<String> {
+pub(crate) fn exec_process(
+    record: &Record,
+    asked: &ExecConfig,
+    hostname: &str,
+    pid: u32,
+) -> Result<String> {
     let what = || format!("run a process in container {}", record.id);
     let spec = outline(&record.config, &record.host_config, &record.id)?;
     let root = rustix::fs::open(
@@ -189,7 +195,7 @@ pub(crate) fn exec_process(record: &Record, asked: &ExecConfig, pid: u32) -> Res
         &asked.user
     };
     let found = runtime::user::resolve(root.as_fd(), user, &record.host_config.group_add)?;
-    let mut env = merge::environment(&record.config, record.hostname(), asked.tty, &asked.env);
+    let mut env = merge::environment(&record.config, hostname, asked.tty, &asked.env);
     add_home(&mut env, &found.home);
     let cwd = [&asked.working_dir, &record.config.working_dir]
         .into_iter()

@@ -19,6 +19,8 @@ use crate::{
 const PATIENCE: i64 = 10;
 /// How long the kernel may take to end a process after SIGKILL before we say so.
 const KILL_PATIENCE: Duration = Duration::from_secs(30);
+/// How long after a container's end, at most, it is on its way into its state.
+const NOTICED: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Stops a container: its stop signal, then SIGKILL after `timeout` seconds (negative: never).
@@ -30,8 +32,10 @@ impl Engine {
     ) -> Result<()> {
         let container = self.find(name)?;
         let signal = stop_signal(&container, signal)?;
-        let _op = container.op.lock().await;
-        self.stop_locked(&container, signal, timeout, true).await
+        if self.end_run(&container, signal, timeout).await? {
+            self.tell(&container, "stop", &[]);
+        }
+        Ok(())
     }
 
     /// Stops a container if it runs, and starts it.
@@ -43,22 +47,26 @@ impl Engine {
     ) -> Result<()> {
         let container = self.find(name)?;
         let signal = stop_signal(&container, signal)?;
+        // With --rm it would be gone before it could start again.
+        let held = container.hold();
+        let ended = self.end_run(&container, signal, timeout).await;
+        drop(held);
+        match ended {
+            Ok(_) | Err(Error::NotModified(_)) => {}
+            Err(error) => return Err(error),
+        }
         let _op = container.op.lock().await;
-        if container.state().phase == Phase::Removing {
+        let state = container.state();
+        if state.phase == Phase::Removing || state.removed {
             return Err(Error::Conflict(
                 "container is marked for removal and cannot be started".into(),
             ));
         }
-        // With --rm it would be gone before it could start again.
-        container.held.store(true, Ordering::Relaxed);
-        let stopped = self.stop_locked(&container, signal, timeout, false).await;
-        container.held.store(false, Ordering::Relaxed);
-        match stopped {
-            Ok(()) | Err(Error::NotModified(_)) => {}
-            Err(error) => return Err(error),
+        // Unless somebody else was as quick: then it runs anew, which is what was asked for.
+        if !state.is_running() {
+            container.change_state(|s| s.last.restarts = 0);
+            self.start_locked(&container).await?;
         }
-        container.change_state(|s| s.last.restarts = 0);
-        self.start_locked(&container).await?;
         self.tell(&container, "restart", &[]);
         Ok(())
     }
@@ -69,17 +77,26 @@ impl Engine {
             .filter(|s| !s.is_empty())
             .map_or(Ok(signals::KILL), signals::parse)?;
         let container = self.find(name)?;
-        if container.state().phase == Phase::Restarting {
-            // Docker: killing what waits for its restart takes the restart away.
-            self.no_restart(&container).await?;
-            container.change_state(|s| s.phase = Phase::Exited);
-            return Ok(());
-        }
-        if !container.state().is_running() {
-            return Err(Error::Conflict(format!(
+        let not_running = || {
+            Error::Conflict(format!(
                 "cannot kill container: {name}: container {} is not running",
                 container.id
-            )));
+            ))
+        };
+        if container.state().phase == Phase::Restarting {
+            // Waits for a restart that is under way: what it started is killed below.
+            let _op = container.op.lock().await;
+            if container.state().phase == Phase::Restarting {
+                // Docker: killing what waits for its restart takes the restart away.
+                self.no_restart(&container).await?;
+                container.change_state(|s| s.phase = Phase::Exited);
+                return Ok(());
+            }
+        }
+        let state = container.state();
+        let run = state.exits;
+        if !state.is_running() {
+            return Err(not_running());
         }
         let stop = container
             .with_record(|r| signals::parse(&r.config.stop_signal))
@@ -87,9 +104,21 @@ impl Engine {
         if signal == signals::KILL || Some(signal) == stop.or(Some(signals::TERM)) {
             self.no_restart(&container).await?;
         }
-        self.ask(&container, Request::Signal { exec: None, signal })
-            .await?;
+        let sent = self.ask(&container, Request::Signal { exec: None, signal });
+        if let Err(error) = sent.await {
+            // It may have ended by itself this very moment.
+            let mut state = container.watch();
+            let over = state.wait_for(|s| s.exits != run || !s.is_running());
+            let over = tokio::time::timeout(NOTICED, over).await.is_ok();
+            return Err(if over { not_running() } else { error });
+        }
         self.tell(&container, "kill", &[("signal", signal.to_string())]);
+        if signal == signals::KILL {
+            // As Docker: what cannot be refused has happened when this returns.
+            let mut state = container.watch();
+            let over = state.wait_for(|s| s.exits != run || !s.is_running());
+            let _ = tokio::time::timeout(NOTICED, over).await;
+        }
         Ok(())
     }
 
@@ -106,32 +135,40 @@ impl Engine {
         Ok(())
     }
 
-    /// Stops a container whose `op` lock the caller holds.
-    pub(crate) async fn stop_locked(
+    /// Ends a container's run: `signal`, then SIGKILL after `timeout` seconds. Says whether there
+    /// was a run, rather than a restart to come, that is off now.
+    ///
+    /// The lock is not held while waiting: who waits for long must not keep others from stopping
+    /// it sooner, or from removing it.
+    async fn end_run(
         self: &Arc<Self>,
         container: &Arc<Container>,
         signal: i32,
         timeout: Option<i64>,
-        for_good: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        let op = container.op.lock().await;
         match container.state().phase {
             Phase::Running { .. } => {}
             Phase::Restarting => {
                 self.no_restart(container).await?;
                 container.change_state(|s| s.phase = Phase::Exited);
-                return Ok(());
+                return Ok(false);
             }
             _ => return Err(Error::NotModified("container already stopped")),
         }
         self.no_restart(container).await?;
         let mut state = container.watch();
+        // Of this run: another one may begin as soon as it is over.
+        let run = state.borrow_and_update().exits;
         let timeout = timeout
             .or_else(|| container.with_record(|r| r.config.stop_timeout))
             .unwrap_or(PATIENCE);
         self.signal(container, signal).await?;
+        drop(op);
         let ended = async {
             // The sender lives in the container.
-            let _ = state.wait_for(|s| !s.is_running()).await;
+            let over = state.wait_for(|s| s.exits != run || !s.is_running());
+            let _ = over.await;
         };
         let in_time = match u64::try_from(timeout) {
             Ok(seconds) => tokio::time::timeout(Duration::from_secs(seconds), ended)
@@ -143,12 +180,13 @@ impl Engine {
             }
         };
         if !in_time {
-            self.kill_and_wait(container).await?;
+            let _op = container.op.lock().await;
+            let now = container.state();
+            if now.exits == run && now.is_running() {
+                self.kill_and_wait(container).await?;
+            }
         }
-        if for_good {
-            self.tell(container, "stop", &[]);
-        }
-        Ok(())
+        Ok(true)
     }
 
     async fn signal(&self, container: &Container, signal: i32) -> Result<()> {

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock,
+    blocking, clock,
     error::{Error, Result},
     records::{Records, Table},
     sync::lock,
@@ -73,12 +73,13 @@ impl Volumes {
     pub(crate) async fn remove(&self, name: &str) -> Result<()> {
         // The record goes last: a crash half-way leaves something that can be removed again.
         let dir = self.root.join(name);
-        match fs::remove_dir_all(&dir) {
+        blocking(move || match fs::remove_dir_all(&dir) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::path("remove the volume's directory", &dir)(e));
+                Err(Error::path("remove the volume's directory", &dir)(e))
             }
-            _ => {}
-        }
+            _ => Ok(()),
+        })
+        .await?;
         sys::failpoint!("engine.volume.removed");
         self.records.remove(Table::Volumes, name).await?;
         lock(&self.known).remove(name);

@@ -95,8 +95,8 @@ impl Spec {
                 ""
             });
         if value.is_null() {
-            // The description does not say so, but Docker itself sends this one as null.
-            let sent_by_docker = at.ends_with(".MemorySwappiness");
+            // The description does not say so, but Docker itself sends these as null.
+            let sent_by_docker = at.ends_with(".MemorySwappiness") || at == ".ExitCode";
             let allowed = sent_by_docker || schema["x-nullable"] == true;
             if !matches!(kind, "array" | "object" | "") && !allowed {
                 wrong.push(format!("{at}: null instead of {kind}"));

@@ -288,6 +288,10 @@ impl Containers for Fake {
     async fn exec_start(&self, exec: &str, start: ExecStart) -> Result<Option<Attachment>> {
         self.note(format!("exec_start {exec} {start:?}"));
         known(exec)?;
+        if exec == "held" {
+            self.go.notified().await;
+            return Err(Failure::system("no such program"));
+        }
         Ok((!start.detach).then(|| self.echo(start.tty)))
     }
     async fn exec_resize(&self, exec: &str, rows: u16, columns: u16) -> Result<()> {
@@ -299,6 +303,7 @@ impl Containers for Fake {
         Ok(ExecInspect {
             id: exec.into(),
             exit_code: Some(0),
+            can_remove: exec == "ended",
             ..Default::default()
         })
     }

@@ -30,11 +30,12 @@ pub(crate) const SPEC: &[Flag] = &[
     list("label-file", "Set the labels in this file"),
     text("log-driver", "Where its output goes"),
     list("log-opt", "An option of the log driver"),
-    text("memory-swap", "Memory and swap together; -1 for no bound").value("bytes", checks::any),
+    text("memory-swap", "Memory and swap together; -1 for no bound").value("bytes", checks::swap),
     text("memory", "How much memory it may use")
         .short('m')
         .value("bytes", checks::bytes),
     text("name", "Its name"),
+    switch("no-healthcheck", "Do not run the image's health check"),
     list("network", "The network that it joins").value("network", checks::any),
     int(
         "pids-limit",
@@ -159,7 +160,6 @@ pub(crate) const REFUSED: &[Flag] = &[
         .value("mount", checks::any)
         .only(NONE),
     list("network-alias", "A further name in its network").only(NONE),
-    switch("no-healthcheck", "No health checks").only(&["false"]),
     switch("oom-kill-disable", "Do not kill it when memory runs out").only(&["false"]),
     int("oom-score-adj", "Preference when memory runs out").only(ZERO),
     text("pid", "PID namespace to use").only(EMPTY),
