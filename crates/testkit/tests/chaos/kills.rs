@@ -227,7 +227,8 @@ fn client(mut rng: StdRng, cli: &Cli, image: &str, over: &AtomicBool) -> Vec<Str
 
 /// One command of the workload.
 fn step(rng: &mut StdRng, image: &str) -> String {
-    let name = format!("c{}", rng.random_range(0..6));
+    // No hexadecimal digits, or it would also mean whose identifier begins like this.
+    let name = format!("some{}", rng.random_range(0..6));
     let port = 8000 + rng.random_range(0..4);
     match rng.random_range(0..26) {
         0 | 1 => format!("run -d --name {name} busybox sleep 1000"),
@@ -307,7 +308,7 @@ impl Survivors {
     #[track_caller]
     fn check(&self, d: &Daemon) {
         for pid in &self.pids {
-            assert!(alive(*pid), "{pid}");
+            assert!(alive(*pid), "{pid} of {:?}", self.pids);
         }
         for (name, before) in &self.before {
             let after = d.inspect(name);
