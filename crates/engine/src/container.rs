@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,6 +24,15 @@ pub(crate) struct Waiting {
     pub link: oneshot::Sender<Link>,
 }
 
+/// See [`Container::hold`].
+pub(crate) struct Held<'a>(&'a AtomicU64);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// One container.
 pub(crate) struct Container {
     pub id: String,
@@ -36,9 +48,9 @@ pub(crate) struct Container {
     /// Where it is in the network while it runs.
     pub endpoint: Mutex<Option<network::Endpoint>>,
     /// Counts stops by the user: a restart that was planned before one is off.
-    pub stops: std::sync::atomic::AtomicU64,
-    /// Whoever ends it just now sees to what comes after: `--rm` does not.
-    pub held: std::sync::atomic::AtomicBool,
+    pub stops: AtomicU64,
+    /// How many end it just now and see to what comes after, so that `--rm` does not.
+    held: AtomicU64,
     /// Held while its definition goes to disk, so that the newest is there in the end; true when
     /// it was removed from there.
     pub forgotten: tokio::sync::Mutex<bool>,
@@ -56,8 +68,8 @@ impl Container {
             op: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
             endpoint: Mutex::default(),
-            stops: std::sync::atomic::AtomicU64::new(0),
-            held: std::sync::atomic::AtomicBool::new(false),
+            stops: AtomicU64::new(0),
+            held: AtomicU64::new(0),
             forgotten: tokio::sync::Mutex::new(false),
         })
     }
@@ -117,8 +129,13 @@ impl Container {
 
     /// Whether it is removed when it ends.
     pub(crate) fn goes_with_its_end(&self) -> bool {
-        self.with_record(|r| r.host_config.auto_remove)
-            && !self.held.load(std::sync::atomic::Ordering::Relaxed)
+        self.with_record(|r| r.host_config.auto_remove) && self.held.load(Ordering::Relaxed) == 0
+    }
+
+    /// Keeps `--rm` from removing it at its end, until the result is dropped.
+    pub(crate) fn hold(&self) -> Held<'_> {
+        self.held.fetch_add(1, Ordering::Relaxed);
+        Held(&self.held)
     }
 
     /// Lets go of those who attached before a start that will not come.

@@ -38,10 +38,8 @@ impl Engine {
         if state.is_running() {
             container.change_record(|r| r.stopped_by_user = true);
             // With --rm its end removes it; this call is the one that does.
-            container.held.store(true, Ordering::Relaxed);
-            let ended = self.kill_and_wait(&container).await;
-            container.held.store(false, Ordering::Relaxed);
-            ended?;
+            let _held = container.hold();
+            self.kill_and_wait(&container).await?;
         }
         // What `--rm` promises holds whoever removes it.
         let volumes = options.volumes || container.with_record(|r| r.host_config.auto_remove);

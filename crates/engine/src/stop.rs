@@ -43,9 +43,9 @@ impl Engine {
         let container = self.find(name)?;
         let signal = stop_signal(&container, signal)?;
         // With --rm it would be gone before it could start again.
-        container.held.store(true, Ordering::Relaxed);
+        let held = container.hold();
         let ended = self.end_run(&container, signal, timeout).await;
-        container.held.store(false, Ordering::Relaxed);
+        drop(held);
         match ended {
             Ok(()) | Err(Error::NotModified(_)) => {}
             Err(error) => return Err(error),

@@ -161,7 +161,16 @@ impl Network {
             }
         }
         if !batch.is_empty() {
-            route.all(&mut batch).map_err(|e| self.kernel(e))?;
+            match route.all(&mut batch) {
+                Ok(_) => {}
+                // One went meanwhile, because the container just ended: look again. There is one
+                // fewer each time.
+                Err(e) if e.is_absent() => {
+                    drop(route);
+                    return self.repair_links(state);
+                }
+                Err(e) => return Err(self.kernel(e)),
+            }
         }
         for (id, endpoint) in &state.endpoints {
             if !all.iter().any(|l| l.name == endpoint.link) {

@@ -115,7 +115,11 @@ pub(crate) fn random() {
         let file = std::path::PathBuf::from(folder).join(format!("{seed}.log"));
         fs::write(file, d.log()).expect("CHAOS_LOG is a folder");
     }
-    assert!(!d.log().contains("panicked"), "{}", d.log());
+    // Nothing breaks but tasks that an orderly end takes the clock from.
+    let log = d.log();
+    let count = |words: &str| log.matches(words).count();
+    let (panics, late) = (count("panicked at"), count("it is being shutdown"));
+    assert_eq!(panics, late, "{log}");
     survivors.check(&d);
     sound::states(&d);
     policies(&d);
@@ -223,7 +227,8 @@ fn client(mut rng: StdRng, cli: &Cli, image: &str, over: &AtomicBool) -> Vec<Str
 
 /// One command of the workload.
 fn step(rng: &mut StdRng, image: &str) -> String {
-    let name = format!("c{}", rng.random_range(0..6));
+    // No hexadecimal digits, or it would also mean whose identifier begins like this.
+    let name = format!("some{}", rng.random_range(0..6));
     let port = 8000 + rng.random_range(0..4);
     match rng.random_range(0..26) {
         0 | 1 => format!("run -d --name {name} busybox sleep 1000"),
@@ -303,7 +308,7 @@ impl Survivors {
     #[track_caller]
     fn check(&self, d: &Daemon) {
         for pid in &self.pids {
-            assert!(alive(*pid), "{pid}");
+            assert!(alive(*pid), "{pid} of {:?}", self.pids);
         }
         for (name, before) in &self.before {
             let after = d.inspect(name);
