@@ -68,6 +68,10 @@ pub(crate) fn container_inspect(
         let mac = container.network_settings.mac_address;
         config.entry("MacAddress").or_insert(mac.into());
     }
+    if let Some(config) = member(&mut map, "Config") {
+        null_after(config, "Volumes", "Image");
+        null_after(config, "OnBuild", "Entrypoint");
+    }
     let networks = member(&mut map, "NetworkSettings").and_then(|n| member(n, "Networks"));
     for (_, network) in networks.into_iter().flatten() {
         if let Some(network) = network.as_object_mut()
@@ -77,6 +81,16 @@ pub(crate) fn container_inspect(
         }
     }
     Ok(map)
+}
+
+/// Docker shows these even where there are none; templates ask for them.
+fn null_after(config: &mut Map<String, Value>, name: &str, before: &str) {
+    if config.contains_key(name) {
+        return;
+    }
+    let place = config.keys().position(|key| key == before);
+    let place = place.map_or(config.len(), |place| place + 1);
+    config.shift_insert(place, name.to_owned(), Value::Null);
 }
 
 /// `GET /images/{name}/json`.

@@ -85,11 +85,12 @@ fn dispatch(program: &str, args: &[String]) -> Result {
         ));
     }
     let rest = globals.args.as_slice();
-    if globals.help && rest.is_empty() || rest.is_empty() {
+    if rest.is_empty() {
         if globals.short_help {
             format::output::complain(SHORT_HELP);
         }
-        return format::output::print(&flags::root_help(program, globals::FLAGS, width()));
+        let text = flags::root_help(program, globals::FLAGS, width());
+        return help_text(&text, globals.help);
     }
     let mut rest = rest.to_vec();
     let mut help = globals.help;
@@ -105,7 +106,8 @@ fn dispatch(program: &str, args: &[String]) -> Result {
     }
     let (verb, name, args) = find(program, &rest)?;
     let Some(verb) = verb else {
-        return format::output::print(&flags::group_help(program, &name));
+        let asked = rest.len() > 1;
+        return help_text(&flags::group_help(program, &name), asked);
     };
     let path = format!("{program} {name}");
     let matches = operands(program, &path, verb, args)?;
@@ -113,6 +115,17 @@ fn dispatch(program: &str, args: &[String]) -> Result {
         return Ok(());
     };
     run(program, path, verb, &globals, matches)
+}
+
+/// Shows a help text: on standard output to who asked for it, on standard error to who forgot
+/// the verb.
+fn help_text(text: &str, asked: bool) -> Result {
+    if asked {
+        format::output::print(text)
+    } else {
+        format::output::complain(text.trim_end());
+        Ok(())
+    }
 }
 
 /// Finds the verb that `words` begin with; none for a group's name alone. Also its name as called,

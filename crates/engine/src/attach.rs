@@ -192,11 +192,20 @@ impl Engine {
 
     /// Sends one request to a running container's shim.
     pub(crate) async fn ask(&self, container: &Container, request: Request) -> Result<Response> {
-        let what = || format!("ask the shim of container {}", container.id);
-        let mut link = Link::connect(&container.run_dir)
-            .await
-            .map_err(Error::io(what()))?;
-        link.ask(request).await.map_err(Error::io(what()))
+        let run = container.state().exits;
+        let answer = async {
+            let mut link = Link::connect(&container.run_dir).await?;
+            link.ask(request).await
+        };
+        match answer.await {
+            Ok(response) => Ok(response),
+            // Its end took the shim along this very moment.
+            Err(_) if container.ends_now(run).await => Err(Error::NotRunning(container.id.clone())),
+            Err(error) => Err(Error::io(format!(
+                "ask the shim of container {}",
+                container.id
+            ))(error)),
+        }
     }
 }
 

@@ -7,6 +7,13 @@ pub(crate) fn now() -> String {
     Timestamp::now().to_string()
 }
 
+/// When a file was last written; now, where nobody knows.
+pub(crate) fn written(path: &std::path::Path) -> String {
+    let time = std::fs::metadata(path).and_then(|meta| meta.modified());
+    let time = time.ok().and_then(|time| Timestamp::try_from(time).ok());
+    time.unwrap_or_else(Timestamp::now).to_string()
+}
+
 /// Nanoseconds since the epoch, as far as they fit (until 2262).
 pub(crate) fn nanos(time: Timestamp) -> i64 {
     i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)

@@ -37,6 +37,11 @@ pub(crate) struct Container {
     pub endpoint: Mutex<Option<network::Endpoint>>,
     /// Counts stops by the user: a restart that was planned before one is off.
     pub stops: std::sync::atomic::AtomicU64,
+    /// Whoever ends it just now sees to what comes after: `--rm` does not.
+    pub held: std::sync::atomic::AtomicBool,
+    /// Held while its definition goes to disk, so that the newest is there in the end; true when
+    /// it was removed from there.
+    pub forgotten: tokio::sync::Mutex<bool>,
 }
 
 impl Container {
@@ -52,6 +57,8 @@ impl Container {
             waiting: Mutex::default(),
             endpoint: Mutex::default(),
             stops: std::sync::atomic::AtomicU64::new(0),
+            held: std::sync::atomic::AtomicBool::new(false),
+            forgotten: tokio::sync::Mutex::new(false),
         })
     }
 
@@ -65,7 +72,7 @@ impl Container {
         look(&lock(&self.record))
     }
 
-    /// Changes its definition in memory and answers the new one, to be put on disk.
+    /// Changes its definition in memory and answers the new one; `Engine::save` puts it on disk.
     pub(crate) fn change_record(&self, change: impl FnOnce(&mut Record)) -> Record {
         let mut record = lock(&self.record);
         change(&mut record);
@@ -106,6 +113,12 @@ impl Container {
     /// Its log.
     pub(crate) fn log_path(&self) -> PathBuf {
         self.data_dir.join(format!("{}-json.log", self.id))
+    }
+
+    /// Whether it is removed when it ends.
+    pub(crate) fn goes_with_its_end(&self) -> bool {
+        self.with_record(|r| r.host_config.auto_remove)
+            && !self.held.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Lets go of those who attached before a start that will not come.

@@ -12,7 +12,7 @@ use crate::{
     Engine, binds, blocking, clock,
     container::Container,
     error::{Error, Result},
-    merge,
+    files, merge,
     network_mode::NetworkMode,
     ports,
     record::{Mount, MountKind, Record},
@@ -136,7 +136,10 @@ impl Engine {
         }
         match NetworkMode::of(host)? {
             NetworkMode::Container(other) => {
-                let other = self.find(&other)?;
+                // Not as an absent name: clients would take it for the image's, and pull.
+                let other = self
+                    .find(&other)
+                    .map_err(|e| Error::Invalid(format!("network mode container:{other}: {e}")))?;
                 if !host.port_bindings.is_empty() || host.publish_all_ports {
                     return Err(Error::Invalid(
                         "conflicting options: port publishing and the container type network mode"
@@ -221,12 +224,15 @@ impl Engine {
     async fn define(&self, record: Record) -> Result<Arc<Container>> {
         let container = self.container(record);
         let (images, made) = (self.images.clone(), Arc::clone(&container));
-        blocking(move || {
+        let layers = blocking(move || {
             images.create_container(&made.id, &made.with_record(|r| r.image_id.clone()))?;
             sys::failpoint!("engine.create.layers");
             volumes::private_dir(&made.data_dir)
-        })
-        .await?;
+        });
+        if let Err(error) = layers.await {
+            self.forget_files(&container).await;
+            return Err(error);
+        }
         let defined = self
             .records
             .put(Table::Containers, &container.id, &container.record())
@@ -280,12 +286,7 @@ impl Engine {
         let removed = blocking(move || {
             images.remove_container(&id)?;
             for dir in dirs {
-                match std::fs::remove_dir_all(&dir) {
-                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(Error::path("remove", &dir)(e));
-                    }
-                    _ => {}
-                }
+                files::remove_dir(&dir)?;
             }
             Ok(())
         });

@@ -11,11 +11,16 @@ use runtime::{
     Remains, cleanup,
     protocol::{EXIT_FILE, Event, Request},
 };
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
 
 use crate::{
     Engine, blocking, clock,
     container::Container,
-    error::{Error, Result},
+    error::Result,
+    files,
     link::Link,
     start::reap,
     state::{Exit, Phase},
@@ -25,6 +30,11 @@ use crate::{
 /// The first pause before a policy's restart; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long the kernel may take to end a shim that was killed.
+const SHIM_PATIENCE: Timespec = Timespec {
+    tv_sec: 5,
+    tv_nsec: 0,
+};
 /// A run as long as this makes the next pause the first again.
 const GOOD_RUN: i64 = 10;
 
@@ -39,15 +49,30 @@ impl Engine {
         let (engine, container) = (Arc::clone(self), Arc::clone(container));
         tokio::spawn(async move {
             let exit = engine.follow(&container, &mut link).await;
-            drop(link);
-            if let Some(child) = child {
-                reap(child);
+            match (exit, child) {
+                (Some(exit), child) => {
+                    drop(link);
+                    if let Some(child) = child {
+                        reap(child);
+                    }
+                    engine.ended(&container, exit).await;
+                }
+                // Killed: what it held, published ports among them, is free when it is quite gone.
+                (None, child) => {
+                    tracing::error!(
+                        container = %container.id, "the shim is gone; its container is ended"
+                    );
+                    gone(child, link.peer()).await;
+                    engine
+                        .ended(&container, recorded_exit(&container).unwrap_or_else(lost))
+                        .await;
+                }
             }
-            engine.ended(&container, exit).await;
         });
     }
 
-    async fn follow(&self, container: &Container, link: &mut Link) -> Exit {
+    /// How it ended; `None` when its shim went without a word.
+    async fn follow(&self, container: &Container, link: &mut Link) -> Option<Exit> {
         // A container that ended at once took its shim along: no failure, its exit is on file.
         let over = |e: &std::io::Error| {
             use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
@@ -58,7 +83,7 @@ impl Engine {
         let mut failure = watching.err().filter(|e| !over(e));
         while watched && failure.is_none() {
             match link.event().await {
-                Ok(Some(Event::Exited(exit))) => return exit.into(),
+                Ok(Some(Event::Exited(exit))) => return Some(exit.into()),
                 Ok(Some(Event::ExecExited { id, exit })) => self.exec_ended(&id, exit.code),
                 Ok(Some(Event::Started { .. })) => {}
                 Ok(None) => break,
@@ -68,10 +93,7 @@ impl Engine {
         if let Some(error) = failure {
             tracing::warn!(container = %container.id, %error, "the connection to the shim broke");
         }
-        recorded_exit(container).unwrap_or_else(|| {
-            tracing::error!(container = %container.id, "the shim is gone; its container is ended");
-            lost()
-        })
+        recorded_exit(container)
     }
 
     /// Everything that follows from a container's end. Each step can be repeated, and the run
@@ -90,15 +112,25 @@ impl Engine {
         last.oom_killed = exit.oom_killed;
         last.finished_at.clone_from(&exit.at);
         last.error.clone_from(&exit.error);
-        let auto_remove = container.with_record(|r| r.host_config.auto_remove);
-        if !auto_remove {
-            self.keep_last(container, last).await;
+        let goes = container.goes_with_its_end();
+        let mut kept = true;
+        if !goes {
+            kept = self.keep_last(container, last).await;
             sys::failpoint!("engine.end.recorded");
         }
-        self.remove_run_dir(container).await;
+        // Where it could not be put on record the next daemon shall find how it ended.
+        if kept {
+            self.remove_run_dir(container).await;
+        }
         container.drop_waiting();
         let stops = container.stops.load(Ordering::Relaxed);
-        container.change_state(|s| s.ended(&exit, restart));
+        container.change_state(|s| {
+            if goes {
+                // Nobody starts it any more.
+                s.phase = Phase::Removing;
+            }
+            s.ended(&exit, restart);
+        });
         if exit.oom_killed {
             self.tell(container, "oom", &[]);
         }
@@ -113,7 +145,7 @@ impl Engine {
         self.tell_network(container, "disconnect");
         if restart {
             self.restart_later(container, ran, stops);
-        } else if auto_remove {
+        } else if goes {
             self.remove_ended(container).await;
         }
     }
@@ -141,15 +173,22 @@ impl Engine {
                 return;
             }
             container.change_state(|s| s.last.restarts += 1);
-            if let Err(error) = engine.start_locked(&container).await {
-                tracing::warn!(container = %container.id, %error, "the restart failed");
-                let code = container.state().last.exit_code;
-                if container.with_record(|r| r.restarts_after(code, restarts + 1)) {
-                    container.change_state(|s| s.phase = Phase::Restarting);
-                    engine.restart_later(&container, 0, stops);
-                }
-            }
+            engine.policy_start(&container, stops).await;
         });
+    }
+
+    /// Starts a container that its policy wants running, whose `op` lock the caller holds; where
+    /// that fails, again later.
+    pub(crate) async fn policy_start(self: &Arc<Self>, container: &Arc<Container>, stops: u64) {
+        let Err(error) = self.start_locked(container).await else {
+            return;
+        };
+        tracing::warn!(container = %container.id, %error, "the policy's start failed");
+        let last = container.state().last;
+        if container.with_record(|r| r.restarts_after(last.exit_code, last.restarts)) {
+            container.change_state(|s| s.phase = Phase::Restarting);
+            self.restart_later(container, 0, stops);
+        }
     }
 
     /// Ends and removes everything of a run: processes, cgroup, the runtime's state, address and
@@ -160,7 +199,7 @@ impl Engine {
     }
 
     async fn clear_run_keeping_exit(&self, container: &Arc<Container>) {
-        let endpoint = lock(&container.endpoint).take();
+        *lock(&container.endpoint) = None;
         let (network, id) = (Arc::clone(&self.network), container.id.clone());
         let (cgroup, root) = (
             container.with_record(|r| self.cgroup(r)),
@@ -173,9 +212,9 @@ impl Engine {
                 runtime_root: &root,
             });
             // Always: a start that broke off may have an address that nobody noted.
-            let _ = endpoint;
-            network.disconnect(&id)?;
-            Ok(cleaned?)
+            let disconnected = network.disconnect(&id);
+            cleaned?;
+            Ok(disconnected?)
         });
         if let Err(error) = cleared.await {
             tracing::warn!(container = %container.id, %error, "not everything of a run could be removed");
@@ -184,16 +223,34 @@ impl Engine {
 
     async fn remove_run_dir(&self, container: &Arc<Container>) {
         let dir = container.run_dir.clone();
-        let removed = blocking(move || match std::fs::remove_dir_all(&dir) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::path("remove", &dir)(e))
-            }
-            _ => Ok(()),
-        });
+        let removed = blocking(move || files::remove_dir(&dir));
         if let Err(error) = removed.await {
             tracing::warn!(container = %container.id, %error, "the run directory stays");
         }
     }
+}
+
+/// Waits until a shim that was killed is gone: our child, or the process `peer`.
+async fn gone(child: Option<Child>, peer: Option<i32>) {
+    let work = move || {
+        if let Some(mut child) = child {
+            // Whatever closed the connection: without one it is of no use.
+            let _ = child.kill();
+            let _ = child.wait();
+            return;
+        }
+        let pidfd = peer
+            .and_then(Pid::from_raw)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        if let Some(pidfd) = pidfd {
+            let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
+            let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+            // Readable when it has ended.
+            let _ = poll(&mut fds, Some(&SHIM_PATIENCE));
+        }
+    };
+    // There is nothing to be done about a failure.
+    let _ = tokio::task::spawn_blocking(work).await;
 }
 
 /// The exit that a shim wrote down before it went.

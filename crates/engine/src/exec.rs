@@ -179,11 +179,8 @@ impl Engine {
         let mut link = Link::connect(&exec.container.run_dir)
             .await
             .map_err(Error::io(what()))?;
-        match link
-            .ask(Request::Exec(Box::new(request)))
-            .await
-            .map_err(Error::io(what()))?
-        {
+        let answer = link.ask(Request::Exec(Box::new(request))).await;
+        match answer.map_err(Error::io(what()))? {
             Response::ExecStarted { pid } => Ok((link, u32::try_from(pid).unwrap_or(0))),
             Response::ExecFailed { code, message } => Err(Error::Start { code, message }),
             other => Err(Error::io(what())(std::io::Error::other(format!(

@@ -29,6 +29,24 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     write().map_err(Error::path("write", path))
 }
 
+/// Removes a directory with all that is in it; none is no error. A shim that is just ending may
+/// still write there.
+pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
+    let mut attempt = 0;
+    loop {
+        match fs::remove_dir_all(dir) {
+            Err(e) if e.kind() == std::io::ErrorKind::DirectoryNotEmpty && attempt < 500 => {
+                attempt += 1;
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::path("remove", dir)(e));
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
 /// Writes `hostname`, `hosts` and `resolv.conf` into the container's directory. In place, so
 /// that they are the same files for another container that shares its network.
 pub(crate) fn write(container: &Container, hostname: &str, ip: Option<Ipv4Addr>) -> Result<()> {

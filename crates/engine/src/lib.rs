@@ -20,6 +20,7 @@ mod exec;
 mod files;
 mod index;
 mod inspect;
+mod keep;
 mod link;
 mod list;
 mod logs;
@@ -142,6 +143,13 @@ impl Engine {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Waits for what is still done in the background for containers that are gone. Tidiness
+    /// before an orderly end; the next daemon would find it.
+    pub async fn settle(&self) {
+        let network = Arc::clone(&self.network);
+        let _ = tokio::task::spawn_blocking(move || network.settle()).await;
     }
 
     /// Containers by what they do: running and ended ones.

@@ -26,6 +26,8 @@ use crate::logs::Chunk;
 
 /// A connection to a shim, past the greeting.
 pub(crate) struct Link {
+    /// The process at the other end, where it is not of our own making.
+    peer: Option<i32>,
     reader: FrameReader,
     writer: OwnedWriteHalf,
 }
@@ -85,7 +87,10 @@ impl Link {
         let fd = std::os::fd::AsRawFd::as_raw_fd(&dir);
         let stream =
             UnixStream::connect(format!("/proc/self/fd/{fd}/{}", protocol::SOCKET)).await?;
+        // Who listens, which is the shim.
+        let peer = stream.peer_cred().ok().and_then(|cred| cred.pid());
         let mut link = Self::over(stream);
+        link.peer = peer;
         match link
             .ask(Request::Hello {
                 version: protocol::VERSION,
@@ -101,9 +106,15 @@ impl Link {
     pub(crate) fn over(stream: UnixStream) -> Self {
         let (reader, writer) = stream.into_split();
         Self {
+            peer: None,
             reader: FrameReader::new(reader),
             writer,
         }
+    }
+
+    /// The shim's process, where it was connected to.
+    pub(crate) fn peer(&self) -> Option<i32> {
+        self.peer
     }
 
     /// Sends a request and waits for its answer.

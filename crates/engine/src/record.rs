@@ -94,7 +94,8 @@ impl Record {
             "always" => self.last.is_some(),
             "unless-stopped" => self.last.is_some() && !self.stopped_by_user,
             "on-failure" => {
-                !self.stopped_by_user && self.last.as_ref().is_some_and(|l| l.exit_code != 0)
+                let last = self.last.as_ref();
+                last.is_some_and(|l| self.restarts_after(l.exit_code, l.restarts))
             }
             _ => false,
         }

@@ -1,6 +1,6 @@
 //! Removing a container and what belongs to it alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use types::options::RemoveOptions;
 
@@ -34,16 +34,18 @@ impl Engine {
                 container.name()
             )));
         }
-        container
-            .stops
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        container.stops.fetch_add(1, Ordering::Relaxed);
         if state.is_running() {
-            // With --rm its end removes it; this call is the one that does.
             container.change_record(|r| r.stopped_by_user = true);
-            container.change_record(|r| r.host_config.auto_remove = false);
-            self.kill_and_wait(&container).await?;
+            // With --rm its end removes it; this call is the one that does.
+            container.held.store(true, Ordering::Relaxed);
+            let ended = self.kill_and_wait(&container).await;
+            container.held.store(false, Ordering::Relaxed);
+            ended?;
         }
-        let removed = self.remove_locked(&container, options.volumes).await;
+        // What `--rm` promises holds whoever removes it.
+        let volumes = options.volumes || container.with_record(|r| r.host_config.auto_remove);
+        let removed = self.remove_locked(&container, volumes).await;
         drop(op);
         removed
     }
@@ -73,9 +75,12 @@ impl Engine {
             }
         }
         sys::failpoint!("engine.remove.volumes");
+        let mut forgotten = container.forgotten.lock().await;
         self.records
             .remove(Table::Containers, &container.id)
             .await?;
+        *forgotten = true;
+        drop(forgotten);
         sys::failpoint!("engine.remove.recorded");
         self.forget_execs(container);
         self.forget_files(container).await;

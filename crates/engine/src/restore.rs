@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::Path,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ use crate::{
     container::Container,
     end::{lost, recorded_exit},
     error::{Error, Result},
+    files,
     link::Link,
     record::Record,
     records::Table,
@@ -37,6 +38,8 @@ enum Found {
     Running { link: Link, pid: u32, run: RunState },
     /// It ran, and ended while no daemon was there.
     Ended { exit: Exit, run: RunState },
+    /// Its process could not be started, and nobody heard.
+    Failed(Exit),
     /// A start broke off before its process ran.
     Broken,
 }
@@ -84,6 +87,15 @@ impl Engine {
                     container.change_state(|s| start::adopted(s, 0, &run));
                     self.ended(&container, exit).await;
                 }
+                Found::Failed(exit) => {
+                    self.clear_run(&container).await;
+                    let last = container.change_state(|s| {
+                        s.failed_to_start(exit.code, exit.error);
+                        s.last.clone()
+                    });
+                    self.keep_last(&container, last).await;
+                    ended.push(container);
+                }
                 Found::Broken => {
                     self.clear_run(&container).await;
                     ended.push(container);
@@ -105,6 +117,10 @@ impl Engine {
                     .as_ref()
                     .is_some_and(|l| l.finished_at == types::container::NEVER)
             });
+            if unseen || container.goes_with_its_end() {
+                // Without a reboot, when somebody emptied the directory of runs, it may be there.
+                self.clear_run(&container).await;
+            }
             if unseen {
                 container.change_state(|s| {
                     s.last.exit_code = 255;
@@ -113,21 +129,26 @@ impl Engine {
                 let last = container.state().last;
                 self.keep_last(&container, last).await;
             }
-            let (wanted, goes, ran) = container.with_record(|r| {
-                (
-                    r.starts_with_daemon(),
-                    r.host_config.auto_remove,
-                    r.last.is_some(),
-                )
+            let (wanted, counted) = container.with_record(|r| {
+                let policy = &r.host_config.restart_policy.name;
+                (r.starts_with_daemon(), policy == "on-failure")
             });
             if wanted {
                 let engine = Arc::clone(self);
                 tokio::spawn(async move {
                     let _op = container.op.lock().await;
-                    let started = engine.start_locked(&container).await;
-                    crate::end::log_failure(&container, "its policy's start failed", started);
+                    if container.state().is_running() || container.state().removed {
+                        // Its user was faster.
+                        return;
+                    }
+                    if counted {
+                        container.change_state(|s| s.last.restarts += 1);
+                    }
+                    let stops = container.stops.load(Ordering::Relaxed);
+                    engine.policy_start(&container, stops).await;
                 });
-            } else if goes && ran {
+            } else if container.goes_with_its_end() {
+                // As Docker, also where it never ran: whoever wanted it has lost the connection.
                 self.remove_ended(&container).await;
             }
         }
@@ -151,24 +172,27 @@ impl Engine {
                 let _ = link.ask(Request::Abandon).await;
             }
             tracing::info!(container = %id, "removing the run of a container that is not on record");
-            let (root, parent) = (runtime_root.clone(), parent.clone());
-            blocking(move || {
+            let (root, parent, name) = (runtime_root.clone(), parent.clone(), id.clone());
+            let removed = blocking(move || {
                 let cgroup = read_cgroup(&dir).unwrap_or_else(|| format!("/{parent}/{id}"));
                 cleanup(Remains {
                     id: &id,
                     cgroup: &cgroup,
                     runtime_root: &root,
                 })?;
-                remove_dir(&dir)
-            })
-            .await?;
+                files::remove_dir(&dir)
+            });
+            // What cannot be removed must not keep the daemon from all other containers.
+            if let Err(error) = removed.await {
+                tracing::error!(container = %name, %error, "not everything could be removed");
+            }
         }
         blocking(move || {
             for id in names(&data_dirs)?
                 .into_iter()
                 .filter(|id| !known.contains(id))
             {
-                remove_dir(&data_dirs.join(id))?;
+                files::remove_dir(&data_dirs.join(id))?;
             }
             for id in images
                 .containers()
@@ -204,7 +228,7 @@ async fn look(container: &Arc<Container>) -> Found {
                     let pid = pid.and_then(|p| u32::try_from(p).ok()).unwrap_or(0);
                     if run.started_at.is_empty() {
                         // The last daemon died between the start and its note.
-                        run.started_at = crate::clock::now();
+                        run.started_at = unnoted_start(container);
                         let noted = start::write_run(container, &run);
                         crate::end::log_failure(container, "the start is not noted", noted);
                     }
@@ -212,10 +236,7 @@ async fn look(container: &Arc<Container>) -> Found {
                 }
                 Status::Exited => {
                     if let Some(exit) = exit {
-                        return Found::Ended {
-                            exit: exit.into(),
-                            run,
-                        };
+                        return over(container, exit.into(), run);
                     }
                     break;
                 }
@@ -231,13 +252,30 @@ async fn look(container: &Arc<Container>) -> Found {
         }
     }
     if let Some(exit) = recorded_exit(container) {
-        return Found::Ended { exit, run };
+        return over(container, exit, run);
     }
     if run.started_at.is_empty() {
         Found::Broken
     } else {
         Found::Ended { exit: lost(), run }
     }
+}
+
+/// A run that is over: it ended, or it never began.
+fn over(container: &Container, exit: Exit, mut run: RunState) -> Found {
+    if run.started_at.is_empty() {
+        if !exit.error.is_empty() {
+            return Found::Failed(exit);
+        }
+        run.started_at = unnoted_start(container);
+    }
+    Found::Ended { exit, run }
+}
+
+/// When a container started whose daemon died before it could write that down: its run state was
+/// written right before.
+fn unnoted_start(container: &Container) -> String {
+    crate::clock::written(&container.run_dir.join(RUN_FILE))
 }
 
 /// The cgroup that a bundle's configuration names.
@@ -256,11 +294,4 @@ fn names(dir: &Path) -> Result<Vec<String>> {
         Ok(names)
     };
     read().map_err(Error::path("read", dir))
-}
-
-fn remove_dir(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::path("remove", dir)(e)),
-        _ => Ok(()),
-    }
 }

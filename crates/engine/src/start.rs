@@ -5,6 +5,7 @@ use std::{
     path::Path,
     process::Child,
     sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
 };
 
 use runtime::{
@@ -22,8 +23,7 @@ use crate::{
     link::Link,
     network_mode::NetworkMode,
     ports,
-    record::LastRun,
-    records::Table,
+    record::Record,
     spec,
     state::{Phase, State},
     sync::lock,
@@ -43,6 +43,9 @@ pub(crate) struct RunState {
 
 /// Name of the [`RunState`] in the run directory.
 pub(crate) const RUN_FILE: &str = "run.json";
+
+/// How long a shim that could not start its container may take to write that down.
+const SHIM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A container whose shim stands ready.
 struct Prepared {
@@ -69,7 +72,7 @@ impl Engine {
         container.change_state(|s| s.last.restarts = 0);
         let started = self.start_locked(&container).await;
         drop(op);
-        if started.is_err() && container.with_record(|r| r.host_config.auto_remove) {
+        if started.is_err() && container.goes_with_its_end() {
             self.remove_ended(&container).await;
         }
         started
@@ -97,24 +100,52 @@ impl Engine {
 
     async fn try_start(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
         let mut trace = Trace::begin();
-        let wanted = container.with_record(|r| r.stopped_by_user);
-        if wanted {
-            let record = container.change_record(|r| r.stopped_by_user = false);
-            self.records
-                .put(Table::Containers, &container.id, &record)
-                .await?;
+        if container.with_record(|r| r.stopped_by_user) {
+            self.save(container, |r| r.stopped_by_user = false).await?;
         }
         self.make_volumes(container).await?;
         let netns = self.join_target(container)?;
         trace.step("records");
         let (engine, target) = (Arc::clone(self), Arc::clone(container));
-        let (Prepared { shim, mut run }, mut trace) = blocking(move || {
+        let (Prepared { shim, run }, mut trace) = blocking(move || {
             let prepared = engine.prepare(&target, netns, &mut trace)?;
             Ok((prepared, trace))
         })
         .await?;
         *lock(&container.endpoint) = run.endpoint.clone();
-        let (stream, _) = shim.control.into_parts();
+        let ShimProcess { child, control } = shim;
+        let started = self
+            .launch_prepared(container, control, run, &mut trace)
+            .await;
+        let link = match started {
+            Ok(link) => link,
+            Err(error) => {
+                // Its descriptors, published ports among them, are free when it is gone; so is the
+                // runtime, which dies with it.
+                end_shim(child, matches!(error, Error::Start { .. })).await;
+                return Err(error);
+            }
+        };
+        // Those who attached while it started.
+        self.serve_waiting(container).await;
+        self.tell_network(container, "connect");
+        self.tell(container, "start", &[]);
+        self.supervise(container, link, Some(child));
+        trace.step("note");
+        trace.end(&container.id);
+        self.note_started(container);
+        Ok(())
+    }
+
+    /// Gives the shim the word, and notes what came of it.
+    async fn launch_prepared(
+        &self,
+        container: &Arc<Container>,
+        control: runtime::client::Connection,
+        mut run: RunState,
+        trace: &mut Trace,
+    ) -> Result<Link> {
+        let (stream, _) = control.into_parts();
         let mut link = stream
             .set_nonblocking(true)
             .and_then(|()| UnixStream::from_std(stream))
@@ -125,75 +156,22 @@ impl Engine {
         let answer = link.ask(Request::Start).await;
         let answer = answer.map_err(Error::io(format!("start container {}", container.id)));
         trace.step("runtime");
-        let pid = match answer {
-            Ok(Response::Started { pid }) => u32::try_from(pid).unwrap_or(0),
-            Ok(Response::StartFailed { code, message }) => {
-                reap(shim.child);
-                return Err(Error::Start { code, message });
-            }
-            Ok(other) => {
-                reap(shim.child);
+        let pid = match answer? {
+            Response::Started { pid } => u32::try_from(pid).unwrap_or(0),
+            Response::StartFailed { code, message } => return Err(Error::Start { code, message }),
+            other => {
                 return Err(Error::Io {
                     what: format!("start container {}", container.id),
                     source: std::io::Error::other(format!("the shim answered {other:?}")),
                 });
             }
-            Err(error) => {
-                reap(shim.child);
-                return Err(error);
-            }
         };
         sys::failpoint!("engine.start.started");
         run.started_at = clock::now();
-        container.change_state(|s| s.started(pid, run.started_at.clone()));
         write_run(container, &run)?;
         sys::failpoint!("engine.start.noted");
-        // Those who attached while it started.
-        self.serve_waiting(container).await;
-        self.tell_network(container, "connect");
-        self.tell(container, "start", &[]);
-        self.supervise(container, link, Some(shim.child));
-        trace.step("note");
-        trace.end(&container.id);
-        self.note_started(container);
-        Ok(())
-    }
-
-    /// Puts on record that it ran, so that a reboot does not make it look new. Not waited for: a
-    /// crash now finds its process, or its exit.
-    fn note_started(self: &Arc<Self>, container: &Arc<Container>) {
-        let (engine, container) = (Arc::clone(self), Arc::clone(container));
-        let last = container.state().last;
-        if container.with_record(|r| r.host_config.auto_remove) {
-            return;
-        }
-        tokio::spawn(async move { engine.keep_last(&container, last).await });
-    }
-
-    /// Puts what became of the last run on record, unless something newer is there.
-    pub(crate) async fn keep_last(&self, container: &Container, last: LastRun) {
-        let record = container.change_record(|r| {
-            let newer = r.last.as_ref().is_some_and(|have| {
-                have.started_at == last.started_at && have.finished_at > last.finished_at
-            });
-            if !newer {
-                r.last = Some(last);
-            }
-        });
-        if container.state().removed {
-            return;
-        }
-        let kept = self
-            .records
-            .put(Table::Containers, &container.id, &record)
-            .await;
-        if let Err(error) = kept {
-            tracing::error!(container = %container.id, %error, "the container's state is not on record");
-        }
-        if container.state().removed {
-            // It went while its record was written again.
-            let _ = self.records.remove(Table::Containers, &container.id).await;
-        }
+        container.change_state(|s| s.started(pid, run.started_at.clone()));
+        Ok(link)
     }
 
     /// The network namespace of the container that this one shares it with.
@@ -228,6 +206,8 @@ impl Engine {
     ) -> Result<Prepared> {
         let record = container.record();
         volumes::private_dir(&container.run_dir)?;
+        // Somebody may have removed it, with the log.
+        volumes::private_dir(&container.data_dir)?;
         let rootfs = self.images.mount_container(&container.id)?;
         trace.step("rootfs");
         let mut run = RunState {
@@ -297,12 +277,7 @@ impl Engine {
         Ok(Prepared { shim, run })
     }
 
-    fn launch(
-        &self,
-        container: &Container,
-        record: &crate::record::Record,
-        fds: Vec<FdRole>,
-    ) -> Result<Launch> {
+    fn launch(&self, container: &Container, record: &Record, fds: Vec<FdRole>) -> Result<Launch> {
         let host = &record.host_config;
         let runtime = self.config.runtimes.get(&host.runtime).ok_or_else(|| {
             Error::Invalid(format!("unknown or invalid runtime name: {}", host.runtime))
@@ -345,7 +320,7 @@ impl Engine {
     }
 
     /// The container's cgroup.
-    pub(crate) fn cgroup(&self, record: &crate::record::Record) -> String {
+    pub(crate) fn cgroup(&self, record: &Record) -> String {
         let asked = record.host_config.cgroup_parent.trim_matches('/');
         let parent = if asked.is_empty() {
             self.config.cgroup_parent.trim_matches('/')
@@ -366,6 +341,21 @@ pub(crate) fn write_run(container: &Container, run: &RunState) -> Result<()> {
     let bytes = serde_json::to_vec(run)
         .map_err(|e| Error::path("write", &path)(std::io::Error::other(e)))?;
     files::replace(&path, &bytes, 0o600)
+}
+
+/// Waits for a shim whose container did not start. One that `ends` by itself is given a moment.
+async fn end_shim(mut child: Child, ends: bool) {
+    let work = move || {
+        let end = Instant::now() + SHIM_PATIENCE;
+        while ends && matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // Nothing happens to one that has ended.
+        let _ = child.kill();
+        child.wait()
+    };
+    // There is nothing to be done about a failure.
+    let _ = tokio::task::spawn_blocking(work).await;
 }
 
 /// Waits for a shim that ended or is about to, so that it does not stay as a zombie.

@@ -11,7 +11,6 @@ use crate::{
     Engine,
     container::Container,
     error::{Error, Result},
-    records::Table,
     signals,
     state::Phase,
 };
@@ -44,14 +43,9 @@ impl Engine {
         let container = self.find(name)?;
         let signal = stop_signal(&container, signal)?;
         // With --rm it would be gone before it could start again.
-        let goes = container.with_record(|r| r.host_config.auto_remove);
-        if goes {
-            container.change_record(|r| r.host_config.auto_remove = false);
-        }
+        container.held.store(true, Ordering::Relaxed);
         let ended = self.end_run(&container, signal, timeout).await;
-        if goes {
-            container.change_record(|r| r.host_config.auto_remove = true);
-        }
+        container.held.store(false, Ordering::Relaxed);
         match ended {
             Ok(()) | Err(Error::NotModified(_)) => {}
             Err(error) => return Err(error),
@@ -106,12 +100,15 @@ impl Engine {
             self.no_restart(&container).await?;
         }
         let sent = self.ask(&container, Request::Signal { exec: None, signal });
-        if let Err(error) = sent.await {
-            // It may have ended by itself this very moment.
-            let over = container.ends_now(run).await;
-            return Err(if over { not_running() } else { error });
-        }
+        sent.await.map_err(|error| match error {
+            Error::NotRunning(_) => not_running(),
+            error => error,
+        })?;
         self.tell(&container, "kill", &[("signal", signal.to_string())]);
+        if signal == signals::KILL {
+            // As Docker: what cannot be refused has happened when this returns.
+            container.ends_now(run).await;
+        }
         Ok(())
     }
 
@@ -119,11 +116,10 @@ impl Engine {
     async fn no_restart(&self, container: &Container) -> Result<()> {
         container.stops.fetch_add(1, Ordering::Relaxed);
         let policy = container.with_record(|r| r.host_config.restart_policy.name.clone());
-        let record = container.change_record(|r| r.stopped_by_user = true);
-        if !matches!(policy.as_str(), "" | "no") {
-            self.records
-                .put(Table::Containers, &container.id, &record)
-                .await?;
+        if matches!(policy.as_str(), "" | "no") {
+            container.change_record(|r| r.stopped_by_user = true);
+        } else {
+            self.save(container, |r| r.stopped_by_user = true).await?;
             sys::failpoint!("engine.stop.recorded");
         }
         Ok(())

@@ -84,12 +84,28 @@ impl Tree {
             Err(Errno::NOENT | Errno::NOTDIR) => self.make_dir(path)?,
             Err(e) => return Err(e.into()),
         };
+        Ok(self.remember(path, dir))
+    }
+
+    fn remember(&mut self, path: &[u8], dir: OwnedFd) -> Rc<OwnedFd> {
         let dir = Rc::new(dir);
         if self.open.len() >= MAX_OPEN {
             self.open.clear();
         }
         self.open.insert(path.to_vec(), dir.clone());
-        Ok(dir)
+        dir
+    }
+
+    /// The directory at a cleaned path, if there is one.
+    pub(crate) fn existing_dir(&mut self, path: &[u8]) -> io::Result<Option<Rc<OwnedFd>>> {
+        if path.is_empty() || self.open.contains_key(path) {
+            return self.dir(path).map(Some);
+        }
+        match self.open_dir(path) {
+            Ok(dir) => Ok(Some(self.remember(path, dir))),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
     }
 
     fn open_dir(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {

@@ -344,23 +344,13 @@ impl Unpacker<'_> {
                 continue;
             }
             let (parent, name) = tree::split(&path);
-            let set = self.tree.dir(parent).and_then(|parent| {
-                Ok(rustix::fs::utimensat(
-                    &*parent,
-                    name,
-                    &times,
-                    AtFlags::SYMLINK_NOFOLLOW,
-                )?)
-            });
-            match set {
-                Ok(()) => {}
-                // A later entry of the same archive took its place.
-                Err(e)
-                    if matches!(
-                        e.kind(),
-                        io::ErrorKind::NotFound | io::ErrorKind::InvalidData
-                    ) => {}
-                Err(e) => return Err(e),
+            // Not made if it is missing: a later entry of the same archive took its place.
+            let Some(parent) = self.tree.existing_dir(parent)? else {
+                continue;
+            };
+            match rustix::fs::utimensat(&*parent, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(e) => return Err(e.into()),
             }
         }
         Ok(())

@@ -392,6 +392,18 @@ fn archive(ops: &[Op]) -> Vec<u8> {
     tar.build()
 }
 
+#[test]
+fn a_directory_that_was_replaced_leaves_nothing_of_itself() {
+    let tar = Tar::new().dir("a/x/z").file("a", "0").dir("a").build();
+    let dir = temp();
+    let store = Store::open(dir.path(), Options::default()).unwrap();
+    let mount = mounted(&store, &[&tar]).unwrap();
+    assert_eq!(
+        tree(&mount),
+        BTreeMap::from([("a".to_owned(), "dir".to_owned())])
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, max_shrink_iters: 300, ..ProptestConfig::default() })]
 

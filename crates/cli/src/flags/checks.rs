@@ -60,6 +60,11 @@ pub(crate) fn bytes(value: &str) -> Result<(), String> {
     crate::format::size::parse(value).map(drop)
 }
 
+/// [`bytes`], or -1 for no bound.
+pub(crate) fn swap(value: &str) -> Result<(), String> {
+    if value == "-1" { Ok(()) } else { bytes(value) }
+}
+
 /// `0.5`: see [`nano_cpus`].
 pub(crate) fn cpus(value: &str) -> Result<(), String> {
     nano_cpus(value).map(drop)

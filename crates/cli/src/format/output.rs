@@ -19,5 +19,6 @@ pub(crate) fn line(text: &str) -> Result {
 
 /// Writes a line to standard error. Nothing can be said if that fails.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    // In one piece: what a container still writes must not come in between.
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }

@@ -20,7 +20,8 @@ fn span(first: u16, last: u16) -> String {
     }
 }
 
-fn host(ip: &str) -> String {
+/// An address as it stands before a port.
+pub(crate) fn host(ip: &str) -> String {
     if ip.contains(':') {
         format!("[{ip}]")
     } else {

@@ -91,7 +91,8 @@ pub(crate) fn bound(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    if let Some(back) = duration(text) {
+    // A lone 0 is the epoch, not no time at all before now.
+    if let Some(back) = duration(text).filter(|_| text != "0") {
         let nanos = Timestamp::now().as_nanosecond() - back;
         return Ok(stamp(nanos));
     }
@@ -163,6 +164,7 @@ mod tests {
             "1136210645.500000000"
         );
         assert!(bound("10m").unwrap().contains('.'));
+        assert_eq!(bound("0").unwrap(), "0");
         assert_eq!(
             bound("x").unwrap_err(),
             "failed to parse value as time or duration: \"x\""

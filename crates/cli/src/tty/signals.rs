@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream::FuturesOrdered};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::size;
-use crate::client::{Client, Request};
+use crate::{
+    client::{Client, Request},
+    error::Error,
+};
 
 /// Whose terminal.
 #[derive(Debug, Clone)]
@@ -42,10 +46,28 @@ pub(crate) async fn watch_size(client: &Client, target: Target) {
     std::future::pending().await
 }
 
+/// Gives the container's terminal another size than ours for a moment, so that a program that has
+/// shown its prompt before draws it again for who attaches now.
+pub(crate) async fn nudge(client: &Client, target: &Target) {
+    if let Some((rows, columns)) = size() {
+        set_size(
+            client,
+            target,
+            rows.saturating_add(1),
+            columns.saturating_add(1),
+        )
+        .await;
+    }
+}
+
 async fn resize(client: &Client, target: &Target) -> bool {
-    let Some((rows, columns)) = size() else {
-        return true;
-    };
+    match size() {
+        Some((rows, columns)) => set_size(client, target, rows, columns).await,
+        None => true,
+    }
+}
+
+async fn set_size(client: &Client, target: &Target, rows: u16, columns: u16) -> bool {
     Request::post(&target.path())
         .query("h", &rows.to_string())
         .query("w", &columns.to_string())
@@ -84,27 +106,39 @@ pub(super) fn ending() -> impl Future<Output = u8> {
     })
 }
 
-/// Passes signals on to the container `id`. Never ends; registers when first polled.
-pub(crate) async fn forward(client: &Client, id: &str) {
+/// How often a user asks the container to end before we stop waiting for it.
+const PATIENCE: u32 = 3;
+
+/// Passes signals on to the container `id`; registers when first polled. Ends, with what is to be
+/// said, when the container did not end although it was asked to several times.
+pub(crate) async fn forward(client: &Client, id: &str) -> Error {
     let mut streams: Vec<(&str, Signal)> = FORWARDED
         .iter()
         .filter_map(|(number, name)| Some((*name, signal(SignalKind::from_raw(*number)).ok()?)))
         .collect();
+    let mut asked = 0;
+    let mut sending = FuturesOrdered::new();
     loop {
-        let name = std::future::poll_fn(|context| {
+        let next = std::future::poll_fn(|context| {
             for (name, stream) in &mut streams {
                 if stream.poll_recv(context).is_ready() {
                     return std::task::Poll::Ready(*name);
                 }
             }
             std::task::Poll::Pending
-        })
-        .await;
-        let sent = Request::post(&format!("/containers/{id}/kill"))
-            .query("signal", name)
-            .done(client)
-            .await;
-        // A container that has just ended is no concern of the signal's sender.
-        drop(sent);
+        });
+        let name = tokio::select! {
+            name = next => name,
+            // A container that has just ended is no concern of the signal's sender.
+            Some(_) = sending.next() => continue,
+        };
+        if matches!(name, "INT" | "TERM") {
+            asked += 1;
+            if asked == PATIENCE {
+                return Error::msg("\ngot 3 SIGTERM/SIGINTs, forcefully exiting");
+            }
+        }
+        let request = Request::post(&format!("/containers/{id}/kill")).query("signal", name);
+        sending.push_back(request.done(client));
     }
 }

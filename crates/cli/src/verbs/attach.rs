@@ -41,17 +41,17 @@ pub(crate) async fn attach(context: &Context, m: Matches) -> Result {
     let container = describe(context, name).await?;
     if !is(&container, "/State/Running") {
         return Err(Error::msg(
-            "cannot attach to a stopped container, start it first",
+            "You cannot attach to a stopped container, start it first",
         ));
     }
     if is(&container, "/State/Paused") {
         return Err(Error::msg(
-            "cannot attach to a paused container, unpause it first",
+            "You cannot attach to a paused container, unpause it first",
         ));
     }
     if is(&container, "/State/Restarting") {
         return Err(Error::msg(
-            "cannot attach to a restarting container, wait until it is running",
+            "You cannot attach to a restarting container, wait until it is running",
         ));
     }
     let tty = is(&container, "/Config/Tty");
@@ -78,36 +78,55 @@ pub(crate) async fn attach(context: &Context, m: Matches) -> Result {
         run::wait(context, &id, "not-running")
     );
     let (connection, waiting) = (connection?, waiting?);
-    let end = with_signals(context, &id, &session, session.run(connection)).await?;
+    let redraw = async {
+        if session.tty && tty::is_terminal(std::io::stdout()) {
+            tty::nudge(&context.client, &tty::Target::Container(id.clone())).await;
+        }
+        Ok(())
+    };
+    let talk = session.run(connection);
+    let end = with_signals(context, &id, &session, redraw, talk).await?;
     if end == End::Detached {
         return Err(Error::msg(DETACHED));
     }
     run::end_with(run::exit_code(waiting).await?)
 }
 
-/// Runs `talk`, with signals and changes of the terminal's size passed on to container `id`.
+/// Runs `first` and then `talk`, with signals passed on to container `id`, and in `talk` changes
+/// of the terminal's size.
 pub(crate) async fn with_signals(
     context: &Context,
     id: &str,
     session: &Session,
+    first: impl Future<Output = Result>,
     talk: impl Future<Output = Result<End>>,
 ) -> Result<End> {
-    let forward = async {
-        if session.proxied {
-            tty::forward(&context.client, id).await;
-        }
-        std::future::pending::<()>().await;
-    };
+    let forward = forward(context, id, session);
     let resize = async {
         if session.tty && tty::is_terminal(std::io::stdout()) {
             tty::watch_size(&context.client, tty::Target::Container(id.to_owned())).await;
         }
         std::future::pending::<()>().await;
     };
+    let talk = async {
+        first.await?;
+        tokio::select! {
+            () = resize => Ok(End::Output),
+            end = talk => end,
+        }
+    };
     tokio::select! {
         biased;
-        () = forward => Ok(End::Output),
-        () = resize => Ok(End::Output),
+        gave_up = forward => Err(gave_up),
         end = talk => end,
+    }
+}
+
+/// Passes signals on where the session wants that.
+pub(crate) async fn forward(context: &Context, id: &str, session: &Session) -> Error {
+    if session.proxied {
+        tty::forward(&context.client, id).await
+    } else {
+        std::future::pending().await
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use types::container::{
-    ContainerConfig, CreateRequest, Empty, HostConfig, LogConfig, NetworkingConfig, PortMap,
-    RestartPolicy,
+    ContainerConfig, CreateRequest, Empty, HealthConfig, HostConfig, LogConfig, NetworkingConfig,
+    PortMap, RestartPolicy,
 };
 
 use super::spec::{env, ports, ulimit, volume};
@@ -56,6 +56,10 @@ pub(crate) fn request(m: &Matches) -> Result<CreateRequest> {
         labels: env::labels(&m.all("label-file"), &m.all("label"))?,
         stop_signal: m.text("stop-signal"),
         stop_timeout: m.int("stop-timeout"),
+        healthcheck: m.on("no-healthcheck").then(|| HealthConfig {
+            test: vec!["NONE".to_owned()],
+            ..HealthConfig::default()
+        }),
         ..ContainerConfig::default()
     };
     let (network_mode, networking_config) = network(&m.all("network"))?;

@@ -67,6 +67,9 @@ fn unreachable(error: &ClientError) -> bool {
 }
 
 async fn stop_or(context: &Context, m: &Matches, what: &str) -> Result {
+    if m.get("time").is_some() {
+        output::line("Flag --time has been deprecated, use --timeout instead")?;
+    }
     let seconds = m
         .int("timeout")
         .or(m.int("time"))

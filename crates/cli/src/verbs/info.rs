@@ -168,6 +168,16 @@ fn show(info: &Value) -> String {
     ] {
         out.push_str(&format!(" {name}: {value}\n"));
     }
+    if text("/Debug") == "true" {
+        for (name, key) in [
+            ("File Descriptors", "/NFd"),
+            ("Goroutines", "/NGoroutines"),
+            ("System Time", "/SystemTime"),
+            ("EventsListeners", "/NEventsListener"),
+        ] {
+            out.push_str(&format!("  {name}: {}\n", text(key)));
+        }
+    }
     for (name, key) in [
         ("HTTP Proxy", "/HttpProxy"),
         ("HTTPS Proxy", "/HttpsProxy"),

@@ -12,6 +12,7 @@ mod info;
 mod inspect;
 mod logs;
 mod options;
+mod port;
 mod ps;
 mod pull;
 mod run;
@@ -55,6 +56,8 @@ pub(crate) enum Args {
     AtLeast(usize),
     /// So many or fewer.
     AtMost(usize),
+    /// From so many to so many.
+    Between(usize, usize),
 }
 
 impl Args {
@@ -70,6 +73,13 @@ impl Args {
             Self::AtMost(n) if count > n => {
                 Some((format!("requires at most {n} {}", plural(n)), "Run"))
             }
+            Self::Between(least, most) if !(least..=most).contains(&count) => Some((
+                format!(
+                    "requires at least {least} and at most {most} {}",
+                    plural(most)
+                ),
+                "Run",
+            )),
             _ => None,
         }
     }

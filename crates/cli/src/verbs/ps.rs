@@ -46,6 +46,11 @@ const HEADERS: &[(&str, &str)] = &[
     ("Status", "STATUS"),
 ];
 
+/// Sizes cost time, and are asked for only where they will be seen.
+fn asks_for_size(format: &str) -> bool {
+    format.contains(".Size") || format.contains("json .}") || format.contains("json . ")
+}
+
 /// `docker ps`.
 pub(crate) async fn ps(context: &Context, m: Matches) -> Result {
     let full = m.on("no-trunc");
@@ -59,7 +64,7 @@ pub(crate) async fn ps(context: &Context, m: Matches) -> Result {
     } else {
         m.int("last").unwrap_or(-1)
     };
-    let sized = m.on("size") || (!m.on("quiet") && format.contains(".Size"));
+    let sized = m.on("size") || (!m.on("quiet") && asks_for_size(&format));
     let limit = if last > 0 {
         last.to_string()
     } else {

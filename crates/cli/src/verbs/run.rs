@@ -7,6 +7,7 @@ use types::container::WaitResponse;
 
 use super::{
     Context,
+    attach::forward,
     create::{as_run, make, prepare},
 };
 use crate::{
@@ -23,9 +24,9 @@ pub(crate) async fn run(context: &Context, m: Matches) -> Result {
     let mut request = prepare(&m).map_err(|e| as_run(e, 125))?;
     if detach {
         if !m.all("attach").is_empty() {
-            let error =
-                Error::msg("conflicting options: cannot specify both --attach and --detach");
-            return Err(as_run(error, 125));
+            return Err(Error::msg(
+                "conflicting options: cannot specify both --attach and --detach",
+            ));
         }
         let config = &mut request.config;
         config.attach_stdin = false;
@@ -172,12 +173,7 @@ async fn converse(context: &Context, id: &str, session: &Session, removed: bool)
     let (connection, waiting) = tokio::join!(attach, wait(context, id, until(removed)));
     let (connection, waiting) = (connection.map_err(failed)?, waiting.map_err(failed)?);
     // Registered before the start: a signal that arrives in between must not end us.
-    let forward = async {
-        if session.proxied {
-            tty::forward(&context.client, id).await;
-        }
-        std::future::pending::<()>().await;
-    };
+    let forward = forward(context, id, session);
     let talk = async {
         if let Err(error) = start(context, id).await {
             drop(connection);
@@ -211,7 +207,7 @@ async fn converse(context: &Context, id: &str, session: &Session, removed: bool)
     };
     tokio::select! {
         biased;
-        () = forward => Ok(()),
+        gave_up = forward => Err(gave_up),
         end = talk => end,
     }
 }

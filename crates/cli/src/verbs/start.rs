@@ -80,11 +80,8 @@ async fn attached(context: &Context, m: &Matches, name: &str) -> Result {
         run::wait(context, &id, run::until(removed))
     );
     let (connection, waiting) = (connection?, waiting?);
-    let talk = async {
-        run::start(context, &id).await?;
-        session.run(connection).await
-    };
-    let end = with_signals(context, &id, &session, talk).await?;
+    let start = run::start(context, &id);
+    let end = with_signals(context, &id, &session, start, session.run(connection)).await?;
     if end == End::Detached {
         return Ok(());
     }

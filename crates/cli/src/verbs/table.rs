@@ -2,7 +2,7 @@
 
 use super::{
     Args, Verb, attach, container, create, events, exec, image, images, info, inspect, logs,
-    options, ps, pull, run, start, version,
+    options, port, ps, pull, run, start, version,
 };
 
 /// Verbs that only hold others.
@@ -33,7 +33,6 @@ pub(crate) const MISSING: &[&str] = &[
     "node",
     "pause",
     "plugin",
-    "port",
     "push",
     "rename",
     "save",
@@ -53,7 +52,6 @@ pub(crate) const MISSING: &[&str] = &[
     "container diff",
     "container export",
     "container pause",
-    "container port",
     "container prune",
     "container rename",
     "container stats",
@@ -136,6 +134,15 @@ pub(crate) const VERBS: &[Verb] = &[
         args: Args::Exactly(1),
         mixed: true,
         run: |c, m| Box::pin(logs::logs(c, m)),
+    },
+    Verb {
+        names: &["container port", "port"],
+        usage: "CONTAINER [PRIVATE_PORT[/PROTO]]",
+        about: "Show where a container's ports are published",
+        flags: &[],
+        args: Args::Between(1, 2),
+        mixed: true,
+        run: |c, m| Box::pin(port::port(c, m)),
     },
     Verb {
         names: &["container stop", "stop"],

@@ -17,6 +17,8 @@ pub(super) const MAX_ANSWER: u64 = 64 << 10;
 pub(super) struct Attempt {
     pub(super) error: Error,
     pub(super) again: bool,
+    /// Nobody was there, and never has been.
+    pub(super) unreachable: bool,
     pub(super) after: Option<Duration>,
 }
 
@@ -25,6 +27,7 @@ impl Attempt {
         Self {
             error,
             again: false,
+            unreachable: false,
             after: None,
         }
     }
@@ -64,11 +67,12 @@ impl Session {
     pub(super) fn broken(&self, url: &Url, error: &reqwest::Error) -> Attempt {
         // A name that does not resolve, or nobody there: only a registry that has answered before
         // is worth waiting for. Otherwise a typing error takes a minute to be told.
-        let again = !error.is_connect() || self.known().scheme.is_some();
+        let unreachable = error.is_connect() && self.known().scheme.is_none();
         let error = self.failed(&without_query(url), &chain(&error));
         Attempt {
             error,
-            again,
+            again: true,
+            unreachable,
             after: None,
         }
     }
@@ -93,6 +97,7 @@ impl Session {
         Err(Attempt {
             error,
             again,
+            unreachable: false,
             after,
         })
     }

@@ -169,7 +169,9 @@ impl Session {
         loop {
             match once().await {
                 Ok(done) => return Ok(done),
-                Err(failed) if !failed.again || attempt + 1 >= ATTEMPTS => return Err(failed.error),
+                Err(failed) if !failed.again || failed.unreachable || attempt + 1 >= ATTEMPTS => {
+                    return Err(failed.error);
+                }
                 Err(failed) => {
                     tracing::debug!(error = %failed.error, attempt, "registry is asked again");
                     tokio::time::sleep(failed.after.unwrap_or(back_off(attempt))).await;

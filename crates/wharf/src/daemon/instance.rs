@@ -4,10 +4,15 @@ use std::{
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
+
+/// A daemon that was killed while it started a process leaves the lock to that process for the
+/// moment until it becomes another program.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Held while the daemon runs; the kernel lets go of it however the daemon ends.
 #[derive(Debug)]
@@ -54,7 +59,12 @@ fn lock(root: &Path) -> Result<File> {
         .append(true)
         .open(&path)
         .with_context(|| format!("open {}", path.display()))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    let end = Instant::now() + PATIENCE;
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+            continue;
+        }
         bail!(
             "another wharf daemon uses {}: stop it, or give this one its own --data-root and \
              --exec-root",

@@ -85,6 +85,8 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
         tracing::info!("ending; containers go on running");
     };
     server.serve(listeners, end).await;
+    // Bounded: the kernel may be busy, and a service manager waits.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), engine.settle()).await;
     for path in paths {
         // Only tidiness: a left socket is recognised as such.
         let _ = std::fs::remove_file(path);
