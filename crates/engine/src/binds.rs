@@ -12,6 +12,9 @@ const PROPAGATIONS: &[&str] = &["private", "rprivate", "slave", "rslave"];
 /// A bind or volume as the user wrote it; a volume's `source` is filled in later.
 pub(crate) fn parse(spec: &str) -> Result<Mount> {
     let invalid = || Error::Invalid(format!("invalid volume specification: '{spec}'"));
+    if spec.contains('\0') {
+        return Err(invalid());
+    }
     let parts: Vec<&str> = spec.split(':').collect();
     let (source, destination, mode) = match parts[..] {
         [destination] => ("", destination, ""),
@@ -128,6 +131,7 @@ mod tests {
             "-x:/b",
             "a:b:c:d",
             "/a:/b:rshared",
+            "/a\0b:/c",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -105,7 +105,10 @@ impl Engine {
                 // The container may have ended this very moment.
                 let over = match &error {
                     Error::Io { .. } => exec.container.ends_now(run).await,
-                    Error::Start { .. } => exec.container.state().exits != run,
+                    // The shim knows of the end before everybody else does.
+                    Error::Start { .. } if !is_there(state.pid()) => {
+                        exec.container.ends_now(run).await
+                    }
                     _ => false,
                 };
                 if over {
@@ -294,4 +297,9 @@ impl Engine {
         attributes.extend(further.iter().cloned());
         self.tell(&exec.container, &action, &attributes);
     }
+}
+
+/// Whether there is a process with that number.
+fn is_there(pid: u32) -> bool {
+    std::path::Path::new("/proc").join(pid.to_string()).exists()
 }
