@@ -191,6 +191,15 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
             "invalid logging level \"{log_level}\": use debug, info, warn, error or fatal"
         ));
     }
+    let cgroup_parent = flags
+        .cgroup_parent
+        .or(file.cgroup_parent)
+        .unwrap_or("/wharf".into());
+    if cgroup_parent.split('/').any(|p| p == "." || p == "..") {
+        return Err(format!(
+            "invalid cgroup parent {cgroup_parent}: write it without . and .."
+        ));
+    }
     let exec_root = flags
         .exec_root
         .or(file.exec_root)
@@ -213,10 +222,7 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
         )?,
         bridge: flags.bridge.or(file.bridge).unwrap_or("wharf0".into()),
         bip: flags.bip.or(file.bip),
-        cgroup_parent: flags
-            .cgroup_parent
-            .or(file.cgroup_parent)
-            .unwrap_or("/wharf".into()),
+        cgroup_parent,
         insecure_registries,
         log_level,
         runtimes,
