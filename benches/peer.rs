@@ -148,28 +148,37 @@ fn median(mut times: Vec<Duration>) -> Option<Duration> {
     times.get(times.len() / 2).copied()
 }
 
-fn milliseconds(times: &[Duration]) -> String {
-    let sorted = |at: fn(usize) -> usize| {
-        let mut times = times.to_vec();
-        times.sort();
-        times.get(at(times.len())).map_or(0, Duration::as_millis)
-    };
+/// The median, and how it reads with the spread.
+fn milliseconds(times: &[Duration]) -> (f64, String) {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    let at = |n: usize| sorted.get(n).map_or(0, Duration::as_millis);
     let Some(middle) = median(times.to_vec()) else {
-        return "–".into();
+        return (0.0, "–".into());
     };
-    let (low, high) = (sorted(|n| n / 10), sorted(|n| n * 9 / 10));
-    format!("{} ms ({low}–{high})", middle.as_millis())
+    let (low, high) = (at(sorted.len() / 10), at(sorted.len() * 9 / 10));
+    let text = format!("{} ms ({low}–{high})", middle.as_millis());
+    (middle.as_secs_f64(), text)
 }
 
 fn table(peers: &[Peer], runs: usize, pulls: usize) -> String {
     let mut text = String::new();
-    let mut row = |what: &str, cell: &dyn Fn(&Peer) -> String| {
+    let mut row = |what: &str, goal: &str, cell: &dyn Fn(&Peer) -> (f64, String)| {
         let cells: Vec<_> = peers.iter().map(cell).collect();
-        let _ = writeln!(text, "| {what} | {} |", cells.join(" | "));
+        let ratio = match &cells[..] {
+            [(own, _), (peer, _)] if *own > 0.0 && *peer > 0.0 => format!("{:.2}", own / peer),
+            _ => "–".to_owned(),
+        };
+        let texts: Vec<_> = cells.iter().map(|(_, text)| text.as_str()).collect();
+        let _ = writeln!(
+            text,
+            "| {what} | {goal} | {} | {ratio} |",
+            texts.join(" | ")
+        );
     };
-    row("", &|p| p.name.to_owned());
-    row("---", &|_| "---".to_owned());
-    row("`run --rm busybox true`, bridge, own CLI", &|p| {
+    row("", "wharf at most", &|p| (0.0, p.name.to_owned()));
+    row("---", "---", &|_| (0.0, "---".to_owned()));
+    row("`run --rm busybox true`, bridge, own CLI", "100 ms", &|p| {
         let own = if p.own_cli.is_empty() {
             &p.docker_cli
         } else {
@@ -177,24 +186,23 @@ fn table(peers: &[Peer], runs: usize, pulls: usize) -> String {
         };
         milliseconds(own)
     });
-    row("the same by the `docker` CLI", &|p| {
+    row("the same by the `docker` CLI", "", &|p| {
         milliseconds(&p.docker_cli)
     });
-    row("pull of 10 layers, 523 MB, local registry", &|p| {
-        median(p.pulls.clone()).map_or("–".into(), |t| format!("{:.1} s", t.as_secs_f64()))
+    row("pull of 10 layers, 523 MB, local registry", "3.5 s", &|p| {
+        median(p.pulls.clone()).map_or((0.0, "–".into()), |t| {
+            (t.as_secs_f64(), format!("{:.1} s", t.as_secs_f64()))
+        })
+    });
+    row("highest memory in these pulls (RSS)", "flat", &|p| {
+        mebibytes(p.pull_peak_kib)
     });
     row(
-        "highest memory in these pulls (RSS)",
-        &|p| match p.pull_peak_kib {
-            0 => "–".into(),
-            kib => mebibytes(kib),
-        },
-    );
-    row(
         "idle container with a published port, all its processes (PSS)",
+        "1 MB",
         &|p| mebibytes(p.container_kib),
     );
-    row("idle daemon with its helpers (RSS)", &|p| {
+    row("idle daemon with its helpers (RSS)", "25 MB", &|p| {
         mebibytes(p.idle_kib)
     });
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
@@ -208,10 +216,13 @@ fn table(peers: &[Peer], runs: usize, pulls: usize) -> String {
     text
 }
 
-fn mebibytes(kib: u64) -> String {
+fn mebibytes(kib: u64) -> (f64, String) {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let mib = kib as f64 / 1024.0;
-    format!("{mib:.1} MiB")
+    if kib == 0 {
+        return (0.0, "–".into());
+    }
+    (mib, format!("{mib:.1} MiB"))
 }
 
 const BEGIN: &str = "<!-- made by benches/run -->";

@@ -20,6 +20,9 @@ use crate::{
 /// How long a client may go on sending after the end.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How much input is read at a time.
+const INPUT: usize = 32 << 10;
+
 /// What takes a connection over.
 pub(crate) struct Takeover {
     head: String,
@@ -150,6 +153,8 @@ async fn read_input(
             return Ok(());
         }
         chunk.clear();
+        // Left to itself, the buffer would have room for 64 bytes for ever.
+        chunk.reserve(INPUT);
         if reader.read_buf(&mut chunk).await? == 0 {
             break;
         }

@@ -1,6 +1,6 @@
 //! Connecting to a container's first process.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
 use futures_util::{
     FutureExt, Stream, StreamExt,
@@ -103,18 +103,18 @@ impl Engine {
         BoxStream<'static, Chunk>,
         Option<Pin<Box<dyn AsyncWrite + Send>>>,
     )> {
-        if container.state().is_running() {
-            match self.link(container, options).await {
-                Ok(link) => {
-                    let (output, input) = link.into_io(options.stdin, |_| ());
-                    return Ok((output.boxed(), input.map(boxed)));
+        let state = container.state();
+        if state.is_running() {
+            let link = match self.link(container, options).await {
+                Ok(link) => link,
+                // It ended this very moment: there is nothing more to come.
+                Err(_) if container.ends_now(state.exits).await => {
+                    return Ok((stream::empty().boxed(), None));
                 }
-                Err(error) => match over(container, error).await {
-                    // As one that did not run in the first place.
-                    Error::NotRunning(_) => {}
-                    error => return Err(error),
-                },
-            }
+                Err(error) => return Err(error),
+            };
+            let (output, input) = link.into_io(options.stdin, |_| ());
+            return Ok((output.boxed(), input.map(boxed)));
         }
         if container.state().phase == Phase::Removing {
             return Err(Error::Conflict(format!(
@@ -184,47 +184,29 @@ impl Engine {
         }
         let size = Size { width, height };
         self.ask(&container, Request::Resize { exec: None, size })
-            .await
-            .map(|_| ())
+            .await?;
+        let sides = [("height", height.to_string()), ("width", width.to_string())];
+        self.tell(&container, "resize", &sides);
+        Ok(())
     }
 
     /// Sends one request to a running container's shim.
     pub(crate) async fn ask(&self, container: &Container, request: Request) -> Result<Response> {
+        let run = container.state().exits;
         let answer = async {
             let mut link = Link::connect(&container.run_dir).await?;
             link.ask(request).await
         };
         match answer.await {
             Ok(response) => Ok(response),
-            Err(error) => {
-                let what = format!("ask the shim of container {}", container.id);
-                Err(over(container, Error::io(what)(error)).await)
-            }
+            // Its end took the shim along this very moment.
+            Err(_) if container.ends_now(run).await => Err(Error::NotRunning(container.id.clone())),
+            Err(error) => Err(Error::io(format!(
+                "ask the shim of container {}",
+                container.id
+            ))(error)),
         }
     }
-}
-
-/// How long a container whose shim has gone may take until its end is known.
-const ENDING: Duration = Duration::from_secs(10);
-
-/// What `error`, from a shim that could not be asked, means. A container's end takes its shim
-/// along, and a moment later the container does not run any more.
-pub(crate) async fn over(container: &Container, error: Error) -> Error {
-    use std::io::ErrorKind::{
-        BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof,
-    };
-    let gone = matches!(&error, Error::Io { source, .. } if matches!(
-        source.kind(),
-        BrokenPipe | ConnectionRefused | ConnectionReset | NotFound | UnexpectedEof
-    ));
-    if gone {
-        let mut state = container.watch();
-        let ended = state.wait_for(|s| !s.is_running());
-        if tokio::time::timeout(ENDING, ended).await.is_ok() {
-            return Error::NotRunning(container.id.clone());
-        }
-    }
-    error
 }
 
 /// Makes a connection an attachment.

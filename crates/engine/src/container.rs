@@ -6,12 +6,16 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::{oneshot, watch};
 use types::options::AttachOptions;
 
 use crate::{link::Link, record::Record, state::State, sync::lock};
+
+/// How long it takes at most, after a shim's end, until everybody knows of it.
+const NOTICED: Duration = Duration::from_secs(2);
 
 /// Somebody who attached before the container started.
 pub(crate) struct Waiting {
@@ -95,6 +99,14 @@ impl Container {
     /// Follows its state.
     pub(crate) fn watch(&self) -> watch::Receiver<State> {
         self.state.subscribe()
+    }
+
+    /// Whether the run that began after `exits` ends is over. To be asked when its shim does not
+    /// answer: waits a little, because the end may be on its way here.
+    pub(crate) async fn ends_now(&self, exits: u64) -> bool {
+        let mut state = self.watch();
+        let over = state.wait_for(|s| s.exits != exits || !s.is_running());
+        tokio::time::timeout(NOTICED, over).await.is_ok()
     }
 
     /// Changes its state and tells everybody who waits.

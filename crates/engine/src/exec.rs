@@ -18,7 +18,7 @@ use types::{
 
 use crate::{
     Engine,
-    attach::{Attachment, Output, over},
+    attach::{Attachment, Output},
     blocking,
     container::Container,
     error::{Error, Result},
@@ -80,9 +80,11 @@ impl Engine {
         start: ExecStart,
     ) -> Result<Option<Attachment>> {
         let exec = self.find_exec(id)?;
-        if !exec.container.state().is_running() {
+        let state = exec.container.state();
+        if !state.is_running() {
             return Err(Error::NotRunning(exec.container.id.clone()));
         }
+        let run = state.exits;
         {
             let mut phase = lock(&exec.phase);
             if *phase != Phase::Created {
@@ -99,7 +101,19 @@ impl Engine {
                 }
                 link
             }
-            Err(error) => {
+            Err(mut error) => {
+                // The container may have ended this very moment.
+                let over = match &error {
+                    Error::Io { .. } => exec.container.ends_now(run).await,
+                    // The shim knows of the end before everybody else does.
+                    Error::Start { .. } if !is_there(state.pid()) => {
+                        exec.container.ends_now(run).await
+                    }
+                    _ => false,
+                };
+                if over {
+                    error = Error::NotRunning(exec.container.id.clone());
+                }
                 let code = match &error {
                     Error::Start { code, .. } => *code,
                     _ => 126,
@@ -148,11 +162,7 @@ impl Engine {
         let (record, pid) = (exec.container.record(), exec.container.state().pid());
         let asked = config.clone();
         let hostname = self.hostname(&exec.container, &record);
-        let process = blocking(move || spec::exec_process(&record, &asked, &hostname, pid)).await;
-        let process = match process {
-            Ok(process) => process,
-            Err(error) => return Err(over(&exec.container, error).await),
-        };
+        let process = blocking(move || spec::exec_process(&record, &asked, &hostname, pid)).await?;
         let size = start.console_size.or(config.console_size);
         let request = ExecRequest {
             id: exec.id.clone(),
@@ -166,16 +176,11 @@ impl Engine {
             stderr: config.attach_stderr && !start.detach,
         };
         let what = || format!("run a process in container {}", exec.container.id);
-        let asked = async {
-            let mut link = Link::connect(&exec.container.run_dir).await?;
-            let answer = link.ask(Request::Exec(Box::new(request))).await?;
-            Ok((link, answer))
-        };
-        let (link, answer) = match asked.await {
-            Ok(answered) => answered,
-            Err(error) => return Err(over(&exec.container, Error::io(what())(error)).await),
-        };
-        match answer {
+        let mut link = Link::connect(&exec.container.run_dir)
+            .await
+            .map_err(Error::io(what()))?;
+        let answer = link.ask(Request::Exec(Box::new(request))).await;
+        match answer.map_err(Error::io(what()))? {
             Response::ExecStarted { pid } => Ok((link, u32::try_from(pid).unwrap_or(0))),
             Response::ExecFailed { code, message } => Err(Error::Start { code, message }),
             other => Err(Error::io(what())(std::io::Error::other(format!(
@@ -292,4 +297,9 @@ impl Engine {
         attributes.extend(further.iter().cloned());
         self.tell(&exec.container, &action, &attributes);
     }
+}
+
+/// Whether there is a process with that number.
+fn is_there(pid: u32) -> bool {
+    std::path::Path::new("/proc").join(pid.to_string()).exists()
 }

@@ -73,6 +73,12 @@ fn outline(config: &ContainerConfig, host: &HostConfig, cgroup: &str) -> Result<
             }
         }
     }
+    if host.cgroup_parent.split('/').any(|p| p == "." || p == "..") {
+        return Err(Error::Invalid(format!(
+            "invalid cgroup parent {}: write it without . and ..",
+            host.cgroup_parent
+        )));
+    }
     let bytes = |n: i64| u64::try_from(n).unwrap_or(0);
     Ok(ContainerSpec {
         domainname: config.domainname.clone(),
@@ -210,7 +216,8 @@ pub(crate) fn exec_process(
             .console_size
             .filter(|[rows, columns]| *rows > 0 && *columns > 0)
             .map(|[height, width]| Size { width, height }),
-        privileged: asked.privileged,
+        // As Docker: what the container's own process may, an exec may too.
+        privileged: asked.privileged || record.host_config.privileged,
     };
     let (process, warnings) = spec::exec_process(&spec, &exec, &HOST)?;
     for warning in warnings {

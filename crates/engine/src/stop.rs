@@ -19,8 +19,6 @@ use crate::{
 const PATIENCE: i64 = 10;
 /// How long the kernel may take to end a process after SIGKILL before we say so.
 const KILL_PATIENCE: Duration = Duration::from_secs(30);
-/// How long after a container's end, at most, it is on its way into its state.
-const NOTICED: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Stops a container: its stop signal, then SIGKILL after `timeout` seconds (negative: never).
@@ -32,10 +30,7 @@ impl Engine {
     ) -> Result<()> {
         let container = self.find(name)?;
         let signal = stop_signal(&container, signal)?;
-        if self.end_run(&container, signal, timeout).await? {
-            self.tell(&container, "stop", &[]);
-        }
-        Ok(())
+        self.end_run(&container, signal, timeout).await
     }
 
     /// Stops a container if it runs, and starts it.
@@ -52,7 +47,7 @@ impl Engine {
         let ended = self.end_run(&container, signal, timeout).await;
         drop(held);
         match ended {
-            Ok(_) | Err(Error::NotModified(_)) => {}
+            Ok(()) | Err(Error::NotModified(_)) => {}
             Err(error) => return Err(error),
         }
         let _op = container.op.lock().await;
@@ -105,19 +100,14 @@ impl Engine {
             self.no_restart(&container).await?;
         }
         let sent = self.ask(&container, Request::Signal { exec: None, signal });
-        if let Err(error) = sent.await {
-            // It may have ended by itself this very moment.
-            let mut state = container.watch();
-            let over = state.wait_for(|s| s.exits != run || !s.is_running());
-            let over = tokio::time::timeout(NOTICED, over).await.is_ok();
-            return Err(if over { not_running() } else { error });
-        }
+        sent.await.map_err(|error| match error {
+            Error::NotRunning(_) => not_running(),
+            error => error,
+        })?;
         self.tell(&container, "kill", &[("signal", signal.to_string())]);
         if signal == signals::KILL {
             // As Docker: what cannot be refused has happened when this returns.
-            let mut state = container.watch();
-            let over = state.wait_for(|s| s.exits != run || !s.is_running());
-            let _ = tokio::time::timeout(NOTICED, over).await;
+            container.ends_now(run).await;
         }
         Ok(())
     }
@@ -135,8 +125,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends a container's run: `signal`, then SIGKILL after `timeout` seconds. Says whether there
-    /// was a run, rather than a restart to come, that is off now.
+    /// Ends a container's run: `signal`, then SIGKILL after `timeout` seconds. A restart to come
+    /// is off.
     ///
     /// The lock is not held while waiting: who waits for long must not keep others from stopping
     /// it sooner, or from removing it.
@@ -145,14 +135,14 @@ impl Engine {
         container: &Arc<Container>,
         signal: i32,
         timeout: Option<i64>,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let op = container.op.lock().await;
         match container.state().phase {
             Phase::Running { .. } => {}
             Phase::Restarting => {
                 self.no_restart(container).await?;
                 container.change_state(|s| s.phase = Phase::Exited);
-                return Ok(false);
+                return Ok(());
             }
             _ => return Err(Error::NotModified("container already stopped")),
         }
@@ -186,7 +176,8 @@ impl Engine {
                 self.kill_and_wait(container).await?;
             }
         }
-        Ok(true)
+        self.tell(container, "stop", &[]);
+        Ok(())
     }
 
     async fn signal(&self, container: &Container, signal: i32) -> Result<()> {

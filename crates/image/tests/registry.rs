@@ -3,8 +3,9 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use common::scripted::{Answer, Request, Server};
 use common::*;
@@ -206,6 +207,39 @@ async fn identity_and_registry_tokens() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), types::ErrorKind::Unauthorized, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_are_fetched_at_the_same_time() {
+    let layers = ["one", "two"].map(|text| Tar::new().file(text, text).layer());
+    let image = TestImage::new(layers.to_vec());
+    // Each layer's answer waits until the other one was asked for: one after the other would
+    // never get there.
+    let asked = Arc::new((Mutex::new(0), Condvar::new()));
+    let (serving, waiting) = (image.clone(), asked.clone());
+    let server = Server::start(move |request| {
+        let is_layer = serving
+            .layers
+            .iter()
+            .any(|layer| request.path.ends_with(&layer.digest().to_string()));
+        if is_layer {
+            let (count, changed) = &*waiting;
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            changed.notify_all();
+            let limit = Duration::from_secs(30);
+            drop(
+                changed
+                    .wait_timeout_while(count, limit, |n| *n < 2)
+                    .unwrap(),
+            );
+        }
+        content(&serving, request)
+    });
+    let dir = temp();
+    let pulled = pull(&open(dir.path()), &reference(&server)).await.unwrap();
+    assert_eq!(pulled.image.id, image.id());
+    assert_eq!(*asked.0.lock().unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

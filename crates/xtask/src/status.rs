@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 const SOURCE: &str = "docs/status.toml";
 const PAGE: &str = "docs/compatibility.md";
+const FIGURES: &str = "docs/performance.md";
 const CI: &str = ".ci/run";
 const RESULTS: &str = "nextest/ci/junit.xml";
 
@@ -80,7 +81,8 @@ pub(crate) fn check(only_check: bool) -> Result<()> {
     let results = fs::read_to_string(&results)
         .with_context(|| format!("{}: run `cargo xtask test` first", results.display()))?;
     let steps = steps_of(&fs::read_to_string(crate::root().join(CI)).context(CI)?)?;
-    let wrong = broken(&status, &results_of(&results)?, &steps);
+    let figures = fs::read_to_string(crate::root().join(FIGURES)).context(FIGURES)?;
+    let wrong = broken(&status, &results_of(&results)?, &steps, &figures);
     crate::verdict(&format!("{SOURCE} promises what was not shown"), &wrong)?;
     let (path, text) = (crate::root().join(PAGE), page(&status));
     if only_check {
@@ -126,7 +128,12 @@ fn steps_of(script: &str) -> Result<Vec<String>> {
 }
 
 /// Everything that is wrong with the promises.
-fn broken(status: &Status, results: &BTreeMap<String, bool>, steps: &[String]) -> Vec<String> {
+fn broken(
+    status: &Status,
+    results: &BTreeMap<String, bool>,
+    steps: &[String],
+    figures: &str,
+) -> Vec<String> {
     let (mut wrong, mut ids) = (Vec::new(), BTreeSet::new());
     for entry in status.section.iter().flat_map(|s| &s.entry) {
         let id = &entry.id;
@@ -144,6 +151,15 @@ fn broken(status: &Status, results: &BTreeMap<String, bool>, steps: &[String]) -
             if let Some(step) = test.strip_prefix("ci ") {
                 if !steps.iter().any(|s| s == step) {
                     wrong.push(format!("{id}: .ci/run has no step `{step}`"));
+                }
+                continue;
+            }
+            if let Some(row) = test.strip_prefix("bench ") {
+                if !figures
+                    .lines()
+                    .any(|l| l.starts_with(&format!("| {row} |")))
+                {
+                    wrong.push(format!("{id}: docs/performance.md has no row `{row}`"));
                 }
                 continue;
             }
@@ -230,8 +246,14 @@ mod tests {
     #[test]
     fn only_what_passed_is_shown() {
         let results = results_of(JUNIT).expect("XML");
-        let check =
-            |entries: &[String]| broken(&status(&entries.concat()), &results, &["fmt".into()]);
+        let check = |entries: &[String]| {
+            broken(
+                &status(&entries.concat()),
+                &results,
+                &["fmt".into()],
+                "| pull | 1 s |",
+            )
+        };
         assert!(check(&[entry("a", "works", "testkit::run good")]).is_empty());
         assert!(check(&[entry("a", "missing", "")]).is_empty());
         assert_eq!(
@@ -249,6 +271,11 @@ mod tests {
         assert_eq!(
             check(&[entry("a", "works", "testkit::run gone")]),
             ["a: `testkit::run gone` did not run"]
+        );
+        assert!(check(&[entry("a", "works", "bench pull")]).is_empty());
+        assert_eq!(
+            check(&[entry("a", "works", "bench run")]),
+            ["a: docs/performance.md has no row `run`"]
         );
         assert!(check(&[entry("a", "works", "ci fmt")]).is_empty());
         assert_eq!(

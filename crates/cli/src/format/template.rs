@@ -49,6 +49,7 @@ const MAPS: &[&str] = &[
     "Annotations",
     "Tmpfs",
     "Details",
+    "Volumes",
 ];
 
 fn field_type(name: &str) -> FieldType {

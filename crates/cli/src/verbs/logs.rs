@@ -22,7 +22,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     switch("follow", "Go on with what comes").short('f'),
     text(
         "since",
-        "Nothing older: a time, or a duration back from now",
+        "Nothing older: a time (2026-01-31T13:23:37Z), or a duration back from now (42m)",
     ),
     text("tail", "Only so many last lines")
         .short('n')
@@ -30,7 +30,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     switch("timestamps", "Show when each line was written").short('t'),
     text(
         "until",
-        "Nothing newer: a time, or a duration back from now",
+        "Nothing newer: a time (2026-01-31T13:23:37Z), or a duration back from now (42m)",
     ),
 ];
 

@@ -7,16 +7,19 @@ pub(crate) const SPEC: &[Flag] = &[
     list("attach", "Connect STDIN, STDOUT or STDERR")
         .short('a')
         .check(checks::stream),
-    list("cap-add", "Add a capability"),
+    list("cap-add", "Add a capability, such as NET_ADMIN or ALL"),
     list("cap-drop", "Take a capability away"),
     text("cgroup-parent", "Parent of the container's cgroup"),
     text("cidfile", "Write the container's ID to this file"),
     text("cpus", "How many processors it may use").value("decimal", checks::cpus),
     text("domainname", "Its NIS domain name"),
     text("entrypoint", "Run this in place of the image's entrypoint"),
-    list("env", "Set an environment variable")
-        .short('e')
-        .check(checks::env),
+    list(
+        "env",
+        "Set an environment variable, NAME=VALUE or NAME for ours",
+    )
+    .short('e')
+    .check(checks::env),
     list("env-file", "Set the environment variables in this file"),
     list("expose", "Expose a port or a range of ports"),
     list("group-add", "Make the process a member of a further group"),
@@ -26,24 +29,34 @@ pub(crate) const SPEC: &[Flag] = &[
         "Run an init that passes signals on and collects processes that ended",
     ),
     switch("interactive", "Keep standard input open, attached or not").short('i'),
-    list("label", "Set a label").short('l').check(checks::label),
+    list("label", "Set a label, NAME=VALUE")
+        .short('l')
+        .check(checks::label),
     list("label-file", "Set the labels in this file"),
     text("log-driver", "Where its output goes"),
     list("log-opt", "An option of the log driver"),
     text("memory-swap", "Memory and swap together; -1 for no bound").value("bytes", checks::swap),
-    text("memory", "How much memory it may use")
+    text("memory", "How much memory it may use, such as 64m")
         .short('m')
         .value("bytes", checks::bytes),
     text("name", "Its name"),
     switch("no-healthcheck", "Do not run the image's health check"),
-    list("network", "The network that it joins").value("network", checks::any),
+    list(
+        "network",
+        "The network that it joins: bridge, host, none or container:<name|id>",
+    )
+    .value("network", checks::any),
     int(
         "pids-limit",
         "How many processes it may have (-1 for any number)",
     ),
     text("platform", "The platform of the image, os[/arch[/variant]]"),
     switch("privileged", "Give it every capability and device"),
-    list("publish", "Publish a port of the container on the host").short('p'),
+    list(
+        "publish",
+        "Publish a port of the container on the host, [[IP:]HOST_PORT:]PORT[/PROTO]",
+    )
+    .short('p'),
     switch(
         "publish-all",
         "Publish every exposed port on a free port of the host",
@@ -52,7 +65,11 @@ pub(crate) const SPEC: &[Flag] = &[
     text("pull", "When to pull the image: always, missing or never").default("\"missing\""),
     switch("quiet", "Do not show the progress of a pull").short('q'),
     switch("read-only", "Its root file system cannot be written"),
-    text("restart", "When to start it again after it ended").default("\"no\""),
+    text(
+        "restart",
+        "When to start it again after it ended: no, on-failure[:TIMES], always or unless-stopped",
+    )
+    .default("\"no\""),
     switch("rm", "Remove it, with its anonymous volumes, when it ends"),
     text("runtime", "The OCI runtime that runs it"),
     list("security-opt", "A security option"),
@@ -62,11 +79,15 @@ pub(crate) const SPEC: &[Flag] = &[
         "stop-timeout",
         "Seconds until it is killed after that signal",
     ),
-    list("tmpfs", "Mount a file system in memory"),
+    list("tmpfs", "Mount a file system in memory, PATH[:OPTIONS]"),
     switch("tty", "Give it a terminal").short('t'),
-    list("ulimit", "Set a resource limit").value("ulimit", checks::ulimit),
+    list("ulimit", "Set a resource limit, NAME=SOFT[:HARD]").value("ulimit", checks::ulimit),
     text("user", "User that it runs as, <name|uid>[:<group|gid>]").short('u'),
-    list("volume", "Mount a directory of the host or a volume").short('v'),
+    list(
+        "volume",
+        "Mount a directory of the host or a volume, <PATH|NAME>:DESTINATION[:ro]",
+    )
+    .short('v'),
     text("workdir", "Its working directory").short('w'),
 ];
 

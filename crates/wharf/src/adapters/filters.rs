@@ -90,20 +90,42 @@ fn refers(pattern: &str, tag: &str) -> bool {
     let repository = tag
         .rsplit_once(':')
         .map_or(tag, |(repository, _)| repository);
-    glob(pattern.as_bytes(), tag.as_bytes()) || glob(pattern.as_bytes(), repository.as_bytes())
+    glob(pattern, tag) || glob(pattern, repository)
 }
 
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => {
-            let reach = text.iter().take_while(|b| **b != b'/').count();
-            (0..=reach).any(|n| glob(rest, &text[n..]))
+fn glob(pattern: &str, text: &str) -> bool {
+    let (patterns, texts) = (pattern.split('/'), text.split('/'));
+    patterns.clone().count() == texts.clone().count()
+        && patterns
+            .zip(texts)
+            .all(|(p, t)| glob_segment(p.as_bytes(), t.as_bytes()))
+}
+
+/// Goes back to the last `*` only, so that no pattern takes long.
+fn glob_segment(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    // Behind the last `*`, and how far what it stands for reaches.
+    let mut star = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                p += 1;
+                star = Some((p, t));
+            }
+            Some(c) if *c == b'?' || *c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((behind, reach)) = star else {
+                    return false;
+                };
+                star = Some((behind, reach + 1));
+                (p, t) = (behind, reach + 1);
+            }
         }
-        (Some((b'?', rest)), Some((c, more))) => *c != b'/' && glob(rest, more),
-        (Some((p, rest)), Some((c, more))) => p == c && glob(rest, more),
-        _ => false,
     }
+    pattern[p..].iter().all(|c| *c == b'*')
 }
 
 #[cfg(test)]
@@ -114,6 +136,10 @@ mod tests {
     fn patterns_match_like_dockers() {
         assert!(refers("busy*", "busybox:latest") && refers("busybox:l*", "busybox:latest"));
         assert!(refers("*/hello", "wharf/hello:latest") && !refers("*", "wharf/hello:latest"));
-        assert!(!refers("busy", "busybox:latest"));
+        assert!(!refers("busy", "busybox:latest") && refers("b?s*x*", "busybox:latest"));
+        assert!(!refers("*", "a/b:c") && refers("*/*", "a/b:c") && !refers("**", "a/b:c"));
+        // Would take years if every `*` were tried with every other.
+        let (pattern, tag) = ("*a".repeat(60) + "b", "a".repeat(120) + ":a");
+        assert!(!refers(&pattern, &tag));
     }
 }

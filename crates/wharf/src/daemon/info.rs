@@ -250,7 +250,7 @@ fn release() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The enabled controllers of cgroup v1, from `/proc/cgroups`.
+/// The controllers of cgroup v1 that are mounted, from `/proc/self/cgroup`.
 fn controllers_v1() -> String {
     let text = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let lists = text.lines().filter_map(|line| line.split(':').nth(1));
