@@ -230,7 +230,8 @@ impl Engine {
     }
 }
 
-/// Waits until a shim that was killed is gone: our child, or the process `peer`.
+/// Waits until a shim that was killed is gone: our child, or the process `peer`. (That one is not
+/// killed for good measure: by now its number may be another's.)
 async fn gone(child: Option<Child>, peer: Option<i32>) {
     let work = move || {
         if let Some(mut child) = child {
@@ -243,7 +244,6 @@ async fn gone(child: Option<Child>, peer: Option<i32>) {
             .and_then(Pid::from_raw)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         if let Some(pidfd) = pidfd {
-            let _ = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
             let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
             // Readable when it has ended.
             let _ = poll(&mut fds, Some(&SHIM_PATIENCE));
