@@ -61,7 +61,7 @@ pub(crate) async fn start(mut call: Call) -> Answer {
     logs::connected(&call)?;
     let exec = containers.exec_inspect(&call.name).await?;
     let escape = Escape::new(&exec.detach_keys)?;
-    startable(&*containers, &exec, start.tty).await?;
+    startable(&*containers, &exec).await?;
     let (id, tty) = (call.name.clone(), start.tty);
     let attachment = to_its_end(async move {
         let attachment = containers.exec_start(&id, start).await?;
@@ -73,20 +73,10 @@ pub(crate) async fn start(mut call: Call) -> Answer {
 }
 
 /// What can be found out before the head is sent is refused with a status; see [`Takeover::new`].
-async fn startable(
-    containers: &dyn Containers,
-    exec: &ExecInspect,
-    tty: bool,
-) -> Result<(), Refusal> {
+async fn startable(containers: &dyn Containers, exec: &ExecInspect) -> Result<(), Refusal> {
     let id = &exec.id;
     if exec.running || exec.can_remove {
         return Err(Failure::conflict(format!("exec {id} has already run")).into());
-    }
-    if exec.process_config.tty != tty {
-        return Err(Refusal::bad(format!(
-            "exec {id} was created with Tty {}, but is started with {tty}",
-            exec.process_config.tty
-        )));
     }
     let container = &exec.container_id;
     let found = containers.inspect(container, false).await?;

@@ -35,7 +35,6 @@ const fn like(name: &'static str, shown: &'static str, also: &'static [&'static 
 const HOST: &[Field] = &[
     like("VolumeDriver", "\"\"", &["local"]),
     field("VolumesFrom", "null"),
-    like("CgroupnsMode", "\"private\"", &["private"]),
     field("Dns", "[]"),
     field("DnsOptions", "[]"),
     field("DnsSearch", "[]"),

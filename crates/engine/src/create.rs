@@ -72,7 +72,7 @@ impl Engine {
                 Ok(CreateResponse { id, warnings })
             }
             Err(error) => {
-                lock(&self.containers).release(&name);
+                lock(&self.containers).release(&name, &id);
                 Err(error)
             }
         }
@@ -185,6 +185,11 @@ impl Engine {
                     .into(),
             );
         }
+        if host.memory > 0 && host.memory_swap == 0 {
+            host.memory_swap = host.memory.saturating_mul(2);
+        }
+        host.pids_limit = host.pids_limit.filter(|n| *n > 0);
+        spec::settle_cgroupns(host)?;
         if host.log_config.kind.is_empty() {
             host.log_config.kind = "json-file".into();
         }
@@ -247,9 +252,8 @@ impl Engine {
         // made good by the start, which makes what is missing.
         if let Err(error) = self.make_volumes(&container).await {
             lock(&self.containers).remove(&container);
-            self.records
-                .remove(Table::Containers, &container.id)
-                .await?;
+            let undone = self.records.remove(Table::Containers, &container.id).await;
+            crate::end::log_failure(&container, "its record stays", undone);
             self.forget_files(&container).await;
             return Err(error);
         }

@@ -157,12 +157,12 @@ impl Engine {
         ran: i64,
         stops: u64,
     ) {
-        let restarts = container.state().last.restarts;
-        let pause = if ran >= GOOD_RUN {
-            FIRST_PAUSE
-        } else {
-            (FIRST_PAUSE * 2_u32.saturating_pow(restarts.min(16))).min(LONGEST_PAUSE)
-        };
+        let quick = container.change_state(|s| {
+            s.quick_ends = if ran >= GOOD_RUN { 0 } else { s.quick_ends + 1 };
+            s.quick_ends
+        });
+        let factor = 2_u32.saturating_pow(quick.saturating_sub(1).min(16));
+        let pause = (FIRST_PAUSE * factor).min(LONGEST_PAUSE);
         let (engine, container) = (Arc::clone(self), Arc::clone(container));
         tokio::spawn(async move {
             tokio::time::sleep(pause).await;

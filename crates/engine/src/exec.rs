@@ -43,6 +43,7 @@ pub(crate) struct Exec {
     container: Arc<Container>,
     config: ExecConfig,
     phase: Mutex<Phase>,
+    made: Instant,
 }
 
 impl Engine {
@@ -60,13 +61,15 @@ impl Engine {
             container,
             config,
             phase: Mutex::new(Phase::Created),
+            made: Instant::now(),
         };
         let id = exec.id.clone();
         self.tell_exec(&exec, "exec_create", true, &[]);
         let mut execs = lock(&self.execs);
         execs.retain(|_, e| match *lock(&e.phase) {
             Phase::Ended { at, .. } => at.elapsed() < REMEMBERED,
-            _ => true,
+            Phase::Created => e.made.elapsed() < REMEMBERED,
+            Phase::Running { .. } => true,
         });
         execs.insert(id.clone(), Arc::new(exec));
         drop(execs);

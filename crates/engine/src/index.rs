@@ -56,8 +56,11 @@ impl Index {
     }
 
     /// Gives up a reserved name.
-    pub(crate) fn release(&mut self, name: &str) {
-        self.by_name.remove(name);
+    pub(crate) fn release(&mut self, name: &str, id: &str) {
+        // Only if nobody else has taken it meanwhile.
+        if self.by_name.get(name).is_some_and(|owner| owner == id) {
+            self.by_name.remove(name);
+        }
     }
 
     /// Adds a container whose name is reserved.

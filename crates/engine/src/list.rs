@@ -139,8 +139,6 @@ impl Engine {
             values.is_empty()
                 || values.iter().any(|value| match filter.as_str() {
                     "id" => record.id.starts_with(value.as_str()),
-                    // Docker takes it as a regular expression; a part of the name is what people
-                    // use it for, with ^ and $ at the ends.
                     "name" => name_matches(&record.name, value),
                     "status" => state.word() == value,
                     "exited" => {
@@ -205,6 +203,7 @@ fn check(filters: &Filters) -> Result<()> {
                 ["none", "starting", "healthy", "unhealthy"].contains(&v.as_str())
             })
         });
+    let wrong = wrong.or_else(|| invalid("name", |v| regex::Regex::new(v).is_ok()));
     wrong.map_or(Ok(()), Err)
 }
 
@@ -226,22 +225,9 @@ fn command(argv: Vec<String>) -> String {
     words.join(" ")
 }
 
+/// Docker takes it as a regular expression, with or without the name's leading slash.
 fn name_matches(name: &str, pattern: &str) -> bool {
-    let (begins, pattern) = match pattern.strip_prefix('^') {
-        Some(rest) => (true, rest),
-        None => (false, pattern),
-    };
-    let (ends, pattern) = match pattern.strip_suffix('$') {
-        Some(rest) => (true, rest),
-        None => (false, pattern),
-    };
-    let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
-    match (begins, ends) {
-        (true, true) => name == pattern,
-        (true, false) => name.starts_with(pattern),
-        (false, true) => name.ends_with(pattern),
-        (false, false) => name.contains(pattern),
-    }
+    regex::Regex::new(pattern).is_ok_and(|re| re.is_match(name) || re.is_match(&format!("/{name}")))
 }
 
 fn in_range(range: &str, port: u16) -> bool {

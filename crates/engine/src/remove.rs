@@ -8,6 +8,7 @@ use crate::{
     Engine,
     container::Container,
     error::{Error, Result},
+    record::Mount,
     records::Table,
     state::Phase,
     sync::lock,
@@ -27,11 +28,13 @@ impl Engine {
         if state.removed {
             return Err(Error::NoSuchContainer(name.into()));
         }
-        if state.is_running() && !options.force {
+        let alive = state.is_running() || state.phase == Phase::Restarting;
+        if alive && !options.force {
             return Err(Error::Conflict(format!(
-                "cannot remove container \"/{}\": container is running: \
+                "cannot remove container \"/{}\": container is {}: \
                  stop the container before removing or force remove",
-                container.name()
+                container.name(),
+                state.word()
             )));
         }
         container.stops.fetch_add(1, Ordering::Relaxed);
@@ -58,6 +61,15 @@ impl Engine {
         crate::end::log_failure(container, "the container stays", removed);
     }
 
+    /// Whether another container's mounts name `volume`.
+    fn others_use(&self, container: &Container, volume: &str) -> bool {
+        let all = lock(&self.containers).all();
+        all.iter().any(|other| {
+            other.id != container.id
+                && other.with_record(|r| r.mounts.iter().any(|m| m.name == volume))
+        })
+    }
+
     /// Volumes first, then the record, then the rest: a crash in between leaves a container that
     /// can be removed again, or layers that the next start finds unused.
     async fn remove_locked(&self, container: &Arc<Container>, volumes: bool) -> Result<()> {
@@ -65,7 +77,9 @@ impl Engine {
         container.drop_waiting();
         if volumes {
             let mounts = container.with_record(|r| r.mounts.clone());
-            for mount in mounts.iter().filter(|m| m.anonymous) {
+            // Another container may have been given it by its name: then it is data of that one, too.
+            let goes = |m: &&Mount| m.anonymous && !self.others_use(container, &m.name);
+            for mount in mounts.iter().filter(goes) {
                 self.volumes.remove(&mount.name).await?;
                 let attributes = [("driver".to_owned(), "local".to_owned())].into();
                 self.events

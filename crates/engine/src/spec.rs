@@ -55,6 +55,22 @@ pub(crate) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<S
     Ok(spec::build(&spec, &HOST)?.warnings)
 }
 
+/// Completes and checks `--cgroupns`. As Docker: private on v2, the host's on v1 and for privileged
+/// containers.
+pub(crate) fn settle_cgroupns(host: &mut HostConfig) -> Result<()> {
+    match host.cgroupns_mode.as_str() {
+        "private" | "host" => {}
+        "" if host.privileged || !HOST.cgroup2 => host.cgroupns_mode = "host".into(),
+        "" => host.cgroupns_mode = "private".into(),
+        other => {
+            return Err(Error::Invalid(format!(
+                "invalid cgroup namespace mode: {other}"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// The part of the configuration that depends on the definition alone.
 fn outline(config: &ContainerConfig, host: &HostConfig, cgroup: &str) -> Result<ContainerSpec> {
     let (mut seccomp, mut no_new_privileges) = (Seccomp::Default, false);
@@ -115,7 +131,7 @@ fn outline(config: &ContainerConfig, host: &HostConfig, cgroup: &str) -> Result<
         },
         cgroup: format!("/{cgroup}"),
         // As Docker: private on v2, the host's on v1.
-        host_cgroupns: host.privileged || !HOST.cgroup2,
+        host_cgroupns: host.cgroupns_mode == "host",
         shm: Shm::Own(bytes(if host.shm_size == 0 {
             DEFAULT_SHM
         } else {

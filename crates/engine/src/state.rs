@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub last: LastRun,
     /// How often it ended since the daemon started; what waits for the next exit compares it.
     pub exits: u64,
+    /// Runs in a row that ended too soon: each makes the pause before a restart longer.
+    pub quick_ends: u32,
     /// Its record is gone.
     pub removed: bool,
 }
@@ -47,6 +49,7 @@ impl State {
             phase,
             last: last.cloned().unwrap_or(never),
             exits: 0,
+            quick_ends: 0,
             removed: false,
         }
     }

@@ -139,3 +139,20 @@ fn containers_do_not_share_their_files() {
         cli.ok("rm writer");
     }
 }
+
+#[test]
+fn a_volume_that_another_container_was_given_by_name_stays() {
+    let d = Daemon::fresh();
+    for cli in d.clis() {
+        cli.ok("run -d --name one -v /data busybox sleep 1000");
+        let volume = cli.ok("inspect -f '{{(index .Mounts 0).Name}}' one");
+        cli.ok(&format!(
+            "run -d --name two -v {volume}:/x busybox sleep 1000"
+        ));
+        cli.ok("exec two sh -c 'echo kept >/x/file'");
+        cli.ok("rm -fv one");
+        assert_eq!(cli.ok("exec two cat /x/file"), "kept");
+        cli.ok("rm -fv two");
+    }
+    d.assert_no_leaks();
+}

@@ -202,12 +202,10 @@ fn inspect_shows_what_docker_shows() {
     let mut host = HostConfig::default();
     host.other.insert("MemorySwappiness".into(), json!(-1));
     host.other.insert("IpcMode".into(), json!("shareable"));
-    host.other.insert("CgroupnsMode".into(), json!(""));
     host.other.insert("FromTheFuture".into(), json!(1));
     fill_host_config(&mut host);
     assert_eq!(host.other["MemorySwappiness"], Value::Null);
     assert_eq!(host.other["IpcMode"], "shareable");
-    assert_eq!(host.other["CgroupnsMode"], "private");
     assert_eq!(host.other["Dns"], json!([]));
     assert_eq!(host.other["MaskedPaths"][0], "/proc/asound");
     assert!(!host.other.contains_key("FromTheFuture") && !host.other.contains_key("Mounts"));

@@ -122,6 +122,7 @@ fn host(
         shm_size: bytes("shm-size")?,
         runtime: m.text("runtime"),
         cgroup_parent: m.text("cgroup-parent"),
+        cgroupns_mode: m.text("cgroupns"),
         memory: bytes("memory")?,
         memory_swap: match m.get("memory-swap") {
             Some("-1") => -1,

@@ -112,7 +112,7 @@ pub(crate) const REFUSED: &[Flag] = &[
         .value("uint16", checks::int)
         .only(ZERO),
     list("blkio-weight-device", "Weight of one device's block I/O").only(NONE),
-    text("cgroupns", "Cgroup namespace to use").only(EMPTY),
+    text("cgroupns", "Cgroup namespace to use: host or private"),
     int("cpu-count", "Processors, on Windows").only(ZERO),
     int("cpu-percent", "Processor time, on Windows").only(ZERO),
     int("cpu-period", "Period of the scheduler's quota").only(ZERO),

@@ -96,6 +96,8 @@ pub struct HostConfig {
     pub runtime: String,
     /// Parent of its cgroup; the daemon's when empty.
     pub cgroup_parent: String,
+    /// `host` or `private`; by the host's cgroup version when empty.
+    pub cgroupns_mode: String,
     /// Bytes of memory; no bound when 0.
     pub memory: i64,
     /// Bytes of memory and swap together; twice the memory when 0, no bound when -1.
