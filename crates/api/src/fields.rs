@@ -165,6 +165,7 @@ const SUPPORTED: &[&str] = &[
     "ShmSize",
     "Runtime",
     "CgroupParent",
+    "CgroupnsMode",
     "Memory",
     "MemorySwap",
     "NanoCpus",
