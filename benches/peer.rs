@@ -167,6 +167,9 @@ fn table(peers: &[Peer], runs: usize, pulls: usize) -> String {
         let cells: Vec<_> = peers.iter().map(cell).collect();
         let ratio = match &cells[..] {
             [(own, _), (peer, _)] if *own > 0.0 && *peer > 0.0 => format!("{:.2}", own / peer),
+            // The table's head and the line below it.
+            _ if what.is_empty() => "ratio".to_owned(),
+            _ if what == "---" => "---".to_owned(),
             _ => "–".to_owned(),
         };
         let texts: Vec<_> = cells.iter().map(|(_, text)| text.as_str()).collect();
