@@ -84,33 +84,8 @@ const HOST: &[Field] = &[
 
 /// Members whose empty list says "none at all", so that only their absence is the default.
 const PATHS: &[(&str, &[&str])] = &[
-    (
-        "MaskedPaths",
-        &[
-            "/proc/asound",
-            "/proc/acpi",
-            "/proc/interrupts",
-            "/proc/kcore",
-            "/proc/keys",
-            "/proc/latency_stats",
-            "/proc/timer_list",
-            "/proc/timer_stats",
-            "/proc/sched_debug",
-            "/proc/scsi",
-            "/sys/firmware",
-            "/sys/devices/virtual/powercap",
-        ],
-    ),
-    (
-        "ReadonlyPaths",
-        &[
-            "/proc/bus",
-            "/proc/fs",
-            "/proc/irq",
-            "/proc/sys",
-            "/proc/sysrq-trigger",
-        ],
-    ),
+    ("MaskedPaths", types::container::MASKED_PATHS),
+    ("ReadonlyPaths", types::container::READONLY_PATHS),
 ];
 
 /// Members of `POST /containers/create` besides those of the host.

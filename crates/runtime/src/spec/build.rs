@@ -5,31 +5,9 @@ use std::collections::HashMap;
 use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Root, Spec};
 
 use super::{ContainerSpec, Namespace, Seccomp, devices, mounts, process, resources};
-use crate::{Error, caps::CapSet, host::Host, protocol::ROOTFS, seccomp};
+use types::container::{MASKED_PATHS, READONLY_PATHS};
 
-/// Paths that Docker hides.
-const MASKED: [&str; 12] = [
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-    "/sys/devices/virtual/powercap",
-];
-/// Paths that Docker makes read-only.
-const READONLY: [&str; 5] = [
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];
+use crate::{Error, caps::CapSet, host::Host, protocol::ROOTFS, seccomp};
 
 /// A configuration for the runtime.
 #[derive(Debug, Clone)]
@@ -84,8 +62,8 @@ fn linux(
         None if container.privileged => Vec::new(),
         None => default.iter().map(|p| (*p).to_owned()).collect(),
     };
-    linux.set_masked_paths(Some(paths(&container.masked_paths, &MASKED)));
-    linux.set_readonly_paths(Some(paths(&container.readonly_paths, &READONLY)));
+    linux.set_masked_paths(Some(paths(&container.masked_paths, &MASKED_PATHS)));
+    linux.set_readonly_paths(Some(paths(&container.readonly_paths, &READONLY_PATHS)));
     Ok(linux)
 }
 
