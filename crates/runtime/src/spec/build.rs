@@ -62,8 +62,8 @@ fn linux(
         None if container.privileged => Vec::new(),
         None => default.iter().map(|p| (*p).to_owned()).collect(),
     };
-    linux.set_masked_paths(Some(paths(&container.masked_paths, &MASKED_PATHS)));
-    linux.set_readonly_paths(Some(paths(&container.readonly_paths, &READONLY_PATHS)));
+    linux.set_masked_paths(Some(paths(&container.masked_paths, MASKED_PATHS)));
+    linux.set_readonly_paths(Some(paths(&container.readonly_paths, READONLY_PATHS)));
     Ok(linux)
 }
 
