@@ -33,11 +33,8 @@ fn main() {
     }
     println!("cargo::rerun-if-changed=build.rs");
 
-    let target_dir = out
-        .ancestors()
-        .find(|dir| dir.join("CACHEDIR.TAG").is_file())
-        .unwrap_or(&out)
-        .join("static");
+    // OUT_DIR is <target>/<profile>/build/<package>/out.
+    let target_dir = out.ancestors().nth(4).unwrap_or(&out).join("static");
     build(&var("CARGO"), &root, &target_dir);
     for name in PROGRAMS {
         let built = target_dir.join(TARGET).join("tiny").join(name);

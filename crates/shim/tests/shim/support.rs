@@ -35,12 +35,7 @@ pub(crate) fn program_path(name: &str) -> PathBuf {
     BUILT
         .get_or_init(|| {
             let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-            let exe = Path::new(env!("CARGO_BIN_EXE_wharf-shim"));
-            let target = exe
-                .ancestors()
-                .find(|d| d.join("CACHEDIR.TAG").is_file())
-                .expect("cargo marks its target directory")
-                .join("static");
+            let target = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("static");
             let mut command = Command::new(env!("CARGO"));
             command
                 .current_dir(root)
