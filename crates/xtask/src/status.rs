@@ -179,7 +179,8 @@ fn page(status: &Status) -> String {
     let count = |state| entries().filter(|e| e.state == state).count();
     let mut page = format!(
         "# What works\n\nMade by `cargo xtask check-status` from `{SOURCE}`; do not edit. Each \
-         line that *works* or is *refused* names tests which passed, or CI fails.\n\n\
+         line that *works* or is *refused* names tests which passed, or CI fails. The issues taken up so \
+         far are all that is counted.\n\n\
          {} work, {} are refused by name, {} are missing.\n",
         count(State::Works),
         count(State::Refused),

@@ -51,7 +51,10 @@ pub(crate) const SPEC: &[Flag] = &[
         "How many processes it may have (-1 for any number)",
     ),
     text("platform", "The platform of the image, os[/arch[/variant]]"),
-    switch("privileged", "Give it every capability and device"),
+    switch(
+        "privileged",
+        "Give it every device, and every capability the daemon has",
+    ),
     list(
         "publish",
         "Publish a port of the container on the host, [[IP:]HOST_PORT:]PORT[/PROTO]",
