@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
+use regex::Regex;
 use types::{
     container::{ContainerSummary, HostConfigSummary, NetworksSummary, PortSummary},
     options::{Filters, ListOptions},
@@ -38,6 +39,7 @@ impl Engine {
     /// The containers that match, newest first.
     pub async fn list(&self, options: ListOptions) -> Result<Vec<ContainerSummary>> {
         check(&options.filters)?;
+        let names = name_patterns(&options.filters)?;
         let mut all = lock(&self.containers).all();
         all.sort_by_key(|c| Reverse(c.with_record(|r| r.created.clone())));
         let edge = |name: &str| -> Result<Option<String>> {
@@ -62,7 +64,7 @@ impl Engine {
             if !shown
                 || before.as_ref().is_some_and(|b| record.created >= *b)
                 || since.as_ref().is_some_and(|s| record.created <= *s)
-                || !self.matches(&container, &record, &state, &options.filters)
+                || !self.matches(&container, &record, &state, &options.filters, &names)
             {
                 continue;
             }
@@ -130,6 +132,7 @@ impl Engine {
         record: &Record,
         state: &State,
         filters: &Filters,
+        names: &[Regex],
     ) -> bool {
         filters.iter().all(|(filter, values)| {
             // Any value of a filter, but all of the labels.
@@ -139,7 +142,7 @@ impl Engine {
             values.is_empty()
                 || values.iter().any(|value| match filter.as_str() {
                     "id" => record.id.starts_with(value.as_str()),
-                    "name" => name_matches(&record.name, value),
+                    "name" => names.iter().any(|p| name_matches(&record.name, p)),
                     "status" => state.word() == value,
                     "exited" => {
                         state.word() == "exited" && value.parse() == Ok(state.last.exit_code)
@@ -203,7 +206,6 @@ fn check(filters: &Filters) -> Result<()> {
                 ["none", "starting", "healthy", "unhealthy"].contains(&v.as_str())
             })
         });
-    let wrong = wrong.or_else(|| invalid("name", |v| regex::Regex::new(v).is_ok()));
     wrong.map_or(Ok(()), Err)
 }
 
@@ -225,9 +227,17 @@ fn command(argv: Vec<String>) -> String {
     words.join(" ")
 }
 
-/// Docker takes it as a regular expression, with or without the name's leading slash.
-fn name_matches(name: &str, pattern: &str) -> bool {
-    regex::Regex::new(pattern).is_ok_and(|re| re.is_match(name) || re.is_match(&format!("/{name}")))
+/// The `name` filters, which Docker takes as regular expressions; compiled once a list.
+fn name_patterns(filters: &Filters) -> Result<Vec<Regex>> {
+    let patterns = filters.get("name").into_iter().flatten();
+    patterns
+        .map(|v| Regex::new(v).map_err(|_| Error::Invalid(format!("invalid filter 'name={v}'"))))
+        .collect()
+}
+
+/// With or without the name's leading slash.
+fn name_matches(name: &str, pattern: &Regex) -> bool {
+    pattern.is_match(name) || pattern.is_match(&format!("/{name}"))
 }
 
 fn in_range(range: &str, port: u16) -> bool {
@@ -276,6 +286,7 @@ mod tests {
 
     #[test]
     fn names_match_in_part_or_whole() {
+        let name_matches = |name, pattern| super::name_matches(name, &Regex::new(pattern).unwrap());
         assert!(name_matches("web-1", "web") && name_matches("web-1", "^web"));
         assert!(name_matches("web", "^/web$") && !name_matches("web-1", "^web$"));
     }
