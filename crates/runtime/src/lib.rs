@@ -2,8 +2,11 @@
 //! shim that stands beside each container and the protocol it speaks, and what is left to clean up
 //! when a container is gone.
 //!
-//! Without the feature `full` only the protocol is built: the shim needs no more.
+//! Without the feature `full` only the protocol is built, and with `oci` the runtime itself: the shim
+//! needs no more.
 
+#[cfg(feature = "oci")]
+pub mod oci;
 pub mod protocol;
 pub mod time;
 

@@ -1,6 +1,7 @@
 //! Running all tests: against the release build, with nothing left behind.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, wait};
@@ -53,9 +54,17 @@ fn pid(raw: u32) -> Option<Pid> {
     i32::try_from(raw).ok().and_then(Pid::from_raw)
 }
 
+/// How long what is ending when the tests are over may take: a shim that just wrote down its exit.
+const GRACE: Duration = Duration::from_secs(20);
+
 /// Ends all children that are left; their command lines.
 fn end_strays() -> Vec<String> {
     let mut left = Vec::new();
+    let end = Instant::now() + GRACE;
+    while !children().is_empty() && Instant::now() < end {
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+        std::thread::sleep(Duration::from_millis(50));
+    }
     loop {
         let children = children();
         if children.is_empty() {
