@@ -6,6 +6,9 @@
 //!
 //! Follows the OCI runtime specification 1.2.
 
+pub mod config;
 pub mod error;
+pub mod seccomp;
 
+pub use config::Config;
 pub use error::{Context, Error, Result};
