@@ -20,5 +20,6 @@ pub mod nft;
 pub mod overlay;
 pub mod process;
 pub mod scm;
+pub mod seccomp;
 #[cfg(feature = "full")]
 pub mod watch;
