@@ -6,6 +6,7 @@
 //!
 //! Follows the OCI runtime specification 1.2.
 
+pub mod cgroup;
 pub mod error;
 
 pub use error::{Context, Error, Result};
