@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod console;
+pub mod cgroup;
 pub mod error;
 pub mod exec;
 mod filter;
