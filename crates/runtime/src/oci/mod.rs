@@ -7,5 +7,6 @@
 //! Follows the OCI runtime specification 1.2.
 
 pub mod error;
+pub mod mounts;
 
 pub use error::{Context, Error, Result};
