@@ -10,6 +10,7 @@ pub mod failpoint;
 pub mod memfd;
 #[cfg(feature = "full")]
 pub mod memory;
+pub mod mount;
 #[cfg(feature = "full")]
 pub mod netlink;
 #[cfg(feature = "full")]

@@ -17,6 +17,7 @@ pub mod process;
 pub mod procfs;
 pub mod seccomp;
 pub mod start;
+pub mod mounts;
 
 pub use config::Config;
 pub use error::{Context, Error, Result};
