@@ -102,7 +102,7 @@ fn run(job: Job<'_>) -> oci::Result<Pid> {
         ..start::Options::default()
     };
     let started = start::Prepared::new(config, Path::new(&launch.bundle), options)?.run()?;
-    Ok(started.pid)
+    Ok(started.init.pid)
 }
 
 fn run_exec(job: Job<'_>, target: Pid, process: &str) -> oci::Result<Pid> {
