@@ -6,18 +6,18 @@
 //!
 //! Follows the OCI runtime specification 1.2.
 
+pub mod cgroup;
 pub mod config;
 pub mod console;
-pub mod cgroup;
 pub mod error;
 pub mod exec;
 mod filter;
 pub mod hooks;
+pub mod mounts;
 pub mod process;
 pub mod procfs;
 pub mod seccomp;
 pub mod start;
-pub mod mounts;
 
 pub use config::Config;
 pub use error::{Context, Error, Result};
