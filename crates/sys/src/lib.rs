@@ -2,6 +2,7 @@
 //!
 //! Without the feature `full` only what the programs beside a container need is built.
 
+pub mod bpf;
 pub mod cgroup;
 pub mod failpoint;
 pub mod memfd;

@@ -17,9 +17,13 @@
 //! there for whom no other way is left. A pool of ready cgroups would save the 0.5 ms that making
 //! ten directories takes, and is not worth having.
 
+mod devices;
 mod entry;
+mod freeze;
 mod limits;
+mod oom;
 mod place;
+pub mod stats;
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +37,11 @@ use rustix::io::Errno;
 use super::error::{Context, Error, Result};
 
 pub use entry::Entry;
+pub use oom::{Oom, OomEvents};
 pub use place::Driver;
+pub use stats::Stats;
+
+use limits::knob::Controllers;
 
 /// How long the kernel may take to let go of what has ended.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -116,7 +124,8 @@ impl Cgroup {
     /// A limit that this host does not have, that the kernel refuses, or that it took and did not
     /// keep: each by its name in the configuration.
     pub fn create(&self, resources: Option<&LinuxResources>) -> Result<Entry> {
-        let made = match place::make(self.dirs.dirs()) {
+        let everything = resources.is_some_and(limits::needs_unified);
+        let made = match place::make(self.dirs.dirs(), everything) {
             Ok(made) => made,
             // An ordinary user to whom nothing was delegated, and who did not ask for a place.
             Err(e) if self.may_do_without(&e) => {
@@ -129,11 +138,85 @@ impl Cgroup {
             }
             Err(e) => return Err(e),
         };
-        let entry = Entry::open(self.dirs.dirs());
+        let entry = self.fill(resources, &made);
         if entry.is_err() {
             made.undo();
         }
         entry
+    }
+
+    fn fill(&self, resources: Option<&LinuxResources>, made: &place::Made) -> Result<Entry> {
+        let have = Controllers::of(&self.dirs);
+        if let Some(resources) = resources {
+            limits::apply(&have, resources)?;
+        }
+        let rules = resources.and_then(|r| r.devices().as_deref());
+        let fresh = self.dir("devices").is_some_and(|dir| made.has(dir));
+        devices::apply(&have, rules.unwrap_or_default(), fresh, self.rootless)?;
+        Entry::open(self.dirs.dirs())
+    }
+
+    /// Changes limits while it runs. What is not mentioned stays; rules for devices, if there are
+    /// any, take the place of the old ones.
+    ///
+    /// # Errors
+    /// As with [`Cgroup::create`]; the limits before the one that is named have been changed.
+    pub fn update(&self, resources: &LinuxResources) -> Result<()> {
+        if limits::needs_unified(resources) {
+            place::hand_on_to(self.dirs.dirs())?;
+        }
+        let have = Controllers::of(&self.dirs);
+        limits::apply(&have, resources)?;
+        match resources.devices().as_deref() {
+            Some(rules) if !rules.is_empty() => devices::apply(&have, rules, false, self.rootless),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops everything in it, and returns when all stand still.
+    ///
+    /// # Errors
+    /// A process that does not stop (then none is left stopped), or no way to do it here.
+    pub fn freeze(&self) -> Result<()> {
+        freeze::set(&Controllers::of(&self.dirs), true)
+    }
+
+    /// Lets everything go on.
+    ///
+    /// # Errors
+    /// When it is gone, or an outer cgroup is frozen.
+    pub fn thaw(&self) -> Result<()> {
+        freeze::set(&Controllers::of(&self.dirs), false)
+    }
+
+    /// Is it frozen, or being frozen?
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn is_frozen(&self) -> Result<bool> {
+        freeze::is_frozen(&Controllers::of(&self.dirs))
+    }
+
+    /// What it uses.
+    pub fn stats(&self) -> Stats {
+        stats::read(&Controllers::of(&self.dirs))
+    }
+
+    /// To be told when there is no memory left in it.
+    ///
+    /// # Errors
+    /// Without the controller for memory.
+    pub fn oom_events(&self) -> Result<OomEvents> {
+        OomEvents::new(&Controllers::of(&self.dirs))
+    }
+
+    /// Version 2: lets the host's user `uid`, the container's root, rule what is below it, as the
+    /// kernel's list of such files says. On version 1 nobody but root may.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn delegate(&self, uid: u32) -> Result<()> {
+        place::delegate(self.dirs.dirs(), uid)
     }
 
     fn may_do_without(&self, e: &Error) -> bool {
