@@ -16,6 +16,7 @@ pub mod netns;
 pub mod nft;
 #[cfg(feature = "full")]
 pub mod overlay;
+pub mod placeholder;
 pub mod process;
 pub mod scm;
 #[cfg(feature = "full")]

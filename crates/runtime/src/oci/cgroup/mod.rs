@@ -24,6 +24,7 @@ mod limits;
 mod oom;
 mod place;
 pub mod stats;
+mod systemd;
 
 use std::{
     collections::BTreeMap,
@@ -55,6 +56,9 @@ pub struct Cgroup {
     rootless: bool,
     /// The path was asked for, so it must be had.
     explicit: bool,
+    /// systemd's name for it.
+    unit: Option<systemd::Unit>,
+    id: String,
 }
 
 impl Cgroup {
@@ -64,17 +68,37 @@ impl Cgroup {
     /// A path that is none, or that names the whole machine; a host without cgroups.
     pub fn plan(path: Option<&str>, id: &str, driver: Driver, rootless: bool) -> Result<Self> {
         let hierarchies = sys::cgroup::hierarchies().context(|| "read /proc/self/mountinfo")?;
-        let dirs = match driver {
-            Driver::Cgroupfs => place::directories(&hierarchies, path, id, rootless)?,
+        let (unit, dirs) = match driver {
+            Driver::Cgroupfs => {
+                let dirs = place::directories(&hierarchies, path, id, rootless)?;
+                (None, dirs)
+            }
             Driver::Systemd => {
-                return Err(Error::Unsupported("the systemd cgroup driver".into()));
+                let unit = systemd::Unit::plan(path, id, rootless)?;
+                let dirs = unit.directories(&hierarchies)?;
+                (Some(unit), dirs)
             }
         };
         Ok(Self {
             dirs: cgroup_of(dirs)?,
             rootless,
-            explicit: path.is_some(),
+            explicit: path.is_some() || unit.is_some(),
+            unit,
+            id: id.to_owned(),
         })
+    }
+
+    /// Made by systemd, under the name that [`Cgroup::unit`] told.
+    #[must_use]
+    pub fn with_unit(mut self, name: &str) -> Self {
+        let user = !rustix::process::geteuid().is_root();
+        self.unit = Some(systemd::Unit::known(name, user));
+        self
+    }
+
+    /// systemd's name for it, if systemd made it: to be kept beside [`Cgroup::paths`].
+    pub fn unit(&self) -> Option<&str> {
+        self.unit.as_ref().map(|u| &*u.name)
     }
 
     /// The cgroup that [`Cgroup::paths`] told of, in another process.
@@ -96,8 +120,10 @@ impl Cgroup {
         }
         Ok(Self {
             dirs: cgroup_of(dirs)?,
-            rootless: false,
+            rootless: !rustix::process::geteuid().is_root(),
             explicit: true,
+            unit: None,
+            id: String::new(),
         })
     }
 
@@ -124,6 +150,24 @@ impl Cgroup {
     /// A limit that this host does not have, that the kernel refuses, or that it took and did not
     /// keep: each by its name in the configuration.
     pub fn create(&self, resources: Option<&LinuxResources>) -> Result<Entry> {
+        let holder = match &self.unit {
+            Some(unit) => Some(unit.start(&self.id, resources)?),
+            None => None,
+        };
+        match self.create_inside(resources) {
+            Ok(entry) => Ok(entry.held_by(holder, resources)),
+            Err(e) => {
+                drop(holder);
+                if let Some(unit) = &self.unit {
+                    // It ends by itself when it is empty; what fails here is not what went wrong.
+                    let _ = unit.stop();
+                }
+                Err(e)
+            }
+        }
+    }
+
+    fn create_inside(&self, resources: Option<&LinuxResources>) -> Result<Entry> {
         let everything = resources.is_some_and(limits::needs_unified);
         let made = match place::make(self.dirs.dirs(), everything) {
             Ok(made) => made,
@@ -162,6 +206,9 @@ impl Cgroup {
     /// # Errors
     /// As with [`Cgroup::create`]; the limits before the one that is named have been changed.
     pub fn update(&self, resources: &LinuxResources) -> Result<()> {
+        if let Some(unit) = &self.unit {
+            unit.update(resources)?;
+        }
         if limits::needs_unified(resources) {
             place::hand_on_to(self.dirs.dirs())?;
         }
@@ -261,6 +308,9 @@ impl Cgroup {
     /// # Errors
     /// When there is still a process in it.
     pub fn remove(&self) -> Result<()> {
+        if let Some(unit) = &self.unit {
+            unit.stop()?;
+        }
         self.dirs
             .remove(PATIENCE)
             .context(|| "remove the container's cgroup")

@@ -4,7 +4,7 @@ use super::super::super::error::{Error, Result};
 
 /// `cpu.shares` (2 to 262144, 1024 by default) as `cpu.weight` (1 to 10000, 100 by default): a
 /// curve through all three points.
-pub(super) fn weight_of_shares(shares: u64) -> u64 {
+pub(in super::super) fn weight_of_shares(shares: u64) -> u64 {
     match shares {
         0..=2 => 1,
         262_144.. => 10_000,
@@ -26,7 +26,7 @@ pub(super) fn io_weight(weight: u16) -> u64 {
 
 /// Version 1's swap is memory and swap together; version 2's is swap alone. `None`: leave it.
 /// `-1` is no limit, of either.
-pub(super) fn swap(memory: i64, swap: i64) -> Result<Option<i64>> {
+pub(in super::super) fn swap(memory: i64, swap: i64) -> Result<Option<i64>> {
     let wrong = |problem: String| Err(Error::config("linux.resources.memory.swap", problem));
     match (memory, swap) {
         // Whoever lifts the limit of memory lifts that of both together.

@@ -10,7 +10,7 @@ mod other;
 use oci_spec::runtime::LinuxResources;
 
 use super::super::error::Result;
-pub(super) use convert::list;
+pub(super) use convert::{list, swap, weight_of_shares};
 use knob::Controllers;
 
 /// Sets what is asked for, and nothing else: also an update's half.
