@@ -1,0 +1,97 @@
+//! One engine, and what is measured of it.
+
+pub(crate) mod oci;
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use testkit::{Daemon, poll, pss_of, rss_of};
+
+/// How long something takes.
+pub(crate) fn time(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+/// An engine with a daemon of its own.
+pub(crate) struct Peer {
+    pub(crate) daemon: Daemon,
+}
+
+impl Peer {
+    pub(crate) fn new(daemon: Daemon) -> Self {
+        Self { daemon }
+    }
+
+    /// KiB of the daemon and its helpers.
+    pub(crate) fn idle(&self) -> u64 {
+        settled(|| self.daemon.processes().into_iter().map(rss_of).sum())
+    }
+
+    /// KiB of PSS of all that an engine adds for one idle container: everything that was not there
+    /// before, but the container's own process.
+    pub(crate) fn container(&self, flags: &str) -> u64 {
+        let before = self.daemon.processes();
+        let docker = self.daemon.docker();
+        docker.ok(&format!("run -d --name idle {flags} busybox sleep 100000"));
+        let own = self.daemon.pid_of("idle");
+        let pss = settled(|| {
+            let all = self.daemon.processes().into_iter();
+            let added = all.filter(|p| !before.contains(p) && *p != own);
+            added.map(pss_of).sum()
+        });
+        docker.ok("rm -f idle");
+        pss
+    }
+
+    /// The highest resident size, in KiB, that any of the daemon's processes has had, together.
+    pub(crate) fn peak(&self) -> u64 {
+        let peak = |pid: u32| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+            line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
+        self.daemon.processes().into_iter().map(peak).sum()
+    }
+
+    /// Creates and starts `count` containers at once, by so many threads of one client.
+    pub(crate) fn start_many(&self, count: usize) {
+        let body = json!({"Image": "busybox", "Cmd": ["sleep", "100000"]});
+        std::thread::scope(|scope| {
+            for n in 0..count {
+                let (api, body) = (self.daemon.api(), &body);
+                scope.spawn(move || {
+                    let made = api.post(&format!("/containers/create?name=many-{n}"), Some(body));
+                    made.expect(201);
+                    api.post(&format!("/containers/many-{n}/start"), None)
+                        .expect(204);
+                });
+            }
+        });
+    }
+
+    /// Removes what [`start_many`](Self::start_many) made, by one command.
+    pub(crate) fn remove_many(&self, count: usize) {
+        let names: Vec<_> = (0..count).map(|n| format!("many-{n}")).collect();
+        self.daemon
+            .docker()
+            .ok(&format!("rm -f {}", names.join(" ")));
+    }
+}
+
+/// A size once it stays the same for a moment.
+fn settled(measure: impl Fn() -> u64) -> u64 {
+    let mut last = (0, Instant::now());
+    poll(Duration::from_secs(60), "memory to settle", || {
+        let now = measure();
+        if now.abs_diff(last.0) > 64 {
+            last = (now, Instant::now());
+        }
+        (last.1.elapsed() > Duration::from_secs(2)).then_some(now)
+    })
+}
