@@ -155,13 +155,15 @@ impl Plan {
         let target =
             find_or_make(self.root()?, &item.destination, Kind::Directory).context(about)?;
         self.check_target(item, target.as_fd(), None)?;
-        let options = Options {
-            data: vec![("mode".to_owned(), Some("755".to_owned()))],
-            ..Options::default()
-        };
-        let attrs = item.options.attrs.without_readonly();
-        let mut tmpfs =
-            fresh::mount("tmpfs", Some("cgroup"), &options, attrs, None).context(about)?;
+        let mut tmpfs = fresh::mount(&fresh::Wanted {
+            fs: "tmpfs",
+            source: Some("cgroup"),
+            options: &Options::default(),
+            attrs: item.options.attrs.without_readonly(),
+            context: self.label.as_deref(),
+            mode: Some(0o755),
+        })
+        .context(about)?;
         tmpfs
             .attach(target.as_fd(), &self.inside.old)
             .context(about)?;

@@ -133,16 +133,17 @@ impl Plan {
             let stamp = match &mut empty {
                 Some(stamp) => stamp,
                 None => {
-                    let made = fresh::mount(
-                        "tmpfs",
-                        Some("tmpfs"),
-                        &Options::default(),
-                        Attrs {
+                    let made = fresh::mount(&fresh::Wanted {
+                        fs: "tmpfs",
+                        source: Some("tmpfs"),
+                        options: &Options::default(),
+                        attrs: Attrs {
                             set: SEALED,
                             clear: 0,
                         },
-                        self.label.as_deref(),
-                    );
+                        context: self.label.as_deref(),
+                        mode: Some(0o755),
+                    });
                     empty.insert(Stamp::new(made.context(about)?))
                 }
             };

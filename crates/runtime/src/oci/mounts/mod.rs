@@ -122,6 +122,8 @@ struct Inside {
     /// The device of each procfs mounted, on which nothing else may be put.
     procfs: Option<(u32, u32)>,
     dev: Option<OwnedFd>,
+    /// `dev` is a tmpfs that was made for this container: nobody else can change it.
+    own_dev: bool,
     devpts: Option<OwnedFd>,
     /// To become read-only when nothing more is made in them.
     readonly_later: Vec<(Tree, String)>,
@@ -194,10 +196,11 @@ impl Plan {
     /// The new root covers the old one, still without being it: the host's files can be opened.
     fn attach_root(&mut self) -> Result<()> {
         let about = || format!("mount the root file system {}", self.root.path.display());
-        let mut tree = match self.root.tree.take() {
-            Some(tree) => tree,
-            None => prepare::root_tree(&self.root.path, self.propagation, self.kernel)?,
-        };
+        let mut tree = self
+            .root
+            .tree
+            .take()
+            .ok_or_else(|| Error::State("the mount tree is built already".to_owned()))?;
         let slash = rustix::fs::openat(
             CWD,
             "/",
