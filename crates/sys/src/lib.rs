@@ -4,6 +4,7 @@
 
 pub mod cgroup;
 pub mod failpoint;
+pub mod fds;
 pub mod memfd;
 #[cfg(feature = "full")]
 pub mod memory;
