@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod clone;
 pub mod exec;
 pub mod failpoint;
+pub mod fds;
 pub mod memfd;
 #[cfg(feature = "full")]
 pub mod memory;

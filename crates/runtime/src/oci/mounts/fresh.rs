@@ -42,7 +42,8 @@ pub(super) fn mount(wanted: &Wanted<'_>) -> io::Result<Tree> {
         ),
         e => e.into(),
     })?;
-    let made = made.as_fd();
+    let context_fd = made;
+    let made = context_fd.as_fd();
     let set = |key: &str, value: Option<&str>| {
         match value {
             Some(value) => rustix::mount::fsconfig_set_string(made, key, value),
@@ -79,9 +80,9 @@ pub(super) fn mount(wanted: &Wanted<'_>) -> io::Result<Tree> {
     }
     rustix::mount::fsconfig_create(made).map_err(|e| about(e.into(), made, None))?;
     let attrs = MountAttrFlags::from_bits_retain(u32::try_from(attrs.set).unwrap_or_default());
-    rustix::mount::fsmount(made, FsMountFlags::FSMOUNT_CLOEXEC, attrs)
-        .map(Tree::new)
-        .map_err(|e| about(e.into(), made, None))
+    let mount = rustix::mount::fsmount(made, FsMountFlags::FSMOUNT_CLOEXEC, attrs)
+        .map_err(|e| about(e.into(), made, None))?;
+    Ok(Tree::new(mount).with_spare(context_fd))
 }
 
 /// The kernel's own words, which it keeps until they are read, with the reason.

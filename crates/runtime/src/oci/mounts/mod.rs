@@ -29,6 +29,7 @@ mod prepare;
 mod resolve;
 mod tree;
 
+use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -128,6 +129,28 @@ struct Inside {
     /// To become read-only when nothing more is made in them.
     readonly_later: Vec<(Tree, String)>,
     old: OldWay,
+    parked: Parked,
+}
+
+/// Descriptors that are not needed any more, to be closed by few calls.
+#[derive(Debug, Default)]
+struct Parked(RefCell<Vec<OwnedFd>>);
+
+impl Parked {
+    /// So many do not bring us near a limit.
+    const MANY: usize = 64;
+
+    fn park(&self, fds: impl IntoIterator<Item = OwnedFd>) {
+        let mut parked = self.0.borrow_mut();
+        parked.extend(fds);
+        if parked.len() >= Self::MANY {
+            sys::fds::close_all(std::mem::take(&mut *parked));
+        }
+    }
+
+    fn close(&self) {
+        sys::fds::close_all(self.0.take());
+    }
 }
 
 impl Plan {
@@ -210,6 +233,7 @@ impl Plan {
         .context(about)?;
         tree.attach(slash.as_fd(), &self.inside.old)
             .context(about)?;
+        self.inside.parked.park([slash]);
         self.inside.root = Some(tree.into_fd());
         Ok(())
     }
@@ -257,6 +281,7 @@ impl Plan {
         self.mask()?;
         self.protect()?;
         self.readonly_last()?;
+        self.inside.parked.close();
         self.propagate_root()
     }
 

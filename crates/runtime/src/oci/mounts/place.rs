@@ -61,7 +61,7 @@ impl Plan {
                     self.mount_bind(&item, &shown, tree)?;
                 }
                 Source::Fresh { fs, source } => self.mount_fresh(&item, &fs, source.as_deref())?,
-                Source::CgroupV1(mut parts) => self.mount_cgroup_v1(&item, &mut parts)?,
+                Source::CgroupV1(parts) => self.mount_cgroup_v1(&item, parts)?,
             }
         }
         self.make_devices()
@@ -83,6 +83,7 @@ impl Plan {
         }
         tree.attach(target.as_fd(), &self.inside.old)
             .context(about)?;
+        self.inside.parked.park([target]);
         self.remember(item, tree, None)
     }
 
@@ -146,6 +147,10 @@ impl Plan {
                 .readonly_later
                 .push((Tree::new(fd), item.shown.clone()));
         }
+        if let Target::Found { fd, .. } = target {
+            self.inside.parked.park([fd]);
+        }
+        self.inside.parked.park(tree.take_spare());
         self.remember(item, tree, Some(fs))
     }
 
@@ -267,6 +272,8 @@ impl Plan {
             self.inside.dev = Some(tree.into_fd());
         } else if item.destination == Path::new("dev/pts") {
             self.inside.devpts = Some(tree.into_fd());
+        } else {
+            self.inside.parked.park([tree.into_fd()]);
         }
         Ok(())
     }
