@@ -11,6 +11,8 @@ pub mod protocol;
 pub mod time;
 
 #[cfg(feature = "full")]
+pub mod apparmor;
+#[cfg(feature = "full")]
 pub mod caps;
 #[cfg(feature = "full")]
 mod cleanup;
