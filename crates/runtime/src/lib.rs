@@ -11,6 +11,9 @@ pub mod protocol;
 pub mod time;
 
 #[cfg(feature = "oci")]
+#[cfg(feature = "full")]
+pub mod apparmor;
+#[cfg(feature = "full")]
 pub mod caps;
 #[cfg(feature = "full")]
 mod cleanup;
