@@ -10,7 +10,7 @@ pub mod oci;
 pub mod protocol;
 pub mod time;
 
-#[cfg(feature = "full")]
+#[cfg(feature = "oci")]
 pub mod caps;
 #[cfg(feature = "full")]
 mod cleanup;

@@ -2,7 +2,10 @@
 //!
 //! Without the feature `full` only what the programs beside a container need is built.
 
+pub mod attributes;
 pub mod cgroup;
+pub mod clone;
+pub mod exec;
 pub mod failpoint;
 pub mod memfd;
 #[cfg(feature = "full")]

@@ -7,5 +7,8 @@
 //! Follows the OCI runtime specification 1.2.
 
 pub mod error;
+pub mod hooks;
+pub mod process;
+pub mod start;
 
 pub use error::{Context, Error, Result};
