@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod clone;
 pub mod exec;
 pub mod failpoint;
+pub mod fds;
 pub mod memfd;
 #[cfg(feature = "full")]
 pub mod memory;
@@ -18,6 +19,7 @@ pub mod netns;
 pub mod nft;
 #[cfg(feature = "full")]
 pub mod overlay;
+pub mod pidfd;
 pub mod process;
 pub mod scm;
 #[cfg(feature = "full")]
