@@ -96,7 +96,11 @@ impl CapSet {
     /// Those of a list of `config.json`.
     pub(crate) fn from_oci(list: &Capabilities) -> Self {
         let number = |cap| ALL.iter().position(|(_, c)| c == cap);
-        Self(list.iter().filter_map(number).fold(0, |set, n| set | 1 << n))
+        Self(
+            list.iter()
+                .filter_map(number)
+                .fold(0, |set, n| set | 1 << n),
+        )
     }
 
     /// As the kernel writes sets.

@@ -119,8 +119,9 @@ pub fn set_domain_name(name: &str) -> io::Result<()> {
 /// When we may not.
 pub fn loopback_up() -> io::Result<()> {
     // SAFETY: takes numbers.
-    let fd = check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }
-        .into())?;
+    let fd = check(
+        unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) }.into(),
+    )?;
     // SAFETY: a new descriptor of ours.
     let socket = unsafe { OwnedFd::from_raw_fd(fd as i32) };
     // SAFETY: a structure of numbers.

@@ -44,6 +44,9 @@ pub struct Clone<'a> {
     pub namespaces: u64,
     /// It becomes the caller's sibling: its parent is the caller's.
     pub sibling: bool,
+    /// It shares the table of descriptors: what one opens or closes, the other has opened or closed.
+    /// Such a child must leave by [`exit_now`], without dropping anything.
+    pub shares_files: bool,
     /// A directory of cgroup version 2 to be born in.
     pub cgroup: Option<BorrowedFd<'a>>,
 }
@@ -58,6 +61,9 @@ pub fn clone(what: Clone<'_>) -> io::Result<Fork> {
     if what.sibling {
         flags |= libc::CLONE_PARENT as u64;
     }
+    if what.shares_files {
+        flags |= libc::CLONE_FILES as u64;
+    }
     // SAFETY: a structure of numbers, for which zero is "not given".
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     if let Some(cgroup) = what.cgroup {
@@ -67,8 +73,12 @@ pub fn clone(what: Clone<'_>) -> io::Result<Fork> {
     args.flags = flags;
     args.pidfd = (&raw mut pidfd) as u64;
     // A sibling has the signal of its parent's child: ours.
-    args.exit_signal = if what.sibling { 0 } else { libc::SIGCHLD as u64 };
-    // SAFETY: no memory and no descriptor table is shared, so the child is a copy with a stack of its
+    args.exit_signal = if what.sibling {
+        0
+    } else {
+        libc::SIGCHLD as u64
+    };
+    // SAFETY: no memory is shared, so the child is a copy with a stack of its
     // own, as after fork. The kernel reads `args` and writes `pidfd`, which both outlive the call.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) };
     match pid {
@@ -118,20 +128,6 @@ pub fn join(fd: BorrowedFd<'_>, kind: u64) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
-}
-
-/// A descriptor of another process (`number` is its own), as a copy of ours.
-///
-/// # Errors
-/// When it has none of this number, or the kernel does not let us look.
-pub fn take_fd(pidfd: BorrowedFd<'_>, number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: takes numbers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), number, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel made it for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
 #[cfg(test)]

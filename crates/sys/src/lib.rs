@@ -22,5 +22,6 @@ pub mod overlay;
 pub mod pidfd;
 pub mod process;
 pub mod scm;
+pub mod seccomp;
 #[cfg(feature = "full")]
 pub mod watch;

@@ -6,9 +6,14 @@
 //!
 //! Follows the OCI runtime specification 1.2.
 
+pub mod config;
 pub mod error;
+mod filter;
 pub mod hooks;
 pub mod process;
+pub mod procfs;
+pub mod seccomp;
 pub mod start;
 
+pub use config::Config;
 pub use error::{Context, Error, Result};

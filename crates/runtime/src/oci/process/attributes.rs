@@ -93,11 +93,15 @@ fn scheduler(given: &Scheduler) -> Result<SchedAttr> {
     let priority = given.priority().unwrap_or_default();
     Ok(SchedAttr {
         policy,
-        flags: given.flags().iter().flatten().map(flag).fold(0, |a, b| a | b),
+        flags: given
+            .flags()
+            .iter()
+            .flatten()
+            .map(flag)
+            .fold(0, |a, b| a | b),
         nice: given.nice().unwrap_or_default(),
-        priority: u32::try_from(priority).map_err(|_| {
-            Error::config("process.scheduler.priority", "must not be negative")
-        })?,
+        priority: u32::try_from(priority)
+            .map_err(|_| Error::config("process.scheduler.priority", "must not be negative"))?,
         runtime: given.runtime().unwrap_or_default(),
         deadline: given.deadline().unwrap_or_default(),
         period: given.period().unwrap_or_default(),

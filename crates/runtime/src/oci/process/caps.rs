@@ -5,8 +5,8 @@ use rustix::{
     io::Errno,
     thread::{
         CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
-        configure_capability_in_ambient_set, remove_capability_from_bounding_set,
-        set_capabilities, set_keep_capabilities,
+        configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
+        set_keep_capabilities,
     },
 };
 
@@ -57,15 +57,19 @@ impl Caps {
         set_keep_capabilities(true).context(|| "keep capabilities")
     }
 
-    /// After a change of user: what is still permitted becomes effective again.
-    pub(super) fn regain(&self) -> Result<()> {
+    /// After a change of user: effective is what the program will have, and the rest is permitted.
+    pub(super) fn hold_back(&self) -> Result<()> {
         set_keep_capabilities(false).context(|| "keep capabilities")?;
         let mut held = capabilities(None).context(|| "read capabilities")?;
-        if held.effective != held.permitted {
-            held.effective = held.permitted;
-            set_capabilities(None, held).context(|| "regain capabilities")?;
-        }
-        Ok(())
+        held.effective = CapabilitySet::from_bits_retain(self.effective) & held.permitted;
+        set_capabilities(None, held).context(|| "hold back capabilities")
+    }
+
+    /// What is still permitted becomes effective again.
+    pub(super) fn regain(&self) -> Result<()> {
+        let mut held = capabilities(None).context(|| "read capabilities")?;
+        held.effective = held.permitted;
+        set_capabilities(None, held).context(|| "regain capabilities")
     }
 
     /// Holds exactly what was asked for.

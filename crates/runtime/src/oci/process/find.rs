@@ -92,10 +92,16 @@ mod tests {
         for (name, why) in [
             ("nope", "exec: \"nope\": executable file not found in $PATH"),
             ("", "exec: \"\": executable file not found in $PATH"),
-            ("/nope", "exec: \"/nope\": stat /nope: no such file or directory"),
+            (
+                "/nope",
+                "exec: \"/nope\": stat /nope: no such file or directory",
+            ),
             ("/etc", "exec: \"/etc\": is a directory"),
             ("/etc/passwd", "exec: \"/etc/passwd\": permission denied"),
-            ("passwd", "exec: \"passwd\": executable file not found in $PATH"),
+            (
+                "passwd",
+                "exec: \"passwd\": executable file not found in $PATH",
+            ),
         ] {
             let error = find(name).unwrap_err();
             assert_eq!(error, format!("unable to start container process: {why}"));

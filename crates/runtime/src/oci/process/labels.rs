@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 
 use oci_spec::runtime::Process;
 
-use crate::oci::{Context, Error, Result, start::procfs};
+use crate::oci::{Context, Error, Result, procfs::Proc};
 
 /// What a process shall be labelled as, from exec on.
 #[derive(Debug, Clone, Default)]
@@ -28,9 +28,10 @@ impl Labels {
     pub(super) fn new(process: &Process) -> Result<Self> {
         let given = |field: &str, value: &Option<String>| match value.as_deref() {
             None | Some("") => Ok(None),
-            Some(label) if label.contains(['\0', '\n']) => {
-                Err(Error::config(field, "must not contain a zero byte or a line's end"))
-            }
+            Some(label) if label.contains(['\0', '\n']) => Err(Error::config(
+                field,
+                "must not contain a zero byte or a line's end",
+            )),
             Some(label) => Ok(Some(label.to_owned())),
         };
         Ok(Self {
@@ -41,14 +42,14 @@ impl Labels {
 
     /// Opens what will be written to. To be called by the process that is to be labelled, while it
     /// still sees the host's procfs.
-    pub fn open(&self) -> Result<Opened> {
+    pub fn open(&self, proc: &Proc) -> Result<Opened> {
         let mut writes = Vec::new();
         if let Some(profile) = &self.apparmor {
             // The interface of its own, where the kernel has it: the common one may be another
             // security module's.
-            let fd = match procfs::open_own("attr/apparmor/exec") {
+            let fd = match proc.open_own("attr/apparmor/exec") {
                 Err(e) if e.errno() == Some(rustix::io::Errno::NOENT.raw_os_error()) => {
-                    procfs::open_own("attr/exec")
+                    proc.open_own("attr/exec")
                 }
                 other => other,
             };
@@ -60,7 +61,7 @@ impl Labels {
             }
         }
         if let Some(label) = &self.selinux {
-            let fd = procfs::open_own("attr/exec")?;
+            let fd = proc.open_own("attr/exec")?;
             writes.push((fd, label.clone(), "process.selinuxLabel"));
         }
         Ok(Opened { writes })

@@ -1,8 +1,8 @@
 //! What a process does to itself on the way from our copy to the program that was asked for: for
 //! the container's first process and for those of `exec` the same, step by step.
 //!
-//! [`Setup::new`] judges and converts everything outside, before the clone; [`Setup::become_program`]
-//! runs inside and is the last that is heard of us.
+//! [`Setup::new`] judges and converts everything outside, before the clone; [`Setup::become_user`]
+//! and [`Setup::exec`] run inside and are the last that is heard of us.
 
 mod attributes;
 mod caps;
@@ -42,9 +42,6 @@ pub struct Setup {
     pub preserve_fds: RawFd,
 }
 
-/// How the filter of system calls is put on. It is called once.
-pub type InstallFilter<'a> = &'a mut dyn FnMut() -> Result<()>;
-
 impl Setup {
     /// Judges `process`, and converts it into what the kernel takes.
     pub fn new(process: &Process) -> Result<Self> {
@@ -82,7 +79,10 @@ impl Setup {
     }
 
     /// The personality of the whole container, which is not the process's own but `linux`'s.
-    pub fn set_personality(&mut self, personality: &oci_spec::runtime::LinuxPersonality) -> Result<()> {
+    pub fn set_personality(
+        &mut self,
+        personality: &oci_spec::runtime::LinuxPersonality,
+    ) -> Result<()> {
         self.attributes.set_personality(personality)
     }
 
@@ -102,18 +102,10 @@ impl Setup {
         self.user.own_stdio()
     }
 
-    /// Is the program there and may it be executed? As the user who will; the real answer is
-    /// [`Setup::become_program`]'s, this one is for those who create now and start later.
-    ///
-    /// Becomes the user, gives up the capabilities, puts on the filter; then finds the program.
-    /// `keep` are our own descriptors, which must be closed on exec.
-    pub fn drop_privileges(
-        &mut self,
-        labels: labels::Opened,
-        filter: Option<InstallFilter<'_>>,
-    ) -> Result<CString> {
+    /// Becomes the user, enters the working directory and finds the program. What was permitted is
+    /// kept back for [`Setup::exec`], out of the way: it is no longer effective.
+    pub fn become_user(&mut self) -> Result<CString> {
         self.attributes.apply()?;
-        self.limits.apply()?;
         if self.no_new_privileges {
             rustix::thread::set_no_new_privs(true).context(|| "set no_new_privs")?;
         }
@@ -121,68 +113,81 @@ impl Setup {
         let entered = rustix::process::chdir(&*self.cwd).is_ok();
         self.caps.bound()?;
         self.user.apply()?;
-        self.caps.regain()?;
+        self.caps.hold_back()?;
         if !entered {
-            rustix::process::chdir(&*self.cwd)
-                .context(|| starting(format!("chdir to cwd ({:?}) set in config.json failed", lossy(&self.cwd))))?;
+            rustix::process::chdir(&*self.cwd).context(|| {
+                starting(format!(
+                    "chdir to cwd ({:?}) set in config.json failed",
+                    lossy(&self.cwd)
+                ))
+            })?;
         }
-        self.verify_cwd()?;
+        verify_cwd()?;
         environment::add_home(&mut self.env, self.user.uid);
-        labels.write()?;
-        let mut filter = filter;
-        if !self.no_new_privileges
-            && let Some(install) = filter.take()
-        {
-            // Needs the capability that the next step gives away.
-            install()?;
-        }
-        self.caps.apply()?;
-        let program = find::program(&self.args[0], &self.env)?;
-        if let Some(install) = filter {
-            install()?;
-        }
-        Ok(program)
+        find::program(&self.args[0], &self.env)
     }
 
-    /// Becomes the program; returns only why not. `keep` stay open until then.
-    pub fn exec(&self, program: &CStr, keep: &[BorrowedFd<'_>]) -> Error {
+    /// Gives up what the process shall not have and becomes the program; returns only why not.
+    /// `keep` stay open until then: they must be closed on exec. `install` puts on the filter, with
+    /// as few system calls after it as can be: it may forbid them.
+    pub fn exec(
+        &self,
+        program: &CStr,
+        labels: labels::Opened,
+        keep: &[BorrowedFd<'_>],
+        install: Option<&mut dyn FnMut() -> Result<()>>,
+    ) -> Error {
+        let error = match self.last_steps(labels, keep, install) {
+            Ok(()) => sys::exec::execve(program, &self.args, &self.env),
+            Err(e) => return e,
+        };
+        Error::System {
+            what: starting(format!("exec {}", lossy(program))),
+            source: error,
+        }
+    }
+
+    fn last_steps(
+        &self,
+        labels: labels::Opened,
+        keep: &[BorrowedFd<'_>],
+        install: Option<&mut dyn FnMut() -> Result<()>>,
+    ) -> Result<()> {
+        labels.write()?;
         let first = 3 + self.preserve_fds;
         let mut keep: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
         keep.sort_unstable();
-        if let Err(source) = sys::exec::close_on_exec_from(first)
-            .and_then(|()| sys::exec::close_from_except(first, &keep))
+        sys::exec::close_from_except(first, &keep)
             .and_then(|()| sys::exec::reset_signals())
-        {
-            return Error::System {
-                what: "close what is not the container's".to_owned(),
-                source,
-            };
-        }
-        let source = sys::exec::execve(program, &self.args, &self.env);
-        Error::System {
-            what: starting(format!("exec {}", lossy(program))),
-            source,
+            .context(|| "close what is not the container's")?;
+        self.limits.apply()?;
+        match install {
+            None => self.caps.apply(),
+            // Needs the capability that the next step gives away.
+            Some(install) if !self.no_new_privileges => {
+                self.caps.regain()?;
+                install()?;
+                self.caps.apply()
+            }
+            Some(install) => {
+                self.caps.apply()?;
+                install()
+            }
         }
     }
+}
 
-    /// A directory outside of the root is one that was reached through a descriptor of ours
-    /// (CVE-2024-21626): the kernel then gives no absolute path.
-    fn verify_cwd(&self) -> Result<()> {
-        let cwd = rustix::process::getcwd(Vec::new());
-        match cwd {
-            Ok(path) if path.as_bytes().first() == Some(&b'/') => Ok(()),
-            Ok(_) => Err(Error::State(starting(
-                "current working directory is outside of container mount namespace root -- possible \
-                 container breakout detected"
-                    .to_owned(),
-            ))),
-            Err(rustix::io::Errno::NOENT) => Err(Error::State(starting(
-                "current working directory is outside of container mount namespace root -- possible \
-                 container breakout detected"
-                    .to_owned(),
-            ))),
-            Err(e) => Err(e).context(|| "getcwd"),
-        }
+/// A directory outside of the root is one that was reached through a descriptor of ours
+/// (CVE-2024-21626): the kernel then gives no absolute path.
+fn verify_cwd() -> Result<()> {
+    match rustix::process::getcwd(Vec::new()) {
+        Ok(path) if path.as_bytes().first() == Some(&b'/') => Ok(()),
+        Ok(_) | Err(rustix::io::Errno::NOENT) => Err(Error::State(starting(
+            "current working directory is outside of container mount namespace root -- possible \
+             container breakout detected"
+                .to_owned(),
+        ))),
+        Err(e) => Err(e).context(|| "getcwd"),
     }
 }
 
@@ -215,4 +220,13 @@ pub fn take_stdio(fds: &[OwnedFd; 3]) -> Result<()> {
         .and_then(|()| dup2_stdout(stdout.as_fd()))
         .and_then(|()| dup2_stderr(stderr.as_fd()))
         .context(|| "set standard input and output")
+}
+
+/// A session keyring of the container's own. Kernels without keyrings have nothing to hide.
+pub fn new_keyring(id: &str) -> Result<()> {
+    let name = string("id", format!("_ses.{id}").as_bytes())?;
+    match sys::attributes::new_keyring(&name) {
+        Err(e) if e.raw_os_error() == Some(rustix::io::Errno::NOSYS.raw_os_error()) => Ok(()),
+        other => other.context(|| "make a session keyring"),
+    }
 }

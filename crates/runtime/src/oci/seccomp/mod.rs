@@ -1,0 +1,106 @@
+//! From a seccomp profile to the BPF program that the kernel runs at each system call.
+
+use std::path::PathBuf;
+
+use oci_spec::runtime::LinuxSeccomp;
+use sys::seccomp::Instruction;
+
+use super::{Error, Result};
+
+/// A filter, ready for [`sys::seccomp::install`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// The program.
+    pub program: Vec<Instruction>,
+    /// Flags for the kernel (`sys::seccomp::FLAG_…`).
+    pub flags: u32,
+    /// Who decides about the calls that the profile does not, if there is such a rule.
+    pub notify: Option<Notify>,
+}
+
+/// Where the listener of a filter goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// The Unix socket that gets the descriptor, with the container's process state.
+    pub listener_path: PathBuf,
+    /// Text passed on with it.
+    pub metadata: Option<String>,
+}
+
+/// Makes the program for a profile.
+pub fn compile(_seccomp: &LinuxSeccomp) -> Result<Filter> {
+    Err(Error::Unsupported("seccomp".to_owned()))
+}
+
+impl Filter {
+    /// The filter as bytes, for a cache or another program on this machine.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(16 + self.program.len() * 8);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&self.flags.to_le_bytes());
+        bytes.extend_from_slice(&(self.program.len() as u32).to_le_bytes());
+        for i in &self.program {
+            bytes.extend_from_slice(&i.code.to_le_bytes());
+            bytes.extend_from_slice(&[i.jt, i.jf]);
+            bytes.extend_from_slice(&i.k.to_le_bytes());
+        }
+        if let Some(notify) = &self.notify {
+            use std::os::unix::ffi::OsStrExt;
+            let path = notify.listener_path.as_os_str().as_bytes();
+            bytes.extend_from_slice(&(path.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(path);
+            if let Some(metadata) = &notify.metadata {
+                bytes.push(1);
+                bytes.extend_from_slice(metadata.as_bytes());
+            }
+        }
+        bytes
+    }
+
+    /// The filter that [`Filter::to_bytes`] wrote; `None` if these bytes are something else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let mut rest = bytes.strip_prefix(MAGIC)?;
+        let flags = u32::from_le_bytes(*take(&mut rest)?);
+        let len = u32::from_le_bytes(*take(&mut rest)?) as usize;
+        if len > sys::seccomp::MAX_INSTRUCTIONS {
+            return None;
+        }
+        let mut program = Vec::with_capacity(len);
+        for _ in 0..len {
+            let code = u16::from_le_bytes(*take(&mut rest)?);
+            let &[jt, jf] = take(&mut rest)?;
+            let k = u32::from_le_bytes(*take(&mut rest)?);
+            program.push(Instruction { code, jt, jf, k });
+        }
+        let notify = if rest.is_empty() {
+            None
+        } else {
+            let len = u32::from_le_bytes(*take(&mut rest)?) as usize;
+            let (path, metadata) = rest.split_at_checked(len)?;
+            let metadata = match metadata {
+                [] => None,
+                [1, text @ ..] => Some(String::from_utf8(text.to_vec()).ok()?),
+                _ => return None,
+            };
+            Some(Notify {
+                listener_path: OsStr::from_bytes(path).into(),
+                metadata,
+            })
+        };
+        Some(Self {
+            program,
+            flags,
+            notify,
+        })
+    }
+}
+
+/// Says what the bytes are, and in which version.
+const MAGIC: &[u8; 8] = b"wharfsf1";
+
+fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (first, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(first)
+}
