@@ -24,7 +24,7 @@ use std::{
 use rustix::process::Pid;
 
 use super::{Config, Error, Result, hooks, process::Setup, procfs::Proc, seccomp::Filter};
-pub use gate::{Gate, open as open_gate};
+pub use gate::{Gate, open as open_gate, waits as waits_at_gate};
 use namespaces::Namespaces;
 
 /// What `config.json` does not say.
