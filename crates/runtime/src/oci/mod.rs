@@ -7,7 +7,9 @@
 //! Follows the OCI runtime specification 1.2.
 
 pub mod config;
+pub mod console;
 pub mod error;
+pub mod exec;
 mod filter;
 pub mod hooks;
 pub mod process;
