@@ -15,12 +15,8 @@ pub(super) struct Group {
 impl Group {
     /// Those of the container that `state` describes.
     pub(super) fn of(state: &State) -> Result<Self> {
-        let cgroup = match &state.cgroup {
-            Some(paths) if !paths.is_empty() => {
-                Some(Cgroup::from_paths(paths)?).filter(Cgroup::exists)
-            }
-            _ => None,
-        };
+        let cgroup = (!state.cgroup.is_empty()).then(|| Cgroup::from_paths(&state.cgroup));
+        let cgroup = cgroup.transpose()?.filter(Cgroup::exists);
         Ok(Self {
             cgroup,
             init: state.init.filter(|p| p.is_alive()).map(|p| p.pid),

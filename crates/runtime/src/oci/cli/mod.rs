@@ -13,6 +13,7 @@ mod exec;
 mod features;
 mod foreground;
 mod freeze;
+mod group;
 mod help;
 mod inspect;
 mod kill;

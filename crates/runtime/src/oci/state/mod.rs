@@ -14,7 +14,7 @@ mod lock;
 mod process;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -56,9 +56,9 @@ pub struct State {
     pub annotations: HashMap<String, String>,
     /// The first process, once there is one.
     pub init: Option<Process>,
-    /// What the cgroup is found by.
+    /// The cgroup's directories, by controller; none until it is decided, or where there is none.
     #[serde(default)]
-    pub cgroup: Option<serde_json::Value>,
+    pub cgroup: BTreeMap<String, PathBuf>,
 }
 
 impl State {
@@ -75,7 +75,7 @@ impl State {
             created: crate::time::now(),
             annotations: spec.annotations().clone().unwrap_or_default(),
             init: None,
-            cgroup: None,
+            cgroup: BTreeMap::new(),
         }
     }
 }
@@ -307,10 +307,10 @@ impl Container {
         };
         if !init.is_alive() {
             Status::Stopped
-        } else if start::waits_at_gate(&self.dir) {
-            Status::Created
         } else if frozen() {
             Status::Paused
+        } else if start::waits_at_gate(&self.dir) {
+            Status::Created
         } else {
             Status::Running
         }

@@ -42,7 +42,7 @@ fn from_nothing_to_stopped() {
     assert_eq!(container.status(Some(&read), || false), Status::Running);
     assert_eq!(container.status(Some(&read), || true), Status::Paused);
     let _gate = start::Gate::new(container.dir()).unwrap();
-    assert_eq!(container.status(Some(&read), || true), Status::Created);
+    assert_eq!(container.status(Some(&read), || false), Status::Created);
 
     assert_eq!(store.all().unwrap().len(), 1);
     let lock = container.lock().unwrap();
