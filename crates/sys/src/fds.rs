@@ -11,6 +11,21 @@ pub fn is_inherited(fd: RawFd) -> bool {
     flags >= 0 && flags & libc::FD_CLOEXEC == 0
 }
 
+/// Closes those that were inherited, from `first` on: what a careless parent let us have, and waits
+/// to be closed. Nothing of this process owns one of these, see [`is_inherited`].
+pub fn close_inherited_from(first: RawFd) {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let open: Vec<RawFd> = entries
+        .filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for fd in open {
+        if fd >= first && is_inherited(fd) {
+            // SAFETY: takes a number; no owner in this process has it, since it was inherited.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsRawFd;

@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::{
-        fd::{BorrowedFd, OwnedFd, RawFd},
+        fd::{OwnedFd, RawFd},
         unix::net::UnixStream,
     },
     path::{Path, PathBuf},

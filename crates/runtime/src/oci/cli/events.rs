@@ -8,7 +8,7 @@ use rustix::{
 };
 use serde_json::{Value, json};
 
-use super::{Global, args::Given, group::Group, id, print};
+use super::{Global, args::Given, group::Group, id, print, pending::Pending as _};
 use crate::oci::{Context, Error, Result};
 
 const INTERVAL: Duration = Duration::from_secs(5);

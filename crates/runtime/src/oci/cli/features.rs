@@ -19,7 +19,7 @@ pub(super) fn features() -> u8 {
         ],
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
-            "capabilities": caps::names(),
+            "capabilities": caps::CapSet::all().names(),
             "intelRdt": { "enabled": false },
             "apparmor": { "enabled": true },
             "selinux": { "enabled": true },

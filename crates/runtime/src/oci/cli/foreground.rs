@@ -183,7 +183,7 @@ impl Terminal {
 
     /// Prints what was said; false when nothing will come any more.
     fn output(&self, bytes: &mut [u8]) -> bool {
-        match rustix::io::read(&self.master, bytes) {
+        match rustix::io::read(&self.master, &mut *bytes) {
             Ok(n @ 1..) => {
                 let mut rest = &bytes[..n];
                 while !rest.is_empty() {

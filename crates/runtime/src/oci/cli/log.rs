@@ -75,7 +75,7 @@ impl Log {
         // cannot be written to must not keep a container from its end.
         let line = format!("{line}\n");
         let _ = match &self.file {
-            Some(mut file) => file.write_all(line.as_bytes()),
+            Some(file) => (&*file).write_all(line.as_bytes()),
             None => std::io::stderr().write_all(line.as_bytes()),
         };
     }

@@ -20,6 +20,7 @@ mod kill;
 mod list;
 mod log;
 mod owner;
+mod pending;
 mod signal;
 mod spec;
 mod update;

@@ -11,7 +11,7 @@
 mod gate;
 mod idmap;
 mod inside;
-mod namespaces;
+pub(crate) mod namespaces;
 mod outside;
 pub(crate) mod sync;
 mod thin;

@@ -1,4 +1,7 @@
 //! One command at a time changes a container.
+//!
+//! A lock of the process (fcntl), not of the open file (flock): copies of the process, which wait for
+//! `start` for as long as it takes, do not have it.
 
 use std::{
     fs::{File, OpenOptions},
@@ -8,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, fcntl_lock},
+    io::Errno,
+};
 
 use crate::oci::{Context, Error, Result};
 
@@ -28,15 +34,15 @@ impl Lock {
         let until = Instant::now() + PATIENCE;
         loop {
             let file = open(&path, true).map_err(|e| missing(dir, e))?;
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) if is_at(&file, &path) => return Ok(Self { _file: file }),
                 // Removed while we waited for it, and perhaps made anew.
                 Ok(()) => return Err(Error::State("the container was just deleted".to_owned())),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN | Errno::ACCESS) if Instant::now() < until => {
                     std::thread::sleep(PAUSE);
                 }
-                Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(Errno::AGAIN | Errno::ACCESS) => {
                     return Err(Error::State(format!(
                         "another command has been at work on this container for {} seconds",
                         PATIENCE.as_secs()
@@ -52,7 +58,8 @@ impl Lock {
         let Ok(file) = open(&dir.join("lock"), false) else {
             return false;
         };
-        flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+        let tried = fcntl_lock(&file, FlockOperation::NonBlockingLockShared);
+        matches!(tried, Err(Errno::AGAIN | Errno::ACCESS))
     }
 }
 
