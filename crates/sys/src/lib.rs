@@ -11,6 +11,7 @@ pub mod fds;
 pub mod memfd;
 #[cfg(feature = "full")]
 pub mod memory;
+pub mod mount;
 #[cfg(feature = "full")]
 pub mod netlink;
 #[cfg(feature = "full")]

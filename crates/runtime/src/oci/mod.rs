@@ -14,6 +14,7 @@ pub mod error;
 pub mod exec;
 mod filter;
 pub mod hooks;
+pub mod mounts;
 pub mod process;
 pub mod procfs;
 pub mod seccomp;

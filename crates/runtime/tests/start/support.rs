@@ -9,6 +9,7 @@ use std::{
 
 use runtime::oci::{
     Config, Result,
+    cgroup::Cgroup,
     start::{Options, Prepared, Started},
 };
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 /// A bundle whose directory goes with it.
 pub(crate) struct Bundle {
     dir: TempDir,
+    pub(crate) id: String,
     pub(crate) config: Value,
 }
 
@@ -44,7 +46,7 @@ impl Bundle {
             symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
         let caps = json!(["CAP_CHOWN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL"]);
-        let config = json!({
+        let mut config = json!({
             "ociVersion": "1.2.0",
             "root": {"path": "rootfs"},
             "hostname": "inside",
@@ -70,7 +72,10 @@ impl Bundle {
                 ],
             },
         });
-        Self { dir, config }
+        let id = dir.path().file_name().unwrap().to_string_lossy();
+        let id = format!("wharf-start-{}", id.trim_start_matches('.'));
+        config["linux"]["cgroupsPath"] = json!(format!("/wharf-start-test/{id}"));
+        Self { dir, id, config }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -96,7 +101,7 @@ impl Bundle {
 
     pub(crate) fn options(&self, stdio: Option<[OwnedFd; 3]>) -> Options {
         Options {
-            id: "test".to_owned(),
+            id: self.id.clone(),
             stdio,
             ..Options::default()
         }
@@ -110,12 +115,22 @@ impl Bundle {
     pub(crate) fn run(&self) -> Result<Ended> {
         let (mut output, stdio) = pipes();
         let started = self.prepare(Some(stdio))?.run()?;
+        let remove = Remove(started.cgroup);
         let mut text = String::new();
         output.read_to_string(&mut text).unwrap();
-        Ok(Ended {
-            code: wait(&started),
-            output: text,
-        })
+        let code = wait(&started.init);
+        drop(remove);
+        Ok(Ended { code, output: text })
+    }
+}
+
+/// Removes a cgroup, with what is still in it.
+pub(crate) struct Remove(pub(crate) Cgroup);
+
+impl Drop for Remove {
+    fn drop(&mut self) {
+        let _ = self.0.kill_all(|| ());
+        let _ = self.0.remove();
     }
 }
 

@@ -250,13 +250,18 @@ impl Made {
             preserve_fds: self.request.preserve_fds,
             no_new_keyring: given.on("no-new-keyring"),
             rootless: global.rootless,
+            driver: global.driver,
             ..Options::default()
         };
         let prepared = Prepared::new(self.request.config.clone(), &self.request.bundle, options)?;
+        // Whoever dies from here on leaves a cgroup that `delete` finds.
+        self.state.cgroup = prepared.cgroup().paths();
+        self.container.save(&self.state)?;
+        sys::fds::close_inherited_from(3 + self.request.preserve_fds);
         let started = if wait {
-            prepared.create(Gate::new(self.container.dir())?)?
+            prepared.create(Gate::new(self.container.dir())?)?.init
         } else {
-            prepared.run()?
+            prepared.run()?.init
         };
         let pid = started.pid.as_raw_nonzero().get();
         // One that has ended already is not waited for yet, so the number is still its own.

@@ -73,6 +73,7 @@ pub(super) fn exec(global: &Global, given: &Given) -> Result<u8> {
             "cannot exec in a stopped container".to_owned(),
         ));
     }
+    sys::fds::close_inherited_from(3 + preserve_fds);
     let started = exec.run().map_err(failed)?;
     if let Some(path) = given.path("pid-file")
         && let Err(e) = write_pid(&path, started.pid.as_raw_nonzero().get())

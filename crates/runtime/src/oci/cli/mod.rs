@@ -37,7 +37,7 @@ use self::{
     commands::{COMMANDS, Command, GLOBAL, REFUSED},
     log::Log,
 };
-use super::{Error, Result, state::Store};
+use super::{Error, Result, cgroup::Driver, state::Store};
 
 /// What the program calls itself.
 const NAME: &str = "wharf-runtime";
@@ -50,7 +50,7 @@ const SPEC_VERSION: &str = "1.2.1";
 struct Global {
     store: Store,
     log: Log,
-    systemd_cgroup: bool,
+    driver: Driver,
     rootless: bool,
 }
 
@@ -109,7 +109,11 @@ fn begin(words: &mut Vec<OsString>) -> Result<(Option<Global>, Vec<OsString>), O
     let global = Global {
         store,
         log,
-        systemd_cgroup: given.on("systemd-cgroup"),
+        driver: if given.on("systemd-cgroup") {
+            Driver::Systemd
+        } else {
+            Driver::Cgroupfs
+        },
         rootless,
     };
     Ok((Some(global), given.args))

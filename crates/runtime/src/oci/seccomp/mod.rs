@@ -1,11 +1,23 @@
 //! From a seccomp profile to the BPF program that the kernel runs at each system call.
 
+mod cache;
+mod check;
+mod program;
+mod rules;
+mod table;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 
-use oci_spec::runtime::LinuxSeccomp;
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompFilterFlag as Flag};
 use sys::seccomp::Instruction;
 
 use super::{Error, Result};
+use table::{Machine, Table};
+
+pub use cache::Cache;
+pub(crate) use check::check;
 
 /// A filter, ready for [`sys::seccomp::install`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +40,65 @@ pub struct Notify {
 }
 
 /// Makes the program for a profile.
-pub fn compile(_seccomp: &LinuxSeccomp) -> Result<Filter> {
-    Err(Error::Unsupported("seccomp".to_owned()))
+///
+/// What the profile does not speak of: see the modules `rules` (precedence; calls newer than the
+/// profile do not exist) and `table` (numbers).
+pub fn compile(seccomp: &LinuxSeccomp) -> Result<Filter> {
+    let table = Table::new();
+    check::check_with(seccomp, &table)?;
+    let machines: Vec<_> = table::FAMILY
+        .into_iter()
+        .enumerate()
+        .filter(|(i, machine)| *i == 0 || lists(seccomp, *machine))
+        .map(|(_, machine)| (machine, rules::ranges(seccomp, machine, &table)))
+        .collect();
+    let program = program::program(&machines);
+    if program.len() > sys::seccomp::MAX_INSTRUCTIONS {
+        return Err(Error::config(
+            "linux.seccomp.syscalls",
+            format!(
+                "{} instructions come of these rules, and the kernel takes {}",
+                program.len(),
+                sys::seccomp::MAX_INSTRUCTIONS
+            ),
+        ));
+    }
+    let notify = check::notifies(seccomp).then(|| Notify {
+        listener_path: seccomp.listener_path().clone().unwrap_or_default(),
+        metadata: seccomp.listener_metadata().clone(),
+    });
+    let mut flags = flags(seccomp);
+    if notify.is_some() {
+        flags |= sys::seccomp::FLAG_NEW_LISTENER;
+    }
+    Ok(Filter {
+        program,
+        flags,
+        notify,
+    })
+}
+
+/// Whether the profile takes in an architecture beside this program's own, which every profile has.
+/// Those whose programs this machine cannot run at all need no rules.
+fn lists(seccomp: &LinuxSeccomp, machine: Machine) -> bool {
+    let mut listed = seccomp.architectures().iter().flatten();
+    listed.any(|a| *a == machine.arch)
+}
+
+/// Flags for the kernel. Without any word about flags there is no slowing down against speculation,
+/// as in runc; an empty list is a word.
+fn flags(seccomp: &LinuxSeccomp) -> u32 {
+    let Some(flags) = seccomp.flags() else {
+        return sys::seccomp::FLAG_SPEC_ALLOW;
+    };
+    flags.iter().fold(0, |all, flag| {
+        all | match flag {
+            Flag::SeccompFilterFlagLog => sys::seccomp::FLAG_LOG,
+            Flag::SeccompFilterFlagTsync => sys::seccomp::FLAG_TSYNC,
+            Flag::SeccompFilterFlagSpecAllow => sys::seccomp::FLAG_SPEC_ALLOW,
+            Flag::SeccompFilterFlagWaitKillableRecv => sys::seccomp::FLAG_WAIT_KILLABLE_RECV,
+        }
+    })
 }
 
 impl Filter {

@@ -32,6 +32,11 @@ pub(super) fn main(prepared: &mut Prepared, outside: End, gate: Option<&Gate>) -
 fn begin(prepared: &mut Prepared, listens: &mut End, gate: Option<&Gate>) -> Result<Infallible> {
     // Without the one outside nobody would ever know of us.
     set_parent_process_death_signal(Some(Signal::KILL)).context(|| "prctl")?;
+    // First of all, while the cgroup namespace is the host's: what follows counts as the container's.
+    if let Some(entry) = &prepared.entry {
+        let born = entry.directory().is_some();
+        entry.enter(born).context(|| "enter the container's cgroup")?;
+    }
     let _ = setsid();
     enter_namespaces(prepared, listens)?;
     let labels = prepared.setup.labels().open(&prepared.proc)?;
@@ -48,15 +53,15 @@ fn begin(prepared: &mut Prepared, listens: &mut End, gate: Option<&Gate>) -> Res
     }
     prepared.setup.own_stdio()?;
     let program = prepared.setup.become_user()?;
-    // A change of user has cleared it; ours is to say so where there was none.
-    set_parent_process_death_signal(None).context(|| "prctl")?;
     if let Some(gate) = gate {
+        set_parent_process_death_signal(None).context(|| "prctl")?;
         listens.send(&Note::Created)?;
         *listens = gate.wait()?;
         listens.send(&Note::Done)?;
     }
     let pid = prepared.proc.own_pid()?;
     hooks::run(prepared.about(Some(pid), "created"), Moment::StartContainer)?;
+    set_parent_process_death_signal(None).context(|| "prctl")?;
     let setup = &prepared.setup;
     Err(match &prepared.filter {
         None => setup.exec(&program, labels, &[listens.as_fd()], None),
@@ -79,6 +84,10 @@ fn enter_namespaces(prepared: &Prepared, listens: &End) -> Result<()> {
         namespaces.join()?;
     }
     set_dumpable_behavior(DumpableBehavior::NotDumpable).context(|| "prctl")?;
+    if namespaces.makes(Kind::Cgroup) {
+        let kind = namespaces::flag(Kind::Cgroup);
+        sys::clone::unshare(kind).context(|| "unshare cgroup namespace")?;
+    }
     if namespaces.makes(Kind::Time) {
         sys::clone::unshare(namespaces::flag(Kind::Time)).context(|| "unshare time namespace")?;
         if !namespaces.time_offsets().is_empty() {

@@ -23,7 +23,14 @@ use std::{
 
 use rustix::process::Pid;
 
-use super::{Config, Error, Result, hooks, process::Setup, procfs::Proc, seccomp::Filter};
+use super::{
+    Config, Error, Result,
+    cgroup::{self, Cgroup},
+    hooks,
+    process::Setup,
+    procfs::Proc,
+    seccomp::Filter,
+};
 pub use gate::{Gate, open as open_gate, waits as waits_at_gate};
 use namespaces::Namespaces;
 
@@ -44,6 +51,8 @@ pub struct Options {
     pub no_new_keyring: bool,
     /// The calling process may not do what root may.
     pub rootless: bool,
+    /// Who makes the cgroup.
+    pub driver: cgroup::Driver,
 }
 
 /// A container that can be started.
@@ -55,6 +64,9 @@ pub struct Prepared {
     proc: Proc,
     setup: Setup,
     namespaces: Namespaces,
+    cgroup: Cgroup,
+    /// The way into it, once it is made.
+    entry: Option<cgroup::Entry>,
     filter: Option<Filter>,
     /// Where the filter's listener goes.
     listener: Option<std::os::unix::net::UnixStream>,
@@ -67,6 +79,15 @@ pub struct Started {
     pub pid: Pid,
     /// The process itself.
     pub pidfd: OwnedFd,
+}
+
+/// A container that was started, or was created and waits.
+#[derive(Debug)]
+pub struct Container {
+    /// Its first process.
+    pub init: Started,
+    /// Its cgroup.
+    pub cgroup: Cgroup,
 }
 
 impl Prepared {
@@ -96,7 +117,17 @@ impl Prepared {
             (None, Some(profile)) => Some(super::seccomp::compile(profile)?),
             (None, None) => None,
         };
+        let path = linux.and_then(|l| l.cgroups_path().as_ref());
+        let path = path.map(|p| p.to_string_lossy());
+        let cgroup = Cgroup::plan(
+            path.as_deref(),
+            &options.id,
+            options.driver,
+            options.rootless,
+        )?;
         Ok(Self {
+            cgroup,
+            entry: None,
             namespaces: Namespaces::new(&config.spec)?,
             proc: Proc::host()?,
             bundle: bundle.to_owned(),
@@ -108,13 +139,18 @@ impl Prepared {
         })
     }
 
+    /// The cgroup that will be made.
+    pub fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
+    }
+
     /// Makes the process and lets it wait at the gate, just before its program.
-    pub fn create(self, gate: Gate) -> Result<Started> {
+    pub fn create(self, gate: Gate) -> Result<Container> {
         outside::start(self, Some(gate))
     }
 
     /// Makes the process and lets its program begin; returns when it has.
-    pub fn run(self) -> Result<Started> {
+    pub fn run(self) -> Result<Container> {
         outside::start(self, None)
     }
 

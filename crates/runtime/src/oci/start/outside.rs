@@ -9,16 +9,18 @@ use rustix::process::{
 use sys::clone::{Clone, Fork, clone, exit_now};
 
 use super::{
-    Gate, Prepared, Started, idmap, inside,
+    Container, Gate, Prepared, Started, idmap, inside,
     sync::{self, End, Note},
 };
 use crate::oci::{
-    Context, Error, Result, filter,
+    Context, Error, Result,
+    cgroup::Entry,
+    filter,
     hooks::{self, Moment},
 };
 
 /// Starts the container; with a gate its process waits there.
-pub(super) fn start(mut prepared: Prepared, gate: Option<Gate>) -> Result<Started> {
+pub(super) fn start(mut prepared: Prepared, gate: Option<Gate>) -> Result<Container> {
     prepared.setup.raise_limits()?;
     if !prepared.options.rootless {
         // From here on nobody inside may look into a copy of this process. (Without root it can
@@ -26,41 +28,49 @@ pub(super) fn start(mut prepared: Prepared, gate: Option<Gate>) -> Result<Starte
         set_dumpable_behavior(DumpableBehavior::NotDumpable).context(|| "prctl")?;
     }
     prepared.listener = filter::connect(prepared.filter.as_ref())?;
-    let (ours, theirs) = sync::pair()?;
-    let started = make(&mut prepared, &ours, theirs, gate.as_ref())?;
-    let outcome = accompany(&prepared, &ours, &started, gate.is_some());
-    if let Err(error) = outcome {
-        end(&started);
-        let _ = hooks::run(prepared.about(None, "stopped"), Moment::Poststop);
-        return Err(error);
+    let linux = prepared.config.spec.linux().as_ref();
+    let resources = linux.and_then(|l| l.resources().as_ref());
+    prepared.entry = Some(prepared.cgroup.create(resources)?);
+    sys::failpoint!("oci.start.cgroup");
+    match start_in_cgroup(&mut prepared, gate) {
+        Ok(init) => Ok(Container {
+            init,
+            cgroup: prepared.cgroup,
+        }),
+        Err(error) => {
+            let _ = prepared.cgroup.kill_all(|| ());
+            let _ = prepared.cgroup.remove();
+            let _ = hooks::run(prepared.about(None, "stopped"), Moment::Poststop);
+            Err(error)
+        }
     }
-    if gate.is_none() {
-        poststart(&prepared, &started)?;
+}
+
+fn start_in_cgroup(prepared: &mut Prepared, gate: Option<Gate>) -> Result<Started> {
+    let (ours, theirs) = sync::pair()?;
+    let started = make(prepared, &ours, theirs, gate.as_ref())?;
+    sys::failpoint!("oci.start.cloned");
+    let gated = gate.is_some();
+    let outcome = accompany(prepared, &ours, &started, gated).and_then(|()| {
+        let pid = Some(started.pid.as_raw_nonzero().get());
+        match gated {
+            true => Ok(()),
+            false => hooks::run(prepared.about(pid, "running"), Moment::Poststart),
+        }
+    });
+    if let Err(error) = outcome {
+        let _ = pidfd_send_signal(&started.pidfd, Signal::KILL);
+        let _ = waitpid(Some(started.pid), WaitOptions::empty());
+        return Err(error);
     }
     Ok(started)
 }
 
-/// Hooks of a program that has begun; one that fails ends it.
-fn poststart(prepared: &Prepared, started: &Started) -> Result<()> {
-    let pid = Some(started.pid.as_raw_nonzero().get());
-    hooks::run(prepared.about(pid, "running"), Moment::Poststart).inspect_err(|_| {
-        end(started);
-        let _ = hooks::run(prepared.about(None, "stopped"), Moment::Poststop);
-    })
-}
-
-fn end(started: &Started) {
-    let _ = pidfd_send_signal(&started.pidfd, Signal::KILL);
-    let _ = waitpid(Some(started.pid), WaitOptions::empty());
-}
-
 /// The clone. Does not return inside.
 fn make(prepared: &mut Prepared, ours: &End, theirs: End, gate: Option<&Gate>) -> Result<Started> {
-    let what = Clone {
-        namespaces: prepared.namespaces.clone_flags(),
-        ..Clone::default()
-    };
+    let namespaces = prepared.namespaces.clone_flags();
     if !prepared.namespaces.need_go_between() {
+        let what = with_cgroup(prepared, namespaces);
         return match clone(what).context(|| "make the container's process (clone3)")? {
             Fork::Parent { pid, pidfd } => Ok(Started { pid, pidfd }),
             Fork::Child => inside::main(prepared, theirs, gate),
@@ -68,7 +78,7 @@ fn make(prepared: &mut Prepared, ours: &End, theirs: End, gate: Option<&Gate>) -
     }
     let between = match clone(Clone::default()).context(|| "clone3")? {
         Fork::Parent { pid, .. } => pid,
-        Fork::Child => go_between(prepared, theirs, gate, what),
+        Fork::Child => go_between(prepared, theirs, gate),
     };
     drop(theirs);
     let told = ours.receive();
@@ -87,16 +97,24 @@ fn make(prepared: &mut Prepared, ours: &End, theirs: End, gate: Option<&Gate>) -
     }
 }
 
+fn with_cgroup(prepared: &Prepared, namespaces: u64) -> Clone<'_> {
+    Clone {
+        namespaces,
+        cgroup: prepared.entry.as_ref().and_then(Entry::directory),
+        ..Clone::default()
+    }
+}
+
 /// A copy of us that goes into namespaces first and makes the container's process there, as its
 /// sibling.
-fn go_between(prepared: &mut Prepared, theirs: End, gate: Option<&Gate>, what: Clone<'_>) -> ! {
+fn go_between(prepared: &mut Prepared, theirs: End, gate: Option<&Gate>) -> ! {
     let made = set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .context(|| "prctl")
         .and_then(|()| prepared.namespaces.join())
         .and_then(|()| {
             let sibling = Clone {
                 sibling: true,
-                ..what
+                ..with_cgroup(prepared, prepared.namespaces.clone_flags())
             };
             clone(sibling).context(|| "make the container's process (clone3)")
         });

@@ -18,8 +18,6 @@ const MAX: usize = 8192;
 pub(crate) enum Note {
     /// To the inside: identities are mapped, go on.
     Mapped,
-    /// To the inside: you are in your cgroups.
-    Joined,
     /// From the inside: the namespaces are there, the root is not.
     Namespaces,
     /// To the inside: the hooks of that moment have run.
@@ -46,13 +44,12 @@ impl Note {
         };
         match self {
             Self::Mapped => vec![1],
-            Self::Joined => vec![2],
-            Self::Namespaces => vec![3],
-            Self::Done => vec![4],
-            Self::Created => vec![5],
-            Self::Pid(n) => with(6, *n),
+            Self::Namespaces => vec![2],
+            Self::Done => vec![3],
+            Self::Created => vec![4],
+            Self::Pid(n) => with(5, *n),
             Self::Failed { message, errno } => {
-                let mut bytes = with(7, *errno);
+                let mut bytes = with(6, *errno);
                 bytes.extend_from_slice(message.as_bytes());
                 bytes.truncate(MAX);
                 bytes
@@ -65,12 +62,11 @@ impl Note {
         let (tag, rest) = bytes.split_first()?;
         Some(match tag {
             1 => Self::Mapped,
-            2 => Self::Joined,
-            3 => Self::Namespaces,
-            4 => Self::Done,
-            5 => Self::Created,
-            6 => Self::Pid(number(rest)?),
-            7 => Self::Failed {
+            2 => Self::Namespaces,
+            3 => Self::Done,
+            4 => Self::Created,
+            5 => Self::Pid(number(rest)?),
+            6 => Self::Failed {
                 errno: number(rest)?,
                 message: String::from_utf8_lossy(&rest[4..]).into_owned(),
             },
@@ -171,7 +167,7 @@ mod tests {
     #[test]
     fn messages_arrive_and_failures_are_errors() {
         let (a, b) = pair().unwrap();
-        for note in [Note::Joined, Note::Pid(1 << 20)] {
+        for note in [Note::Done, Note::Pid(1 << 20)] {
             a.send(&note).unwrap();
             assert_eq!(b.receive().unwrap(), Some(note));
         }
