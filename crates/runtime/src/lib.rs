@@ -19,6 +19,8 @@ pub mod client;
 #[cfg(feature = "full")]
 mod error;
 #[cfg(feature = "full")]
+pub mod filters;
+#[cfg(feature = "full")]
 mod host;
 #[cfg(feature = "full")]
 pub mod launch;

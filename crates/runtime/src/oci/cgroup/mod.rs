@@ -93,6 +93,11 @@ impl Cgroup {
         })
     }
 
+    /// Its directory in each hierarchy.
+    pub fn directories(&self) -> &[(sys::cgroup::Hierarchy, PathBuf)] {
+        self.dirs.dirs()
+    }
+
     /// Its directories by controller; version 2's by the empty name, as runc keeps them.
     pub fn paths(&self) -> BTreeMap<String, PathBuf> {
         let mut paths = BTreeMap::new();

@@ -16,7 +16,9 @@ use super::{
     sync::{End, Note},
 };
 use crate::oci::{
-    Context, Result, filter,
+    Context, Result,
+    console::{self, Pty},
+    filter,
     hooks::{self, Moment},
     process,
 };
@@ -32,10 +34,16 @@ pub(super) fn main(prepared: &mut Prepared, outside: End, gate: Option<&Gate>) -
 fn begin(prepared: &mut Prepared, listens: &mut End, gate: Option<&Gate>) -> Result<Infallible> {
     // Without the one outside nobody would ever know of us.
     set_parent_process_death_signal(Some(Signal::KILL)).context(|| "prctl")?;
-    // First of all, while the cgroup namespace is the host's: what follows counts as the container's.
+    if prepared.namespaces.need_go_between() {
+        // Nothing can be said before it is known outside whose words they are.
+        listens.expect(&Note::Done)?;
+    }
+    // While the cgroup namespace is the host's: what follows counts as the container's.
     if let Some(entry) = &prepared.entry {
         let born = entry.directory().is_some();
-        entry.enter(born).context(|| "enter the container's cgroup")?;
+        entry
+            .enter(born)
+            .context(|| "enter the container's cgroup")?;
     }
     let _ = setsid();
     enter_namespaces(prepared, listens)?;
@@ -47,7 +55,7 @@ fn begin(prepared: &mut Prepared, listens: &mut End, gate: Option<&Gate>) -> Res
         listens.send(&Note::Namespaces)?;
         listens.expect(&Note::Done)?;
     }
-    enter_root(prepared, listens)?;
+    enter_root(prepared)?;
     if let Some(stdio) = &prepared.options.stdio {
         process::take_stdio(stdio)?;
     }
@@ -124,7 +132,33 @@ fn name_things(prepared: &Prepared) -> Result<()> {
 }
 
 /// Mounts, the new root, the terminal.
-fn enter_root(prepared: &mut Prepared, _listens: &End) -> Result<()> {
-    super::thin::enter(prepared)?;
-    Ok(())
+fn enter_root(prepared: &mut Prepared) -> Result<()> {
+    let creating = hooks::any(&prepared.config.spec, Moment::CreateContainer);
+    let pid = if creating {
+        Some(prepared.proc.own_pid()?)
+    } else {
+        None
+    };
+    let Some(mut plan) = prepared.mounts.take() else {
+        hooks::run(prepared.about(pid, "creating"), Moment::CreateContainer)?;
+        return take_console(prepared, console::open_in_container);
+    };
+    plan.build()?;
+    hooks::run(prepared.about(pid, "creating"), Moment::CreateContainer)?;
+    plan.pivot()?;
+    take_console(prepared, || {
+        let (master, slave) = plan.open_pty()?;
+        plan.console(slave.as_fd())?;
+        Ok(Pty { master, slave })
+    })?;
+    plan.finish()
+}
+
+fn take_console(prepared: &Prepared, open: impl FnOnce() -> Result<Pty>) -> Result<()> {
+    let Some(socket) = &prepared.options.console else {
+        return Ok(());
+    };
+    let pty = open()?;
+    console::hand_over(&pty, socket, prepared.setup.size)?;
+    console::take(&pty)
 }

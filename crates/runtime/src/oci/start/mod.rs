@@ -14,7 +14,6 @@ mod inside;
 pub(crate) mod namespaces;
 mod outside;
 pub(crate) mod sync;
-mod thin;
 
 use std::{
     os::fd::{OwnedFd, RawFd},
@@ -26,7 +25,7 @@ use rustix::process::Pid;
 use super::{
     Config, Error, Result,
     cgroup::{self, Cgroup},
-    hooks,
+    hooks, mounts,
     process::Setup,
     procfs::Proc,
     seccomp::Filter,
@@ -47,6 +46,8 @@ pub struct Options {
     pub preserve_fds: RawFd,
     /// The filter of `linux.seccomp`, if it was compiled before.
     pub filter: Option<Filter>,
+    /// Move the new root over the old one, where pivot_root cannot be (an initramfs).
+    pub no_pivot: bool,
     /// Keep the session keyring of whoever calls.
     pub no_new_keyring: bool,
     /// The calling process may not do what root may.
@@ -67,6 +68,8 @@ pub struct Prepared {
     cgroup: Cgroup,
     /// The way into it, once it is made.
     entry: Option<cgroup::Entry>,
+    /// What will be mounted, once the cgroup is made. None in a mount namespace that is joined.
+    mounts: Option<mounts::Plan>,
     filter: Option<Filter>,
     /// Where the filter's listener goes.
     listener: Option<std::os::unix::net::UnixStream>,
@@ -128,6 +131,7 @@ impl Prepared {
         Ok(Self {
             cgroup,
             entry: None,
+            mounts: None,
             namespaces: Namespaces::new(&config.spec)?,
             proc: Proc::host()?,
             bundle: bundle.to_owned(),

@@ -14,9 +14,10 @@ use super::{
 };
 use crate::oci::{
     Context, Error, Result,
-    cgroup::Entry,
+    cgroup::{Cgroup, Entry},
     filter,
     hooks::{self, Moment},
+    mounts,
 };
 
 /// Starts the container; with a gate its process waits there.
@@ -47,6 +48,17 @@ pub(super) fn start(mut prepared: Prepared, gate: Option<Gate>) -> Result<Contai
 }
 
 fn start_in_cgroup(prepared: &mut Prepared, gate: Option<Gate>) -> Result<Started> {
+    if prepared.namespaces.makes(LinuxNamespaceType::Mount) {
+        let context = mounts::Context {
+            cgroups: cgroups(&prepared.cgroup),
+            user_namespace: prepared.namespaces.has(LinuxNamespaceType::User),
+            no_pivot: prepared.options.no_pivot,
+            ..mounts::Context::default()
+        };
+        let spec = &prepared.config.spec;
+        let plan = mounts::Plan::prepare(spec, &prepared.bundle, context)?;
+        prepared.mounts = Some(plan);
+    }
     let (ours, theirs) = sync::pair()?;
     let started = make(prepared, &ours, theirs, gate.as_ref())?;
     sys::failpoint!("oci.start.cloned");
@@ -64,6 +76,31 @@ fn start_in_cgroup(prepared: &mut Prepared, gate: Option<Gate>) -> Result<Starte
         return Err(error);
     }
     Ok(started)
+}
+
+/// The container's cgroup, as it is to be seen at `/sys/fs/cgroup`.
+fn cgroups(cgroup: &Cgroup) -> mounts::Cgroups {
+    let mut list = Vec::new();
+    for (hierarchy, directory) in cgroup.directories() {
+        let directory = directory.clone();
+        if hierarchy.controllers.is_some() {
+            let name = hierarchy.mount.file_name().unwrap_or_default();
+            list.push(mounts::Hierarchy {
+                name: name.to_string_lossy().into_owned(),
+                directory,
+            });
+        } else if cgroup.directories().len() == 1 {
+            return mounts::Cgroups::V2 {
+                mount: hierarchy.mount.clone(),
+                own: directory,
+            };
+        }
+    }
+    if list.is_empty() {
+        mounts::Cgroups::Own
+    } else {
+        mounts::Cgroups::V1(list)
+    }
 }
 
 /// The clone. Does not return inside.
@@ -89,6 +126,7 @@ fn make(prepared: &mut Prepared, ours: &End, theirs: End, gate: Option<&Gate>) -
                 Pid::from_raw(raw).ok_or_else(|| Error::State(format!("{raw} is no process")))?;
             // It is our child and not waited for: the number is its own.
             let pidfd = pidfd_open(pid, PidfdFlags::empty()).context(|| "pidfd_open")?;
+            ours.send(&Note::Done)?;
             Ok(Started { pid, pidfd })
         }
         _ => Err(Error::State(
