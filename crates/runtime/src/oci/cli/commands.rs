@@ -48,8 +48,18 @@ pub(super) const GLOBAL: &[Opt] = &[
         "where the state of containers is kept (default: /run/wharf-runtime, or \
          $XDG_RUNTIME_DIR/wharf-runtime without root)",
     ),
-    value("log", "", "file", "write messages there instead of to standard error"),
-    value("log-format", "", "text|json", "form of the messages (default: text)"),
+    value(
+        "log",
+        "",
+        "file",
+        "write messages there instead of to standard error",
+    ),
+    value(
+        "log-format",
+        "",
+        "text|json",
+        "form of the messages (default: text)",
+    ),
     switch("debug", "", "write messages for those who look for a fault"),
     switch(
         "systemd-cgroup",
@@ -62,7 +72,12 @@ pub(super) const GLOBAL: &[Opt] = &[
         "auto|true|false",
         "go on without a cgroup where it may not be made (default: auto)",
     ),
-    value("criu", "", "path", "accepted, and not used: there are no checkpoints"),
+    value(
+        "criu",
+        "",
+        "path",
+        "accepted, and not used: there are no checkpoints",
+    ),
     switch("help", "h", "show this"),
     switch("version", "v", "print the version"),
 ];
@@ -109,7 +124,9 @@ pub(super) const COMMANDS: &[Command] = &[
         arity: 1..=1,
         ordered: false,
         more: "The container waits for `start` before its program runs.",
-        options: &[BUNDLE, CONSOLE, PID_FILE, NO_PIVOT, NO_KEYRING, PRESERVE, HELP],
+        options: &[
+            BUNDLE, CONSOLE, PID_FILE, NO_PIVOT, NO_KEYRING, PRESERVE, HELP,
+        ],
     },
     Command {
         name: "start",
@@ -154,7 +171,12 @@ pub(super) const COMMANDS: &[Command] = &[
         options: &[
             CONSOLE,
             value("cwd", "", "dir", "working directory in the container"),
-            value("env", "e", "name=value", "an environment variable; may be repeated"),
+            value(
+                "env",
+                "e",
+                "name=value",
+                "an environment variable; may be repeated",
+            ),
             switch("tty", "t", "give it a terminal"),
             value("user", "u", "uid[:gid]", "who it runs as"),
             value(
@@ -290,19 +312,49 @@ pub(super) const COMMANDS: &[Command] = &[
                 "read the limits from there, or from standard input if it is -: JSON as \
                  linux.resources in config.json; other options are then ignored",
             ),
-            value("blkio-weight", "", "n", "share of block devices' time, 10 to 1000"),
-            value("cpu-period", "", "µs", "length of a period of the processor limit"),
+            value(
+                "blkio-weight",
+                "",
+                "n",
+                "share of block devices' time, 10 to 1000",
+            ),
+            value(
+                "cpu-period",
+                "",
+                "µs",
+                "length of a period of the processor limit",
+            ),
             value("cpu-quota", "", "µs", "processor time in a period"),
             value("cpu-burst", "", "µs", "processor time that may be saved up"),
             value("cpu-share", "", "n", "share of processor time"),
-            value("cpu-rt-period", "", "µs", "length of a period of the real-time limit"),
-            value("cpu-rt-runtime", "", "µs", "real-time processor time in a period"),
+            value(
+                "cpu-rt-period",
+                "",
+                "µs",
+                "length of a period of the real-time limit",
+            ),
+            value(
+                "cpu-rt-runtime",
+                "",
+                "µs",
+                "real-time processor time in a period",
+            ),
             value("cpu-idle", "", "0|1", "run only when nobody else does"),
             value("cpuset-cpus", "", "list", "processors to use"),
             value("cpuset-mems", "", "list", "memory nodes to use"),
             value("memory", "", "bytes", "memory limit"),
-            value("memory-reservation", "", "bytes", "memory it is left when it gets scarce"),
-            value("memory-swap", "", "bytes", "limit of memory and swap together; -1: none"),
+            value(
+                "memory-reservation",
+                "",
+                "bytes",
+                "memory it is left when it gets scarce",
+            ),
+            value(
+                "memory-swap",
+                "",
+                "bytes",
+                "limit of memory and swap together; -1: none",
+            ),
             value("pids-limit", "", "n", "limit of processes; -1: none"),
             value("l3-cache-schema", "", "text", "refused: no Intel RDT"),
             value("mem-bw-schema", "", "text", "refused: no Intel RDT"),
@@ -339,7 +391,12 @@ pub(super) const COMMANDS: &[Command] = &[
         ordered: false,
         more: "",
         options: &[
-            value("bundle", "b", "dir", "where (default: the current directory)"),
+            value(
+                "bundle",
+                "b",
+                "dir",
+                "where (default: the current directory)",
+            ),
             switch("rootless", "", "for a user who is not root"),
             HELP,
         ],

@@ -166,7 +166,11 @@ pub(super) fn descriptors(
         .number("preserve-fds")
         .map_err(Error::State)?
         .unwrap_or(0);
-    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<RawFd>().ok());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|v| v.parse::<RawFd>().ok())
+    };
     let ours = number("LISTEN_PID") == Some(rustix::process::getpid().as_raw_nonzero().get());
     let activated = number("LISTEN_FDS").filter(|n| ours && *n > 0).unwrap_or(0);
     let total = activated.checked_add(more).filter(|n| *n >= 0 && more >= 0);
@@ -275,7 +279,9 @@ impl Made {
         if let Some(path) = given.path("pid-file") {
             write_pid(&path, pid)?;
         }
-        global.log.debug(&format!("container {} has process {pid}", self.request.id));
+        global
+            .log
+            .debug(&format!("container {} has process {pid}", self.request.id));
         Ok(started)
     }
 }

@@ -94,7 +94,7 @@ pub(super) fn clean(container: &Container, lock: Lock) -> Result<()> {
     }
     // With processes left its directory must stay, or nobody would find them any more.
     if let Some(first) = problems.into_iter().next() {
-        if state.as_ref().is_some_and(|s| alive(s)) {
+        if state.as_ref().is_some_and(alive) {
             return Err(first);
         }
         container.remove(lock)?;

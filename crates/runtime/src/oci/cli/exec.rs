@@ -150,12 +150,11 @@ fn change(process: &mut Value, given: &Given, args: Vec<String>) -> Result<()> {
     if given.has("no-new-privs") {
         process["noNewPrivileges"] = json!(given.on("no-new-privs"));
     }
-    append(
-        &mut process["env"],
-        given.all("env").map_err(Error::State)?,
-    );
+    append(&mut process["env"], given.all("env").map_err(Error::State)?);
     if let Some(user) = text("user")? {
-        let (uid, gid) = user.split_once(':').map_or((user, None), |(u, g)| (u, Some(g)));
+        let (uid, gid) = user
+            .split_once(':')
+            .map_or((user, None), |(u, g)| (u, Some(g)));
         let number = |text: &str| {
             text.parse::<u32>()
                 .map_err(|_| Error::State(format!("--user {user:?}: not <uid>[:<gid>]")))

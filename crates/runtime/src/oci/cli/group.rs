@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use super::{signal};
+use super::signal;
 use crate::oci::{Error, Result, cgroup::Cgroup, state::State};
 
 /// A container's processes.

@@ -73,7 +73,12 @@ mod tests {
             assert!(text.contains(&format!("\n   {}", c.name)), "{}", c.name);
             let own = command(c);
             for o in c.options {
-                assert!(own.contains(&format!("--{}", o.long)), "{} {}", c.name, o.long);
+                assert!(
+                    own.contains(&format!("--{}", o.long)),
+                    "{} {}",
+                    c.name,
+                    o.long
+                );
                 assert!(!o.help.is_empty());
             }
         }

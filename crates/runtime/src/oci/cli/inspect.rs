@@ -115,7 +115,10 @@ mod tests {
     #[test]
     fn the_right_lines() {
         let text = "UID   PID CMD\nroot    1 init\nroot   11 a 1\nroot 12 b\n";
-        assert_eq!(table(text, &[11, 1]).unwrap(), "UID   PID CMD\nroot    1 init\nroot   11 a 1\n");
+        assert_eq!(
+            table(text, &[11, 1]).unwrap(),
+            "UID   PID CMD\nroot    1 init\nroot   11 a 1\n"
+        );
         assert!(table("USER CMD\n", &[]).is_err());
     }
 }

@@ -8,17 +8,14 @@ use rustix::{
 };
 
 use super::{Global, args::Given, group::Group, id, signal};
-use crate::oci::{
-    Context, Error, Result,
-    state::Status,
-};
+use crate::oci::{Context, Error, Result, state::Status};
 
 pub(super) fn kill(global: &Global, given: &Given) -> Result<u8> {
     let container = global.store.open(&id(given)?)?;
     let words = given.words(1).map_err(Error::State)?;
     let name = words.first().map_or("SIGTERM", String::as_str);
-    let signal = signal::parse(name)
-        .ok_or_else(|| Error::State(format!("unknown signal {name:?}")))?;
+    let signal =
+        signal::parse(name).ok_or_else(|| Error::State(format!("unknown signal {name:?}")))?;
     let state = container.state()?;
     let status = container.status(state.as_ref(), || false);
     let Some(state) = state else {

@@ -21,13 +21,17 @@ pub(super) fn list(global: &Global, given: &Given) -> Result<u8> {
     let json = match given.text("format").map_err(Error::State)? {
         None | Some("table") => false,
         Some("json") => true,
-        Some(_) => return Err(Error::State("invalid format option: table or json".to_owned())),
+        Some(_) => {
+            return Err(Error::State(
+                "invalid format option: table or json".to_owned(),
+            ));
+        }
     };
     let containers = global.store.all()?;
     if given.on("quiet") {
-        let names: String = containers.iter().fold(String::new(), |all, c| {
-            all + c.id() + "\n"
-        });
+        let names: String = containers
+            .iter()
+            .fold(String::new(), |all, c| all + c.id() + "\n");
         return Ok(print(&names));
     }
     let mut found = Vec::new();

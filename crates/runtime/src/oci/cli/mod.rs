@@ -120,13 +120,17 @@ fn begin(words: &mut Vec<OsString>) -> Result<(Option<Global>, Vec<OsString>), O
 
 /// Finds the command and runs it.
 fn dispatch(global: &Global, words: &[OsString]) -> Result<u8> {
-    let (name, rest) = words.split_first().unwrap_or((const { &OsString::new() }, &[]));
+    let (name, rest) = words
+        .split_first()
+        .unwrap_or((const { &OsString::new() }, &[]));
     let name = name.to_string_lossy();
     if name == "help" || name == "h" {
-        return Ok(match rest.first().and_then(|n| find(&n.to_string_lossy())) {
-            Some(command) => print(&help::command(command)),
-            None => print(&help::program()),
-        });
+        return Ok(
+            match rest.first().and_then(|n| find(&n.to_string_lossy())) {
+                Some(command) => print(&help::command(command)),
+                None => print(&help::program()),
+            },
+        );
     }
     if let Some((_, why)) = REFUSED.iter().find(|(n, _)| *n == name) {
         return Err(Error::Unsupported(format!("{name}: {why}")));
@@ -230,7 +234,11 @@ fn root(given: Option<PathBuf>) -> Result<PathBuf> {
 fn print(text: &str) -> u8 {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    u8::from(out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err())
+    u8::from(
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .is_err(),
+    )
 }
 
 /// Prints a value as JSON on lines of its own, as runc does.

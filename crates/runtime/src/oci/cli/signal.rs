@@ -78,7 +78,9 @@ mod tests {
         assert_eq!(parse("RTMIN+3"), Some(37));
         assert_eq!(parse("SIGRTMAX-1"), Some(63));
         assert_eq!(parse("0"), Some(0));
-        for text in ["", "65", "-1", "NOPE", "SIG", "RTMIN+31", "RTMAX--1", "RTMAX-99"] {
+        for text in [
+            "", "65", "-1", "NOPE", "SIG", "RTMIN+31", "RTMAX--1", "RTMAX-99",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -32,9 +32,7 @@ pub(super) fn spec(given: &Given) -> Result<u8> {
 
 /// A shell on a terminal, in namespaces of its own, with few rights and a root that is read-only.
 fn example() -> Value {
-    let mount = |destination: &str, kind: &str, options: &[&str]| {
-        json!({ "destination": destination, "type": kind, "source": kind, "options": options })
-    };
+    let mount = |destination: &str, kind: &str, options: &[&str]| json!({ "destination": destination, "type": kind, "source": kind, "options": options });
     let kinds = ["pid", "network", "ipc", "uts", "mount", "cgroup"];
     let namespaces: Vec<Value> = kinds.iter().map(|kind| json!({ "type": kind })).collect();
     json!({

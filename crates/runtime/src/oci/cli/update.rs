@@ -108,7 +108,10 @@ fn size(text: &str) -> Option<i64> {
     let end = lower.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, unit) = lower.split_at(end);
     let unit = unit.trim();
-    let unit = unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(unit);
+    let unit = unit
+        .strip_suffix("ib")
+        .or(unit.strip_suffix('b'))
+        .unwrap_or(unit);
     let shift = match unit {
         "" => 0,
         "k" => 10,

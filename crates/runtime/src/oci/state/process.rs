@@ -74,7 +74,10 @@ impl Process {
                 tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: left.subsec_nanos().into(),
             };
-            match poll(&mut [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)], Some(&left)) {
+            match poll(
+                &mut [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)],
+                Some(&left),
+            ) {
                 Ok(0) => return false,
                 Ok(_) => return true,
                 Err(_) => {}
