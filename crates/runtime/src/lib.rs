@@ -10,10 +10,9 @@ pub mod oci;
 pub mod protocol;
 pub mod time;
 
-#[cfg(feature = "oci")]
 #[cfg(feature = "full")]
 pub mod apparmor;
-#[cfg(feature = "full")]
+#[cfg(feature = "oci")]
 pub mod caps;
 #[cfg(feature = "full")]
 mod cleanup;

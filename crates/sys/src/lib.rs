@@ -21,6 +21,7 @@ pub mod netns;
 pub mod nft;
 #[cfg(feature = "full")]
 pub mod overlay;
+pub mod pidfd;
 pub mod placeholder;
 pub mod process;
 pub mod scm;
