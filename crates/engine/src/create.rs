@@ -13,6 +13,7 @@ use crate::{
     container::Container,
     error::{Error, Result},
     files, merge,
+    modes::{Ipc, Pid},
     network_mode::NetworkMode,
     ports,
     record::{Mount, MountKind, Record},
@@ -21,9 +22,6 @@ use crate::{
     sync::lock,
     volumes,
 };
-
-/// The least memory that a container can start in.
-const LEAST_MEMORY: i64 = 6 << 20;
 
 impl Engine {
     /// Defines a container.
@@ -109,20 +107,6 @@ impl Engine {
         if !config.stop_signal.is_empty() {
             signals::parse(&config.stop_signal)?;
         }
-        if host.memory != 0 && host.memory < LEAST_MEMORY {
-            return Err(Error::Invalid("Minimum memory limit allowed is 6MB".into()));
-        }
-        if host.memory_swap > 0 && host.memory == 0 {
-            return Err(Error::Invalid(
-                "You should always set the Memory limit when using Memoryswap limit, see usage"
-                    .into(),
-            ));
-        }
-        if host.memory_swap > 0 && host.memory_swap < host.memory {
-            return Err(Error::Invalid(
-                "Minimum memoryswap limit should be larger than memory limit, see usage".into(),
-            ));
-        }
         if !host.runtime.is_empty() && !self.config.runtimes.contains_key(&host.runtime) {
             return Err(Error::Invalid(format!(
                 "unknown or invalid runtime name: {}",
@@ -162,6 +146,7 @@ impl Engine {
             }
             NetworkMode::Host | NetworkMode::None => {}
         }
+        self.settle_modes(config, host)?;
         ports::requests(config, host)?;
         config
             .exposed_ports
@@ -188,6 +173,7 @@ impl Engine {
         if host.memory > 0 && host.memory_swap == 0 {
             host.memory_swap = host.memory.saturating_mul(2);
         }
+        host.memory_swappiness = host.memory_swappiness.filter(|n| *n != -1);
         host.pids_limit = host.pids_limit.filter(|n| *n > 0);
         spec::settle_cgroupns(host)?;
         if host.log_config.kind.is_empty() {
@@ -203,8 +189,69 @@ impl Engine {
             host.shm_size = spec::DEFAULT_SHM;
         }
         // A capability or limit that does not exist is told now rather than at the start.
-        warnings.extend(spec::check(config, host)?);
+        warnings.extend(spec::check(self, config, host)?);
         Ok(warnings)
+    }
+
+    /// Completes and checks which namespaces it shares with whom.
+    fn settle_modes(&self, config: &ContainerConfig, host: &mut HostConfig) -> Result<()> {
+        let invalid = |text: String| Err(Error::Invalid(text));
+        // By identifier from now on, as for the network: the name may move on.
+        if let Pid::Container(other) = Pid::of(host)? {
+            let found = self.find(&other);
+            let other = found
+                .map_err(|e| Error::Invalid(format!("invalid PID mode: {}: {e}", host.pid_mode)))?;
+            host.pid_mode = format!("container:{}", other.id);
+        }
+        match Ipc::of(host)? {
+            Ipc::Container(other) => {
+                let found = self.find(&other);
+                let other = found.map_err(|e| {
+                    Error::Invalid(format!("invalid IPC mode: {}: {e}", host.ipc_mode))
+                })?;
+                host.ipc_mode = format!("container:{}", other.id);
+            }
+            _ if host.ipc_mode.is_empty() => host.ipc_mode = "private".into(),
+            _ => {}
+        }
+        if host.uts_mode == "host" && !config.hostname.is_empty() {
+            return invalid("conflicting options: hostname and the UTS mode".into());
+        }
+        if !matches!(host.userns_mode.as_str(), "" | "host") {
+            return invalid(format!("invalid user namespace mode: {}", host.userns_mode));
+        }
+        if let Some((name, _)) = host.storage_opt.iter().next() {
+            return Err(if name == "size" {
+                Error::NotSupported(
+                    "--storage-opt size is not supported by wharf yet: leave it out, and bound the \
+                     data root's file system"
+                        .into(),
+                )
+            } else {
+                Error::Invalid(format!("Unknown option {name}"))
+            });
+        }
+        if self.remap(host).is_none() {
+            return Ok(());
+        }
+        if host.privileged {
+            return invalid(
+                "privileged mode is incompatible with user namespaces.  You must run the \
+                 container in the host namespace when running privileged mode"
+                    .into(),
+            );
+        }
+        if host.network_mode == "host" {
+            return invalid(
+                "cannot share the host's network namespace when user namespaces are enabled".into(),
+            );
+        }
+        if host.pid_mode == "host" {
+            return invalid(
+                "cannot share the host PID namespace when user namespaces are enabled".into(),
+            );
+        }
+        Ok(())
     }
 
     fn reserve(&self, name: Option<String>, id: &str) -> Result<String> {

@@ -8,6 +8,8 @@ pub mod memfd;
 #[cfg(feature = "full")]
 pub mod memory;
 #[cfg(feature = "full")]
+pub mod namespace;
+#[cfg(feature = "full")]
 pub mod netlink;
 #[cfg(feature = "full")]
 pub mod netns;

@@ -98,6 +98,19 @@ pub enum FdRole {
     Rootfs,
     /// The network namespace the container joins through the bundle's `netns` link.
     Netns,
+    /// The PID namespace it joins through the link `pidns`.
+    Pidns,
+    /// The IPC namespace it joins through the link `ipcns`.
+    Ipcns,
+    /// The user namespace it joins through the link `userns`.
+    Userns,
+    /// A detached mount for `/dev/shm`, to be attached at `shm` in the bundle.
+    Shm,
+    /// A detached mount of the host's, to be attached at [`super::mount_name`] in the bundle.
+    Mount {
+        /// Its number.
+        index: u32,
+    },
     /// Only to be kept open while the container lives: a published port.
     Held,
 }

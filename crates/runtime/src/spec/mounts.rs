@@ -70,6 +70,11 @@ fn defaults(spec: &ContainerSpec) -> Vec<Mount> {
     } else {
         "ro"
     };
+    let cgroup_access = match spec.writable_cgroups {
+        Some(true) => "rw",
+        Some(false) => "ro",
+        None => access,
+    };
     let mqueue = match spec.ipc {
         Namespace::Host => mount("/dev/mqueue", "bind", "/dev/mqueue", &["rbind", "rprivate"]),
         _ => mount(
@@ -111,7 +116,7 @@ fn defaults(spec: &ContainerSpec) -> Vec<Mount> {
             "/sys/fs/cgroup",
             "cgroup",
             "cgroup",
-            &["nosuid", "noexec", "nodev", access],
+            &["nosuid", "noexec", "nodev", cgroup_access],
         ),
         mqueue,
     ]
