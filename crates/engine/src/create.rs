@@ -223,8 +223,8 @@ impl Engine {
         if let Some((name, _)) = host.storage_opt.iter().next() {
             return Err(if name == "size" {
                 Error::NotSupported(
-                    "--storage-opt size is not supported by wharf yet: leave it out, and bound the \
-                     data root's file system"
+                    "HostConfig.StorageOpt size is not supported by wharf yet: leave it out, and \
+                     bound the data root's file system"
                         .into(),
                 )
             } else {

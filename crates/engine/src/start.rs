@@ -287,6 +287,7 @@ impl Engine {
             runtime_root: text(&self.runtime_root()),
             cgroup: self.cgroup(record),
             tty: record.config.tty,
+            owner: self.remap(host).map(Remap::root),
             size: (width > 0 && height > 0).then_some(Size { width, height }),
             open_stdin: record.config.open_stdin,
             stdin_once: record.config.stdin_once,

@@ -3,7 +3,11 @@
 use std::{io, os::unix::net::UnixListener, process::Stdio};
 
 use runtime::protocol::{ExecRequest, Exit, Launch, Size, Status};
-use rustix::{process::Pid, termios::Winsize};
+use rustix::{
+    fs::{Gid, Uid},
+    process::Pid,
+    termios::Winsize,
+};
 
 use crate::{
     command::{self, Files},
@@ -115,8 +119,23 @@ impl Process {
         })
     }
 
+    /// Gives its pipes to `owner`, so that whoever is root in the container can open them again
+    /// by `/dev/stdout`.
+    fn give_to(&self, owner: Option<(u32, u32)>) -> io::Result<()> {
+        let Some((uid, gid)) = owner.filter(|_| !self.tty) else {
+            return Ok(());
+        };
+        let outputs = self.outputs.iter().flatten().map(Output::fd);
+        for fd in outputs.chain(self.input.fd()) {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            rustix::fs::fchown(fd, Some(uid), Some(gid))?;
+        }
+        Ok(())
+    }
+
     /// Lets the runtime start it.
     pub(crate) fn start(&mut self, launch: &Launch) -> io::Result<()> {
+        self.give_to(launch.owner)?;
         let ends = self
             .ends
             .take()

@@ -85,6 +85,9 @@ pub struct Launch {
     /// The file to which output is appended, as Docker's json-file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// Who is root in the container, where that is not the host's: owner of its standard streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<(u32, u32)>,
     /// What the descriptors are that came before this message, in their order.
     #[serde(default)]
     pub fds: Vec<FdRole>,
