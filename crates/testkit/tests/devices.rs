@@ -25,9 +25,9 @@ fn devices_of_the_host() {
         let many = cli.ok("run --rm --device /dev/net:/dev/mynet busybox ls /dev/mynet");
         assert_eq!(many, "tun", "a directory's devices");
         let shown = "{{(index .HostConfig.Devices 0).PathInContainer}}";
-        cli.ok("create --name d --device /dev/null:/dev/mine:r busybox true");
-        assert_eq!(cli.ok(&format!("inspect -f '{shown}' d")), "/dev/mine");
-        cli.ok("rm d");
+        cli.ok("create --name boxd --device /dev/null:/dev/mine:r busybox true");
+        assert_eq!(cli.ok(&format!("inspect -f '{shown}' boxd")), "/dev/mine");
+        cli.ok("rm boxd");
         cli.refused(
             "run --rm --device /dev/nothing busybox true",
             &["/dev/nothing", "no such file or directory"],

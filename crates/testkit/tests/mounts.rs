@@ -185,27 +185,27 @@ fn propagation() {
     sh(&format!("mount --make-shared {at}")).ok();
     for cli in d.clis() {
         let run = format!(
-            "run -d --name p --privileged -v {at}:/x:rshared -v {at}:/y:rslave -v {at}:/z busybox sleep 1000"
+            "run -d --name boxp --privileged -v {at}:/x:rshared -v {at}:/y:rslave -v {at}:/z busybox sleep 1000"
         );
         cli.ok(&run);
-        cli.ok("exec p mount -t tmpfs none /x/in");
+        cli.ok("exec boxp mount -t tmpfs none /x/in");
         let mounted = || sh(&format!("grep -c ' {at}/in ' /proc/self/mountinfo")).stdout;
         assert_eq!(
             mounted().trim(),
             "1",
             "the container's mount reached the host"
         );
-        let seen = cli.ok("exec p cat /proc/self/mountinfo");
+        let seen = cli.ok("exec boxp cat /proc/self/mountinfo");
         assert!(
             seen.contains(" /y/in ") && !seen.contains(" /z/in "),
             "{seen}"
         );
         sh(&format!("umount {at}/in")).ok();
         assert!(
-            !cli.ok("exec p cat /proc/self/mountinfo")
+            !cli.ok("exec boxp cat /proc/self/mountinfo")
                 .contains(" /x/in ")
         );
-        cli.ok("rm -f p");
+        cli.ok("rm -f boxp");
     }
     drop(gone);
 }

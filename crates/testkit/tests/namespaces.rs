@@ -19,24 +19,27 @@ fn the_hosts() {
     let d = Daemon::fresh();
     for cli in d.clis() {
         cli.ok(
-            "run -d --name h --pid host --ipc host --uts host --cgroupns host busybox sleep 1000",
+            "run -d --name boxh --pid host --ipc host --uts host --cgroupns host busybox sleep 1000",
         );
-        let pid = d.pid_of("h");
+        let pid = d.pid_of("boxh");
         for kind in ["pid", "ipc", "uts", "cgroup"] {
             assert_eq!(namespace(pid, kind), ours(kind), "{kind}");
         }
         assert_ne!(namespace(pid, "net"), ours("net"));
         assert_eq!(
-            cli.ok("exec h sh -c 'ls -d /proc/1/ns; echo $$'")
+            cli.ok("exec boxh sh -c 'ls -d /proc/1/ns; echo $$'")
                 .lines()
                 .count(),
             2
         );
         let shown = "{{.HostConfig.PidMode}} {{.HostConfig.IpcMode}} {{.HostConfig.UTSMode}}";
-        assert_eq!(cli.ok(&format!("inspect -f '{shown}' h")), "host host host");
+        assert_eq!(
+            cli.ok(&format!("inspect -f '{shown}' boxh")),
+            "host host host"
+        );
         // What it started goes with it, though no namespace ends.
-        cli.ok("exec -d h sleep 4242");
-        cli.ok("rm -f h");
+        cli.ok("exec -d boxh sleep 4242");
+        cli.ok("rm -f boxh");
         cli.refused(
             "run --rm --uts host --hostname x busybox true",
             &["hostname and the UTS mode"],
@@ -48,13 +51,16 @@ fn the_hosts() {
 fn each_its_own() {
     let d = Daemon::fresh();
     for cli in d.clis() {
-        cli.ok("run -d --name p --cgroupns private busybox sleep 1000");
-        let pid = d.pid_of("p");
+        cli.ok("run -d --name boxp --cgroupns private busybox sleep 1000");
+        let pid = d.pid_of("boxp");
         for kind in ["pid", "ipc", "uts", "net", "mnt", "cgroup"] {
             assert_ne!(namespace(pid, kind), ours(kind), "{kind}");
         }
-        assert_eq!(cli.ok("inspect -f '{{.HostConfig.IpcMode}}' p"), "private");
-        cli.ok("rm -f p");
+        assert_eq!(
+            cli.ok("inspect -f '{{.HostConfig.IpcMode}}' boxp"),
+            "private"
+        );
+        cli.ok("rm -f boxp");
         for bad in [
             "--pid x",
             "--pid container:",
@@ -78,38 +84,38 @@ fn each_its_own() {
 fn another_containers() {
     let d = Daemon::fresh();
     for cli in d.clis() {
-        cli.ok("run -d --name a --ipc shareable --shm-size 3m busybox sleep 1000");
-        cli.ok("run -d --name b --pid container:a --ipc container:a --network container:a busybox sleep 1000");
-        let (a, b) = (d.pid_of("a"), d.pid_of("b"));
+        cli.ok("run -d --name boxa --ipc shareable --shm-size 3m busybox sleep 1000");
+        cli.ok("run -d --name boxb --pid container:boxa --ipc container:boxa --network container:boxa busybox sleep 1000");
+        let (a, b) = (d.pid_of("boxa"), d.pid_of("boxb"));
         for kind in ["pid", "ipc", "net"] {
             assert_eq!(namespace(a, kind), namespace(b, kind), "{kind}");
         }
         assert_ne!(namespace(a, "uts"), namespace(b, "uts"));
-        cli.ok("exec a sh -c 'echo text >/dev/shm/file'");
-        assert_eq!(cli.ok("exec b cat /dev/shm/file"), "text");
-        assert!(cli.ok("exec b df -k /dev/shm").contains("3072"));
+        cli.ok("exec boxa sh -c 'echo text >/dev/shm/file'");
+        assert_eq!(cli.ok("exec boxb cat /dev/shm/file"), "text");
+        assert!(cli.ok("exec boxb df -k /dev/shm").contains("3072"));
         assert_eq!(
-            cli.ok("exec b cat /proc/1/comm"),
+            cli.ok("exec boxb cat /proc/1/comm"),
             "sleep",
             "the first process is a's"
         );
         // By identifier, whatever a is called later.
-        let id = cli.ok("inspect -f '{{.Id}}' a");
+        let id = cli.ok("inspect -f '{{.Id}}' boxa");
         let shown = "{{.HostConfig.PidMode}} {{.HostConfig.IpcMode}} {{.HostConfig.NetworkMode}}";
         let each = format!("container:{id}");
         assert_eq!(
-            cli.ok(&format!("inspect -f '{shown}' b")),
+            cli.ok(&format!("inspect -f '{shown}' boxb")),
             format!("{each} {each} {each}")
         );
         // A third joins the second's, which are the first's.
-        let third = cli.ok("run --rm --ipc container:b busybox cat /dev/shm/file");
+        let third = cli.ok("run --rm --ipc container:boxb busybox cat /dev/shm/file");
         assert_eq!(third, "text");
-        cli.ok("rm -f b");
-        cli.ok("stop -t 0 a");
+        cli.ok("rm -f boxb");
+        cli.ok("stop -t 0 boxa");
         for (flag, word) in [("pid", "PID"), ("ipc", "IPC"), ("network", "network")] {
             let words = [word, "non running container", &id];
             cli.refused(
-                &format!("run --rm --{flag} container:a busybox true"),
+                &format!("run --rm --{flag} container:boxa busybox true"),
                 &words,
             );
             cli.refused(
@@ -122,7 +128,7 @@ fn another_containers() {
             "run --rm --ipc container:private busybox true",
             &["non-shareable IPC"],
         );
-        cli.ok("rm -f a private");
+        cli.ok("rm -f boxa private");
     }
 }
 
@@ -130,13 +136,14 @@ fn another_containers() {
 fn shared_memory_outlives_the_daemon() {
     let mut d = Daemon::fresh();
     d.docker()
-        .ok("run -d --name a --ipc shareable busybox sh -c 'echo kept >/dev/shm/x; sleep 1000'");
+        .ok("run -d --name boxa --ipc shareable busybox sh -c 'echo kept >/dev/shm/x; sleep 1000'");
+    d.kill9();
     d.restart();
     let cli = d.docker();
     assert_eq!(
-        cli.ok("run --rm --ipc container:a busybox cat /dev/shm/x"),
+        cli.ok("run --rm --ipc container:boxa busybox cat /dev/shm/x"),
         "kept"
     );
-    let inside = cli.ok("run --rm --pid container:a busybox cat /proc/1/comm");
+    let inside = cli.ok("run --rm --pid container:boxa busybox cat /proc/1/comm");
     assert_eq!(inside, "sh");
 }

@@ -27,17 +27,17 @@ fn seccomp() {
             "{out}"
         );
         // An exec has the same filter.
-        cli.ok(&format!("run -d --name s {flag} busybox sleep 1000"));
-        let out = cli.run("exec s mkdir /x");
+        cli.ok(&format!("run -d --name boxs {flag} busybox sleep 1000"));
+        let out = cli.run("exec boxs mkdir /x");
         assert!(
             out.code == 1 && out.stderr.contains("Input/output error"),
             "{out}"
         );
         assert_eq!(
-            field(&cli.ok("exec s cat /proc/self/status"), "Seccomp"),
+            field(&cli.ok("exec boxs cat /proc/self/status"), "Seccomp"),
             "2"
         );
-        cli.ok("rm -f s");
+        cli.ok("rm -f boxs");
         let status =
             |flags: &str| cli.ok(&format!("run --rm {flags} busybox cat /proc/self/status"));
         assert_eq!(
@@ -68,12 +68,12 @@ fn system_paths() {
         };
         assert!(count("") > 5);
         assert_eq!(count("--security-opt systempaths=unconfined"), 0);
-        cli.ok("create --name p --security-opt systempaths=unconfined busybox true");
+        cli.ok("create --name boxp --security-opt systempaths=unconfined busybox true");
         assert_eq!(
-            cli.ok("inspect -f '{{json .HostConfig.MaskedPaths}}' p"),
+            cli.ok("inspect -f '{{json .HostConfig.MaskedPaths}}' boxp"),
             "[]"
         );
-        cli.ok("rm p");
+        cli.ok("rm boxp");
     }
     let body = serde_json::json!({
         "Image": "busybox",

@@ -25,19 +25,19 @@ fn root_is_nobody_on_the_host() {
     }
     let d = remapped();
     for cli in d.clis() {
-        cli.ok("run -d --name u -v data:/data busybox sh -c 'echo x >/data/file; echo x >/own; sleep 1000'");
-        let pid = d.pid_of("u");
+        cli.ok("run -d --name boxu -v data:/data busybox sh -c 'echo x >/data/file; echo x >/own; sleep 1000'");
+        let pid = d.pid_of("boxu");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
         assert!(status.contains("Uid:\t300000\t300000"), "{status}");
         assert!(status.contains("Gid:\t400000\t400000"), "{status}");
-        assert_eq!(cli.ok("exec u id -u"), "0");
-        let map = cli.ok("exec u cat /proc/self/uid_map");
+        assert_eq!(cli.ok("exec boxu id -u"), "0");
+        let map = cli.ok("exec boxu cat /proc/self/uid_map");
         assert_eq!(
             map.split_whitespace().collect::<Vec<_>>(),
             ["0", "300000", "65536"]
         );
         // What the image has is root's, and so is what the container makes: layers and volumes.
-        let owners = cli.ok("exec u stat -c %u:%g / /bin /own /data /data/file /etc/hosts");
+        let owners = cli.ok("exec boxu stat -c %u:%g / /bin /own /data /data/file /etc/hosts");
         assert!(owners.lines().all(|l| l == "0:0"), "{owners}");
         let data = d.dir().join("data/300000.400000/volumes/data/_data");
         for path in [data.clone(), data.join("file")] {
@@ -63,17 +63,19 @@ fn root_is_nobody_on_the_host() {
         let ours = std::fs::read_link("/proc/self/ns/user").expect("we run");
         assert_ne!(links[0], ours);
         // Who shares a namespace shares the users too.
-        cli.ok("run -d --name v --network container:u --pid container:u busybox sleep 1000");
-        let theirs = std::fs::read_link(format!("/proc/{}/ns/user", d.pid_of("v"))).expect("v");
+        cli.ok(
+            "run -d --name boxv --network container:boxu --pid container:boxu busybox sleep 1000",
+        );
+        let theirs = std::fs::read_link(format!("/proc/{}/ns/user", d.pid_of("boxv"))).expect("v");
         assert_eq!(theirs, links[0]);
-        cli.ok("rm -f v");
-        cli.ok("restart -t 0 u");
+        cli.ok("rm -f boxv");
+        cli.ok("restart -t 0 boxu");
         assert_eq!(
-            cli.ok("exec u cat /own"),
+            cli.ok("exec boxu cat /own"),
             "x",
             "what was written stays its own"
         );
-        cli.ok("rm -f u");
+        cli.ok("rm -f boxu");
     }
     let info = d.api().get("/info").expect(200).json();
     let options = info["SecurityOptions"].to_string();

@@ -76,7 +76,9 @@ fn defaults(spec: &ContainerSpec) -> Vec<Mount> {
         None => access,
     };
     let mqueue = match spec.ipc {
-        Namespace::Host => mount("/dev/mqueue", "bind", "/dev/mqueue", &["rbind", "rprivate"]),
+        Namespace::Host if std::path::Path::new("/dev/mqueue").is_dir() => {
+            mount("/dev/mqueue", "bind", "/dev/mqueue", &["rbind", "rprivate"])
+        }
         _ => mount(
             "/dev/mqueue",
             "mqueue",
