@@ -31,6 +31,8 @@ pub(crate) struct Joined {
 /// A container to share with, and its first process.
 struct Donor {
     id: String,
+    /// Whether its users are its own.
+    remapped: bool,
     process: Process,
 }
 
@@ -51,6 +53,13 @@ impl Engine {
         let remapped = self.remap(&host).is_some();
         let mut user = |donor: &Donor| -> Result<()> {
             if remapped {
+                if !donor.remapped {
+                    return Err(Error::Invalid(format!(
+                        "container {} has the host's users: who shares its namespaces needs \
+                         --userns host, too",
+                        donor.id
+                    )));
+                }
                 joined.user = Some(donor.open(Kind::User)?);
             }
             Ok(())
@@ -114,6 +123,7 @@ impl Engine {
         }
         Ok(Donor {
             id: other.id.clone(),
+            remapped: other.with_record(|r| self.remap(&r.host_config).is_some()),
             process,
         })
     }

@@ -44,6 +44,7 @@ mod state;
 mod stop;
 mod sync;
 mod trace;
+mod users;
 mod volume_mounts;
 mod volumes;
 mod wait;

@@ -62,6 +62,12 @@ pub(crate) fn check(
     Ok(spec::build(&spec, &HOST)?.warnings)
 }
 
+/// The AppArmor profile of a container; empty where there is none.
+pub(crate) fn apparmor(host: &HostConfig) -> String {
+    let security = security::read(host);
+    security.ok().and_then(|s| s.apparmor).unwrap_or_default()
+}
+
 /// Completes and checks `--cgroupns`. As Docker: private on v2, the host's on v1 and for privileged
 /// containers.
 pub(crate) fn settle_cgroupns(host: &mut HostConfig) -> Result<()> {

@@ -69,6 +69,17 @@ fn root_is_nobody_on_the_host() {
         let theirs = std::fs::read_link(format!("/proc/{}/ns/user", d.pid_of("boxv"))).expect("v");
         assert_eq!(theirs, links[0]);
         cli.ok("rm -f boxv");
+        cli.ok("run -d --name hosts --userns host busybox sleep 1000");
+        cli.refused(
+            "run --rm --network container:hosts busybox true",
+            &["has the host's users", "--userns host"],
+        );
+        cli.ok("rm -f hosts");
+        // Standard output can be opened again by its name.
+        assert_eq!(
+            cli.ok("run --rm busybox sh -c 'echo text >/dev/stdout'"),
+            "text"
+        );
         cli.ok("restart -t 0 boxu");
         assert_eq!(
             cli.ok("exec boxu cat /own"),

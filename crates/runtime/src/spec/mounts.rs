@@ -76,7 +76,9 @@ fn defaults(spec: &ContainerSpec) -> Vec<Mount> {
         None => access,
     };
     let mqueue = match spec.ipc {
-        Namespace::Host if std::path::Path::new("/dev/mqueue").is_dir() => {
+        // The host's queues are shown by any mount of them, but another user namespace cannot
+        // make one.
+        Namespace::Host if spec.user_namespace.is_some() => {
             mount("/dev/mqueue", "bind", "/dev/mqueue", &["rbind", "rprivate"])
         }
         _ => mount(
