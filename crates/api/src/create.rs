@@ -26,12 +26,17 @@ pub(crate) async fn create(call: Call) -> Answer {
         )));
     }
     let auto_remove = call.since(25);
+    let kernel_memory = !call.since(42);
     let sent: Value = body::json(&call.headers, call.body)
         .await?
         .ok_or_else(body::missing)?;
     let mut request = parse(sent)?;
     if !auto_remove {
         request.host_config.auto_remove = false;
+    }
+    if !kernel_memory {
+        // Gone from this version on; older clients are warned that kernels lost it.
+        request.host_config.kernel_memory = 0;
     }
     fields::check(&request)?;
     validate::request(&request)?;

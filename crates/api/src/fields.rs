@@ -39,53 +39,17 @@ const HOST: &[Field] = &[
     field("DnsOptions", "[]"),
     field("DnsSearch", "[]"),
     field("ExtraHosts", "null"),
-    like("IpcMode", "\"private\"", &["private", "shareable"]),
     field("Cgroup", "\"\""),
     field("Links", "null"),
-    field("OomScoreAdj", "0"),
-    field("PidMode", "\"\""),
-    field("UTSMode", "\"\""),
-    // Nothing is remapped, so that the host's is what every container has.
-    like("UsernsMode", "\"\"", &["host"]),
     like("Isolation", "\"\"", &["default"]),
-    field("CpuShares", "0"),
-    field("BlkioWeight", "0"),
-    field("BlkioWeightDevice", "[]"),
-    field("BlkioDeviceReadBps", "[]"),
-    field("BlkioDeviceWriteBps", "[]"),
-    field("BlkioDeviceReadIOps", "[]"),
-    field("BlkioDeviceWriteIOps", "[]"),
-    field("CpuPeriod", "0"),
-    field("CpuQuota", "0"),
-    field("CpuRealtimePeriod", "0"),
-    field("CpuRealtimeRuntime", "0"),
-    field("CpusetCpus", "\"\""),
-    field("CpusetMems", "\"\""),
-    field("Devices", "[]"),
-    field("DeviceCgroupRules", "null"),
-    field("DeviceRequests", "null"),
-    field("MemoryReservation", "0"),
-    like("MemorySwappiness", "null", &["-1"]),
-    field("OomKillDisable", "false"),
     field("CpuCount", "0"),
     field("CpuPercent", "0"),
     field("IOMaximumIOps", "0"),
     field("IOMaximumBandwidth", "0"),
     field("Mounts", ""),
-    field("StorageOpt", ""),
-    field("Sysctls", ""),
-    field("Annotations", ""),
     // Gone from newer versions.
-    field("KernelMemory", ""),
-    field("KernelMemoryTCP", ""),
     field("DiskQuota", ""),
     field("Capabilities", ""),
-];
-
-/// Members whose empty list says "none at all", so that only their absence is the default.
-const PATHS: &[(&str, &[&str])] = &[
-    ("MaskedPaths", types::container::MASKED_PATHS),
-    ("ReadonlyPaths", types::container::READONLY_PATHS),
 ];
 
 /// Members of `POST /containers/create` besides those of the host.
@@ -147,6 +111,37 @@ const SUPPORTED: &[&str] = &[
     "PidsLimit",
     "Ulimits",
     "Init",
+    "IpcMode",
+    "OomScoreAdj",
+    "PidMode",
+    "UTSMode",
+    "UsernsMode",
+    "CpuShares",
+    "BlkioWeight",
+    "BlkioWeightDevice",
+    "BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps",
+    "BlkioDeviceReadIOps",
+    "BlkioDeviceWriteIOps",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpuRealtimePeriod",
+    "CpuRealtimeRuntime",
+    "CpusetCpus",
+    "CpusetMems",
+    "Devices",
+    "DeviceCgroupRules",
+    "DeviceRequests",
+    "MemoryReservation",
+    "MemorySwappiness",
+    "OomKillDisable",
+    "StorageOpt",
+    "Sysctls",
+    "Annotations",
+    "KernelMemory",
+    "KernelMemoryTCP",
+    "MaskedPaths",
+    "ReadonlyPaths",
 ];
 
 /// Gives members the spelling of the API: Docker reads them in any case, so that `hostconfig`
@@ -158,7 +153,7 @@ pub fn respell(request: &mut Value) {
     let all = CONFIG.iter().copied();
     respell_with(members, all);
     if let Some(host) = members.get_mut("HostConfig").and_then(Value::as_object_mut) {
-        let table = HOST.iter().map(|f| f.name).chain(PATHS.iter().map(|p| p.0));
+        let table = HOST.iter().map(|f| f.name);
         respell_with(host, SUPPORTED.iter().copied().chain(table));
     }
 }
@@ -205,14 +200,7 @@ pub fn check(request: &CreateRequest) -> Result<()> {
             return refuse(field.name);
         }
     }
-    if let Some((name, _)) = PATHS
-        .iter()
-        .find(|(name, _)| host.other.get(*name).is_some_and(|v| !v.is_null()))
-    {
-        return refuse(name);
-    }
     check_log(host)?;
-    check_security(host)?;
     check_config(request)?;
     check_networks(request)
 }
@@ -229,34 +217,6 @@ fn check_log(host: &HostConfig) -> Result<()> {
         Some(name) => Err(unsupported(&format!(
             "HostConfig.LogConfig.Config {name:?}"
         ))),
-        None => Ok(()),
-    }
-}
-
-/// Options that name what is the case anyway, and those that the engine knows.
-const SECURITY: &[&str] = &[
-    "no-new-privileges",
-    "no-new-privileges:true",
-    "no-new-privileges=true",
-    "no-new-privileges:false",
-    "no-new-privileges=false",
-    "seccomp=unconfined",
-    "seccomp:unconfined",
-    "seccomp=builtin",
-    "apparmor=unconfined",
-    "apparmor:unconfined",
-    "label=disable",
-    "label:disable",
-];
-
-fn check_security(host: &HostConfig) -> Result<()> {
-    let unknown = |option: &&String| !SECURITY.contains(&option.as_str());
-    match host.security_opt.iter().find(unknown) {
-        Some(option) => {
-            // A profile may be long; its beginning tells which option it is.
-            let start: String = option.chars().take(60).collect();
-            Err(unsupported(&format!("HostConfig.SecurityOpt {start:?}")))
-        }
         None => Ok(()),
     }
 }
@@ -318,13 +278,12 @@ pub fn fill_host_config(host: &mut HostConfig) {
             shown.insert(field.name.to_owned(), value);
         }
     }
-    for (name, paths) in PATHS {
-        let value = if host.privileged {
-            Value::Null
-        } else {
-            (*paths).into()
-        };
-        shown.insert((*name).to_owned(), value);
+    if !host.privileged {
+        let owned = |paths: &[&str]| paths.iter().map(|p| (*p).to_owned()).collect();
+        let masked = || owned(types::container::MASKED_PATHS);
+        host.masked_paths.get_or_insert_with(masked);
+        let readonly = || owned(types::container::READONLY_PATHS);
+        host.readonly_paths.get_or_insert_with(readonly);
     }
     host.other = shown;
 }

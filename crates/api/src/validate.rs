@@ -164,6 +164,12 @@ fn resources(host: &HostConfig) -> Checked {
             "range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
         )));
     }
+    let isolation = host.other.get("Isolation").and_then(|v| v.as_str());
+    if let Some(other) = isolation.filter(|i| !matches!(*i, "" | "default")) {
+        return Err(Refusal::bad(format!(
+            "invalid isolation: {other:?} - linux only supports 'default'"
+        )));
+    }
     if host.shm_size < 0 {
         return Err(Refusal::bad("SHM size can not be less than 0"));
     }

@@ -149,6 +149,7 @@ pub(crate) fn info(version: ApiVersion, info: &Info) -> Result<Map<String, Value
         }
     }
     if version < V1_50 {
+        map.remove("DiscoveredDevices");
         map.insert("BridgeNfIptables".into(), false.into());
         map.insert("BridgeNfIp6tables".into(), false.into());
     }

@@ -61,9 +61,9 @@ async fn bad_bodies_are_refused_in_words() {
         ),
         ("{\"Cmd\": []}", 400, "no image specified"),
         (
-            "{\"Image\": \"a\", \"HostConfig\": {\"CpuShares\": 5}}",
+            "{\"Image\": \"a\", \"HostConfig\": {\"CpuCount\": 5}}",
             501,
-            "HostConfig.CpuShares is not supported by wharf yet: leave it out",
+            "HostConfig.CpuCount is not supported by wharf yet: leave it out",
         ),
         (
             "{\"Image\": \"a\", \"HostConfig\": {\"Memory\": 5}}",

@@ -7,7 +7,9 @@ use crate::{
     record::{Mount, MountKind},
 };
 
-const PROPAGATIONS: &[&str] = &["private", "rprivate", "slave", "rslave"];
+const PROPAGATIONS: &[&str] = &[
+    "private", "rprivate", "slave", "rslave", "shared", "rshared",
+];
 
 /// A bind or volume as the user wrote it; a volume's `source` is filled in later.
 pub(crate) fn parse(spec: &str) -> Result<Mount> {
@@ -77,13 +79,6 @@ pub(crate) fn parse(spec: &str) -> Result<Mount> {
             // Labels mean nothing without SELinux, as in Docker.
             "z" | "Z" => {}
             "nocopy" if kind == MountKind::Volume => mount.copy_up = false,
-            // The shim's mount namespace only receives what the host mounts.
-            "shared" | "rshared" if kind == MountKind::Bind => {
-                return Err(Error::NotSupported(format!(
-                    "the propagation {option} of '{spec}' is not supported by wharf yet: \
-                     use rslave or rprivate"
-                )));
-            }
             p if PROPAGATIONS.contains(&p) && kind == MountKind::Bind => {
                 mount.propagation = p.into()
             }
@@ -130,7 +125,7 @@ mod tests {
             "/a:/b:nocopy",
             "-x:/b",
             "a:b:c:d",
-            "/a:/b:rshared",
+            "a:/b:rshared",
             "/a\0b:/c",
         ] {
             assert!(parse(bad).is_err(), "{bad}");

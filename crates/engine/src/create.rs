@@ -22,9 +22,6 @@ use crate::{
     volumes,
 };
 
-/// The least memory that a container can start in.
-const LEAST_MEMORY: i64 = 6 << 20;
-
 impl Engine {
     /// Defines a container.
     pub async fn create(
@@ -109,20 +106,6 @@ impl Engine {
         if !config.stop_signal.is_empty() {
             signals::parse(&config.stop_signal)?;
         }
-        if host.memory != 0 && host.memory < LEAST_MEMORY {
-            return Err(Error::Invalid("Minimum memory limit allowed is 6MB".into()));
-        }
-        if host.memory_swap > 0 && host.memory == 0 {
-            return Err(Error::Invalid(
-                "You should always set the Memory limit when using Memoryswap limit, see usage"
-                    .into(),
-            ));
-        }
-        if host.memory_swap > 0 && host.memory_swap < host.memory {
-            return Err(Error::Invalid(
-                "Minimum memoryswap limit should be larger than memory limit, see usage".into(),
-            ));
-        }
         if !host.runtime.is_empty() && !self.config.runtimes.contains_key(&host.runtime) {
             return Err(Error::Invalid(format!(
                 "unknown or invalid runtime name: {}",
@@ -162,6 +145,7 @@ impl Engine {
             }
             NetworkMode::Host | NetworkMode::None => {}
         }
+        self.settle_modes(config, host)?;
         ports::requests(config, host)?;
         config
             .exposed_ports
@@ -188,6 +172,7 @@ impl Engine {
         if host.memory > 0 && host.memory_swap == 0 {
             host.memory_swap = host.memory.saturating_mul(2);
         }
+        host.memory_swappiness = host.memory_swappiness.filter(|n| *n != -1);
         host.pids_limit = host.pids_limit.filter(|n| *n > 0);
         spec::settle_cgroupns(host)?;
         if host.log_config.kind.is_empty() {
@@ -203,7 +188,7 @@ impl Engine {
             host.shm_size = spec::DEFAULT_SHM;
         }
         // A capability or limit that does not exist is told now rather than at the start.
-        warnings.extend(spec::check(config, host)?);
+        warnings.extend(spec::check(self, config, host)?);
         Ok(warnings)
     }
 

@@ -165,7 +165,9 @@ impl Engine {
         let (record, pid) = (exec.container.record(), exec.container.state().pid());
         let asked = config.clone();
         let hostname = self.hostname(&exec.container, &record);
-        let process = blocking(move || spec::exec_process(&record, &asked, &hostname, pid)).await?;
+        let ulimits = self.ulimits().to_vec();
+        let process =
+            blocking(move || spec::exec_process(&record, &asked, &hostname, pid, &ulimits)).await?;
         let size = start.console_size.or(config.console_size);
         let request = ExecRequest {
             id: exec.id.clone(),

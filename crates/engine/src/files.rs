@@ -49,7 +49,13 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
 
 /// Writes `hostname`, `hosts` and `resolv.conf` into the container's directory. In place, so
 /// that they are the same files for another container that shares its network.
-pub(crate) fn write(container: &Container, hostname: &str, ip: Option<Ipv4Addr>) -> Result<()> {
+/// `owner` is who is root in the container, where that is not the host's.
+pub(crate) fn write(
+    container: &Container,
+    hostname: &str,
+    ip: Option<Ipv4Addr>,
+    owner: Option<(u32, u32)>,
+) -> Result<()> {
     let (domain, mode) = container.with_record(|r| {
         let mode = NetworkMode::of(&r.host_config);
         (r.config.domainname.clone(), mode)
@@ -71,6 +77,10 @@ pub(crate) fn write(container: &Container, hostname: &str, ip: Option<Ipv4Addr>)
     ] {
         let path = container.data_dir.join(name);
         fs::write(&path, text).map_err(Error::path("write", &path))?;
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::chown(&path, Some(uid), Some(gid))
+                .map_err(Error::path("give away", &path))?;
+        }
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::{
     network_mode::NetworkMode,
     ports,
     record::{Mount, MountKind, Record},
+    spec,
     state::State,
     sync::lock,
 };
@@ -63,7 +64,7 @@ impl Engine {
             platform: "linux".into(),
             mount_label: String::new(),
             process_label: String::new(),
-            app_armor_profile: String::new(),
+            app_armor_profile: spec::apparmor(&record.host_config),
             exec_ids: (!execs.is_empty()).then_some(execs),
             graph_driver: GraphDriver {
                 name: "overlay2".into(),

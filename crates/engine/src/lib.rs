@@ -10,6 +10,7 @@
 
 mod attach;
 mod binds;
+mod cdi;
 mod clock;
 mod container;
 mod create;
@@ -20,25 +21,30 @@ mod exec;
 mod files;
 mod index;
 mod inspect;
+mod join;
 mod keep;
 mod link;
 mod list;
 mod logs;
 mod merge;
+mod modes;
 mod network_mode;
 mod ports;
 mod record;
 mod records;
+mod remap;
 mod remove;
 mod restore;
 mod rootfs;
 mod signals;
 mod spec;
+mod spread;
 mod start;
 mod state;
 mod stop;
 mod sync;
 mod trace;
+mod users;
 mod volume_mounts;
 mod volumes;
 mod wait;
@@ -55,10 +61,12 @@ pub use error::{Error, Result};
 pub use events::Events;
 pub use link::Input;
 
+pub use cdi::{DEFAULT_DIRS as CDI_DIRS, discovered as cdi_devices};
 use container::Container;
 use exec::Exec;
 use index::Index;
 use records::Records;
+pub use remap::Remap;
 use volumes::Volumes;
 
 /// What an engine is told by its daemon.
@@ -74,6 +82,12 @@ pub struct Config {
     pub runtimes: HashMap<String, PathBuf>,
     /// The one for containers that name none.
     pub default_runtime: String,
+    /// Limits of processes, for containers that do not say otherwise.
+    pub default_ulimits: Vec<types::container::Ulimit>,
+    /// Where devices are described.
+    pub cdi_spec_dirs: Vec<PathBuf>,
+    /// Whose users containers' users are on the host; the host's own if none.
+    pub remap: Option<Remap>,
 }
 
 /// The container engine of one daemon.
@@ -116,11 +130,22 @@ impl Engine {
         volumes::private_dir(&config.data_root.join("containers"))?;
         volumes::private_dir(&config.exec_root.join("containers"))?;
         volumes::private_dir(&config.exec_root.join("runtime"))?;
+        if config.remap.is_some() {
+            // An OCI runtime walks to the root file system as the container's own root.
+            for dir in [&config.exec_root, &config.exec_root.join("containers")] {
+                volumes::passable(dir)?;
+            }
+        }
         let init = config.exec_root.join(spec::INIT);
         files::replace(&init, programs.init, 0o755)?;
         let records = Records::open(&config.data_root.join("records.redb"))?;
         let engine = Arc::new(Self {
-            volumes: Volumes::open(config.data_root.join("volumes"), records.clone()).await?,
+            volumes: Volumes::open(
+                config.data_root.join("volumes"),
+                records.clone(),
+                config.remap.as_ref().map(Remap::root),
+            )
+            .await?,
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
             filters: runtime::filters::Filters::default(),
@@ -146,6 +171,17 @@ impl Engine {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The daemon's limits of processes.
+    fn ulimits(&self) -> &[types::container::Ulimit] {
+        &self.config.default_ulimits
+    }
+
+    /// How a container's users are remapped, if they are.
+    fn remap(&self, host: &types::container::HostConfig) -> Option<&Remap> {
+        let remap = self.config.remap.as_ref();
+        remap.filter(|r| r.applies(host))
     }
 
     /// Waits for what is still done in the background for containers that are gone. Tidiness

@@ -1,5 +1,8 @@
 //! From a container's definition to the OCI configuration that its shim hands to the runtime.
 
+mod outline;
+mod security;
+
 use std::{
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
@@ -9,15 +12,15 @@ use std::{
 use runtime::{
     Host,
     filters::Filter,
-    protocol::{NETNS, Size},
-    spec::{
-        self, BindMount, ContainerSpec, ExecSpec, Namespace, Resources, Rlimit, Seccomp, Shm, Tmpfs,
-    },
+    protocol::{IPCNS, NETNS, PIDNS, SHM, Size, USERNS},
+    spec::{self, BindMount, ContainerSpec, ExecSpec, Namespace, Shm, UserNamespace},
 };
 use types::{
-    container::{ContainerConfig, HostConfig},
+    container::{ContainerConfig, HostConfig, Ulimit},
     exec::ExecConfig,
 };
+
+pub(crate) use outline::{DEFAULT_SHM, shm_size};
 
 use crate::{
     Engine,
@@ -26,13 +29,12 @@ use crate::{
     merge,
     network_mode::NetworkMode,
     record::Record,
+    remap::Remap,
     rootfs,
 };
 
 /// Name of the init program under the exec root.
 pub(crate) const INIT: &str = "wharf-init";
-/// Bytes of `/dev/shm` where nobody says otherwise.
-pub(crate) const DEFAULT_SHM: i64 = 64 << 20;
 
 /// What this host holds itself: looked at once.
 static HOST: LazyLock<Host> = LazyLock::new(Host::detect);
@@ -48,14 +50,25 @@ pub(crate) struct Built {
 
 /// Refuses what no host could do, before anything is made.
 /// Answers what will be left out or brought within the host's bounds.
-pub(crate) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<String>> {
-    let spec = outline(config, host, "check")?;
+pub(crate) fn check(
+    engine: &Engine,
+    config: &ContainerConfig,
+    host: &HostConfig,
+) -> Result<Vec<String>> {
+    let mut spec = outline::outline(config, host, "check", engine.ulimits())?;
+    spec.cdi = crate::cdi::resolve(&engine.config().cdi_spec_dirs, host)?;
     let spec = ContainerSpec {
         args: vec!["-".into()],
         cwd: "/".into(),
         ..spec
     };
     Ok(spec::build(&spec, &HOST)?.warnings)
+}
+
+/// The AppArmor profile of a container; empty where there is none.
+pub(crate) fn apparmor(host: &HostConfig) -> String {
+    let security = security::read(host);
+    security.ok().and_then(|s| s.apparmor).unwrap_or_default()
 }
 
 /// Completes and checks `--cgroupns`. As Docker: private on v2, the host's on v1 and for privileged
@@ -74,76 +87,6 @@ pub(crate) fn settle_cgroupns(host: &mut HostConfig) -> Result<()> {
     Ok(())
 }
 
-/// The part of the configuration that depends on the definition alone.
-fn outline(config: &ContainerConfig, host: &HostConfig, cgroup: &str) -> Result<ContainerSpec> {
-    let (mut seccomp, mut no_new_privileges) = (Seccomp::Default, false);
-    for option in &host.security_opt {
-        match option.replacen(':', "=", 1).as_str() {
-            "no-new-privileges" | "no-new-privileges=true" => no_new_privileges = true,
-            "no-new-privileges=false" => no_new_privileges = false,
-            "seccomp=unconfined" => seccomp = Seccomp::Unconfined,
-            "seccomp=builtin" => seccomp = Seccomp::Default,
-            // What is the case anyway.
-            "label=disable" | "apparmor=unconfined" => {}
-            _ => {
-                return Err(Error::NotSupported(format!(
-                    "HostConfig.SecurityOpt {option} is not supported by wharf yet"
-                )));
-            }
-        }
-    }
-    if host.cgroup_parent.split('/').any(|p| p == "." || p == "..") {
-        return Err(Error::Invalid(format!(
-            "invalid cgroup parent {}: write it without . and ..",
-            host.cgroup_parent
-        )));
-    }
-    let bytes = |n: i64| u64::try_from(n).unwrap_or(0);
-    Ok(ContainerSpec {
-        domainname: config.domainname.clone(),
-        tty: config.tty,
-        readonly_rootfs: host.readonly_rootfs,
-        tmpfs: host
-            .tmpfs
-            .iter()
-            .map(|(destination, options)| Tmpfs {
-                destination: destination.clone(),
-                options: options.clone(),
-            })
-            .collect(),
-        cap_add: host.cap_add.clone(),
-        cap_drop: host.cap_drop.clone(),
-        privileged: host.privileged,
-        seccomp,
-        no_new_privileges,
-        rlimits: host
-            .ulimits
-            .iter()
-            .map(|u| Rlimit {
-                name: u.name.clone(),
-                soft: u.soft,
-                hard: u.hard,
-            })
-            .collect(),
-        resources: Resources {
-            memory: host.memory,
-            memory_swap: host.memory_swap,
-            nano_cpus: host.nano_cpus,
-            pids_limit: host.pids_limit,
-            ..Resources::default()
-        },
-        cgroup: format!("/{cgroup}"),
-        // As Docker: private on v2, the host's on v1.
-        host_cgroupns: host.cgroupns_mode == "host",
-        shm: Shm::Own(bytes(if host.shm_size == 0 {
-            DEFAULT_SHM
-        } else {
-            host.shm_size
-        })),
-        ..ContainerSpec::default()
-    })
-}
-
 /// The configuration of a container whose root file system is `root`. `sources` are the places on
 /// the host of the record's mounts, in their order.
 pub(crate) fn build(
@@ -152,10 +95,17 @@ pub(crate) fn build(
     record: &Record,
     root: BorrowedFd<'_>,
     sources: &[PathBuf],
-    own_network: bool,
+    remap: Option<&Remap>,
 ) -> Result<Built> {
     let (config, host) = (&record.config, &record.host_config);
-    let mut spec = outline(config, host, engine.cgroup(record).trim_start_matches('/'))?;
+    let cgroup = engine.cgroup(record);
+    let mut spec = outline::outline(
+        config,
+        host,
+        cgroup.trim_start_matches('/'),
+        engine.ulimits(),
+    )?;
+    spec.cdi = crate::cdi::resolve(&engine.config().cdi_spec_dirs, host)?;
     let found = runtime::user::resolve(root, &config.user, &host.group_add)?;
     spec.user = found.user;
     spec.args = record.argv();
@@ -166,12 +116,13 @@ pub(crate) fn build(
     };
     if spec.cwd != "/" {
         // Root's, as Docker's: what an image does not give its user stays out of that one's hands.
-        rootfs::make_dirs(root, &spec.cwd, (0, 0)).map_err(Error::io(format!(
-            "the working directory {} of container {} cannot be made",
-            spec.cwd, record.id
-        )))?;
+        rootfs::make_dirs(root, &spec.cwd, remap.map_or((0, 0), Remap::root)).map_err(
+            Error::io(format!(
+                "the working directory {} of container {} cannot be made",
+                spec.cwd, record.id
+            )),
+        )?;
     }
-    let shares_host = NetworkMode::of(host)? == NetworkMode::Host;
     let hostname = engine.hostname(container, record);
     spec.env = merge::environment(config, &hostname, config.tty, &[]);
     add_home(&mut spec.env, &found.home);
@@ -179,12 +130,24 @@ pub(crate) fn build(
     let [height, width] = host.console_size;
     spec.size = (width > 0 && height > 0).then_some(Size { width, height });
     spec.mounts = binds(engine, container, record, sources);
-    spec.network = if own_network {
-        Namespace::Path(text(&container.run_dir.join(NETNS)))
-    } else {
-        debug_assert!(shares_host);
-        Namespace::Host
-    };
+    let at = |name: &str| text(&container.run_dir.join(name));
+    for (namespace, link) in [
+        (&mut spec.network, NETNS),
+        (&mut spec.pid, PIDNS),
+        (&mut spec.ipc, IPCNS),
+    ] {
+        if matches!(namespace, Namespace::Path(_)) {
+            *namespace = Namespace::Path(at(link));
+        }
+    }
+    if matches!(spec.shm, Shm::Bind(_)) && spec.ipc != Namespace::Host {
+        spec.shm = Shm::Bind(at(SHM));
+    }
+    spec.user_namespace = remap.map(|map| UserNamespace {
+        path: at(USERNS),
+        uids: map.uids.clone(),
+        gids: map.gids.clone(),
+    });
     if host.init == Some(true) {
         spec.init = Some(text(&engine.config().exec_root.join(INIT)));
     }
@@ -213,9 +176,10 @@ pub(crate) fn exec_process(
     asked: &ExecConfig,
     hostname: &str,
     pid: u32,
+    defaults: &[Ulimit],
 ) -> Result<String> {
     let what = || format!("run a process in container {}", record.id);
-    let spec = outline(&record.config, &record.host_config, &record.id)?;
+    let spec = outline::outline(&record.config, &record.host_config, &record.id, defaults)?;
     let root = rustix::fs::open(
         format!("/proc/{pid}/root"),
         rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
@@ -258,11 +222,16 @@ impl Engine {
     /// network it shares.
     pub(crate) fn hostname(&self, container: &Container, record: &Record) -> String {
         let own = || record.hostname().to_owned();
+        let nodename = record.host_config.uts_mode == "host";
         match NetworkMode::of(&record.host_config) {
-            Ok(NetworkMode::Host) if record.config.hostname.is_empty() => rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
+            Ok(mode)
+                if nodename || mode == NetworkMode::Host && record.config.hostname.is_empty() =>
+            {
+                rustix::system::uname()
+                    .nodename()
+                    .to_string_lossy()
+                    .into_owned()
+            }
             Ok(NetworkMode::Container(other)) if other != container.id => self
                 .find(&other)
                 .map_or_else(|_| own(), |o| o.with_record(|r| r.hostname().to_owned())),

@@ -1,7 +1,7 @@
 //! Starting a container: root file system, network, configuration, shim, process.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     path::Path,
     process::Child,
     sync::{Arc, atomic::Ordering},
@@ -20,11 +20,13 @@ use crate::{
     container::Container,
     error::{Error, Result},
     files,
+    join::Joined,
     link::Link,
     network_mode::NetworkMode,
     ports,
     record::Record,
-    spec,
+    remap::Remap,
+    spec, spread,
     state::{Phase, State},
     sync::lock,
     trace::Trace,
@@ -104,11 +106,11 @@ impl Engine {
             self.save(container, |r| r.stopped_by_user = false).await?;
         }
         self.make_volumes(container).await?;
-        let netns = self.join_target(container)?;
+        let joined = self.join(container).await?;
         trace.step("records");
         let (engine, target) = (Arc::clone(self), Arc::clone(container));
         let (Prepared { shim, run }, mut trace) = blocking(move || {
-            let prepared = engine.prepare(&target, netns, &mut trace)?;
+            let prepared = engine.prepare(&target, joined, &mut trace)?;
             Ok((prepared, trace))
         })
         .await?;
@@ -174,41 +176,27 @@ impl Engine {
         Ok(link)
     }
 
-    /// The network namespace of the container that this one shares it with.
-    fn join_target(&self, container: &Container) -> Result<Option<OwnedFd>> {
-        let NetworkMode::Container(other) =
-            container.with_record(|r| NetworkMode::of(&r.host_config))?
-        else {
-            return Ok(None);
-        };
-        let other = self.find(&other)?;
-        let pid = other.state().pid();
-        if pid == 0 {
-            return Err(Error::Conflict(format!(
-                "cannot join network of a non running container: {}",
-                other.id
-            )));
-        }
-        sys::netns::of_process(pid)
-            .map(Some)
-            .map_err(Error::io(format!(
-                "open the network namespace of container {}",
-                other.id
-            )))
-    }
-
     /// The blocking part: everything up to a shim that only waits for the word.
     fn prepare(
         &self,
         container: &Arc<Container>,
-        joined: Option<OwnedFd>,
+        mut joined: Joined,
         trace: &mut Trace,
     ) -> Result<Prepared> {
         let record = container.record();
         volumes::private_dir(&container.run_dir)?;
         // Somebody may have removed it, with the log.
         volumes::private_dir(&container.data_dir)?;
-        let rootfs = self.images.mount_container(&container.id)?;
+        let remap = self.remap(&record.host_config);
+        if remap.is_some() {
+            volumes::passable(&container.run_dir)?;
+        }
+        if let (Some(remap), None) = (remap, &joined.user) {
+            let made = self.new_users(remap)?;
+            joined.user = Some(made.user);
+            joined.fresh_network = Some(made.network);
+        }
+        let rootfs = self.mount_root(&container.id, joined.user.as_ref(), remap)?;
         trace.step("rootfs");
         let mut run = RunState {
             endpoint: None,
@@ -219,10 +207,10 @@ impl Engine {
         let mut held = Vec::new();
         let netns = match NetworkMode::of(&record.host_config)? {
             NetworkMode::Host => None,
-            NetworkMode::Container(_) => joined,
-            NetworkMode::None => Some(new_netns()?),
+            NetworkMode::Container(_) => joined.network.take(),
+            NetworkMode::None => Some(self.new_netns(&record, &mut joined)?),
             NetworkMode::Bridge => {
-                let netns = new_netns()?;
+                let netns = self.new_netns(&record, &mut joined)?;
                 trace.step("netns");
                 let request = network::Request {
                     ports: ports::requests(&record.config, &record.host_config)?,
@@ -243,17 +231,14 @@ impl Engine {
             container,
             record.hostname(),
             run.endpoint.as_ref().map(|e| e.ip),
+            remap.map(Remap::root),
         )?;
         let mut warnings = Vec::new();
-        let sources = self.mount_sources(&record, rootfs.as_fd())?;
-        let built = spec::build(
-            self,
-            container,
-            &record,
-            rootfs.as_fd(),
-            &sources,
-            netns.is_some(),
-        )?;
+        let mut sources = self.mount_sources(&record, rootfs.as_fd())?;
+        joined
+            .rest
+            .extend(spread::open(&record, &container.run_dir, &mut sources)?);
+        let built = spec::build(self, container, &record, rootfs.as_fd(), &sources, remap)?;
         warnings.extend(built.warnings);
         for warning in warnings {
             tracing::warn!(container = %container.id, "{warning}");
@@ -271,6 +256,14 @@ impl Engine {
         if let Some(filter) = &built.filter {
             fds.push(filter.as_file().as_fd());
             roles.push(FdRole::Seccomp);
+        }
+        for (role, fd) in &joined.rest {
+            fds.push(fd.as_fd());
+            roles.push(*role);
+        }
+        if let Some(user) = &joined.user {
+            fds.push(user.as_fd());
+            roles.push(FdRole::Userns);
         }
         fds.extend(held.iter().map(AsFd::as_fd));
         roles.extend(held.iter().map(|_| FdRole::Held));
@@ -296,6 +289,7 @@ impl Engine {
             runtime_root: text(&self.runtime_root()),
             cgroup: self.cgroup(record),
             tty: record.config.tty,
+            owner: self.remap(host).map(Remap::root),
             size: (width > 0 && height > 0).then_some(Size { width, height }),
             open_stdin: record.config.open_stdin,
             stdin_once: record.config.stdin_once,
@@ -341,10 +335,6 @@ impl Engine {
         };
         format!("/{parent}/{}", record.id)
     }
-}
-
-fn new_netns() -> Result<OwnedFd> {
-    sys::netns::create().map_err(Error::io("make a network namespace"))
 }
 
 /// Writes the run state; without fsync, because a reboot ends what it tells of.

@@ -31,18 +31,25 @@ pub(crate) struct Volume {
 pub(crate) struct Volumes {
     root: PathBuf,
     records: Records,
+    /// Who is root in containers, where that is not the host's.
+    owner: Option<(u32, u32)>,
     known: Mutex<BTreeMap<String, Volume>>,
 }
 
 impl Volumes {
     /// Those on record; directories that no record knows are left alone: they may hold data.
-    pub(crate) async fn open(root: PathBuf, records: Records) -> Result<Self> {
+    pub(crate) async fn open(
+        root: PathBuf,
+        records: Records,
+        owner: Option<(u32, u32)>,
+    ) -> Result<Self> {
         private_dir(&root)?;
         let known = records.all::<Volume>(Table::Volumes).await?;
         let known = known.into_iter().map(|v| (v.name.clone(), v)).collect();
         Ok(Self {
             root,
             records,
+            owner,
             known: Mutex::new(known),
         })
     }
@@ -58,6 +65,10 @@ impl Volumes {
             .mode(0o755)
             .create(&data)
             .map_err(Error::path("create the volume's directory", &data))?;
+        if let Some((uid, gid)) = self.owner {
+            std::os::unix::fs::chown(&data, Some(uid), Some(gid))
+                .map_err(Error::path("give away the volume's directory", &data))?;
+        }
         sys::failpoint!("engine.volume.directory");
         let volume = Volume {
             name: name.into(),
@@ -100,4 +111,11 @@ pub(crate) fn private_dir(path: &Path) -> Result<()> {
         .mode(0o710)
         .create(path)
         .map_err(Error::path("create the directory", path))
+}
+
+/// Lets everybody pass through `path`, without seeing what is in it.
+pub(crate) fn passable(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o711))
+        .map_err(Error::path("let containers' users pass", path))
 }

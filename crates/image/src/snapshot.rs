@@ -177,6 +177,45 @@ impl Store {
         })?)
     }
 
+    /// As [`Store::mount_container`], for a container whose users `users`, a user namespace, maps;
+    /// `root` are the user and group on the host that are its root.
+    ///
+    /// # Errors
+    /// As [`Store::mount_container`], and where the kernel cannot map the owners of layers.
+    pub fn mount_container_mapped(
+        &self,
+        container: &str,
+        users: std::os::fd::BorrowedFd<'_>,
+        root: (u32, u32),
+    ) -> Result<OwnedFd> {
+        let meta = self.container_meta(container)?;
+        self.ensure_layers(&meta)?;
+        let dir = self.container_dir(container);
+        let upper = dir.join("upper");
+        // What is written belongs to the host's users, and so must the root of it.
+        let (uid, gid) = self.root_owner(&meta);
+        let own = || format!("give the root of container {container} to its own root");
+        let now = std::fs::metadata(&upper).doing(own)?;
+        if (now.uid(), now.gid()) == (uid, gid) {
+            let (uid, gid) = (root.0.saturating_add(uid), root.1.saturating_add(gid));
+            std::os::unix::fs::chown(&upper, Some(uid), Some(gid)).doing(own)?;
+        }
+        let lower = self.lower_dirs(&meta);
+        let overlay = sys::overlay::Overlay {
+            lower: &lower,
+            upper: &upper,
+            work: &dir.join("work"),
+        };
+        Ok(sys::overlay::mount_mapped(overlay, users)?)
+    }
+
+    /// Who owns the root directory in the image.
+    fn root_owner(&self, meta: &ContainerMeta) -> (u32, u32) {
+        let mut layers = meta.layers.iter().rev();
+        let root = layers.find_map(|l| self.0.layers.get(&l.diff_id)?.root);
+        root.map_or((0, 0), |r| (r.uid, r.gid))
+    }
+
     fn container_meta(&self, container: &str) -> Result<ContainerMeta> {
         let meta = self.state().containers.get(container).cloned();
         meta.ok_or_else(|| Error::NoSuchContainer(container.to_owned()))

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::caps::CapSet;
+use crate::{caps::CapSet, controls::Controls};
 
 /// Facts that do not change while the daemon runs. Found out once ([`Host::detect`]).
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Host {
     pub cgroup2: bool,
     /// Can swap be limited?
     pub swap_limit: bool,
+    /// Which limits it has.
+    pub controls: Controls,
 }
 
 impl Host {
@@ -31,6 +33,7 @@ impl Host {
             CapSet::from_bits(bits.unwrap_or(0))
         };
         let uname = rustix::system::uname();
+        let cgroup2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
         Self {
             caps: set("CapPrm:").and(set("CapBnd:")),
             oom_score_adj: fs::read_to_string("/proc/self/oom_score_adj")
@@ -38,8 +41,9 @@ impl Host {
                 .and_then(|t| t.trim().parse().ok())
                 .unwrap_or(0),
             kernel: parse_version(&uname.release().to_string_lossy()).unwrap_or((0, 0)),
-            cgroup2: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
+            cgroup2,
             swap_limit: swap_limit(),
+            controls: Controls::detect(cgroup2),
         }
     }
 

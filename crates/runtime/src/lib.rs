@@ -19,6 +19,8 @@ mod cleanup;
 #[cfg(feature = "full")]
 pub mod client;
 #[cfg(feature = "full")]
+pub mod controls;
+#[cfg(feature = "full")]
 mod error;
 #[cfg(feature = "full")]
 pub mod filters;

@@ -211,6 +211,7 @@ mod tests {
             kernel,
             cgroup2: false,
             swap_limit: true,
+            controls: crate::controls::Controls::default(),
         }
     }
 

@@ -18,6 +18,7 @@ fn host() -> Host {
         kernel: (6, 1),
         cgroup2: false,
         swap_limit: true,
+        controls: runtime::controls::Controls::default(),
     }
 }
 

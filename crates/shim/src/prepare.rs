@@ -10,10 +10,11 @@ use std::{
 };
 
 use runtime::protocol::{
-    Decoder, ErrorReason, FdRole, Frame, Launch, NETNS, ROOTFS, Request, Response, SOCKET, VERSION,
+    Decoder, ErrorReason, FdRole, Frame, IPCNS, Launch, NETNS, PIDNS, ROOTFS, Request, Response,
+    SHM, SOCKET, USERNS, VERSION, mount_name,
 };
 use rustix::{
-    fs::Mode,
+    fs::{FileType, Mode},
     mount::{MoveMountFlags, move_mount},
     process::{Pid, getpid, set_child_subreaper, setsid, umask},
 };
@@ -145,9 +146,11 @@ fn ready(launch: &Launch, fds: &mut Vec<OwnedFd>) -> io::Result<Made> {
     let (mut held, mut filter) = (Vec::new(), None);
     for (fd, role) in fds.drain(..).zip(&launch.fds) {
         match role {
-            FdRole::Rootfs => mount_rootfs(&fd)?,
-            FdRole::Netns => {
-                link_netns(&fd)?;
+            FdRole::Rootfs => attach(&fd, ROOTFS)?,
+            FdRole::Shm => attach(&fd, SHM)?,
+            FdRole::Mount { index } => attach(&fd, &mount_name(*index))?,
+            FdRole::Netns | FdRole::Pidns | FdRole::Ipcns | FdRole::Userns => {
+                link(&fd, namespace_link(*role))?;
                 held.push(fd);
             }
             FdRole::Held => held.push(fd),
@@ -195,8 +198,19 @@ fn complain_to_file() {
     }
 }
 
-fn mount_rootfs(fd: &OwnedFd) -> io::Result<()> {
-    match std::fs::create_dir(ROOTFS) {
+/// Attaches a mount at a name in the bundle, in this mount namespace only.
+fn attach(fd: &OwnedFd, name: &str) -> io::Result<()> {
+    let directory = FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode).is_dir();
+    let made = if directory {
+        std::fs::create_dir(name)
+    } else {
+        File::options()
+            .write(true)
+            .create_new(true)
+            .open(name)
+            .map(drop)
+    };
+    match made {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
         _ => {}
     }
@@ -204,23 +218,28 @@ fn mount_rootfs(fd: &OwnedFd) -> io::Result<()> {
         fd,
         "",
         rustix::fs::CWD,
-        ROOTFS,
+        name,
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
     )
-    .map_err(|e| {
-        about(
-            e,
-            format_args!("cannot mount the container's root file system"),
-        )
-    })
+    .map_err(|e| about(e, format_args!("cannot mount the container's {name}")))
+}
+
+/// The name in the bundle under which a namespace is joined.
+fn namespace_link(role: FdRole) -> &'static str {
+    match role {
+        FdRole::Pidns => PIDNS,
+        FdRole::Ipcns => IPCNS,
+        FdRole::Userns => USERNS,
+        _ => NETNS,
+    }
 }
 
 /// The runtime takes a namespace by path, and this one has none: our own descriptor gives it one.
-fn link_netns(fd: &OwnedFd) -> io::Result<()> {
-    let _ = std::fs::remove_file(NETNS);
+fn link(fd: &OwnedFd, name: &str) -> io::Result<()> {
+    let _ = std::fs::remove_file(name);
     let target = format!("/proc/{}/fd/{}", own_pid(), fd.as_fd().as_raw_fd());
-    std::os::unix::fs::symlink(target, NETNS)
-        .map_err(|e| about(e, format_args!("cannot link the network namespace")))
+    std::os::unix::fs::symlink(target, name)
+        .map_err(|e| about(e, format_args!("cannot link the namespace {name}")))
 }
 
 /// Listens at a name in the bundle, for ourselves only.

@@ -6,7 +6,11 @@ use std::{
 };
 
 use runtime::protocol::{ExecRequest, Exit, Launch, OWN_RUNTIME, Size, Status};
-use rustix::{process::Pid, termios::Winsize};
+use rustix::{
+    fs::{Gid, Uid},
+    process::Pid,
+    termios::Winsize,
+};
 
 use crate::{
     command::{self, Files},
@@ -121,6 +125,20 @@ impl Process {
         })
     }
 
+    /// Gives its pipes to `owner`, so that whoever is root in the container can open them again
+    /// by `/dev/stdout`.
+    fn give_to(&self, owner: Option<(u32, u32)>) -> io::Result<()> {
+        let Some((uid, gid)) = owner.filter(|_| !self.tty) else {
+            return Ok(());
+        };
+        let outputs = self.outputs.iter().flatten().map(Output::fd);
+        for fd in outputs.chain(self.input.fd()) {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            rustix::fs::fchown(fd, Some(uid), Some(gid))?;
+        }
+        Ok(())
+    }
+
     /// Lets the runtime start it; `container` is the container's first process, if there is one.
     pub(crate) fn start(
         &mut self,
@@ -128,6 +146,7 @@ impl Process {
         filter: Option<&OwnedFd>,
         container: Option<Pid>,
     ) -> io::Result<()> {
+        self.give_to(launch.owner)?;
         let ends = self
             .ends
             .take()

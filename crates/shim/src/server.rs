@@ -6,7 +6,9 @@ use std::{
 };
 
 use runtime::{
-    protocol::{ErrorReason, Event, Exit, Frame, Launch, NETNS, ROOTFS, Response},
+    protocol::{
+        ErrorReason, Event, Exit, Frame, IPCNS, Launch, NETNS, PIDNS, ROOTFS, Response, USERNS,
+    },
     time::now,
 };
 use rustix::{
@@ -515,7 +517,10 @@ impl Shim {
     /// Whoever reads the exit record may take down the network and unmount the layers.
     fn release(&mut self) {
         self.held = Vec::new();
-        let _ = std::fs::remove_file(NETNS);
+        for link in [NETNS, PIDNS, IPCNS, USERNS] {
+            let _ = std::fs::remove_file(link);
+        }
+        // What else is attached goes with this process's mount namespace.
         let _ = unmount(ROOTFS, UnmountFlags::DETACH);
     }
 

@@ -79,6 +79,11 @@ impl Input {
         }
     }
 
+    /// The pipe or terminal.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(AsFd::as_fd)
+    }
+
     /// A terminal takes it from now on.
     pub(crate) fn connect(&mut self, terminal: OwnedFd) {
         if !self.gone {

@@ -14,6 +14,8 @@ pub mod memfd;
 pub mod memory;
 pub mod mount;
 #[cfg(feature = "full")]
+pub mod namespace;
+#[cfg(feature = "full")]
 pub mod netlink;
 #[cfg(feature = "full")]
 pub mod netns;

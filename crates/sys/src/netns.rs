@@ -20,20 +20,33 @@ pub fn create() -> io::Result<OwnedFd> {
             return Err(io::Error::last_os_error());
         }
         let fd = current()?;
-        let mut batch = Batch::new();
-        netlink::change_link(
-            &mut batch,
-            "lo",
-            LinkChange {
-                up: true,
-                ..Default::default()
-            },
-        );
-        Socket::route()
-            .and_then(|mut s| s.all(&mut batch))
-            .map_err(io::Error::other)?;
+        loopback_up()?;
         Ok(fd)
     })?
+}
+
+/// Raises the loopback link of a namespace that was made elsewhere.
+///
+/// # Errors
+/// When the namespace cannot be entered or the kernel refuses.
+pub fn raise_loopback(netns: BorrowedFd<'_>) -> io::Result<()> {
+    inside(netns, loopback_up)?
+}
+
+/// In the calling thread's namespace.
+fn loopback_up() -> io::Result<()> {
+    let mut batch = Batch::new();
+    netlink::change_link(
+        &mut batch,
+        "lo",
+        LinkChange {
+            up: true,
+            ..Default::default()
+        },
+    );
+    Socket::route()
+        .and_then(|mut s| s.all(&mut batch))
+        .map_err(io::Error::other)
 }
 
 /// Runs `work` in a thread of its own inside the namespace and returns what it returns.
@@ -76,7 +89,7 @@ pub fn same(a: impl AsFd, b: impl AsFd) -> io::Result<bool> {
     Ok((a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
 }
 
-fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+pub(crate) fn in_thread<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("netns".into())

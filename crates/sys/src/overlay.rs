@@ -83,6 +83,67 @@ pub fn mount_detached(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
     }
 }
 
+/// Where layers are gathered: a directory of every host, hidden in one thread's mount namespace.
+const GATHER: &str = "/sys";
+
+/// As [`mount_detached`], with the lower layers' owners mapped as `users`, a user namespace, maps
+/// them: what user 0 owns there belongs to who is root in that namespace. The upper directory
+/// holds the owners as the host knows them.
+///
+/// # Errors
+/// As [`mount_detached`]; and before Linux 5.19, or where the layers' file system cannot map.
+pub fn mount_mapped(overlay: Overlay<'_>, users: BorrowedFd<'_>) -> Result<OwnedFd, OverlayError> {
+    in_thread(|| {
+        own_namespace()?;
+        // An overlay takes only what is attached in the caller's mount namespace.
+        let failed = |step| move |e: Errno| kernel(step, e, None);
+        rustix::mount::mount("tmpfs", GATHER, "tmpfs", MountFlags::empty(), None)
+            .map_err(failed("gather the layers"))?;
+        let mut lower = Vec::with_capacity(overlay.lower.len());
+        for (number, path) in overlay.lower.iter().enumerate() {
+            let open = |e: Errno| OverlayError::Open {
+                path: path.clone(),
+                source: e.into(),
+            };
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            let layer = rustix::mount::open_tree(CWD, path, flags).map_err(open)?;
+            crate::namespace::map_owners(layer.as_fd(), users).map_err(|e| {
+                OverlayError::Kernel {
+                    step: "map the owners of a layer (it needs Linux 5.19, and a file system \
+                           that can)",
+                    source: e,
+                    detail: String::new(),
+                }
+            })?;
+            let place = Path::new(GATHER).join(number.to_string());
+            rustix::fs::mkdir(&place, Mode::RWXU).map_err(failed("gather the layers"))?;
+            rustix::mount::move_mount(
+                &layer,
+                "",
+                CWD,
+                &place,
+                rustix::mount::MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+            )
+            .map_err(failed("gather the layers"))?;
+            lower.push(place);
+        }
+        let gathered = Overlay {
+            lower: &lower,
+            ..overlay
+        };
+        match mount_by_fsconfig(gathered) {
+            Err(OverlayError::Kernel {
+                step: ADD_LAYER,
+                source,
+                ..
+            }) if source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+                mount_here(gathered)
+            }
+            done => done,
+        }
+    })
+}
+
 const ADD_LAYER: &str = "add a layer";
 
 fn open_dir(path: &Path) -> Result<OwnedFd, OverlayError> {
@@ -174,12 +235,18 @@ fn kernel_log(fs: BorrowedFd<'_>) -> String {
 
 /// The way of older kernels: mount(2) with all options in one text.
 fn mount_by_options(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
+    in_thread(|| mount_in_own_namespace(overlay))
+}
+
+fn in_thread(
+    work: impl FnOnce() -> Result<OwnedFd, OverlayError> + Send,
+) -> Result<OwnedFd, OverlayError> {
     // A thread of its own, because the new mount namespace and working directory are its alone
     // and end with it.
     std::thread::scope(|scope| {
         let made = std::thread::Builder::new()
             .name("overlay-mount".to_owned())
-            .spawn_scoped(scope, || mount_in_own_namespace(overlay));
+            .spawn_scoped(scope, work);
         match made.map(std::thread::ScopedJoinHandle::join) {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(kernel("mount thread", Errno::FAULT, None)),
@@ -193,6 +260,12 @@ fn mount_by_options(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
 }
 
 fn mount_in_own_namespace(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
+    own_namespace()?;
+    mount_here(overlay)
+}
+
+/// Gives this thread a mount namespace of its own.
+fn own_namespace() -> Result<(), OverlayError> {
     // SAFETY: this thread was started for this call alone and runs no foreign code; a private
     // mount namespace and a private fs_struct change nothing for other threads.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }
@@ -201,7 +274,11 @@ fn mount_in_own_namespace(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError>
         "/",
         MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
     )
-    .map_err(|e| kernel("make mounts private", e, None))?;
+    .map_err(|e| kernel("make mounts private", e, None))
+}
+
+/// By mount(2), in a mount namespace that is this thread's alone.
+fn mount_here(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
     // Opened here: an overlay takes directories of the caller's own mount namespace only.
     let lower = overlay
         .lower

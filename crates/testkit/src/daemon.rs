@@ -106,7 +106,7 @@ impl Daemon {
         let dir = self.dir.path().display();
         let mut command = match self.engine {
             Engine::Wharf => {
-                let mut command = Command::new(wharf_bin());
+                let mut command = self.program();
                 command.args(["daemon", "--log-level=debug"]);
                 match &self.opts.config {
                     None => command.arg("--config-file=/dev/null"),
@@ -140,6 +140,32 @@ impl Daemon {
             .env_remove("DOCKER_HOST")
             .env_remove("DOCKER_CONFIG")
             .env_remove("WHARF_BIN");
+        command
+    }
+
+    /// Our program, in a mount namespace of its own where files shall look different to it.
+    fn program(&self) -> Command {
+        if self.opts.files.is_empty() {
+            return Command::new(wharf_bin());
+        }
+        let mut script = String::from("set -e; ");
+        for (number, (path, text)) in self.opts.files.iter().enumerate() {
+            let own = self.dir.path().join(format!("file-{number}"));
+            fs::write(&own, text).expect("our own folder");
+            script.push_str(&format!("mount --bind '{}' '{path}'; ", own.display()));
+        }
+        script.push_str("exec \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args([
+            "--mount",
+            "--propagation",
+            "slave",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+        ]);
+        command.arg(wharf_bin());
         command
     }
 

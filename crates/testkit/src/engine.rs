@@ -45,6 +45,8 @@ pub struct Opts {
     pub config: Option<String>,
     /// The size of the file system of the data root, such as `40m`; none is that of `/tmp`.
     pub data_size: Option<String>,
+    /// Files that this daemon alone sees in place of the machine's: path and text.
+    pub files: Vec<(String, String)>,
 }
 
 impl Opts {

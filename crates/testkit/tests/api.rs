@@ -233,13 +233,12 @@ fn fields_unknown_and_unsupported() {
         return;
     }
     for (name, value) in [
-        ("BlkioWeight", json!(500)),
         ("Links", json!(["a:b"])),
+        ("Dns", json!(["192.0.2.1"])),
+        ("CpuCount", json!(1)),
         ("StorageOpt", json!({"size": "1G"})),
-        ("DeviceRequests", json!([{"Count": 1}])),
         ("VolumeDriver", json!("other")),
         ("Isolation", json!("hyperv")),
-        ("CpuRealtimeRuntime", json!(1000)),
     ] {
         let answer = create(json!({"Image": "busybox", "HostConfig": {name: value}}));
         assert!(

@@ -156,3 +156,67 @@ fn a_volume_that_another_container_was_given_by_name_stays() {
     }
     d.assert_no_leaks();
 }
+
+#[test]
+fn propagation() {
+    let d = Daemon::fresh();
+    if !d.engine().is_wharf() {
+        return; // dockerd's own mount namespace decides there
+    }
+    let place = tempfile::tempdir().expect("/tmp");
+    let at = place.path().display().to_string();
+    // A mount of this test's own, shared or not, in this machine's tree.
+    let sh = |line: &str| testkit::run(std::process::Command::new("sh").args(["-c", line]));
+    sh(&format!(
+        "mount -t tmpfs none {at} && mount --make-private {at} && mkdir {at}/in"
+    ))
+    .ok();
+    let gone = Unmount(at.clone());
+    for cli in d.clis() {
+        for kind in ["rshared", "shared", "rslave", "slave"] {
+            cli.refused(
+                &format!("run --rm -v {at}:/x:{kind} busybox true"),
+                &[&format!(
+                    "path {at} is mounted on {at} but it is not a shared"
+                )],
+            );
+        }
+    }
+    sh(&format!("mount --make-shared {at}")).ok();
+    for cli in d.clis() {
+        let run = format!(
+            "run -d --name boxp --privileged -v {at}:/x:rshared -v {at}:/y:rslave -v {at}:/z busybox sleep 1000"
+        );
+        cli.ok(&run);
+        cli.ok("exec boxp mount -t tmpfs none /x/in");
+        let mounted = || sh(&format!("grep -c ' {at}/in ' /proc/self/mountinfo")).stdout;
+        assert_eq!(
+            mounted().trim(),
+            "1",
+            "the container's mount reached the host"
+        );
+        let seen = cli.ok("exec boxp cat /proc/self/mountinfo");
+        assert!(
+            seen.contains(" /y/in ") && !seen.contains(" /z/in "),
+            "{seen}"
+        );
+        sh(&format!("umount {at}/in")).ok();
+        assert!(
+            !cli.ok("exec boxp cat /proc/self/mountinfo")
+                .contains(" /x/in ")
+        );
+        cli.ok("rm -f boxp");
+    }
+    drop(gone);
+}
+
+/// Takes a mount down, also when the test fails.
+struct Unmount(String);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .args(["-R", "-l", &self.0])
+            .status();
+    }
+}

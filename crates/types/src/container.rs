@@ -4,8 +4,10 @@ mod config;
 mod host;
 mod inspect;
 mod network;
+mod resources;
 
 pub use config::*;
 pub use host::*;
 pub use inspect::*;
 pub use network::*;
+pub use resources::*;

@@ -121,7 +121,20 @@ pub struct Info {
     pub security_options: Vec<String>,
     #[serde(rename = "CDISpecDirs")]
     pub cdi_spec_dirs: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub discovered_devices: Vec<DeviceInfo>,
     pub warnings: Option<Vec<String>>,
+}
+
+/// A device that containers can ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DeviceInfo {
+    /// Who knows it: `cdi`.
+    pub source: String,
+    /// Its name: `vendor/class=name`.
+    #[serde(rename = "ID")]
+    pub id: String,
 }
 
 /// Names of the drivers that there are.

@@ -130,6 +130,40 @@ pub(crate) fn stream(value: &str) -> Result<(), String> {
     }
 }
 
+/// `host` or `private`.
+pub(crate) fn cgroupns(value: &str) -> Result<(), String> {
+    match value {
+        "" | "host" | "private" => Ok(()),
+        _ => Err("--cgroupns: invalid CGROUP mode".to_owned()),
+    }
+}
+
+/// `name=value` of a setting that a namespace can have.
+pub(crate) fn sysctl(value: &str) -> Result<(), String> {
+    const WHOLE: &[&str] = &[
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
+    ];
+    let refused = || Err(format!("sysctl '{value}' is not allowed"));
+    let Some((name, _)) = value.split_once('=') else {
+        return refused();
+    };
+    // The other way of writing it is the daemon's to judge.
+    let name = name.replace('/', ".");
+    if WHOLE.contains(&name.as_str()) || name.starts_with("net.") || name.starts_with("fs.mqueue.")
+    {
+        Ok(())
+    } else {
+        refused()
+    }
+}
+
 /// `name=soft[:hard]`.
 pub(crate) fn ulimit(value: &str) -> Result<(), String> {
     crate::verbs::spec::ulimit::parse(value).map(drop)

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use types::container::{
     ContainerConfig, CreateRequest, Empty, HealthConfig, HostConfig, LogConfig, NetworkingConfig,
     PortMap, RestartPolicy,
 };
 
-use super::spec::{env, ports, ulimit, volume};
+use super::{
+    host_config,
+    spec::{env, ports, ulimit, volume},
+};
 use crate::{
     error::{Error, Result, errno_text},
     flags::{Matches, checks},
@@ -90,8 +93,7 @@ fn host(
         let limit = ulimit::parse(&text).map_err(Error::msg)?;
         ulimits.insert(limit.name.clone(), limit);
     }
-    let mut other = Map::new();
-    let security_opt = security(&m.all("security-opt"), &mut other)?;
+    let (security_opt, open_paths) = security(&m.all("security-opt"))?;
     let (rows, columns) = crate::tty::size()
         .filter(|_| m.on("tty"))
         .unwrap_or_default();
@@ -135,7 +137,9 @@ fn host(
         pids_limit: m.int("pids-limit"),
         ulimits: ulimits.into_values().collect(),
         init: m.switch("init"),
-        other,
+        masked_paths: open_paths.then(Vec::new),
+        readonly_paths: open_paths.then(Vec::new),
+        ..host_config::kernel(m)?
     })
 }
 
@@ -215,8 +219,9 @@ fn log(m: &Matches) -> Result<LogConfig> {
 }
 
 /// A profile's file is read here: the daemon may not see it.
-fn security(given: &[String], other: &mut Map<String, Value>) -> Result<Vec<String>> {
-    let mut all = Vec::new();
+/// Also answers whether no path is to be hidden or read-only.
+fn security(given: &[String]) -> Result<(Vec<String>, bool)> {
+    let (mut all, mut open_paths) = (Vec::new(), false);
     for text in given {
         let (name, value) = match text.split_once('=').or_else(|| text.split_once(':')) {
             Some(parts) => parts,
@@ -232,10 +237,7 @@ fn security(given: &[String], other: &mut Map<String, Value>) -> Result<Vec<Stri
             }
         };
         match (name, value) {
-            ("systempaths", "unconfined") => {
-                other.insert("MaskedPaths".to_owned(), json!([]));
-                other.insert("ReadonlyPaths".to_owned(), json!([]));
-            }
+            ("systempaths", "unconfined") => open_paths = true,
             ("seccomp", file) if file != "unconfined" && file != "builtin" => {
                 let profile = std::fs::read(file).map_err(|e| {
                     Error::msg(format!(
@@ -253,7 +255,7 @@ fn security(given: &[String], other: &mut Map<String, Value>) -> Result<Vec<Stri
             _ => all.push(format!("{name}={value}")),
         }
     }
-    Ok(all)
+    Ok((all, open_paths))
 }
 
 /// The mode, and the networks that need an end of their own.

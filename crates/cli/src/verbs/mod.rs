@@ -6,6 +6,7 @@ mod container;
 mod create;
 mod events;
 mod exec;
+mod host_config;
 mod image;
 mod images;
 mod info;

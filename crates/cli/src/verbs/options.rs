@@ -1,5 +1,6 @@
 //! The flags of `run` and `create`.
 
+use super::spec::devices;
 use crate::flags::{DETACH_KEYS, Flag, checks, int, list, switch, text};
 
 /// Flags that say what the container is.
@@ -92,6 +93,90 @@ pub(crate) const SPEC: &[Flag] = &[
     )
     .short('v'),
     text("workdir", "Its working directory").short('w'),
+    list(
+        "annotation",
+        "Add an annotation to the container (passed through to the OCI runtime)",
+    )
+    .value("map", checks::any),
+    text(
+        "blkio-weight",
+        "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)",
+    )
+    .value("uint16", checks::int),
+    list(
+        "blkio-weight-device",
+        "Block IO weight (relative device weight)",
+    )
+    .check(devices::weight_check),
+    text("cgroupns", "Cgroup namespace to use (host|private)").check(checks::cgroupns),
+    int(
+        "cpu-period",
+        "Limit CPU CFS (Completely Fair Scheduler) period",
+    ),
+    int(
+        "cpu-quota",
+        "Limit CPU CFS (Completely Fair Scheduler) quota",
+    ),
+    int(
+        "cpu-rt-period",
+        "Limit CPU real-time period in microseconds",
+    ),
+    int(
+        "cpu-rt-runtime",
+        "Limit CPU real-time runtime in microseconds",
+    ),
+    int("cpu-shares", "CPU shares (relative weight)").short('c'),
+    text("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
+    text("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
+    list("device", "Add a host device to the container"),
+    list(
+        "device-cgroup-rule",
+        "Add a rule to the cgroup allowed devices list",
+    )
+    .check(devices::rule_check),
+    list(
+        "device-read-bps",
+        "Limit read rate (bytes per second) from a device",
+    )
+    .check(devices::bytes_check),
+    list(
+        "device-read-iops",
+        "Limit read rate (IO per second) from a device",
+    )
+    .check(devices::operations_check),
+    list(
+        "device-write-bps",
+        "Limit write rate (bytes per second) to a device",
+    )
+    .check(devices::bytes_check),
+    list(
+        "device-write-iops",
+        "Limit write rate (IO per second) to a device",
+    )
+    .check(devices::operations_check),
+    text(
+        "gpus",
+        "GPU devices to add to the container ('all' to pass all GPUs)",
+    )
+    .value("gpu-request", devices::gpus_check),
+    text("ipc", "IPC mode to use"),
+    text("kernel-memory", "Kernel memory limit").value("bytes", checks::bytes),
+    text("memory-reservation", "Memory soft limit").value("bytes", checks::bytes),
+    int(
+        "memory-swappiness",
+        "Tune container memory swappiness (0 to 100)",
+    )
+    .default("-1"),
+    switch("oom-kill-disable", "Disable OOM Killer"),
+    int(
+        "oom-score-adj",
+        "Tune host's OOM preferences (-1000 to 1000)",
+    ),
+    text("pid", "PID namespace to use"),
+    list("storage-opt", "Storage driver options for the container"),
+    list("sysctl", "Sysctl options").value("map", checks::sysctl),
+    text("userns", "User namespace to use"),
+    text("uts", "UTS namespace to use"),
 ];
 
 /// Flags of `run` that `create` does not have.
@@ -108,31 +193,8 @@ const EMPTY: &[&str] = &[""];
 /// Docker's flags that wharf refuses, unless they say what holds anyway.
 pub(crate) const REFUSED: &[Flag] = &[
     list("add-host", "Add a name to the container's hosts").only(NONE),
-    list("annotation", "Add an annotation")
-        .value("map", checks::any)
-        .only(NONE),
-    text("blkio-weight", "Weight of block I/O")
-        .value("uint16", checks::int)
-        .only(ZERO),
-    list("blkio-weight-device", "Weight of one device's block I/O").only(NONE),
-    text("cgroupns", "Cgroup namespace to use: host or private"),
     int("cpu-count", "Processors, on Windows").only(ZERO),
     int("cpu-percent", "Processor time, on Windows").only(ZERO),
-    int("cpu-period", "Period of the scheduler's quota").only(ZERO),
-    int("cpu-quota", "Quota of the scheduler").only(ZERO),
-    int("cpu-rt-period", "Period of the real-time quota").only(ZERO),
-    int("cpu-rt-runtime", "Quota of real-time scheduling").only(ZERO),
-    int("cpu-shares", "Relative weight of processor time")
-        .short('c')
-        .only(ZERO),
-    text("cpuset-cpus", "Processors that it may use").only(EMPTY),
-    text("cpuset-mems", "Memory nodes that it may use").only(EMPTY),
-    list("device", "Add a device of the host").only(NONE),
-    list("device-cgroup-rule", "Add a rule for devices").only(NONE),
-    list("device-read-bps", "Bound of bytes read from a device").only(NONE),
-    list("device-read-iops", "Bound of reads from a device").only(NONE),
-    list("device-write-bps", "Bound of bytes written to a device").only(NONE),
-    list("device-write-iops", "Bound of writes to a device").only(NONE),
     switch(
         "disable-content-trust",
         "Skip the verification of signatures",
@@ -143,9 +205,6 @@ pub(crate) const REFUSED: &[Flag] = &[
     list("dns-opt", "Set a DNS option").only(NONE),
     list("dns-option", "Set a DNS option").only(NONE),
     list("dns-search", "Set a DNS search domain").only(NONE),
-    text("gpus", "Add GPUs")
-        .value("gpu-request", checks::any)
-        .only(NONE),
     text("health-cmd", "Command that checks health").only(EMPTY),
     text("health-interval", "Time between checks")
         .value("duration", checks::any)
@@ -168,32 +227,15 @@ pub(crate) const REFUSED: &[Flag] = &[
         .only(ZERO),
     text("ip", "Its IPv4 address").only(EMPTY),
     text("ip6", "Its IPv6 address").only(EMPTY),
-    text("ipc", "IPC namespace to use").only(&["", "private"]),
     text("isolation", "Isolation technology, on Windows").only(&["", "default"]),
-    text("kernel-memory", "Bound of kernel memory")
-        .value("bytes", checks::any)
-        .only(ZERO),
     list("link", "Link to another container").only(NONE),
     list("link-local-ip", "A link-local address").only(NONE),
     text("mac-address", "Its MAC address").only(EMPTY),
-    text("memory-reservation", "Soft bound of memory")
-        .value("bytes", checks::any)
-        .only(ZERO),
-    int("memory-swappiness", "Swappiness, 0 to 100").only(&["-1"]),
     list("mount", "Mount a file system")
         .value("mount", checks::any)
         .only(NONE),
     list("network-alias", "A further name in its network").only(NONE),
-    switch("oom-kill-disable", "Do not kill it when memory runs out").only(&["false"]),
-    int("oom-score-adj", "Preference when memory runs out").only(ZERO),
-    text("pid", "PID namespace to use").only(EMPTY),
-    list("storage-opt", "An option of the storage driver").only(NONE),
-    list("sysctl", "A kernel parameter")
-        .value("map", checks::any)
-        .only(NONE),
     switch("use-api-socket", "Give it the API's socket").only(&["false"]),
-    text("userns", "User namespace to use").only(EMPTY),
-    text("uts", "UTS namespace to use").only(EMPTY),
     text("volume-driver", "Driver of its volumes").only(&["", "local"]),
     list("volumes-from", "Mount the volumes of another container").only(NONE),
 ];

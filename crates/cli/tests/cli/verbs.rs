@@ -184,9 +184,9 @@ fn wrong_command_lines_are_told_as_docker_does() {
             "docker: 'docker run' requires at least 1 argument\n\nUsage:  docker run [OPTIONS] IMAGE [COMMAND] [ARG...]\n\nSee 'docker run --help' for more information\n",
         ),
         (
-            &["run", "--cpuset-cpus", "0", "x"],
+            &["run", "--dns", "0", "x"],
             125,
-            "--cpuset-cpus is not supported by wharf yet\n\nUsage:  docker run [OPTIONS] IMAGE [COMMAND] [ARG...]\n\nRun 'docker run --help' for more information\n",
+            "--dns is not supported by wharf yet\n\nUsage:  docker run [OPTIONS] IMAGE [COMMAND] [ARG...]\n\nRun 'docker run --help' for more information\n",
         ),
         (
             &["run", "-p", "x:y", "x"],

@@ -85,6 +85,9 @@ pub struct Launch {
     /// The file to which output is appended, as Docker's json-file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// Who is root in the container, where that is not the host's: owner of its standard streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<(u32, u32)>,
     /// What the descriptors are that came before this message, in their order.
     #[serde(default)]
     pub fds: Vec<FdRole>,
@@ -101,6 +104,19 @@ pub enum FdRole {
     /// A file of memory with the compiled filter of `linux.seccomp`, so that our own runtime need
     /// not compile it for each process.
     Seccomp,
+    /// The PID namespace it joins through the link `pidns`.
+    Pidns,
+    /// The IPC namespace it joins through the link `ipcns`.
+    Ipcns,
+    /// The user namespace it joins through the link `userns`.
+    Userns,
+    /// A detached mount for `/dev/shm`, to be attached at `shm` in the bundle.
+    Shm,
+    /// A detached mount of the host's, to be attached at [`super::mount_name`] in the bundle.
+    Mount {
+        /// Its number.
+        index: u32,
+    },
     /// Only to be kept open while the container lives: a published port.
     Held,
 }

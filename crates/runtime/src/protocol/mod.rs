@@ -40,8 +40,23 @@ pub const EXIT_FILE: &str = "exit.json";
 pub const ROOTFS: &str = "rootfs";
 /// Name in the bundle of the link to the network namespace; `config.json` refers to it.
 pub const NETNS: &str = "netns";
+/// Name in the bundle of the link to a PID namespace that the container joins.
+pub const PIDNS: &str = "pidns";
+/// Name in the bundle of the link to an IPC namespace that the container joins.
+pub const IPCNS: &str = "ipcns";
+/// Name in the bundle of the link to a user namespace that the container joins.
+pub const USERNS: &str = "userns";
+/// Name in the bundle of the directory on which a `/dev/shm` that can be shared is mounted, in the
+/// shim's own mount namespace only.
+pub const SHM: &str = "shm";
 /// Name in the bundle of the runtime's own log.
 pub const RUNTIME_LOG: &str = "runtime.log";
+
+/// Name in the bundle of the place where a mount of the host's is attached, in the shim's own mount
+/// namespace only.
+pub fn mount_name(index: u32) -> String {
+    format!("mount-{index}")
+}
 
 /// Name of the file in the bundle that records the end of an exec: an [`Exit`] in JSON.
 pub fn exec_exit_file(id: &str) -> String {

@@ -2,9 +2,14 @@
 
 use std::collections::HashMap;
 
-use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, Root, Spec};
+use oci_spec::runtime::{
+    Linux, LinuxIdMapping, LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceType, Root, Spec,
+};
 
-use super::{ContainerSpec, Namespace, Seccomp, devices, mounts, process, resources};
+use super::{
+    ContainerSpec, IdMapping, Namespace, Seccomp, devices, edits, mounts, process, resources,
+    sysctls,
+};
 use types::container::{MASKED_PATHS, READONLY_PATHS};
 
 use crate::{Error, caps::CapSet, host::Host, protocol::ROOTFS, seccomp};
@@ -38,6 +43,7 @@ pub fn build(container: &ContainerSpec, host: &Host) -> Result<Built, Error> {
     let annotations: HashMap<String, String> = container.annotations.clone().into_iter().collect();
     spec.set_annotations((!annotations.is_empty()).then_some(annotations));
     spec.set_linux(Some(linux(container, caps, host, &mut warnings)?));
+    edits::apply(&container.cdi, &mut spec)?;
     Ok(Built { spec, warnings })
 }
 
@@ -55,7 +61,21 @@ fn linux(
     linux.set_devices(Some(devices));
     linux.set_cgroups_path(Some(container.cgroup.clone().into()));
     linux.set_namespaces(Some(namespaces(container)));
-    linux.set_sysctl(Some(sysctls(container)));
+    linux.set_sysctl(Some(sysctls::sysctls(container)?));
+    if let Some(user) = &container.user_namespace {
+        linux.set_uid_mappings(Some(mappings(&user.uids)?));
+        linux.set_gid_mappings(Some(mappings(&user.gids)?));
+    }
+    // What the container mounts there shall reach the host, or what the host mounts the container.
+    let spread = |kind: &str| {
+        let is = |m: &super::BindMount| m.propagation.trim_start_matches('r') == kind;
+        container.mounts.iter().any(is)
+    };
+    if spread("shared") {
+        linux.set_rootfs_propagation(Some("rshared".to_owned()));
+    } else if spread("slave") {
+        linux.set_rootfs_propagation(Some("rslave".to_owned()));
+    }
     linux.set_seccomp(seccomp(container, caps, host)?);
     let paths = |given: &Option<Vec<String>>, default: &[&str]| match given {
         Some(paths) => paths.clone(),
@@ -74,7 +94,12 @@ fn namespaces(container: &ContainerSpec) -> Vec<LinuxNamespace> {
     } else {
         &Namespace::Private
     };
+    let user = match &container.user_namespace {
+        Some(user) => &Namespace::Path(user.path.clone()),
+        None => &Namespace::Host,
+    };
     [
+        (T::User, user),
         (T::Mount, &Namespace::Private),
         (T::Network, &container.network),
         (T::Uts, &container.uts),
@@ -96,25 +121,16 @@ fn namespaces(container: &ContainerSpec) -> Vec<LinuxNamespace> {
     .collect()
 }
 
-fn sysctls(container: &ContainerSpec) -> HashMap<String, String> {
-    let mut all = HashMap::new();
-    // A network namespace of its own has nothing to protect from its own users.
-    if container.network != Namespace::Host {
-        all.insert(
-            "net.ipv4.ip_unprivileged_port_start".to_owned(),
-            "0".to_owned(),
-        );
-        all.insert(
-            "net.ipv4.ping_group_range".to_owned(),
-            "0 2147483647".to_owned(),
-        );
-    }
-    // OCI runtimes learnt `domainname` late; this does the same.
-    if container.uts != Namespace::Host && !container.domainname.is_empty() {
-        all.insert("kernel.domainname".to_owned(), container.domainname.clone());
-    }
-    all.extend(container.sysctls.clone());
-    all
+fn mappings(all: &[IdMapping]) -> Result<Vec<LinuxIdMapping>, Error> {
+    let one = |m: &IdMapping| {
+        LinuxIdMappingBuilder::default()
+            .container_id(m.container)
+            .host_id(m.host)
+            .size(m.size)
+            .build()
+            .map_err(|e| Error::Invalid(e.to_string()))
+    };
+    all.iter().map(one).collect()
 }
 
 fn seccomp(

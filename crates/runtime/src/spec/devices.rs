@@ -54,7 +54,7 @@ pub(super) fn devices(
     Ok((found, rules))
 }
 
-fn rule(
+pub(super) fn rule(
     allow: bool,
     typ: Option<LinuxDeviceType>,
     major: Option<i64>,
@@ -118,7 +118,7 @@ fn add(
 }
 
 /// The device at a path, to appear at another; `None` if it is none.
-fn node(path: &Path, inside: PathBuf) -> Option<LinuxDevice> {
+pub(super) fn node(path: &Path, inside: PathBuf) -> Option<LinuxDevice> {
     let meta = fs::metadata(path).ok()?;
     let typ = match meta.file_type() {
         t if t.is_char_device() => LinuxDeviceType::C,

@@ -6,13 +6,16 @@
 
 mod build;
 mod devices;
+mod edits;
 mod mounts;
 mod process;
 mod resources;
+mod sysctls;
 
 use std::collections::BTreeMap;
 
 pub use build::{Built, build};
+pub use edits::{EditDevice, EditHook, EditMount, Edits};
 pub use process::{ExecSpec, exec_process};
 
 use crate::protocol::Size;
@@ -87,6 +90,12 @@ pub struct ContainerSpec {
     pub uts: Namespace,
     /// `/dev/shm`.
     pub shm: Shm,
+    /// Users of its own; the host's if none.
+    pub user_namespace: Option<UserNamespace>,
+    /// May it write to its cgroup? As the other options say if not given.
+    pub writable_cgroups: Option<bool>,
+    /// What device specifications ask for.
+    pub cdi: Edits,
     /// For people and tools.
     pub annotations: BTreeMap<String, String>,
     /// The init program on the host, for `--init`: mounted at [`INIT_PATH`] and put before `args`.
@@ -178,8 +187,57 @@ pub struct Resources {
     pub cpuset_mems: String,
     /// Processes and threads; 0 or less is unlimited.
     pub pids_limit: Option<i64>,
+    /// Microseconds.
+    pub cpu_rt_period: i64,
+    /// Microseconds.
+    pub cpu_rt_runtime: i64,
+    /// Bytes of kernel memory, which no kernel bounds any more.
+    pub kernel_memory: i64,
+    /// Bytes of kernel memory for TCP. Version 1 only.
+    pub kernel_memory_tcp: i64,
     /// 10 to 1000.
     pub blkio_weight: u16,
+    /// Paths of devices, and 10 to 1000.
+    pub blkio_weight_device: Vec<(String, u16)>,
+    /// Bytes a second.
+    pub read_bps: Vec<DeviceRate>,
+    /// Bytes a second.
+    pub write_bps: Vec<DeviceRate>,
+    /// Operations a second.
+    pub read_iops: Vec<DeviceRate>,
+    /// Operations a second.
+    pub write_iops: Vec<DeviceRate>,
+}
+
+/// A bound of block I/O on one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRate {
+    /// Path of the device.
+    pub path: String,
+    /// How much a second.
+    pub rate: u64,
+}
+
+/// A user namespace that was made for the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserNamespace {
+    /// Where it can be joined.
+    pub path: String,
+    /// What its users are outside.
+    pub uids: Vec<IdMapping>,
+    /// What its groups are outside.
+    pub gids: Vec<IdMapping>,
+}
+
+/// A range of users or groups, inside and outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdMapping {
+    /// The first one inside.
+    pub container: u32,
+    /// The first one outside.
+    pub host: u32,
+    /// How many.
+    pub size: u32,
 }
 
 /// A device of the host.

@@ -70,8 +70,17 @@ fn defaults(spec: &ContainerSpec) -> Vec<Mount> {
     } else {
         "ro"
     };
+    let cgroup_access = match spec.writable_cgroups {
+        Some(true) => "rw",
+        Some(false) => "ro",
+        None => access,
+    };
     let mqueue = match spec.ipc {
-        Namespace::Host => mount("/dev/mqueue", "bind", "/dev/mqueue", &["rbind", "rprivate"]),
+        // The host's queues are shown by any mount of them, but another user namespace cannot
+        // make one.
+        Namespace::Host if spec.user_namespace.is_some() => {
+            mount("/dev/mqueue", "bind", "/dev/mqueue", &["rbind", "rprivate"])
+        }
         _ => mount(
             "/dev/mqueue",
             "mqueue",
@@ -111,7 +120,7 @@ fn defaults(spec: &ContainerSpec) -> Vec<Mount> {
             "/sys/fs/cgroup",
             "cgroup",
             "cgroup",
-            &["nosuid", "noexec", "nodev", access],
+            &["nosuid", "noexec", "nodev", cgroup_access],
         ),
         mqueue,
     ]

@@ -121,6 +121,7 @@ impl Container {
             open_stdin: false,
             stdin_once: false,
             log: Some(dir.path().join("log").to_str().unwrap().to_owned()),
+            owner: None,
             fds: vec![FdRole::Rootfs],
         };
         let config = to_config(&spec(&launch, args));

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::resources::{DeviceMapping, DeviceRequest, ThrottleDevice, WeightDevice};
+
 /// Paths that are hidden from a container, unless it is privileged.
 pub const MASKED_PATHS: &[&str] = &[
     "/proc/asound",
@@ -133,10 +135,85 @@ pub struct HostConfig {
     pub pids_limit: Option<i64>,
     /// Limits of the kernel for its processes.
     pub ulimits: Vec<Ulimit>,
+    /// `private`, `shareable`, `none`, `host`, `container:<id>`.
+    pub ipc_mode: String,
+    /// `host`, `container:<id>`; its own when empty.
+    pub pid_mode: String,
+    /// `host`; its own when empty.
+    #[serde(rename = "UTSMode")]
+    pub uts_mode: String,
+    /// `host`; the daemon's remapping when empty.
+    pub userns_mode: String,
+    /// How willingly the kernel kills it: -1000 to 1000.
+    pub oom_score_adj: i64,
+    /// Relative weight of processor time; the kernel's default when 0.
+    pub cpu_shares: i64,
+    /// Microseconds that a quota is for.
+    pub cpu_period: i64,
+    /// Microseconds of processor time in a period.
+    pub cpu_quota: i64,
+    /// Microseconds that a real-time quota is for.
+    pub cpu_realtime_period: i64,
+    /// Microseconds of real-time scheduling in a period.
+    pub cpu_realtime_runtime: i64,
+    /// Processors: `0-2,5`.
+    pub cpuset_cpus: String,
+    /// Memory nodes: `0-1`.
+    pub cpuset_mems: String,
+    /// Bytes it is pressed back to when memory is short.
+    pub memory_reservation: i64,
+    /// 0 to 100; the kernel's default when absent or -1.
+    pub memory_swappiness: Option<i64>,
+    /// Wait instead of dying without memory.
+    pub oom_kill_disable: Option<bool>,
+    /// Weight of block I/O, 10 to 1000; the kernel's default when 0.
+    pub blkio_weight: u16,
+    /// The same for single devices.
+    pub blkio_weight_device: Vec<WeightDevice>,
+    /// Bytes read a second.
+    pub blkio_device_read_bps: Vec<ThrottleDevice>,
+    /// Bytes written a second.
+    pub blkio_device_write_bps: Vec<ThrottleDevice>,
+    /// Reads a second.
+    #[serde(rename = "BlkioDeviceReadIOps")]
+    pub blkio_device_read_iops: Vec<ThrottleDevice>,
+    /// Writes a second.
+    #[serde(rename = "BlkioDeviceWriteIOps")]
+    pub blkio_device_write_iops: Vec<ThrottleDevice>,
+    /// Devices of the host.
+    pub devices: Vec<DeviceMapping>,
+    /// Rules of the device cgroup: `c 1:3 rwm`.
+    pub device_cgroup_rules: Option<Vec<String>>,
+    /// Devices that a driver finds.
+    pub device_requests: Option<Vec<DeviceRequest>>,
+    /// Options of the storage driver: `size`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub storage_opt: BTreeMap<String, String>,
+    /// Kernel settings of its namespaces.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sysctls: BTreeMap<String, String>,
+    /// For the OCI runtime and its tools.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Hidden paths; Docker's when absent.
+    pub masked_paths: Option<Vec<String>>,
+    /// Paths that cannot be written; Docker's when absent.
+    pub readonly_paths: Option<Vec<String>>,
+    /// Bytes of kernel memory: gone from kernels and from API 1.42.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub kernel_memory: i64,
+    /// Bytes of kernel memory for TCP. Version 1 of cgroups only.
+    #[serde(rename = "KernelMemoryTCP", skip_serializing_if = "is_zero")]
+    pub kernel_memory_tcp: i64,
     /// Run an init that forwards signals and reaps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<bool>,
     /// Every other member, as sent.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(n: &i64) -> bool {
+    *n == 0
 }

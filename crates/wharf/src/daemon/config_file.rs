@@ -2,13 +2,14 @@
 //! refused as such; any other unknown key is refused by name.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs, io,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use types::container::Ulimit;
 
 /// The settings of a file.
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +27,9 @@ pub(crate) struct File {
     pub debug: Option<bool>,
     pub default_runtime: Option<String>,
     pub runtimes: Option<HashMap<String, Runtime>>,
+    pub default_ulimits: Option<BTreeMap<String, Ulimit>>,
+    pub cdi_spec_dirs: Option<Vec<PathBuf>>,
+    pub userns_remap: Option<String>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -45,7 +49,6 @@ const DOCKERD: &[&str] = &[
     "authorization-plugins",
     "bip6",
     "builder",
-    "cdi-spec-dirs",
     "containerd",
     "containerd-namespace",
     "containerd-plugin-namespace",
@@ -58,7 +61,6 @@ const DOCKERD: &[&str] = &[
     "default-ipc-mode",
     "default-network-opts",
     "default-shm-size",
-    "default-ulimits",
     "dns",
     "dns-opts",
     "dns-search",
@@ -115,7 +117,6 @@ const DOCKERD: &[&str] = &[
     "tlsverify",
     "userland-proxy",
     "userland-proxy-path",
-    "userns-remap",
     "validate",
 ];
 

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use types::system::{
-    Commit, Component, IndexInfo, Info, PlatformName, Plugins, RegistryConfig, RuntimePath,
-    SwarmInfo, Version,
+    Commit, Component, DeviceInfo, IndexInfo, Info, PlatformName, Plugins, RegistryConfig,
+    RuntimePath, SwarmInfo, Version,
 };
 
 use super::options::Settings;
@@ -191,6 +191,12 @@ impl Host {
                 id: env!("CARGO_PKG_VERSION").into(),
             },
             security_options: self.security(),
+            cdi_spec_dirs: s
+                .cdi_spec_dirs
+                .iter()
+                .map(|d| d.to_string_lossy().into_owned())
+                .collect(),
+            discovered_devices: discovered(&s.cdi_spec_dirs),
             warnings: Some(self.warnings()),
             ..Info::default()
         }
@@ -203,6 +209,9 @@ impl Host {
         }
         if self.cgroup_v2 {
             options.push("name=cgroupns".to_owned());
+        }
+        if self.settings.remap.is_some() {
+            options.push("name=userns".to_owned());
         }
         options
     }
@@ -230,6 +239,15 @@ fn identity(data_root: &Path) -> Result<String> {
         .and_then(|()| fs::rename(&new, &path))
         .with_context(|| format!("write {}", path.display()))?;
     Ok(id)
+}
+
+/// The devices that vendors describe.
+fn discovered(dirs: &[PathBuf]) -> Vec<DeviceInfo> {
+    let device = |id| DeviceInfo {
+        source: "cdi".into(),
+        id,
+    };
+    engine::cdi_devices(dirs).into_iter().map(device).collect()
 }
 
 /// Docker's name for the processor.

@@ -5,6 +5,7 @@ use std::{collections::HashMap, ffi::OsString, path::PathBuf, process::ExitCode}
 use clap::Parser;
 
 use runtime::protocol::OWN_RUNTIME;
+use types::container::Ulimit;
 
 use super::config_file::{self, File};
 
@@ -60,6 +61,15 @@ struct Flags {
     /// Further OCI runtime (may be repeated)
     #[arg(long, value_name = "NAME=PATH")]
     add_runtime: Vec<String>,
+    /// Limit of processes for containers that do not set it: NAME=SOFT[:HARD] (may be repeated)
+    #[arg(long, value_name = "ULIMIT")]
+    default_ulimit: Vec<String>,
+    /// Directory of device specifications (may be repeated) [default: /etc/cdi and /run/cdi]
+    #[arg(long, value_name = "DIR")]
+    cdi_spec_dir: Vec<PathBuf>,
+    /// Give containers users of their own: default, or USER[:GROUP] with ranges in /etc/subuid
+    #[arg(long, value_name = "USER[:GROUP]")]
+    userns_remap: Option<String>,
 }
 
 /// Everything that is settled when the daemon starts.
@@ -77,6 +87,9 @@ pub(crate) struct Settings {
     pub log_level: String,
     pub runtimes: HashMap<String, PathBuf>,
     pub default_runtime: String,
+    pub default_ulimits: Vec<Ulimit>,
+    pub cdi_spec_dirs: Vec<PathBuf>,
+    pub remap: Option<engine::Remap>,
 }
 
 /// Why the daemon does not start.
@@ -144,6 +157,21 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
         flags.default_runtime.is_some(),
         file.default_runtime.is_some(),
         "default-runtime",
+    );
+    both(
+        flags.userns_remap.is_some(),
+        file.userns_remap.is_some(),
+        "userns-remap",
+    );
+    both(
+        !flags.cdi_spec_dir.is_empty(),
+        file.cdi_spec_dirs.is_some(),
+        "cdi-spec-dirs",
+    );
+    both(
+        !flags.default_ulimit.is_empty(),
+        file.default_ulimits.is_some(),
+        "default-ulimits",
     );
     if !twice.is_empty() {
         return Err(format!(
@@ -214,15 +242,40 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
         .exec_root
         .or(file.exec_root)
         .unwrap_or("/run/wharf".into());
+    let mut default_ulimits: Vec<Ulimit> = file
+        .default_ulimits
+        .unwrap_or_default()
+        .into_values()
+        .collect();
+    for text in &flags.default_ulimit {
+        default_ulimits.push(ulimit(text)?);
+    }
+    let cdi_spec_dirs = match file.cdi_spec_dirs {
+        Some(dirs) => dirs,
+        None if flags.cdi_spec_dir.is_empty() => engine::CDI_DIRS
+            .iter()
+            .copied()
+            .map(PathBuf::from)
+            .collect(),
+        None => flags.cdi_spec_dir,
+    };
+    let remap = flags.userns_remap.or(file.userns_remap);
+    let remap = remap.filter(|r| !r.is_empty());
+    let remap = remap.map(|r| engine::Remap::read(&r)).transpose()?;
+    let mut data_root = absolute(
+        flags
+            .data_root
+            .or(file.data_root)
+            .unwrap_or("/var/lib/wharf".into()),
+    )?;
+    // As Docker: what other users of the host own is never mixed up.
+    if let Some((uid, gid)) = remap.as_ref().map(engine::Remap::root) {
+        data_root.push(format!("{uid}.{gid}"));
+    }
     Ok(Settings {
         hosts,
         insecure_tcp: flags.insecure_tcp,
-        data_root: absolute(
-            flags
-                .data_root
-                .or(file.data_root)
-                .unwrap_or("/var/lib/wharf".into()),
-        )?,
+        data_root,
         exec_root: absolute(exec_root)?,
         pidfile: absolute(
             flags
@@ -237,7 +290,30 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
         log_level,
         runtimes,
         default_runtime,
+        default_ulimits,
+        cdi_spec_dirs,
+        remap,
     })
+}
+
+/// `name=soft[:hard]`.
+fn ulimit(text: &str) -> Result<Ulimit, String> {
+    let invalid = || format!("invalid ulimit argument: {text}");
+    let (name, values) = text.split_once('=').ok_or_else(invalid)?;
+    let (soft, hard) = values.split_once(':').unwrap_or((values, values));
+    let number = |t: &str| match t {
+        "unlimited" => Ok(-1),
+        t => t.parse::<i64>().map_err(|_| invalid()),
+    };
+    let limit = Ulimit {
+        name: name.to_owned(),
+        soft: number(soft)?,
+        hard: number(hard)?,
+    };
+    if name.is_empty() || limit.hard != -1 && (limit.soft > limit.hard || limit.soft == -1) {
+        return Err(invalid());
+    }
+    Ok(limit)
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, String> {

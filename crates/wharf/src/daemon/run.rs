@@ -142,6 +142,9 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         cgroup_parent: settings.cgroup_parent.clone(),
         runtimes: settings.runtimes.clone(),
         default_runtime: settings.default_runtime.clone(),
+        default_ulimits: settings.default_ulimits.clone(),
+        cdi_spec_dirs: settings.cdi_spec_dirs.clone(),
+        remap: settings.remap.clone(),
     };
     let programs = Programs {
         shim: embedded::SHIM,

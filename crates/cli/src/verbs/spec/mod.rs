@@ -1,5 +1,6 @@
 //! The small languages in which docker's flags describe parts of a container.
 
+pub(crate) mod devices;
 pub(crate) mod env;
 pub(crate) mod ports;
 pub(crate) mod ulimit;
