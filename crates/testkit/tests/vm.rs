@@ -11,6 +11,23 @@ fn unified() {
         .file("busybox.tar", &busybox_tar())
         .kernel("apparmor=1 lsm=apparmor")
         .run();
-    eprintln!("{}", report.console);
-    report.expect(&["kernel"]);
+    report.expect(&[
+        "kernel",
+        "daemon",
+        "daemon_limits",
+        "daemon_pause",
+        "daemon_oom",
+        "daemon_walls_read_back",
+        "runtime_limits",
+        "runtime_devices",
+        "runtime_freeze",
+        "runtime_apparmor",
+        "speed",
+    ]);
+}
+
+#[test]
+fn systemd() {
+    let report = Vm::new("init", &wharf_bin()).kernel("vm=systemd").run();
+    report.expect(&["first_process", "scope"]);
 }

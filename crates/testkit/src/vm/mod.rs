@@ -92,7 +92,14 @@ impl Vm {
         let serial = |name: &str| format!("file:{}", path(&dir, name).display());
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"])
-            .args(["-m", "2048", "-nodefaults", "-no-reboot", "-display", "none"])
+            .args([
+                "-m",
+                "2048",
+                "-nodefaults",
+                "-no-reboot",
+                "-display",
+                "none",
+            ])
             .args(["-serial", &serial("console"), "-serial", &serial("report")])
             .arg("-kernel")
             .arg(guest.join("vmlinuz"))
