@@ -23,6 +23,7 @@ mod relay;
 pub mod spec;
 mod token;
 mod tty;
+pub mod vm;
 
 pub use cli::{Cli, words};
 pub use cmd::{Output, Running, run};
