@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod clone;
 pub mod exec;
 pub mod failpoint;
+pub mod fds;
 pub mod memfd;
 #[cfg(feature = "full")]
 pub mod memory;
@@ -19,6 +20,7 @@ pub mod netns;
 pub mod nft;
 #[cfg(feature = "full")]
 pub mod overlay;
+pub mod pidfd;
 pub mod process;
 pub mod scm;
 pub mod seccomp;

@@ -99,3 +99,8 @@ pub fn open(directory: &Path) -> Result<()> {
         Some(note) => Err(Error::State(format!("{note:?} came at the start"))),
     }
 }
+
+/// Does a container wait at the gate in `directory`?
+pub fn waits(directory: &Path) -> bool {
+    directory.join(NAME).exists()
+}

@@ -30,7 +30,7 @@ use super::{
     procfs::Proc,
     seccomp::Filter,
 };
-pub use gate::{Gate, open as open_gate};
+pub use gate::{Gate, open as open_gate, waits as waits_at_gate};
 use namespaces::Namespaces;
 
 /// What `config.json` does not say.
@@ -141,6 +141,11 @@ impl Prepared {
             options,
             config,
         })
+    }
+
+    /// The cgroup that will be made.
+    pub fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
     }
 
     /// Makes the process and lets it wait at the gate, just before its program.
