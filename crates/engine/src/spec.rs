@@ -194,7 +194,10 @@ pub(crate) fn build(
         source: e.into(),
     })?;
     let filter = match engine.own_runtime(host) {
-        true => engine.filters.get(&built.spec).map_err(|e| Error::Invalid(e.to_string()))?,
+        true => engine
+            .filters
+            .get(&built.spec)
+            .map_err(|e| Error::Invalid(e.to_string()))?,
         false => None,
     };
     Ok(Built {

@@ -51,8 +51,8 @@ impl Filters {
             return Ok(Some(known.clone()));
         }
         let bytes = seccomp::compile(profile)?.to_bytes();
-        let program = Program::new("wharf-seccomp", &bytes)
-            .context(|| "put a seccomp filter into memory")?;
+        let program =
+            Program::new("wharf-seccomp", &bytes).context(|| "put a seccomp filter into memory")?;
         let filter = Arc::new(Filter(program));
         let mut all = lock();
         if all.len() >= MOST {

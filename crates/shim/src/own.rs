@@ -124,7 +124,9 @@ fn run_exec(job: Job<'_>, target: Pid, process: &str) -> oci::Result<Pid> {
         cgroup: Some(cgroup.entry()?),
         ..exec::Options::default()
     };
-    Ok(exec::Exec::new(config, process, target, options)?.run()?.pid)
+    Ok(exec::Exec::new(config, process, target, options)?
+        .run()?
+        .pid)
 }
 
 fn stdio(tty: bool, ends: Ends) -> oci::Result<Option<[OwnedFd; 3]>> {
@@ -165,6 +167,9 @@ mod tests {
             in_words("exec /x: Exec format error (os error 8)"),
             "exec /x: exec format error"
         );
-        assert_eq!(in_words("exec: \"/etc\": is a directory"), "exec: \"/etc\": is a directory");
+        assert_eq!(
+            in_words("exec: \"/etc\": is a directory"),
+            "exec: \"/etc\": is a directory"
+        );
     }
 }

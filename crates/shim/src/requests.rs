@@ -292,8 +292,7 @@ impl Shim {
         }
         let key = self.next_key;
         self.next_key += 1;
-        let made = Process::exec(key, request)
-            .and_then(|mut process| {
+        let made = Process::exec(key, request).and_then(|mut process| {
             let (filter, container) = (self.filter.as_ref(), self.main.pid());
             process
                 .start(&self.launch, filter, container)

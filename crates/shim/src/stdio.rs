@@ -29,7 +29,11 @@ impl Ends {
     /// As descriptors.
     pub(crate) fn into_fds(self) -> io::Result<[OwnedFd; 3]> {
         let null = || -> io::Result<OwnedFd> {
-            Ok(File::options().read(true).write(true).open("/dev/null")?.into())
+            Ok(File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/null")?
+                .into())
         };
         let [stdin, stdout, stderr] = self.0;
         Ok([

@@ -210,6 +210,8 @@ impl Exec {
 
     fn begin(&mut self, outside: &End) -> Result<Infallible> {
         set_parent_process_death_signal(Some(Signal::KILL)).context(|| "prctl")?;
+        // Nothing can be said before it is known outside whose words they are.
+        outside.expect(&Note::Done)?;
         let _ = setsid();
         if let Some(entry) = &self.options.cgroup {
             entry
@@ -232,8 +234,6 @@ impl Exec {
         }
         self.setup.own_stdio()?;
         let program = self.setup.become_user()?;
-        // Not before its score is written, which says how soon it is killed.
-        outside.expect(&Note::Done)?;
         set_parent_process_death_signal(None).context(|| "prctl")?;
         let setup = &self.setup;
         Err(match &self.filter {
@@ -289,7 +289,12 @@ fn inherit(process: &mut Process, container: Option<&Process>) {
 
 /// `0-3,7`
 fn cpus(list: &str) -> Result<CpuSet> {
-    let bad = || Error::config("process.execCPUAffinity", format!("{list:?} is no list of CPUs"));
+    let bad = || {
+        Error::config(
+            "process.execCPUAffinity",
+            format!("{list:?} is no list of CPUs"),
+        )
+    };
     let mut set = CpuSet::new();
     for part in list.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use super::options::{Attrs, Options};
@@ -16,7 +17,13 @@ pub(super) fn mount(
     attrs: Attrs,
     context: Option<&str>,
 ) -> io::Result<Tree> {
-    let made = rustix::mount::fsopen(fs, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let made = rustix::mount::fsopen(fs, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|e| match e {
+        Errno::NODEV => io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("this kernel has no file system {fs:?}"),
+        ),
+        e => e.into(),
+    })?;
     let made = made.as_fd();
     let set = |key: &str, value: Option<&str>| {
         match value {

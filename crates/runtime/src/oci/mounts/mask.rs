@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::FileType;
+use rustix::fs::{AtFlags, FileType, StatxFlags};
 use rustix::io::Errno;
 
 use super::options::{Attrs, Options};
@@ -75,6 +75,12 @@ fn is_missing(e: &io::Error) -> bool {
     e.kind() == io::ErrorKind::NotFound
 }
 
+fn is_directory(dir: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+    let stat = rustix::fs::statx(dir, name, flags, StatxFlags::TYPE)?;
+    Ok(FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory)
+}
+
 impl Plan {
     /// The name in `/proc`, if a path is one that the kernel alone makes there.
     fn name_in_proc<'a>(&self, path: &'a Path) -> Option<(BorrowedFd<'_>, &'a str)> {
@@ -93,8 +99,8 @@ impl Plan {
         for path in &self.masked {
             let about = || format!("mask /{}", path.display());
             let found;
-            let attach = match self.name_in_proc(path) {
-                Some(at) => Ok(at),
+            let place = match self.name_in_proc(path) {
+                Some(place) => Ok(place),
                 None => match find(self.root()?, path) {
                     Err(e) if is_missing(&e) => continue,
                     other => {
@@ -103,12 +109,21 @@ impl Plan {
                     }
                 },
             };
-            let attach = |tree: &mut Tree| match attach {
+            let attach = |tree: &mut Tree| match place {
                 Ok((dir, name)) => tree.attach_at(dir, name, &self.inside.old),
                 Err(target) => tree.attach(target, &self.inside.old),
             };
             match null.press(attach) {
-                Err(e) if e.raw_os_error() == Some(Errno::NOTDIR.raw_os_error()) => {}
+                // What move_mount(2) says of a file for a directory.
+                Err(e) if e.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+                    let (dir, name) = match place {
+                        Ok(place) => place,
+                        Err(target) => (target, ""),
+                    };
+                    if !is_directory(dir, name).context(about)? {
+                        return Err(e).context(about);
+                    }
+                }
                 Err(e) if is_missing(&e) => continue,
                 done => {
                     done.context(about)?;
@@ -218,14 +233,9 @@ impl Plan {
     pub(super) fn move_over(&self) -> Result<()> {
         let about = || "leave the host's root";
         let text = std::fs::read_to_string("/proc/self/mountinfo").context(|| "read mountinfo")?;
-        let root = rustix::fs::statx(
-            self.root()?,
-            "",
-            rustix::fs::AtFlags::EMPTY_PATH,
-            rustix::fs::StatxFlags::MNT_ID,
-        )
-        .context(about)?
-        .stx_mnt_id;
+        let root = rustix::fs::statx(self.root()?, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)
+            .context(about)?
+            .stx_mnt_id;
         for point in foreign(&text, root) {
             // Those that came with a user namespace are locked; they lie below the new root.
             let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH);

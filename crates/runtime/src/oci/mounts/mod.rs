@@ -56,6 +56,9 @@ pub struct Context {
     /// As if the kernel had no `mount_setattr` (before Linux 5.12): for tests.
     #[doc(hidden)]
     pub old_kernel: bool,
+    /// As if the caller was not allowed to open anything before it is inside: for tests.
+    #[doc(hidden)]
+    pub ordinary_user: bool,
 }
 
 /// What will be mounted.

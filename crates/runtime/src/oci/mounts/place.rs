@@ -54,19 +54,18 @@ impl Plan {
         let about = || prepare::about(item, source);
         let kind = tree.kind().context(about)?;
         let target = find_or_make(self.root()?, &item.destination, kind).context(about)?;
-        self.check_target(item, target.as_fd(), Some(&tree))?;
-        match tree.attach(target.as_fd(), &self.inside.old) {
-            Err(e) if e.raw_os_error() == Some(Errno::NOTDIR.raw_os_error()) => {
-                return Err(e).context(|| {
-                    format!(
-                        "{}: Are you trying to mount a directory onto a file (or vice-versa)? \
-                         Check if the specified host path exists and is the expected type",
-                        about()
-                    )
-                });
-            }
-            done => done.context(about)?,
+        if self.check_target(item, target.as_fd(), Some(&tree))? != kind {
+            // move_mount(2) only says that it is invalid.
+            return Err(io::Error::from(Errno::NOTDIR)).context(|| {
+                format!(
+                    "{}: Are you trying to mount a directory onto a file (or vice-versa)? Check \
+                     if the specified host path exists and is the expected type",
+                    about()
+                )
+            });
         }
+        tree.attach(target.as_fd(), &self.inside.old)
+            .context(about)?;
         self.remember(item, tree)
     }
 
@@ -91,7 +90,9 @@ impl Plan {
         } else {
             find_or_make(root, &item.destination, Kind::Directory).context(about)?
         };
-        self.check_target(item, target.as_fd(), None)?;
+        if self.check_target(item, target.as_fd(), None)? != Kind::Directory {
+            return Err(io::Error::from(Errno::NOTDIR)).context(about);
+        }
         let mut attrs = item.options.attrs;
         attrs.set |= item.options.rec_attrs.set;
         // Others are mounted in it, or nodes made.
@@ -154,28 +155,31 @@ impl Plan {
         Ok(tree)
     }
 
-    /// Refuses to put anything on procfs on which we or the container rely.
+    /// What is at the target; refuses to put anything on procfs on which we or the container rely.
     pub(super) fn check_target(
         &self,
         item: &Item,
         target: BorrowedFd<'_>,
         tree: Option<&Tree>,
-    ) -> Result<()> {
-        let Some(procfs) = self.inside.procfs else {
-            return Ok(());
-        };
+    ) -> Result<Kind> {
         let about = || prepare::about(item, "");
-        if device(target).context(about)? != procfs
+        let stat =
+            rustix::fs::statx(target, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE).context(about)?;
+        let kind = match FileType::from_raw_mode(stat.stx_mode.into()) {
+            FileType::Directory => Kind::Directory,
+            _ => Kind::File,
+        };
+        if self.inside.procfs != Some((stat.stx_dev_major, stat.stx_dev_minor))
             || REPLACEABLE.iter().any(|r| item.destination == Path::new(r))
         {
-            return Ok(());
+            return Ok(kind);
         }
         // A procfs for a procfs is no loss.
         if let Some(tree) = tree
             && item.destination == Path::new("proc")
             && is_procfs(tree).context(about)?
         {
-            return Ok(());
+            return Ok(kind);
         }
         Err(Error::Unsupported(format!(
             "{}: {:?} cannot be mounted because it is inside /proc",

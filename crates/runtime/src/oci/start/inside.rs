@@ -34,10 +34,16 @@ pub(super) fn main(prepared: &mut Prepared, outside: End, gate: Option<&Gate>) -
 fn begin(prepared: &mut Prepared, listens: &mut End, gate: Option<&Gate>) -> Result<Infallible> {
     // Without the one outside nobody would ever know of us.
     set_parent_process_death_signal(Some(Signal::KILL)).context(|| "prctl")?;
-    // First of all, while the cgroup namespace is the host's: what follows counts as the container's.
+    if prepared.namespaces.need_go_between() {
+        // Nothing can be said before it is known outside whose words they are.
+        listens.expect(&Note::Done)?;
+    }
+    // While the cgroup namespace is the host's: what follows counts as the container's.
     if let Some(entry) = &prepared.entry {
         let born = entry.directory().is_some();
-        entry.enter(born).context(|| "enter the container's cgroup")?;
+        entry
+            .enter(born)
+            .context(|| "enter the container's cgroup")?;
     }
     let _ = setsid();
     enter_namespaces(prepared, listens)?;

@@ -126,6 +126,7 @@ fn make(prepared: &mut Prepared, ours: &End, theirs: End, gate: Option<&Gate>) -
                 Pid::from_raw(raw).ok_or_else(|| Error::State(format!("{raw} is no process")))?;
             // It is our child and not waited for: the number is its own.
             let pidfd = pidfd_open(pid, PidfdFlags::empty()).context(|| "pidfd_open")?;
+            ours.send(&Note::Done)?;
             Ok(Started { pid, pidfd })
         }
         _ => Err(Error::State(

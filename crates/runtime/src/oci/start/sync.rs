@@ -20,7 +20,7 @@ pub(crate) enum Note {
     Mapped,
     /// From the inside: the namespaces are there, the root is not.
     Namespaces,
-    /// To the inside: the hooks of that moment have run.
+    /// To the inside: it is known outside that you are there, or the hooks have run.
     Done,
     /// From the inside: everything but the program is there.
     Created,
@@ -124,9 +124,9 @@ impl End {
         let (bytes, length) = loop {
             match recv(&self.0, &mut bytes[..], RecvFlags::empty()) {
                 Ok((_, n)) => break (&bytes, n),
-                Err(Errno::INTR) => {}
-                // The inner process was killed with our last message unread.
-                Err(Errno::CONNRESET) => break (&bytes, 0),
+                // Reset: the other side has ended with a message of ours unread. It is told once, and
+                // before what that side had said itself.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 Err(e) => return Err(e).context(|| "receive from the other side of the start"),
             }
         };

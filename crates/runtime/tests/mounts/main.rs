@@ -1,0 +1,7 @@
+//! The mount tree against the real kernel: what a container sees, and what an image, or whoever
+//! else writes into its files, cannot reach by it.
+
+mod attacks;
+mod harness;
+mod property;
+mod sees;
