@@ -3,6 +3,7 @@
 //! Without the feature `full` only what the programs beside a container need is built.
 
 pub mod attributes;
+pub mod bpf;
 pub mod cgroup;
 pub mod clone;
 pub mod exec;
@@ -21,6 +22,7 @@ pub mod nft;
 #[cfg(feature = "full")]
 pub mod overlay;
 pub mod pidfd;
+pub mod placeholder;
 pub mod process;
 pub mod scm;
 pub mod seccomp;

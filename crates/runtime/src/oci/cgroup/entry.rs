@@ -5,12 +5,13 @@ use std::{
     path::PathBuf,
 };
 
+use oci_spec::runtime::LinuxResources;
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
     io::Errno,
     process::Pid,
 };
-use sys::cgroup::Hierarchy;
+use sys::{cgroup::Hierarchy, placeholder::Placeholder};
 
 use super::super::error::{Context, Result};
 
@@ -19,7 +20,8 @@ use super::super::error::{Context, Result};
 /// The quick way, see the module's page: clone with `CLONE_INTO_CGROUP` and [`Entry::directory`] if
 /// there is one, and let the new process, as its first act and while it has one thread, call
 /// [`Entry::enter`]. It works from inside new namespaces of every kind, since who may write was
-/// settled when the descriptors were opened.
+/// settled when the descriptors were opened. Keep it until the process is inside, and drop it then:
+/// a scope of systemd's is held open by it.
 #[derive(Debug)]
 pub struct Entry {
     /// Version 2's directory.
@@ -30,6 +32,8 @@ pub struct Entry {
     tasks: Vec<OwnedFd>,
     /// Version 1: `cgroup.procs` of each hierarchy.
     procs: Vec<OwnedFd>,
+    /// Holds systemd's scope open until the first process is inside.
+    holder: Option<Placeholder>,
 }
 
 impl Entry {
@@ -40,6 +44,7 @@ impl Entry {
             unified: None,
             tasks: Vec::new(),
             procs: Vec::new(),
+            holder: None,
         }
     }
 
@@ -63,6 +68,21 @@ impl Entry {
             }
         }
         Ok(entry)
+    }
+
+    /// With the process that holds the cgroup open. Where only one process may be in it, none can
+    /// be cloned into it beside that one; moving in is not counted.
+    pub(super) fn held_by(
+        mut self,
+        holder: Option<Placeholder>,
+        resources: Option<&LinuxResources>,
+    ) -> Self {
+        let limit = resources.and_then(|r| r.pids().map(|p| p.limit()));
+        if holder.is_some() && limit == Some(1) {
+            self.directory = None;
+        }
+        self.holder = holder;
+        self
     }
 
     /// Version 2's directory, for `CLONE_INTO_CGROUP`. `None`: there is none to clone into.
@@ -99,6 +119,7 @@ impl Entry {
     /// All its descriptors, for whoever closes every other one.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let all = self.directory.iter().chain(&self.unified);
-        all.chain(&self.tasks).chain(&self.procs).map(AsFd::as_fd)
+        let all = all.chain(&self.tasks).chain(&self.procs).map(AsFd::as_fd);
+        all.chain(self.holder.iter().map(AsFd::as_fd))
     }
 }

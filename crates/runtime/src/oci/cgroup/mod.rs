@@ -17,9 +17,14 @@
 //! there for whom no other way is left. A pool of ready cgroups would save the 0.5 ms that making
 //! ten directories takes, and is not worth having.
 
+mod devices;
 mod entry;
+mod freeze;
 mod limits;
+mod oom;
 mod place;
+pub mod stats;
+mod systemd;
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +38,11 @@ use rustix::io::Errno;
 use super::error::{Context, Error, Result};
 
 pub use entry::Entry;
+pub use oom::{Oom, OomEvents};
 pub use place::Driver;
+pub use stats::Stats;
+
+use limits::knob::Controllers;
 
 /// How long the kernel may take to let go of what has ended.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +56,9 @@ pub struct Cgroup {
     rootless: bool,
     /// The path was asked for, so it must be had.
     explicit: bool,
+    /// systemd's name for it.
+    unit: Option<systemd::Unit>,
+    id: String,
 }
 
 impl Cgroup {
@@ -56,17 +68,37 @@ impl Cgroup {
     /// A path that is none, or that names the whole machine; a host without cgroups.
     pub fn plan(path: Option<&str>, id: &str, driver: Driver, rootless: bool) -> Result<Self> {
         let hierarchies = sys::cgroup::hierarchies().context(|| "read /proc/self/mountinfo")?;
-        let dirs = match driver {
-            Driver::Cgroupfs => place::directories(&hierarchies, path, id, rootless)?,
+        let (unit, dirs) = match driver {
+            Driver::Cgroupfs => {
+                let dirs = place::directories(&hierarchies, path, id, rootless)?;
+                (None, dirs)
+            }
             Driver::Systemd => {
-                return Err(Error::Unsupported("the systemd cgroup driver".into()));
+                let unit = systemd::Unit::plan(path, id, rootless)?;
+                let dirs = unit.directories(&hierarchies)?;
+                (Some(unit), dirs)
             }
         };
         Ok(Self {
             dirs: cgroup_of(dirs)?,
             rootless,
-            explicit: path.is_some(),
+            explicit: path.is_some() || unit.is_some(),
+            unit,
+            id: id.to_owned(),
         })
+    }
+
+    /// Made by systemd, under the name that [`Cgroup::unit`] told.
+    #[must_use]
+    pub fn with_unit(mut self, name: &str) -> Self {
+        let user = !rustix::process::geteuid().is_root();
+        self.unit = Some(systemd::Unit::known(name, user));
+        self
+    }
+
+    /// systemd's name for it, if systemd made it: to be kept beside [`Cgroup::paths`].
+    pub fn unit(&self) -> Option<&str> {
+        self.unit.as_ref().map(|u| &*u.name)
     }
 
     /// The cgroup that [`Cgroup::paths`] told of, in another process.
@@ -88,8 +120,10 @@ impl Cgroup {
         }
         Ok(Self {
             dirs: cgroup_of(dirs)?,
-            rootless: false,
+            rootless: !rustix::process::geteuid().is_root(),
             explicit: true,
+            unit: None,
+            id: String::new(),
         })
     }
 
@@ -121,7 +155,26 @@ impl Cgroup {
     /// A limit that this host does not have, that the kernel refuses, or that it took and did not
     /// keep: each by its name in the configuration.
     pub fn create(&self, resources: Option<&LinuxResources>) -> Result<Entry> {
-        let made = match place::make(self.dirs.dirs()) {
+        let holder = match &self.unit {
+            Some(unit) => Some(unit.start(&self.id, resources)?),
+            None => None,
+        };
+        match self.create_inside(resources) {
+            Ok(entry) => Ok(entry.held_by(holder, resources)),
+            Err(e) => {
+                drop(holder);
+                if let Some(unit) = &self.unit {
+                    // It ends by itself when it is empty; what fails here is not what went wrong.
+                    let _ = unit.stop();
+                }
+                Err(e)
+            }
+        }
+    }
+
+    fn create_inside(&self, resources: Option<&LinuxResources>) -> Result<Entry> {
+        let everything = resources.is_some_and(limits::needs_unified);
+        let made = match place::make(self.dirs.dirs(), everything) {
             Ok(made) => made,
             // An ordinary user to whom nothing was delegated, and who did not ask for a place.
             Err(e) if self.may_do_without(&e) => {
@@ -134,11 +187,88 @@ impl Cgroup {
             }
             Err(e) => return Err(e),
         };
-        let entry = Entry::open(self.dirs.dirs());
+        let entry = self.fill(resources, &made);
         if entry.is_err() {
             made.undo();
         }
         entry
+    }
+
+    fn fill(&self, resources: Option<&LinuxResources>, made: &place::Made) -> Result<Entry> {
+        let have = Controllers::of(&self.dirs);
+        if let Some(resources) = resources {
+            limits::apply(&have, resources)?;
+        }
+        let rules = resources.and_then(|r| r.devices().as_deref());
+        let fresh = self.dir("devices").is_some_and(|dir| made.has(dir));
+        devices::apply(&have, rules.unwrap_or_default(), fresh, self.rootless)?;
+        Entry::open(self.dirs.dirs())
+    }
+
+    /// Changes limits while it runs. What is not mentioned stays; rules for devices, if there are
+    /// any, take the place of the old ones.
+    ///
+    /// # Errors
+    /// As with [`Cgroup::create`]; the limits before the one that is named have been changed.
+    pub fn update(&self, resources: &LinuxResources) -> Result<()> {
+        if let Some(unit) = &self.unit {
+            unit.update(resources)?;
+        }
+        if limits::needs_unified(resources) {
+            place::hand_on_to(self.dirs.dirs())?;
+        }
+        let have = Controllers::of(&self.dirs);
+        limits::apply(&have, resources)?;
+        match resources.devices().as_deref() {
+            Some(rules) if !rules.is_empty() => devices::apply(&have, rules, false, self.rootless),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops everything in it, and returns when all stand still.
+    ///
+    /// # Errors
+    /// A process that does not stop (then none is left stopped), or no way to do it here.
+    pub fn freeze(&self) -> Result<()> {
+        freeze::set(&Controllers::of(&self.dirs), true)
+    }
+
+    /// Lets everything go on.
+    ///
+    /// # Errors
+    /// When it is gone, or an outer cgroup is frozen.
+    pub fn thaw(&self) -> Result<()> {
+        freeze::set(&Controllers::of(&self.dirs), false)
+    }
+
+    /// Is it frozen, or being frozen?
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn is_frozen(&self) -> Result<bool> {
+        freeze::is_frozen(&Controllers::of(&self.dirs))
+    }
+
+    /// What it uses.
+    pub fn stats(&self) -> Stats {
+        stats::read(&Controllers::of(&self.dirs))
+    }
+
+    /// To be told when there is no memory left in it.
+    ///
+    /// # Errors
+    /// Without the controller for memory.
+    pub fn oom_events(&self) -> Result<OomEvents> {
+        OomEvents::new(&Controllers::of(&self.dirs))
+    }
+
+    /// Version 2: lets the host's user `uid`, the container's root, rule what is below it, as the
+    /// kernel's list of such files says. On version 1 nobody but root may.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn delegate(&self, uid: u32) -> Result<()> {
+        place::delegate(self.dirs.dirs(), uid)
     }
 
     fn may_do_without(&self, e: &Error) -> bool {
@@ -183,6 +313,9 @@ impl Cgroup {
     /// # Errors
     /// When there is still a process in it.
     pub fn remove(&self) -> Result<()> {
+        if let Some(unit) = &self.unit {
+            unit.stop()?;
+        }
         self.dirs
             .remove(PATIENCE)
             .context(|| "remove the container's cgroup")

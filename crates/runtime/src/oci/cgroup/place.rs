@@ -98,6 +98,11 @@ fn own_path<'a>(text: &'a str, h: &Hierarchy) -> &'a Path {
 pub(super) struct Made(Vec<PathBuf>);
 
 impl Made {
+    /// Was this directory made, or was it there?
+    pub(super) fn has(&self, dir: &Path) -> bool {
+        self.0.iter().any(|d| d == dir)
+    }
+
     /// Removes what was made, the innermost first.
     pub(super) fn undo(&self) {
         for dir in self.0.iter().rev() {
@@ -110,11 +115,15 @@ impl Made {
 /// Makes the directories, and hands the controllers on to them: version 2's by
 /// `cgroup.subtree_control`, and the processors and memory nodes of version 1's cpuset, which begins
 /// empty and takes no process before it has both.
-pub(super) fn make(dirs: &[(Hierarchy, PathBuf)]) -> Result<Made> {
+///
+/// Beside version 1, version 2 has few controllers or none, which most containers do not need:
+/// they are handed on if `everything` is.
+pub(super) fn make(dirs: &[(Hierarchy, PathBuf)], everything: bool) -> Result<Made> {
+    let everything = everything || is_unified(dirs);
     let mut made = Made::default();
     for (h, dir) in dirs {
         let mut tries = 0;
-        while let Err(e) = make_one(h, dir, &mut made) {
+        while let Err(e) = make_one(h, dir, everything, &mut made) {
             tries += 1;
             // Another start that came to nothing has taken a parent away that it had made.
             let again = e.errno() == Some(Errno::NOENT.raw_os_error()) && tries < 5;
@@ -127,7 +136,7 @@ pub(super) fn make(dirs: &[(Hierarchy, PathBuf)]) -> Result<Made> {
     Ok(made)
 }
 
-fn make_one(h: &Hierarchy, dir: &Path, made: &mut Made) -> Result<()> {
+fn make_one(h: &Hierarchy, dir: &Path, everything: bool, made: &mut Made) -> Result<()> {
     let mut missing = Vec::new();
     match h.controllers {
         // Whoever made the parents has handed on what they have; the container's own directory is
@@ -162,7 +171,9 @@ fn make_one(h: &Hierarchy, dir: &Path, made: &mut Made) -> Result<()> {
             };
             let mut at = h.mount.clone();
             for part in below.components() {
-                hand_on(&at)?;
+                if everything {
+                    hand_on(&at)?;
+                }
                 at.push(part);
                 create(&at, made)?;
             }
@@ -209,6 +220,47 @@ fn hand_on(dir: &Path) -> Result<()> {
     // All or nothing is the kernel's rule for one write: one at a time brings what can be had.
     for controller in wanted {
         let _ = fs::write(&file, controller);
+    }
+    Ok(())
+}
+
+/// Is version 2 all there is? (systemd's own hierarchy has no controllers.)
+fn is_unified(dirs: &[(Hierarchy, PathBuf)]) -> bool {
+    dirs.iter().all(|(h, _)| {
+        let names = h.controllers.as_deref().unwrap_or_default();
+        names.iter().all(|c| c.starts_with("name="))
+    })
+}
+
+/// Hands version 2's controllers on to a cgroup that exists.
+pub(super) fn hand_on_to(dirs: &[(Hierarchy, PathBuf)]) -> Result<()> {
+    for (h, dir) in dirs.iter().filter(|(h, _)| h.controllers.is_none()) {
+        let mut above: Vec<&Path> = dir
+            .ancestors()
+            .skip(1)
+            .take_while(|d| d.starts_with(&h.mount))
+            .collect();
+        above.reverse();
+        for dir in above {
+            hand_on(dir)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives the container's root the cgroup and those files in it that the kernel names.
+pub(super) fn delegate(dirs: &[(Hierarchy, PathBuf)], uid: u32) -> Result<()> {
+    let files = fs::read_to_string("/sys/kernel/cgroup/delegate")
+        .unwrap_or_else(|_| "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n".to_owned());
+    for (_, dir) in dirs.iter().filter(|(h, _)| h.controllers.is_none()) {
+        std::os::unix::fs::chown(dir, Some(uid), None)
+            .context(|| format!("give {} to user {uid}", dir.display()))?;
+        for file in files.lines().map(|f| dir.join(f)) {
+            match std::os::unix::fs::chown(&file, Some(uid), None) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                other => other.context(|| format!("give {} to user {uid}", file.display()))?,
+            }
+        }
     }
     Ok(())
 }

@@ -226,10 +226,8 @@ impl Made {
         match self.process(global, given, console, wait) {
             Ok(started) => Ok((self.container, started)),
             Err(error) => {
-                if let Some(init) = self.state.init {
-                    let _ = init.kill(signal::KILL);
-                }
-                if let Err(e) = delete::remains(&self.container, self.lock, Some(&self.state)) {
+                let state = self.state.init.is_some().then_some(&self.state);
+                if let Err(e) = delete::remains(&self.container, self.lock, state) {
                     global.log.warn(&e.to_string());
                 }
                 Err(error)
@@ -254,8 +252,15 @@ impl Made {
             ..Options::default()
         };
         let prepared = Prepared::new(self.request.config.clone(), &self.request.bundle, options)?;
+        let others = prepared.cgroup().pids().len();
+        if others > 0 {
+            return Err(Error::State(format!(
+                "container's cgroup is not empty: {others} process(es) found"
+            )));
+        }
         // Whoever dies from here on leaves a cgroup that `delete` finds.
         self.state.cgroup = prepared.cgroup().paths();
+        self.state.unit = prepared.cgroup().unit().map(str::to_owned);
         self.container.save(&self.state)?;
         sys::fds::close_inherited_from(3 + self.request.preserve_fds);
         let started = if wait {

@@ -103,10 +103,13 @@ pub(super) fn clean(container: &Container, lock: Lock) -> Result<()> {
     container.remove(lock)
 }
 
-/// As [`clean`], for one whose start failed: its hooks were told already.
+/// What a start that failed has left: the directory, and if the process came into being (`state`) all
+/// that belongs to it. If it did not, its cgroup is gone already, or was never its own.
 pub(super) fn remains(container: &Container, lock: Lock, state: Option<&State>) -> Result<()> {
-    let group = state.map(Group::of).transpose()?;
-    group.map_or(Ok(()), |g| g.remove())?;
+    if let Some(state) = state {
+        end(state)?;
+        Group::of(state)?.remove()?;
+    }
     container.remove(lock)
 }
 

@@ -1,6 +1,9 @@
 //! `events`: what a container uses, again and again, and when memory ran out.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -8,13 +11,10 @@ use rustix::{
 };
 use serde_json::{Value, json};
 
-use super::{Global, args::Given, group::Group, id, print, pending::Pending as _};
-use crate::oci::{Context, Error, Result};
+use super::{Global, args::Given, group::Group, id, print};
+use crate::oci::{Context, Error, Result, cgroup::Oom};
 
 const INTERVAL: Duration = Duration::from_secs(5);
-/// How often memory events are looked for: the kernel tells of them in other ways on version 1 and 2,
-/// and this one is good for both.
-const LOOK: Duration = Duration::from_millis(200);
 
 pub(super) fn events(global: &Global, given: &Given) -> Result<u8> {
     let interval = match given.text("interval").map_err(Error::State)? {
@@ -40,7 +40,7 @@ pub(super) fn events(global: &Global, given: &Given) -> Result<u8> {
         print(&format!("{event}\n"))
     };
     let stats = || -> Result<Value> {
-        serde_json::to_value(cgroup.stats()?).map_err(|e| Error::State(e.to_string()))
+        serde_json::to_value(cgroup.stats()).map_err(|e| Error::State(e.to_string()))
     };
     if given.on("stats") {
         return Ok(line("stats", Some(stats()?)));
@@ -54,20 +54,29 @@ pub(super) fn events(global: &Global, given: &Given) -> Result<u8> {
             }
             next = Instant::now() + interval;
         }
-        let now = cgroup.oom_events().unwrap_or(oom);
-        for _ in oom..now {
-            line("oom", None);
-        }
-        oom = now;
-        let left = next.saturating_duration_since(Instant::now()).min(LOOK);
+        let left = next.saturating_duration_since(Instant::now());
         let left = Timespec {
-            tv_sec: 0,
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
         };
-        match poll(&mut [PollFd::new(&held, PollFlags::IN)], Some(&left)) {
-            Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => return Ok(0),
+        let mut fds = [
+            PollFd::new(&held, PollFlags::IN),
+            PollFd::from_borrowed_fd(oom.as_fd(), PollFlags::IN),
+        ];
+        match poll(&mut fds, Some(&left)) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => {}
             Err(e) => return Err(e).context(|| "poll"),
+        }
+        let ended = !fds[0].revents().is_empty();
+        // Also when it has ended: that may be why.
+        match oom.check()? {
+            Oom::Happened => drop(line("oom", None)),
+            Oom::Over => return Ok(0),
+            Oom::Nothing => {}
+        }
+        if ended {
+            return Ok(0);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `pause` and `resume`.
 
-use super::{Global, args::Given, group::Group, id, inspect, pending::Pending as _};
+use super::{Global, args::Given, group::Group, id, inspect};
 use crate::oci::{Error, Result, state::Status};
 
 pub(super) fn pause(global: &Global, given: &Given) -> Result<u8> {

@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use super::{pending::Pending as _, signal};
+use super::{signal};
 use crate::oci::{Error, Result, cgroup::Cgroup, state::State};
 
 /// A container's processes.
@@ -17,6 +17,10 @@ impl Group {
     pub(super) fn of(state: &State) -> Result<Self> {
         let cgroup = (!state.cgroup.is_empty()).then(|| Cgroup::from_paths(&state.cgroup));
         let cgroup = cgroup.transpose()?.filter(Cgroup::exists);
+        let cgroup = cgroup.map(|c| match &state.unit {
+            Some(unit) => c.with_unit(unit),
+            None => c,
+        });
         Ok(Self {
             cgroup,
             init: state.init.filter(|p| p.is_alive()).map(|p| p.pid),

@@ -20,7 +20,6 @@ mod kill;
 mod list;
 mod log;
 mod owner;
-mod pending;
 mod signal;
 mod spec;
 mod update;

@@ -5,7 +5,7 @@ use std::{fs, io::Read, path::Path};
 use oci_spec::runtime::LinuxResources;
 use serde_json::{Map, Value, json};
 
-use super::{Global, args::Given, group::Group, id, pending::Pending as _};
+use super::{Global, args::Given, group::Group, id};
 use crate::oci::{Context, Error, Result};
 
 /// Options that are numbers: their name, and where the number goes.

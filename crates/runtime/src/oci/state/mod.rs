@@ -59,6 +59,9 @@ pub struct State {
     /// The cgroup's directories, by controller; none until it is decided, or where there is none.
     #[serde(default)]
     pub cgroup: BTreeMap<String, PathBuf>,
+    /// systemd's name for the cgroup, if systemd makes it.
+    #[serde(default)]
+    pub unit: Option<String>,
 }
 
 impl State {
@@ -76,6 +79,7 @@ impl State {
             annotations: spec.annotations().clone().unwrap_or_default(),
             init: None,
             cgroup: BTreeMap::new(),
+            unit: None,
         }
     }
 }
