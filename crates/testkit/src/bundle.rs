@@ -107,6 +107,21 @@ impl Bundle {
         self.args(&["sh", "-c", script])
     }
 
+    /// Gives it a user namespace of its own, whose root is nobody on the host, and the files to that.
+    #[track_caller]
+    pub fn remap(&mut self) {
+        let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+        let linux = self.at("/linux");
+        linux["uidMappings"] = map.clone();
+        linux["gidMappings"] = map;
+        // Docker's default reaches over more groups than there are in it.
+        linux["sysctl"] = json!({});
+        let namespaces = linux["namespaces"].as_array_mut().expect("a list");
+        namespaces.push(json!({"type": "user"}));
+        let mut chown = Command::new("chown");
+        run(chown.args(["-hR", "100000:100000"]).arg(self.root())).ok();
+    }
+
     /// The runtime's command with this bundle's state directory.
     pub fn command(&self, args: &[&str]) -> Command {
         let runtime = oci_runtime();
@@ -159,7 +174,14 @@ impl Bundle {
     /// Runs a program in it.
     #[track_caller]
     pub fn exec(&self, args: &[&str]) -> Output {
-        run(&mut self.command(&[&["exec", &self.id], args].concat()))
+        self.exec_with(&[], args)
+    }
+
+    /// Runs a program in it, with options.
+    #[track_caller]
+    pub fn exec_with(&self, options: &[&str], args: &[&str]) -> Output {
+        let id = [self.id.as_str()];
+        run(&mut self.command(&[&["exec"], options, &id, args].concat()))
     }
 
     /// Runs a process that a test describes in full.

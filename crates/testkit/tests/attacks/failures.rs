@@ -134,7 +134,6 @@ fn a_failed_start_leaves_nothing_with_the_daemon() {
         ("run --rm busybox /not/there", 127),
         ("run --rm busybox not-there", 127),
         ("run --rm busybox /etc", 126),
-        ("run --rm -w /etc/passwd busybox true", 126),
         ("run --rm -u nobody-knows busybox true", 125),
     ] {
         let out = docker.run(line);
@@ -148,13 +147,13 @@ fn a_failed_exec_leaves_nothing() {
     let bundle = Bundle::new().args(&["sleep", "1000"]);
     let pid = bundle.start();
     let group = testkit::cgroups_of(pid);
-    for (args, named) in [
-        (vec!["/not/there"], "/not/there"),
-        (vec!["not-there"], "not-there"),
-        (vec!["--cwd", "/etc/passwd", "true"], "/etc/passwd"),
-        (vec!["--user", "4294967296", "true"], "4294967296"),
+    for (options, program, named) in [
+        (vec![], "/not/there", "/not/there"),
+        (vec![], "not-there", "not-there"),
+        (vec!["--cwd", "/etc/passwd"], "true", "/etc/passwd"),
+        (vec!["--user", "4294967296"], "true", "4294967296"),
     ] {
-        bundle.exec(&args).refused(&[named]);
+        bundle.exec_with(&options, &[program]).refused(&[named]);
     }
     let process = json!({"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0},
         "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 1_u64 << 40}]});

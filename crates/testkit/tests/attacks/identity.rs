@@ -159,20 +159,7 @@ fn attack_15_cgroups_are_not_written_from_a_user_namespace() {
     let script = "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/pwned 2>/dev/null && echo MADE $d; \
         (echo 0 > $d/cgroup.procs) 2>/dev/null && echo WRITTEN $d; done; true";
     let mut bundle = Bundle::new().shell(script);
-    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
-    *bundle.at("/linux") = {
-        let mut linux = bundle.config["linux"].clone();
-        linux["uidMappings"] = map.clone();
-        linux["gidMappings"] = map;
-        let namespaces = linux["namespaces"].as_array_mut().expect("a list");
-        namespaces.push(json!({"type": "user"}));
-        linux
-    };
-    let chown = std::process::Command::new("chown")
-        .args(["-hR", "100000:100000"])
-        .arg(bundle.root())
-        .status();
-    assert!(chown.expect("chown").success());
+    bundle.remap();
     let out = bundle.run();
     assert_eq!(out.clone().ok(), "", "{out}");
     // And for root of the host, by Docker's defaults.

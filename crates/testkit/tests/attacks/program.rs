@@ -11,7 +11,7 @@ use crate::bait::{Bait, SECRET};
 const OVERWRITE: &str = "touch /ready; while [ ! -e /stop ]; do for p in /proc/[0-9]*; do \
     case $(readlink $p/exe) in */busybox) continue;; esac; \
     (echo pwned > $p/exe) 2>/dev/null && echo $p >> /hits; \
-    (echo pwned >> $p/exe) 2>/dev/null && echo $p >> /hits; done; done";
+    (echo pwned >> $p/exe) 2>/dev/null && echo $p >> /hits; done; done; sleep 1000";
 
 fn program() -> Vec<u8> {
     fs::read(wharf_bin()).expect("our own program")
@@ -77,7 +77,7 @@ fn attack_02_a_leaked_descriptor_as_working_directory() {
             *bundle.at("/process/cwd") = json!(dir);
             let out = bundle.run();
             assert!(!out.stdout.contains(SECRET), "{out}");
-            let out = sleeping.exec(&["--cwd", &dir, "sh", "-c", &climb]);
+            let out = sleeping.exec_with(&["--cwd", &dir], &["sh", "-c", &climb]);
             assert!(!out.stdout.contains(SECRET), "{out}");
         }
     }

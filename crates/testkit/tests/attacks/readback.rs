@@ -138,7 +138,7 @@ fn attack_17_privileged_is_the_same_for_exec() {
 fn same_by_itself(bundle: &Bundle, n: u32) -> Walls {
     let init = bundle.start();
     let seconds = unique(n);
-    let out = bundle.exec(&["--detach", "sleep", &seconds.to_string()]);
+    let out = bundle.exec_with(&["--detach"], &["sleep", &seconds.to_string()]);
     // An exec that is given no process of its own runs with the container's.
     out.ok();
     let (init, exec) = (Walls::of(init), Walls::of(sleeper(seconds)));
@@ -155,17 +155,7 @@ fn attack_17_the_walls_by_the_runtime_itself() {
     assert_eq!(walls.field("Seccomp"), "2");
     assert_eq!(walls.field("CapBnd"), "00000000a80425fb");
     // With a user namespace: an exec that stayed outside would be root of the host.
-    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
-    let linux = bundle.at("/linux");
-    linux["uidMappings"] = map.clone();
-    linux["gidMappings"] = map;
-    let namespaces = linux["namespaces"].as_array_mut().expect("a list");
-    namespaces.push(json!({"type": "user"}));
-    let chown = std::process::Command::new("chown")
-        .args(["-hR", "100000:100000"])
-        .arg(bundle.root())
-        .status();
-    assert!(chown.expect("chown").success());
+    bundle.remap();
     let walls = same_by_itself(&bundle, 6);
     assert!(walls.field("Uid").starts_with("100000"), "{walls:?}");
     bundle.at("/process")["noNewPrivileges"] = json!(true);
