@@ -63,7 +63,9 @@ impl Engine {
             platform: "linux".into(),
             mount_label: String::new(),
             process_label: String::new(),
-            app_armor_profile: String::new(),
+            app_armor_profile: crate::spec::apparmor(&record.host_config)
+                .unwrap_or_default()
+                .to_owned(),
             exec_ids: (!execs.is_empty()).then_some(execs),
             graph_driver: GraphDriver {
                 name: "overlay2".into(),

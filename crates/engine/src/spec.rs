@@ -71,16 +71,27 @@ pub(crate) fn settle_cgroupns(host: &mut HostConfig) -> Result<()> {
     Ok(())
 }
 
+/// The AppArmor profile of a container: wharf's own where the host has AppArmor, unless the container is
+/// privileged or asks for none.
+pub(crate) fn apparmor(host: &HostConfig) -> Option<&'static str> {
+    let unconfined = |o: &String| o.replacen(':', "=", 1) == "apparmor=unconfined";
+    if host.privileged || host.security_opt.iter().any(unconfined) {
+        return None;
+    }
+    runtime::apparmor::default_profile()
+}
+
 /// The part of the configuration that depends on the definition alone.
 fn outline(config: &ContainerConfig, host: &HostConfig, cgroup: &str) -> Result<ContainerSpec> {
     let (mut seccomp, mut no_new_privileges) = (Seccomp::Default, false);
+    let apparmor_profile = apparmor(host).map(str::to_owned);
     for option in &host.security_opt {
         match option.replacen(':', "=", 1).as_str() {
             "no-new-privileges" | "no-new-privileges=true" => no_new_privileges = true,
             "no-new-privileges=false" => no_new_privileges = false,
             "seccomp=unconfined" => seccomp = Seccomp::Unconfined,
             "seccomp=builtin" => seccomp = Seccomp::Default,
-            // What is the case anyway.
+            // What is the case anyway, or `apparmor` sees to.
             "label=disable" | "apparmor=unconfined" => {}
             _ => {
                 return Err(Error::NotSupported(format!(
@@ -113,6 +124,7 @@ fn outline(config: &ContainerConfig, host: &HostConfig, cgroup: &str) -> Result<
         privileged: host.privileged,
         seccomp,
         no_new_privileges,
+        apparmor_profile,
         rlimits: host
             .ulimits
             .iter()
