@@ -75,6 +75,16 @@ pub fn install(program: &[Instruction], flags: u32) -> io::Result<Option<OwnedFd
     }
 }
 
+/// Is there, under this number, a descriptor by which one decides about system calls?
+pub fn is_listener(number: RawFd) -> bool {
+    // What the kernel gives for "is this notification still waiting?", of one that never was.
+    let id = 0u64;
+    const ID_VALID: libc::c_ulong = 0x4008_2102;
+    // SAFETY: the kernel reads a number. Other descriptors do not know this request.
+    let done = unsafe { libc::ioctl(number, ID_VALID as _, &raw const id) };
+    done != 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT)
+}
+
 const _: () = assert!(
     size_of::<Instruction>() == size_of::<libc::sock_filter>()
         && align_of::<Instruction>() >= align_of::<libc::sock_filter>()
