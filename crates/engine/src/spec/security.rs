@@ -7,8 +7,8 @@ use types::container::HostConfig;
 
 use crate::error::{Error, Result};
 
-/// Docker's profile, where somebody loaded it.
-const APPARMOR_DEFAULT: &str = "docker-default";
+/// What a container runs under that asks for nothing: wharf's own, or Docker's where somebody loaded that.
+const APPARMOR_DEFAULTS: [&str; 2] = [runtime::apparmor::DEFAULT, "docker-default"];
 /// The profiles that are loaded, one a line, `name (mode)`.
 const APPARMOR_LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 
@@ -86,7 +86,10 @@ fn profile(
             "--security-opt apparmor={name}: AppArmor is not enabled on this host"
         ))),
         None if privileged => Ok(loaded.map(|_| "unconfined".to_owned())),
-        None => Ok(is_loaded(APPARMOR_DEFAULT).then(|| APPARMOR_DEFAULT.to_owned())),
+        None => {
+            let default = APPARMOR_DEFAULTS.into_iter().find(|name| is_loaded(name));
+            Ok(default.map(str::to_owned))
+        }
     }
 }
 

@@ -78,6 +78,9 @@ impl Host {
         if forwarding.is_ok_and(|f| f.trim() == "0") {
             warnings.push("WARNING: IPv4 forwarding is disabled".into());
         }
+        if let runtime::apparmor::State::Missing(why) = runtime::apparmor::prepare() {
+            warnings.push(format!("WARNING: {why}"));
+        }
         for url in self
             .settings
             .hosts
@@ -204,6 +207,9 @@ impl Host {
 
     fn security(&self) -> Vec<String> {
         let mut options = Vec::new();
+        if runtime::apparmor::default_profile().is_some() {
+            options.push("name=apparmor".to_owned());
+        }
         if self.seccomp {
             options.push("name=seccomp,profile=builtin".to_owned());
         }
