@@ -856,6 +856,83 @@ fn rootless_part() {
     assert!(!c.exists());
 }
 
+/// Where systemd is the first process: here only in the virtual machine.
+#[test]
+fn a_scope_by_systemd() {
+    if !Path::new("/run/systemd/private").exists() {
+        return;
+    }
+    let path = format!("wharf-test.slice:wharf:{}", name().trim_start_matches('/'));
+    let ours = Ours(Cgroup::plan(Some(&path), "x", Driver::Systemd, false).unwrap());
+    let limits = json!({"memory": {"limit": 67108864}, "pids": {"limit": 20},
+        "cpu": {"shares": 512, "quota": 50000}});
+    let entry = ours.create(limits);
+    let unit = ours.0.unit().unwrap().to_owned();
+    let process = Process::shell(&entry, "sleep 1000");
+    drop(entry);
+    let pid = process.pid().as_raw_nonzero().get();
+    assert_eq!(ours.0.pids(), [pid], "the placeholder is gone");
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let wanted = format!("/wharf.slice/wharf-test.slice/{unit}");
+    assert!(text.contains(&wanted), "{text}");
+    // What systemd does by itself takes no limit away.
+    let reload = Command::new("systemctl").arg("daemon-reload").status();
+    assert!(reload.unwrap().success());
+    let files = if hierarchy("memory") {
+        [
+            ("memory", "memory.limit_in_bytes", "67108864"),
+            ("pids", "pids.max", "20"),
+        ]
+    } else {
+        [
+            ("memory", "memory.max", "67108864"),
+            ("pids", "pids.max", "20"),
+        ]
+    };
+    for (controller, file, value) in files {
+        assert_eq!(ours.read(controller, file).trim(), value);
+    }
+    ours.0
+        .update(&parse(json!({"pids": {"limit": 30}})))
+        .unwrap();
+    assert!(
+        Command::new("systemctl")
+            .arg("daemon-reload")
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(ours.read("pids", "pids.max").trim(), "30");
+    // The name is taken while it runs.
+    let again = Cgroup::plan(Some(&path), "x", Driver::Systemd, false).unwrap();
+    let e = again.create(None).unwrap_err().to_string();
+    assert!(e.contains(&unit), "{e}");
+    assert_eq!(ours.0.pids(), [pid]);
+    let known = Cgroup::from_paths(&ours.0.paths())
+        .unwrap()
+        .with_unit(&unit);
+    drop(process);
+    known.remove().unwrap();
+    assert!(!ours.0.exists());
+    known.remove().unwrap();
+    // One that fails leaves no unit.
+    let e = ours.refused(json!({"memory": {"kernel": 1048576}}));
+    assert!(e.contains("linux.resources.memory.kernel"), "{e}");
+    // Only one process: it must not be cloned in beside the placeholder.
+    let entry = ours.create(json!({"pids": {"limit": 1}}));
+    assert!(entry.directory().is_none());
+    let one = Process::shell(&entry, "exit 0");
+    drop(entry);
+    assert_eq!(ours.0.pids(), [one.pid().as_raw_nonzero().get()]);
+    drop(one);
+    let out = Command::new("systemctl")
+        .args(["list-units", "--all", "--plain", "--no-legend", &unit])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(!text.contains("failed"), "{text}");
+}
+
 #[test]
 fn handed_on_is_only_what_the_kernel_names() {
     use std::os::unix::fs::MetadataExt as _;

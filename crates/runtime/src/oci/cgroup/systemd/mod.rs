@@ -186,6 +186,7 @@ impl Unit {
         }
         let failed = |e: Failure| self.failed("tell limits to", &e);
         let mut bus = Bus::connect(self.user).map_err(failed)?;
+        bus.subscribe().map_err(failed)?;
         let mut w = Writer::default();
         w.text(&self.name);
         // Until the next start, and there is none.
