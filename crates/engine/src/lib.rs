@@ -86,6 +86,8 @@ pub struct Engine {
     /// What happens, for those who listen.
     pub events: Arc<Events>,
     shim: sys::memfd::Program,
+    /// Compiled seccomp profiles.
+    filters: runtime::filters::Filters,
     containers: Mutex<Index>,
     execs: Mutex<HashMap<String, Arc<Exec>>>,
 }
@@ -121,6 +123,7 @@ impl Engine {
             volumes: Volumes::open(config.data_root.join("volumes"), records.clone()).await?,
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
+            filters: runtime::filters::Filters::default(),
             config,
             images,
             network,

@@ -11,6 +11,8 @@ pub mod protocol;
 pub mod time;
 
 #[cfg(feature = "full")]
+pub mod apparmor;
+#[cfg(feature = "oci")]
 pub mod caps;
 #[cfg(feature = "full")]
 mod cleanup;
@@ -18,6 +20,8 @@ mod cleanup;
 pub mod client;
 #[cfg(feature = "full")]
 mod error;
+#[cfg(feature = "full")]
+pub mod filters;
 #[cfg(feature = "full")]
 mod host;
 #[cfg(feature = "full")]

@@ -2,7 +2,11 @@
 //!
 //! Without the feature `full` only what the programs beside a container need is built.
 
+pub mod attributes;
+pub mod bpf;
 pub mod cgroup;
+pub mod clone;
+pub mod exec;
 pub mod failpoint;
 pub mod fds;
 pub mod memfd;
@@ -17,7 +21,10 @@ pub mod netns;
 pub mod nft;
 #[cfg(feature = "full")]
 pub mod overlay;
+pub mod pidfd;
+pub mod placeholder;
 pub mod process;
 pub mod scm;
+pub mod seccomp;
 #[cfg(feature = "full")]
 pub mod watch;
