@@ -320,3 +320,25 @@ fn magic_links_are_not_followed() {
         }
     });
 }
+
+/// A masked or read-only path in a mount that is shared with the host would change the host.
+#[test]
+fn masks_do_not_reach_a_shared_mount() {
+    isolated("attacks::masks_do_not_reach_a_shared_mount", || {
+        for masked in [true, false] {
+            let mut scene = Scene::bare();
+            let source = scene.host_dir("source");
+            symlink("/shared", scene.root().join("link")).unwrap();
+            scene.proc();
+            scene.bind(&source, "/shared", &["rshared"]);
+            let paths = Some(vec!["/link/file".to_owned()]);
+            let linux = scene.spec.linux_mut().as_mut().unwrap();
+            if masked {
+                linux.set_masked_paths(paths);
+            } else {
+                linux.set_readonly_paths(paths);
+            }
+            scene.refused(&["/link/file", "shared with the host"]);
+        }
+    });
+}

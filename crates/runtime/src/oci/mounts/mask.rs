@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
 use super::options::{Attrs, Options};
@@ -113,6 +113,7 @@ impl Plan {
                     Err(e) if is_missing(&e) => continue,
                     other => {
                         found = other.context(about)?;
+                        self.not_shared(found.as_fd()).context(about)?;
                         Err(found.as_fd())
                     }
                 },
@@ -163,6 +164,26 @@ impl Plan {
         Ok(())
     }
 
+    /// Refuses what would appear on the host: our own mounts in one that is shared with it.
+    fn not_shared(&self, target: BorrowedFd<'_>) -> io::Result<()> {
+        if !self.shares {
+            return Ok(());
+        }
+        let flags = StatxFlags::MNT_ID;
+        let id = rustix::fs::statx(target, "", AtFlags::EMPTY_PATH, flags)?.stx_mnt_id;
+        let proc = self.inside.proc.as_ref().ok_or(Errno::NOENT)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(proc, "thread-self/mountinfo", flags, Mode::empty())?;
+        let text = io::read_to_string(std::fs::File::from(file))?;
+        if is_shared(&text, id) {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "it lies in a mount that is shared with the host, and would change there too",
+            ));
+        }
+        Ok(())
+    }
+
     pub(super) fn protect(&mut self) -> Result<()> {
         for path in &self.readonly {
             let about = || format!("make /{} read-only", path.display());
@@ -176,6 +197,7 @@ impl Plan {
                     Err(e) if is_missing(&e) => continue,
                     other => {
                         found = other.context(about)?;
+                        self.not_shared(found.as_fd()).context(about)?;
                         copy = Tree::copy_of(found.as_fd(), true);
                         Err(found.as_fd())
                     }
@@ -251,10 +273,48 @@ impl Plan {
             .stx_mnt_id;
         for point in foreign(&text, root) {
             // Those that came with a user namespace are locked; they lie below the new root.
-            let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH);
+            let _ = rustix::mount::unmount(unescaped(point), rustix::mount::UnmountFlags::DETACH);
         }
         rustix::process::chroot(".").context(about)
     }
+}
+
+/// Whether a mount has peers; one that is not told of is taken for one that has.
+fn is_shared(mountinfo: &str, id: u64) -> bool {
+    let id = id.to_string();
+    let mut lines = mountinfo.lines();
+    lines
+        .find(|line| line.split(' ').next() == Some(&id))
+        .and_then(|line| line.split_once(" - "))
+        .is_none_or(|(left, _)| {
+            left.split(' ')
+                .skip(6)
+                .any(|tag| tag.starts_with("shared:"))
+        })
+}
+
+/// Blanks and the like are octal numbers in mountinfo.
+fn unescaped(point: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(point.len());
+    let mut rest = point.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = after
+            .get(..3)
+            .filter(|_| byte == b'\\')
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match code {
+            Some(code) => {
+                bytes.push(code);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    bytes
 }
 
 /// Mount points, the deepest first, that are not in the tree of `root`.
@@ -277,4 +337,25 @@ fn foreign(mountinfo: &str, root: u64) -> Vec<&str> {
     }
     points.reverse();
     points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_foreign() {
+        let text = "\
+1 0 0:1 / / rw - rootfs rootfs rw
+2 1 0:2 / /proc rw - proc proc rw
+3 1 0:3 / /mnt/a\\040b rw - tmpfs tmpfs rw
+9 1 0:9 / / rw - overlay overlay rw
+10 9 0:10 / /proc rw - proc proc rw
+11 10 0:10 /sys /proc/sys ro - proc proc rw
+";
+        assert_eq!(foreign(text, 9), ["/mnt/a\\040b", "/proc"]);
+        assert!(is_shared("5 1 0:3 / /x rw shared:7 - tmpfs t rw", 5));
+        assert!(!is_shared("5 1 0:3 / /x rw master:7 - tmpfs t rw", 5));
+        assert_eq!(unescaped("/mnt/a\\040b\\"), b"/mnt/a b\\");
+    }
 }

@@ -73,6 +73,8 @@ pub struct Plan {
     readonly_root: bool,
     /// `linux.rootfsPropagation`.
     propagation: Option<Propagation>,
+    /// Whether some mount is shared with the host.
+    shares: bool,
     label: Option<String>,
     /// The host's `/dev/null`, for masking; opened inside if the parent may not.
     null: Option<Tree>,

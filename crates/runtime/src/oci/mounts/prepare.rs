@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::cgroup;
 use super::devices::Devices;
-use super::options::{MS_PRIVATE, MS_SLAVE, Options, Propagation};
+use super::options::{MS_PRIVATE, MS_SHARED, MS_SLAVE, Options, Propagation};
 use super::resolve::{Kind, clean};
 use super::tree::{Kernel, Tree, Wish};
 use super::{Context, Inside, Item, Plan, Root, Source, idmap};
@@ -85,7 +85,11 @@ pub(super) fn prepare(spec: &Spec, bundle: &Path, context: Context) -> Result<Pl
         .root()
         .as_ref()
         .ok_or_else(|| Error::config("root", "is missing"))?;
+    let shares = items
+        .iter()
+        .any(|i| i.options.propagation.is_some_and(|p| p.kind == MS_SHARED));
     let mut plan = Plan {
+        shares,
         root: Root {
             path: absolute(bundle, root.path())?,
             tree: None,
