@@ -10,6 +10,8 @@ pub mod oci;
 pub mod protocol;
 pub mod time;
 
+#[cfg(feature = "full")]
+pub mod apparmor;
 #[cfg(feature = "oci")]
 pub mod caps;
 #[cfg(feature = "full")]

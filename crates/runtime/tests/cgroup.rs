@@ -216,6 +216,119 @@ fn each_limit_of_version_1_is_set_and_read_back() {
 }
 
 #[test]
+fn each_limit_of_version_2_is_set_and_read_back() {
+    type Files = &'static [(&'static str, &'static str)];
+    let all: &[(&str, Value, Files)] = &[
+        (
+            "memory",
+            json!({"memory": {"limit": 67108864, "swap": 134217728, "reservation": 33554432,
+                "useHierarchy": true, "disableOOMKiller": false, "checkBeforeUpdate": true}}),
+            &[
+                ("memory.max", "67108864"),
+                ("memory.swap.max", "67108864"),
+                ("memory.low", "33554432"),
+            ],
+        ),
+        (
+            "memory",
+            json!({"memory": {"limit": 10000001, "swap": 10000001}}),
+            &[("memory.max", "9998336"), ("memory.swap.max", "0")],
+        ),
+        (
+            "memory",
+            json!({"memory": {"limit": -1, "swap": -1}}),
+            &[("memory.max", "max"), ("memory.swap.max", "max")],
+        ),
+        (
+            "cpu",
+            json!({"cpu": {"shares": 512, "quota": 50000, "period": 200000, "burst": 1000}}),
+            &[
+                ("cpu.weight", "59"),
+                ("cpu.max", "50000 200000"),
+                ("cpu.max.burst", "1000"),
+            ],
+        ),
+        (
+            "cpu",
+            json!({"cpu": {"period": 50000, "quota": -1}}),
+            &[("cpu.max", "max 50000")],
+        ),
+        (
+            "cpu",
+            json!({"cpu": {"idle": 1, "shares": 512}}),
+            &[("cpu.idle", "1")],
+        ),
+        (
+            "cpuset",
+            json!({"cpu": {"cpus": "0", "mems": "0"}}),
+            &[("cpuset.cpus", "0"), ("cpuset.mems", "0")],
+        ),
+        (
+            "pids",
+            json!({"pids": {"limit": 42}}),
+            &[("pids.max", "42")],
+        ),
+        (
+            "pids",
+            json!({"pids": {"limit": -1}}),
+            &[("pids.max", "max")],
+        ),
+        (
+            "memory",
+            json!({"unified": {"memory.high": "32M", "memory.oom.group": "1",
+                "pids.max": "12", "cgroup.max.descendants": "3"}}),
+            &[
+                ("memory.high", "33554432"),
+                ("memory.oom.group", "1"),
+                ("pids.max", "12"),
+                ("cgroup.max.descendants", "3"),
+            ],
+        ),
+    ];
+    for (controller, resources, files) in all {
+        let ours = Ours::new();
+        if hierarchy(controller) || ours.0.dir(controller).is_none() {
+            continue;
+        }
+        drop(ours.create(resources.clone()));
+        for (file, value) in *files {
+            assert_eq!(ours.read(controller, file).trim(), *value, "{resources}");
+        }
+    }
+}
+
+#[test]
+fn what_only_version_1_has_is_refused_on_version_2() {
+    if hierarchy("memory") || hierarchy("cpu") {
+        return;
+    }
+    for (limit, field) in [
+        (json!({"memory": {"swappiness": 10}}), "memory.swappiness"),
+        (
+            json!({"memory": {"disableOOMKiller": true}}),
+            "memory.disableOOMKiller",
+        ),
+        (
+            json!({"memory": {"useHierarchy": false}}),
+            "memory.useHierarchy",
+        ),
+        (json!({"memory": {"kernelTCP": 4096}}), "memory.kernelTCP"),
+        (json!({"memory": {"swap": 4096}}), "memory.swap"),
+        (
+            json!({"cpu": {"realtimeRuntime": 1000}}),
+            "cpu.realtimeRuntime",
+        ),
+        (
+            json!({"cpu": {"realtimePeriod": 1000}}),
+            "cpu.realtimePeriod",
+        ),
+    ] {
+        let e = Ours::new().refused(limit);
+        assert!(e.contains(&format!("linux.resources.{field}")), "{e}");
+    }
+}
+
+#[test]
 fn oom_killer_off_is_read_back() {
     if !hierarchy("memory") {
         return;
@@ -270,6 +383,44 @@ fn block_devices_of_version_1() {
         e.contains("linux.resources.blockIO.throttleWriteBpsDevice"),
         "{e}"
     );
+}
+
+#[test]
+fn block_devices_of_version_2() {
+    let ours = Ours::new();
+    if hierarchy("blkio") || ours.0.dir("io").is_none() {
+        return;
+    }
+    drop(ours.create(json!({})));
+    let Some(disk) = disk().filter(|_| {
+        let dir = ours.0.dir("io").unwrap();
+        fs::read_to_string(dir.join("cgroup.controllers")).is_ok_and(|c| c.contains("io"))
+    }) else {
+        return;
+    };
+    let (major, minor) = disk.split_once(':').unwrap();
+    let (major, minor): (i64, i64) = (major.parse().unwrap(), minor.parse().unwrap());
+    let rate = |n| json!([{"major": major, "minor": minor, "rate": n}]);
+    let limits = json!({"blockIO": {
+        "throttleReadBpsDevice": rate(1048576), "throttleWriteBpsDevice": rate(2097152),
+        "throttleReadIOPSDevice": rate(100), "throttleWriteIOPSDevice": rate(200)}});
+    ours.0.update(&parse(limits)).unwrap();
+    assert_eq!(
+        ours.read("io", "io.max").trim(),
+        format!("{disk} rbps=1048576 wbps=2097152 riops=100 wiops=200")
+    );
+    let none = json!({"blockIO": {"throttleReadBpsDevice": rate(0)}});
+    ours.0.update(&parse(none)).unwrap();
+    let text = ours.read("io", "io.max");
+    assert!(text.contains("rbps=max wbps=2097152"), "{text}");
+    let dir = ours.0.dir("io").unwrap();
+    let weight = json!({"blockIO": {"weight": 500}});
+    if dir.join("io.bfq.weight").exists() || dir.join("io.weight").exists() {
+        ours.0.update(&parse(weight)).unwrap();
+    } else {
+        let e = ours.0.update(&parse(weight)).unwrap_err().to_string();
+        assert!(e.contains("linux.resources.blockIO.weight"), "{e}");
+    }
 }
 
 #[test]
@@ -472,12 +623,18 @@ fn out_of_memory_is_told() {
     assert_eq!(events.check().unwrap(), Oom::Nothing);
     let eater = Process::shell(&entry, "head -c 200000000 /dev/zero | tail");
     drop(eater.output());
-    wait_readable(&events);
-    assert_eq!(events.check().unwrap(), Oom::Happened);
+    while events.check().unwrap() != Oom::Happened {
+        wait_readable(&events);
+    }
     ours.0.kill_all(|| ()).unwrap();
     ours.0.remove().unwrap();
-    wait_readable(&events);
-    assert_eq!(events.check().unwrap(), Oom::Over);
+    loop {
+        match events.check().unwrap() {
+            Oom::Over => break,
+            Oom::Nothing => wait_readable(&events),
+            Oom::Happened => {}
+        }
+    }
 }
 
 fn wait_readable(events: &runtime::oci::cgroup::OomEvents) {
@@ -621,6 +778,32 @@ fn starts_at_once_share_a_parent() {
     let all = Cgroup::plan(Some(&parent), "x", Driver::Cgroupfs, false).unwrap();
     all.remove().unwrap();
     assert!(results.iter().all(Result::is_ok));
+}
+
+#[test]
+fn who_comes_later_goes_where_the_first_one_is() {
+    let Some(ours) = Ours::v2() else { return };
+    let entry = ours.create(json!({}));
+    let first = Process::shell(&entry, "sleep 1000");
+    let below = ours.0.dir("").unwrap().join("init.scope");
+    fs::create_dir(&below).unwrap();
+    let pid = first.pid().as_raw_nonzero().to_string();
+    fs::write(below.join("cgroup.procs"), &pid).unwrap();
+    let entry = ours.0.entry_beside(first.pid()).unwrap();
+    let second = Process::shell(&entry, "sleep 1000");
+    let text = fs::read_to_string(below.join("cgroup.procs")).unwrap();
+    assert!(
+        text.contains(&second.pid().as_raw_nonzero().to_string()),
+        "{text}"
+    );
+    // Somebody elsewhere is no guide.
+    let me = Pid::from_raw(std::process::id().cast_signed()).unwrap();
+    let entry = ours.0.entry_beside(me).unwrap();
+    let third = Process::shell(&entry, "sleep 1000");
+    assert!(
+        ours.read("", "cgroup.procs")
+            .contains(&third.pid().as_raw_nonzero().to_string())
+    );
 }
 
 /// Runs a test of this file as an ordinary user.

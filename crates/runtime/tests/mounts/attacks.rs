@@ -158,8 +158,8 @@ fn cve_2026_41579_dev_is_a_link() {
     });
 }
 
-/// CVE-2019-19921: the root, or a volume in it, is a shared mount in which another container works
-/// at the same time; `/proc` is moved away under the runtime.
+/// CVE-2019-19921: the root is a shared mount in which another container works at the same time. It
+/// moves `/proc` away under the runtime, and puts there what only looks like it.
 #[test]
 fn cve_2019_19921_shared_root() {
     isolated("attacks::cve_2019_19921_shared_root", || {
@@ -169,23 +169,37 @@ fn cve_2019_19921_shared_root() {
             let root = scene.root();
             tmpfs(&root);
             fs::create_dir(root.join("proc")).unwrap();
-            let outside = root.clone();
-            scene
-                .stepwise(
-                    |_| (),
-                    |plan| {
-                        // Another container exchanges the directory that is mounted over.
-                        assert!(plan.proc().is_some());
-                        let _ = &outside;
-                    },
-                    |plan| {
-                        let proc = rustix::fs::fstatfs(plan.proc().unwrap()).unwrap();
-                        assert_eq!(proc.f_type, 0x9fa0);
-                        assert!(at(&mounted(), "/proc/sys").has("ro"));
-                    },
-                )
-                .unwrap();
-            // That nothing arrived in the shared mount outside is checked by the harness.
+            let (go, told) = std::sync::mpsc::channel();
+            let (done, finished) = std::sync::mpsc::channel();
+            std::thread::scope(|scope| {
+                let root = &root;
+                scope.spawn(move || {
+                    told.recv().unwrap();
+                    fs::rename(root.join("proc"), root.join("old")).unwrap();
+                    fs::create_dir_all(root.join("proc/sys/kernel")).unwrap();
+                    fs::write(root.join("proc/interrupts"), "fake").unwrap();
+                    done.send(()).unwrap();
+                });
+                scene
+                    .stepwise(
+                        |_| (),
+                        move |_| {
+                            go.send(()).unwrap();
+                            finished.recv().unwrap();
+                            assert_eq!(fs::read("/proc/interrupts").unwrap(), b"fake");
+                        },
+                        |plan| {
+                            let proc = rustix::fs::fstatfs(plan.proc().unwrap()).unwrap();
+                            assert_eq!(proc.f_type, 0x9fa0);
+                            // What was to be protected is, wherever it is now.
+                            assert_eq!(fs::read("/old/interrupts").unwrap(), b"");
+                            assert!(fs::write("/old/sys/kernel/domainname", "x").is_err());
+                            assert_eq!(fs::read("/proc/interrupts").unwrap(), b"fake");
+                        },
+                    )
+                    .unwrap();
+            });
+            // That no mount arrived in the shared mount outside, the harness looks at.
             rustix::mount::unmount(&root, rustix::mount::UnmountFlags::DETACH).unwrap();
         }
     });

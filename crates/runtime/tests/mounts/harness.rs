@@ -57,6 +57,7 @@ pub(crate) struct Scene {
     pub(crate) late: bool,
     pub(crate) user_namespace: bool,
     pub(crate) no_pivot: bool,
+    pub(crate) host_network: bool,
 }
 
 impl Scene {
@@ -75,6 +76,7 @@ impl Scene {
             late: false,
             user_namespace: false,
             no_pivot: false,
+            host_network: false,
         }
     }
 
@@ -152,10 +154,10 @@ impl Scene {
             let inside = scope.spawn(|| {
                 let mut plan = Plan::prepare(&self.spec, self.dir.path(), self.context())?;
                 before(&self.root());
-                let flags = UnshareFlags::NEWNS
-                    | UnshareFlags::NEWIPC
-                    | UnshareFlags::NEWNET
-                    | UnshareFlags::FS;
+                let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::FS;
+                if !self.host_network {
+                    flags |= UnshareFlags::NEWNET;
+                }
                 #[allow(deprecated, reason = "the flag it is deprecated for is not given")]
                 rustix::thread::unshare(flags).unwrap();
                 plan.enter()?;

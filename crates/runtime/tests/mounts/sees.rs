@@ -461,6 +461,52 @@ fn as_root_of_a_user_namespace() {
     });
 }
 
+/// The kernel does not mount sysfs for a network namespace of somebody else's: the host's is shown,
+/// and nothing in it can be written (CVE-2023-25809: nor in the cgroups below).
+#[test]
+fn the_hosts_sys_for_the_hosts_network() {
+    let name = "sees::the_hosts_sys_for_the_hosts_network";
+    isolated_as_user(name, || {
+        let mut scene = Scene::bare();
+        scene.user_namespace = true;
+        scene.host_network = true;
+        scene.proc();
+        scene.add("sysfs", Path::new("sysfs"), "/sys", &["nosuid"]);
+        scene
+            .run(|_| {
+                let mounts = mounted();
+                assert_eq!(at(&mounts, "/sys").fs, "sysfs");
+                for mount in mounts.iter().filter(|m| m.point.starts_with("/sys")) {
+                    assert!(mount.has("ro") && mount.has("nosuid"), "{mount:?}");
+                }
+            })
+            .unwrap();
+        scene.old_kernel = true;
+        scene.refused(&["Linux 5.12", "/sys"]);
+    });
+}
+
+#[test]
+fn a_tmpfs_is_as_open_as_what_it_covers() {
+    isolated("sees::a_tmpfs_is_as_open_as_what_it_covers", || {
+        let mut scene = Scene::bare();
+        let run = scene.root().join("run");
+        fs::create_dir(&run).unwrap();
+        fs::set_permissions(&run, fs::Permissions::from_mode(0o750)).unwrap();
+        let tmpfs = Path::new("tmpfs");
+        scene.add("tmpfs", tmpfs, "/run", &[]);
+        scene.add("tmpfs", tmpfs, "/new", &[]);
+        scene.add("tmpfs", tmpfs, "/run/own", &["mode=700"]);
+        scene
+            .run(|_| {
+                for (path, mode) in [("/run", 0o750), ("/new", 0o1777), ("/run/own", 0o700)] {
+                    assert_eq!(fs::metadata(path).unwrap().mode() & 0o7777, mode, "{path}");
+                }
+            })
+            .unwrap();
+    });
+}
+
 #[test]
 fn refused_by_name() {
     isolated("sees::refused_by_name", || {

@@ -28,12 +28,12 @@ mod systemd;
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
 use oci_spec::runtime::LinuxResources;
-use rustix::io::Errno;
+use rustix::{io::Errno, process::Pid};
 
 use super::error::{Context, Error, Result};
 
@@ -285,6 +285,28 @@ impl Cgroup {
     /// When it is gone.
     pub fn entry(&self) -> Result<Entry> {
         Entry::open(self.dirs.dirs())
+    }
+
+    /// The same for a process beside `process`, the container's first: on version 2 that may have
+    /// made cgroups of its own below and moved there, and then the container's own cgroup takes no
+    /// process any more.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn entry_beside(&self, process: Pid) -> Result<Entry> {
+        let mut dirs = self.dirs.dirs().to_vec();
+        let text = std::fs::read_to_string(format!("/proc/{}/cgroup", process.as_raw_nonzero()))
+            .unwrap_or_default();
+        for (h, dir) in dirs.iter_mut().filter(|(h, _)| h.controllers.is_none()) {
+            let now = place::own_path(&text, h);
+            let now = h.mount.join(now.strip_prefix("/").unwrap_or(now));
+            // Only below: whoever is elsewhere is no guide.
+            let normal = |p: &Path| p.components().all(|c| matches!(c, Component::Normal(_)));
+            if now.strip_prefix(&*dir).is_ok_and(normal) {
+                *dir = now;
+            }
+        }
+        Entry::open(&dirs)
     }
 
     /// Every process in it or below.

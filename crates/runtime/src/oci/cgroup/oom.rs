@@ -28,7 +28,7 @@ pub enum Oom {
     Over,
 }
 
-/// Readable when something may have happened; then [`OomEvents::check`] says what.
+/// Readable when something may have happened; [`OomEvents::check`] says what.
 #[derive(Debug)]
 pub struct OomEvents {
     told: OwnedFd,
@@ -44,6 +44,8 @@ enum How {
         memory: OwnedFd,
         cgroup: OwnedFd,
         seen: u64,
+        /// Before the first process comes it is empty too, and nothing changes.
+        begun: bool,
     },
 }
 
@@ -74,6 +76,7 @@ impl OomEvents {
                     memory,
                     cgroup,
                     seen,
+                    begun: false,
                 },
             });
         }
@@ -93,7 +96,8 @@ impl OomEvents {
         })
     }
 
-    /// What has happened since the last call. Never waits.
+    /// What has happened since the last call. Never waits. To be called until it says that there is
+    /// nothing (more), and then again when this is readable.
     ///
     /// # Errors
     /// Not to be expected; whatever the kernel says.
@@ -116,7 +120,9 @@ impl OomEvents {
                 memory,
                 cgroup,
                 seen,
+                begun,
             } => {
+                *begun |= told;
                 let now = match read_all(memory) {
                     Ok(text) => kills(&text),
                     Err(Errno::NODEV | Errno::NOENT) => return Ok(Oom::Over),
@@ -127,7 +133,7 @@ impl OomEvents {
                     return Ok(Oom::Happened);
                 }
                 match read_all(cgroup) {
-                    Ok(text) if text.lines().any(|l| l == "populated 0") && told => Ok(Oom::Over),
+                    Ok(text) if text.lines().any(|l| l == "populated 0") && *begun => Ok(Oom::Over),
                     Ok(_) => Ok(Oom::Nothing),
                     Err(Errno::NODEV | Errno::NOENT) => Ok(Oom::Over),
                     Err(e) => Err(e).context(what),

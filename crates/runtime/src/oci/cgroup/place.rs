@@ -79,8 +79,8 @@ pub(super) fn directories(
     Ok(dirs)
 }
 
-/// This process's own cgroup in a hierarchy, out of `/proc/self/cgroup`.
-fn own_path<'a>(text: &'a str, h: &Hierarchy) -> &'a Path {
+/// A process's own cgroup in a hierarchy, out of its `/proc/…/cgroup`.
+pub(super) fn own_path<'a>(text: &'a str, h: &Hierarchy) -> &'a Path {
     let found = text.lines().find_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
         let (names, path) = (parts.next()?, parts.next()?);

@@ -150,25 +150,27 @@ fn parse(memberships: &str, mounts: &str) -> Cgroups {
 impl Plan {
     /// A tmpfs with a directory for each hierarchy, and links for the controllers of those that
     /// have several.
-    pub(super) fn mount_cgroup_v1(&mut self, item: &Item, parts: &mut [Part]) -> Result<()> {
+    pub(super) fn mount_cgroup_v1(&mut self, item: &Item, parts: Vec<Part>) -> Result<()> {
         let about = || prepare::about(item, "cgroup");
         let target =
             find_or_make(self.root()?, &item.destination, Kind::Directory).context(about)?;
         self.check_target(item, target.as_fd(), None)?;
-        let options = Options {
-            data: vec![("mode".to_owned(), Some("755".to_owned()))],
-            ..Options::default()
-        };
-        let attrs = item.options.attrs.without_readonly();
-        let mut tmpfs =
-            fresh::mount("tmpfs", Some("cgroup"), &options, attrs, None).context(about)?;
+        let mut tmpfs = fresh::mount(&fresh::Wanted {
+            fs: "tmpfs",
+            source: Some("cgroup"),
+            options: &Options::default(),
+            attrs: item.options.attrs.without_readonly(),
+            context: self.label.as_deref(),
+            mode: Some(0o755),
+        })
+        .context(about)?;
         tmpfs
             .attach(target.as_fd(), &self.inside.old)
             .context(about)?;
         for part in parts {
             let Part { name, path, tree } = part;
             let what = || format!("mount the cgroup {}", path.display());
-            let Some(tree) = tree else {
+            let Some(mut tree) = tree else {
                 return Err(Error::State(format!("{} is not open", path.display())));
             };
             if !self.kernel.setattr {
@@ -181,9 +183,10 @@ impl Plan {
             }
             rustix::fs::mkdirat(tmpfs.fd(), name.as_str(), Mode::from_raw_mode(0o755))
                 .context(what)?;
-            tree.attach_at(tmpfs.fd(), name, &self.inside.old)
+            tree.attach_at(tmpfs.fd(), &name, &self.inside.old)
                 .context(what)?;
-            for controller in name.split(',').filter(|c| c != name) {
+            self.inside.parked.park([tree.into_fd()]);
+            for controller in name.split(',').filter(|c| *c != name) {
                 rustix::fs::symlinkat(name.as_str(), tmpfs.fd(), controller).context(what)?;
             }
         }
@@ -196,12 +199,13 @@ impl Plan {
                 recursive: true,
                 ..Change::default()
             };
-            sys::mount::setattr(tmpfs.fd(), change).context(about)
+            sys::mount::setattr(tmpfs.fd(), change).context(about)?;
         } else if attrs.readonly() {
-            self.inside.old.remount(tmpfs.fd(), attrs).context(about)
-        } else {
-            Ok(())
+            self.inside.old.remount(tmpfs.fd(), attrs).context(about)?;
         }
+        self.inside.parked.park(tmpfs.take_spare());
+        self.inside.parked.park([target, tmpfs.into_fd()]);
+        Ok(())
     }
 }
 

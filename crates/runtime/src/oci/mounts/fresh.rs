@@ -9,14 +9,32 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use super::options::{Attrs, Options};
 use super::tree::Tree;
 
+/// Longest value that fsconfig(2) takes, with its final zero.
+const STRING: usize = 256;
+
+/// What is to be made.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) fs: &'a str,
+    pub(super) source: Option<&'a str>,
+    pub(super) options: &'a Options,
+    pub(super) attrs: Attrs,
+    /// The SELinux label of what is in it.
+    pub(super) context: Option<&'a str>,
+    /// Unless the options have a `mode`.
+    pub(super) mode: Option<u32>,
+}
+
 /// Makes one; it is attached nowhere yet.
-pub(super) fn mount(
-    fs: &str,
-    source: Option<&str>,
-    options: &Options,
-    attrs: Attrs,
-    context: Option<&str>,
-) -> io::Result<Tree> {
+pub(super) fn mount(wanted: &Wanted<'_>) -> io::Result<Tree> {
+    let Wanted {
+        fs,
+        source,
+        options,
+        attrs,
+        context,
+        mode,
+    } = *wanted;
     let made = rustix::mount::fsopen(fs, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|e| match e {
         Errno::NODEV => io::Error::new(
             io::ErrorKind::Unsupported,
@@ -24,7 +42,8 @@ pub(super) fn mount(
         ),
         e => e.into(),
     })?;
-    let made = made.as_fd();
+    let context_fd = made;
+    let made = context_fd.as_fd();
     let set = |key: &str, value: Option<&str>| {
         match value {
             Some(value) => rustix::mount::fsconfig_set_string(made, key, value),
@@ -43,16 +62,27 @@ pub(super) fn mount(
         if fs == "devpts" && key == "newinstance" {
             continue;
         }
+        if value.as_ref().is_some_and(|v| v.len() >= STRING) {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("option {key:?} is longer than the kernel's {STRING} bytes"),
+            ));
+        }
         set(key, value.as_deref())?;
+    }
+    if let Some(mode) = mode
+        && !options.data.iter().any(|(key, _)| key == "mode")
+    {
+        set("mode", Some(&format!("{mode:o}")))?;
     }
     if let Some(context) = context {
         set("context", Some(context))?;
     }
     rustix::mount::fsconfig_create(made).map_err(|e| about(e.into(), made, None))?;
     let attrs = MountAttrFlags::from_bits_retain(u32::try_from(attrs.set).unwrap_or_default());
-    rustix::mount::fsmount(made, FsMountFlags::FSMOUNT_CLOEXEC, attrs)
-        .map(Tree::new)
-        .map_err(|e| about(e.into(), made, None))
+    let mount = rustix::mount::fsmount(made, FsMountFlags::FSMOUNT_CLOEXEC, attrs)
+        .map_err(|e| about(e.into(), made, None))?;
+    Ok(Tree::new(mount).with_spare(context_fd))
 }
 
 /// The kernel's own words, which it keeps until they are read, with the reason.

@@ -15,7 +15,7 @@ use super::options::{Attrs, Options};
 use super::place::is_device;
 use super::resolve::find;
 use super::tree::{Tree, Wish};
-use super::{Plan, fresh};
+use super::{Parked, Plan, fresh};
 use crate::oci::error::{Context as _, Error, Result};
 
 const RDONLY: u64 = 1;
@@ -54,7 +54,11 @@ impl Stamp {
     }
 
     /// Attaches it, or a copy, by `attach`.
-    fn press(&mut self, attach: impl FnOnce(&mut Tree) -> io::Result<()>) -> io::Result<()> {
+    fn press(
+        &mut self,
+        parked: &Parked,
+        attach: impl FnOnce(&mut Tree) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut tree = match (self.ready.take(), &self.used) {
             (Some(tree), _) => tree,
             (None, Some(used)) => Tree::copy_of(used.as_fd(), false)?,
@@ -62,7 +66,10 @@ impl Stamp {
         };
         let done = attach(&mut tree);
         match done {
-            Ok(()) => self.used = Some(tree.into_fd()),
+            Ok(()) => {
+                parked.park(tree.take_spare());
+                parked.park(self.used.replace(tree.into_fd()));
+            }
             // Nothing happened to it: it will do for the next.
             Err(_) => self.ready = Some(tree),
         }
@@ -94,6 +101,7 @@ impl Plan {
         let Some(null) = self.null.take() else {
             return Ok(());
         };
+        let parked = &self.inside.parked;
         let mut null = Stamp::new(null);
         let mut empty: Option<Stamp> = None;
         for path in &self.masked {
@@ -113,7 +121,7 @@ impl Plan {
                 Ok((dir, name)) => tree.attach_at(dir, name, &self.inside.old),
                 Err(target) => tree.attach(target, &self.inside.old),
             };
-            match null.press(attach) {
+            match null.press(parked, attach) {
                 // What move_mount(2) says of a file for a directory.
                 Err(e) if e.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
                     let (dir, name) = match place {
@@ -133,20 +141,24 @@ impl Plan {
             let stamp = match &mut empty {
                 Some(stamp) => stamp,
                 None => {
-                    let made = fresh::mount(
-                        "tmpfs",
-                        Some("tmpfs"),
-                        &Options::default(),
-                        Attrs {
+                    let made = fresh::mount(&fresh::Wanted {
+                        fs: "tmpfs",
+                        source: Some("tmpfs"),
+                        options: &Options::default(),
+                        attrs: Attrs {
                             set: SEALED,
                             clear: 0,
                         },
-                        self.label.as_deref(),
-                    );
+                        context: self.label.as_deref(),
+                        mode: Some(0o755),
+                    });
                     empty.insert(Stamp::new(made.context(about)?))
                 }
             };
-            stamp.press(attach).context(about)?;
+            stamp.press(parked, attach).context(about)?;
+        }
+        for stamp in [Some(null), empty].into_iter().flatten() {
+            parked.park(stamp.ready.map(Tree::into_fd).into_iter().chain(stamp.used));
         }
         Ok(())
     }
@@ -194,6 +206,7 @@ impl Plan {
                 Err(target) => tree.attach(target, &self.inside.old),
             }
             .context(about)?;
+            self.inside.parked.park([tree.into_fd()]);
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ mod prepare;
 mod resolve;
 mod tree;
 
+use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -122,10 +123,34 @@ struct Inside {
     /// The device of each procfs mounted, on which nothing else may be put.
     procfs: Option<(u32, u32)>,
     dev: Option<OwnedFd>,
+    /// `dev` is a tmpfs that was made for this container: nobody else can change it.
+    own_dev: bool,
     devpts: Option<OwnedFd>,
     /// To become read-only when nothing more is made in them.
     readonly_later: Vec<(Tree, String)>,
     old: OldWay,
+    parked: Parked,
+}
+
+/// Descriptors that are not needed any more, to be closed by few calls.
+#[derive(Debug, Default)]
+struct Parked(RefCell<Vec<OwnedFd>>);
+
+impl Parked {
+    /// So many do not bring us near a limit.
+    const MANY: usize = 64;
+
+    fn park(&self, fds: impl IntoIterator<Item = OwnedFd>) {
+        let mut parked = self.0.borrow_mut();
+        parked.extend(fds);
+        if parked.len() >= Self::MANY {
+            sys::fds::close_all(std::mem::take(&mut *parked));
+        }
+    }
+
+    fn close(&self) {
+        sys::fds::close_all(self.0.take());
+    }
 }
 
 impl Plan {
@@ -194,10 +219,11 @@ impl Plan {
     /// The new root covers the old one, still without being it: the host's files can be opened.
     fn attach_root(&mut self) -> Result<()> {
         let about = || format!("mount the root file system {}", self.root.path.display());
-        let mut tree = match self.root.tree.take() {
-            Some(tree) => tree,
-            None => prepare::root_tree(&self.root.path, self.propagation, self.kernel)?,
-        };
+        let mut tree = self
+            .root
+            .tree
+            .take()
+            .ok_or_else(|| Error::State("the mount tree is built already".to_owned()))?;
         let slash = rustix::fs::openat(
             CWD,
             "/",
@@ -207,6 +233,7 @@ impl Plan {
         .context(about)?;
         tree.attach(slash.as_fd(), &self.inside.old)
             .context(about)?;
+        self.inside.parked.park([slash]);
         self.inside.root = Some(tree.into_fd());
         Ok(())
     }
@@ -254,6 +281,7 @@ impl Plan {
         self.mask()?;
         self.protect()?;
         self.readonly_last()?;
+        self.inside.parked.close();
         self.propagate_root()
     }
 

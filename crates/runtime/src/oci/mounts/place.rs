@@ -1,14 +1,14 @@
 //! Each mount to its place.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, StatxFlags};
 use rustix::io::Errno;
 
 use super::options::{MS_PRIVATE, MS_SLAVE};
-use super::resolve::{Kind, find_or_make, ordinary_directory};
+use super::resolve::{Kind, find, find_or_make, ordinary_directory};
 use super::tree::{Tree, Wish};
 use super::{Item, Plan, Source, copyup, fresh, prepare};
 use crate::oci::error::{Context as _, Error, Result};
@@ -32,6 +32,23 @@ const REPLACEABLE: [&str; 11] = [
     "proc/sys/crypto/fips_enabled",
 ];
 
+/// Where a mount goes.
+enum Target {
+    /// What was found, with its mode if it was there before.
+    Found { fd: OwnedFd, mode: Option<u32> },
+    /// A name in our own `/dev`.
+    Name(String),
+}
+
+impl Target {
+    fn mode(&self) -> Option<u32> {
+        match self {
+            Self::Found { mode, .. } => *mode,
+            Self::Name(_) => None,
+        }
+    }
+}
+
 impl Plan {
     pub(super) fn mount_all(&mut self) -> Result<()> {
         for mut item in std::mem::take(&mut self.items) {
@@ -44,7 +61,7 @@ impl Plan {
                     self.mount_bind(&item, &shown, tree)?;
                 }
                 Source::Fresh { fs, source } => self.mount_fresh(&item, &fs, source.as_deref())?,
-                Source::CgroupV1(mut parts) => self.mount_cgroup_v1(&item, &mut parts)?,
+                Source::CgroupV1(parts) => self.mount_cgroup_v1(&item, parts)?,
             }
         }
         self.make_devices()
@@ -54,7 +71,7 @@ impl Plan {
         let about = || prepare::about(item, source);
         let kind = tree.kind().context(about)?;
         let target = find_or_make(self.root()?, &item.destination, kind).context(about)?;
-        if self.check_target(item, target.as_fd(), Some(&tree))? != kind {
+        if self.check_target(item, target.as_fd(), Some(&tree))?.0 != kind {
             // move_mount(2) only says that it is invalid.
             return Err(io::Error::from(Errno::NOTDIR)).context(|| {
                 format!(
@@ -66,33 +83,13 @@ impl Plan {
         }
         tree.attach(target.as_fd(), &self.inside.old)
             .context(about)?;
-        self.remember(item, tree)
+        self.inside.parked.park([target]);
+        self.remember(item, tree, None)
     }
 
     fn mount_fresh(&mut self, item: &Item, fs: &str, source: Option<&str>) -> Result<()> {
         let about = || prepare::about(item, source.unwrap_or(fs));
-        let root = self.root()?;
-        // What the runtime, or whoever trusts them, goes to by their names must be at these names.
-        let target = if matches!(fs, "proc" | "sysfs") || item.destination == Path::new("dev") {
-            ordinary_directory(root, &item.destination).map_err(|e| {
-                match Errno::from_io_error(&e) {
-                    Some(Errno::LOOP | Errno::NOTDIR) => Error::Unsupported(format!(
-                        "filesystem {fs:?} must be mounted on ordinary directory: {:?} of the \
-                         image is a symbolic link or a file",
-                        item.shown
-                    )),
-                    _ => Error::System {
-                        what: about(),
-                        source: e,
-                    },
-                }
-            })?
-        } else {
-            find_or_make(root, &item.destination, Kind::Directory).context(about)?
-        };
-        if self.check_target(item, target.as_fd(), None)? != Kind::Directory {
-            return Err(io::Error::from(Errno::NOTDIR)).context(about);
-        }
+        let target = self.target(item, fs, source.unwrap_or(fs))?;
         let mut attrs = item.options.attrs;
         attrs.set |= item.options.rec_attrs.set;
         // Others are mounted in it, or nodes made.
@@ -104,16 +101,28 @@ impl Plan {
             .label
             .as_deref()
             .filter(|_| !matches!(fs, "proc" | "sysfs" | "mqueue"));
-        let made = fresh::mount(fs, source, &item.options, attrs, context);
+        // As the directory was, unless something else is asked for.
+        let mode = target.mode().filter(|_| fs == "tmpfs");
+        let wanted = fresh::Wanted {
+            fs,
+            source,
+            options: &item.options,
+            attrs,
+            context,
+            mode,
+        };
+        let made = fresh::mount(&wanted);
         let mut tree = match made {
             Err(e) if fs == "sysfs" && e.kind() == io::ErrorKind::PermissionDenied => {
                 self.host_sys(item)?
             }
             made => made.context(about)?,
         };
-        if item.options.tmpcopyup {
-            copyup::copy(target.as_fd(), tree.fd())
-                .context(|| format!("{}: tmpcopyup", about()))?;
+        if item.options.tmpcopyup
+            && let Target::Found { fd, .. } = &target
+        {
+            let about = || format!("{}: tmpcopyup", about());
+            copyup::copy(fd.as_fd(), tree.fd()).context(about)?;
         }
         // New mounts are private, and have no master.
         let propagation = item
@@ -127,15 +136,75 @@ impl Plan {
             };
             tree.wish(wish, self.kernel).context(about)?;
         }
-        tree.attach(target.as_fd(), &self.inside.old)
-            .context(about)?;
+        match &target {
+            Target::Found { fd, .. } => tree.attach(fd.as_fd(), &self.inside.old),
+            Target::Name(name) => tree.attach_at(self.own_dev(about)?, name, &self.inside.old),
+        }
+        .context(about)?;
         if later {
             let fd = rustix::io::fcntl_dupfd_cloexec(tree.fd(), 3).context(about)?;
             self.inside
                 .readonly_later
                 .push((Tree::new(fd), item.shown.clone()));
         }
-        self.remember(item, tree)
+        if let Target::Found { fd, .. } = target {
+            self.inside.parked.park([fd]);
+        }
+        self.inside.parked.park(tree.take_spare());
+        self.remember(item, tree, Some(fs))
+    }
+
+    /// Where a new file system goes.
+    fn target(&self, item: &Item, fs: &str, source: &str) -> Result<Target> {
+        let about = || prepare::about(item, source);
+        // A new directory in our own /dev: there is nothing to be looked at.
+        if self.inside.own_dev
+            && item.destination.parent() == Some(Path::new("dev"))
+            && let Some(name) = item.destination.file_name().and_then(|n| n.to_str())
+        {
+            let mode = Mode::from_raw_mode(0o755);
+            match rustix::fs::mkdirat(self.own_dev(about)?, name, mode) {
+                Ok(()) => return Ok(Target::Name(name.to_owned())),
+                Err(Errno::EXIST) => {}
+                Err(e) => return Err(e).context(about),
+            }
+        }
+        // What the runtime, or whoever trusts them, goes to by their names must be at these names.
+        let root = self.root()?;
+        let (fd, made) = if matches!(fs, "proc" | "sysfs") || item.destination == Path::new("dev") {
+            let found = ordinary_directory(root, &item.destination);
+            let fd = found.map_err(|e| match Errno::from_io_error(&e) {
+                Some(Errno::LOOP | Errno::NOTDIR) => Error::Unsupported(format!(
+                    "filesystem {fs:?} must be mounted on ordinary directory: {:?} of the image is \
+                     a symbolic link or a file",
+                    item.shown
+                )),
+                _ => Error::System {
+                    what: about(),
+                    source: e,
+                },
+            })?;
+            (fd, false)
+        } else {
+            match find(root, &item.destination) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    let made = find_or_make(root, &item.destination, Kind::Directory);
+                    (made.context(about)?, true)
+                }
+                found => (found.context(about)?, false),
+            }
+        };
+        let (kind, mode) = self.check_target(item, fd.as_fd(), None)?;
+        if kind != Kind::Directory {
+            return Err(io::Error::from(Errno::NOTDIR)).context(about);
+        }
+        let mode = (!made).then_some(mode);
+        Ok(Target::Found { fd, mode })
+    }
+
+    fn own_dev(&self, about: impl FnOnce() -> String) -> Result<BorrowedFd<'_>> {
+        let dev = self.inside.dev.as_ref().map(AsFd::as_fd);
+        dev.ok_or(io::Error::from(Errno::BADF)).context(about)
     }
 
     /// The network namespace is not this user's, and so sysfs cannot be mounted: the host's is
@@ -155,13 +224,13 @@ impl Plan {
         Ok(tree)
     }
 
-    /// What is at the target; refuses to put anything on procfs on which we or the container rely.
+    /// What is at the target, and its mode; refuses to put anything on procfs on which we or the container rely.
     pub(super) fn check_target(
         &self,
         item: &Item,
         target: BorrowedFd<'_>,
         tree: Option<&Tree>,
-    ) -> Result<Kind> {
+    ) -> Result<(Kind, u32)> {
         let about = || prepare::about(item, "");
         let stat =
             rustix::fs::statx(target, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE).context(about)?;
@@ -169,17 +238,18 @@ impl Plan {
             FileType::Directory => Kind::Directory,
             _ => Kind::File,
         };
+        let mode = u32::from(stat.stx_mode) & 0o7777;
         if self.inside.procfs != Some((stat.stx_dev_major, stat.stx_dev_minor))
             || REPLACEABLE.iter().any(|r| item.destination == Path::new(r))
         {
-            return Ok(kind);
+            return Ok((kind, mode));
         }
         // A procfs for a procfs is no loss.
         if let Some(tree) = tree
             && item.destination == Path::new("proc")
             && is_procfs(tree).context(about)?
         {
-            return Ok(kind);
+            return Ok((kind, mode));
         }
         Err(Error::Unsupported(format!(
             "{}: {:?} cannot be mounted because it is inside /proc",
@@ -188,7 +258,7 @@ impl Plan {
     }
 
     /// Keeps what will be needed again.
-    fn remember(&mut self, item: &Item, tree: Tree) -> Result<()> {
+    fn remember(&mut self, item: &Item, tree: Tree, fs: Option<&str>) -> Result<()> {
         if item.destination == Path::new("proc") {
             let about = || prepare::about(item, "proc");
             self.inside.proc = None;
@@ -198,9 +268,12 @@ impl Plan {
             }
         } else if item.destination == Path::new("dev") {
             self.inside.devpts = None;
+            self.inside.own_dev = fs == Some("tmpfs");
             self.inside.dev = Some(tree.into_fd());
         } else if item.destination == Path::new("dev/pts") {
             self.inside.devpts = Some(tree.into_fd());
+        } else {
+            self.inside.parked.park([tree.into_fd()]);
         }
         Ok(())
     }

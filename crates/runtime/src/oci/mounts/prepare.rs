@@ -102,13 +102,8 @@ pub(super) fn prepare(spec: &Spec, bundle: &Path, context: Context) -> Result<Pl
         kernel,
         inside: Inside::default(),
     };
-    if context.ordinary_user {
-        return Ok(plan);
-    }
-    match plan.open() {
-        // An ordinary user: it becomes possible inside the user namespace.
-        Err(e) if e.errno() == Some(Errno::PERM.raw_os_error()) => {}
-        done => done?,
+    if !context.ordinary_user {
+        plan.open_early()?;
     }
     Ok(plan)
 }
@@ -211,13 +206,14 @@ pub(super) fn about(item: &Item, source: &str) -> String {
 }
 
 /// The root file system, detached, and so that what is mounted in it stays in it.
-pub(super) fn root_tree(
+fn root_tree(
+    copy: io::Result<Tree>,
     path: &Path,
     propagation: Option<Propagation>,
     kernel: Kernel,
 ) -> Result<Tree> {
     let about = || format!("open the root file system {}", path.display());
-    let mut tree = Tree::copy(path, true).context(about)?;
+    let mut tree = copy.context(about)?;
     if tree.kind().context(about)? != Kind::Directory {
         return Err(io::Error::from(Errno::NOTDIR)).context(about);
     }
@@ -238,11 +234,24 @@ pub(super) fn root_tree(
 }
 
 impl Plan {
+    /// Outside: everything, unless an ordinary user may open nothing before the user namespace.
+    fn open_early(&mut self) -> Result<()> {
+        match Tree::copy(&self.root.path, true) {
+            Err(e) if Errno::from_io_error(&e) == Some(Errno::PERM) => Ok(()),
+            copy => {
+                self.root.tree = Some(root_tree(
+                    copy,
+                    &self.root.path,
+                    self.propagation,
+                    self.kernel,
+                )?);
+                self.open()
+            }
+        }
+    }
+
     /// Opens what is not open yet.
     fn open(&mut self) -> Result<()> {
-        if self.root.tree.is_none() {
-            self.root.tree = Some(root_tree(&self.root.path, self.propagation, self.kernel)?);
-        }
         for item in &mut self.items {
             open(item, self.kernel)?;
         }
@@ -251,6 +260,11 @@ impl Plan {
 
     /// Inside: what the parent was not allowed to open, and what only here is of use.
     pub(super) fn open_late(&mut self) -> Result<()> {
+        if self.root.tree.is_none() {
+            let path = &self.root.path;
+            let copy = Tree::copy(path, true);
+            self.root.tree = Some(root_tree(copy, path, self.propagation, self.kernel)?);
+        }
         self.open()?;
         if !self.masked.is_empty() {
             self.null = Some(super::mask::null()?);

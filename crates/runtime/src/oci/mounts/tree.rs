@@ -38,6 +38,7 @@ impl Wish {
 #[derive(Debug)]
 pub(super) struct Tree {
     fd: OwnedFd,
+    spare: Option<OwnedFd>,
     recursive: bool,
     /// What is still to be done when it is attached, on kernels that cannot do it before.
     later: Option<Wish>,
@@ -73,6 +74,7 @@ impl Tree {
         let fd = rustix::mount::open_tree(dir, path, flags)?;
         Ok(Self {
             fd,
+            spare: None,
             recursive,
             later: None,
         })
@@ -82,9 +84,21 @@ impl Tree {
     pub(super) fn new(fd: OwnedFd) -> Self {
         Self {
             fd,
+            spare: None,
             recursive: false,
             later: None,
         }
+    }
+
+    /// Keeps a descriptor that was needed to make it, to be closed with others.
+    pub(super) fn with_spare(mut self, spare: OwnedFd) -> Self {
+        self.spare = Some(spare);
+        self
+    }
+
+    /// What [`Self::with_spare`] was given.
+    pub(super) fn take_spare(&mut self) -> Option<OwnedFd> {
+        self.spare.take()
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {

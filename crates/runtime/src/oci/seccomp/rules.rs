@@ -219,10 +219,13 @@ impl Calls {
             _ => Decision::Do(self.default),
         };
         let mut ranges: Ranges = vec![(0, gap(0))];
-        let mut put = |number, decision| match ranges.last_mut() {
-            Some((at, last)) if *at == number => *last = decision,
-            Some((_, last)) if *last == decision => {}
-            _ => ranges.push((number, decision)),
+        let mut put = |number, decision| {
+            // What was there for the gap gives way.
+            ranges.pop_if(|(at, _)| *at == number);
+            // Neighbours with one decision are one range.
+            if ranges.last().is_none_or(|(_, last)| *last != decision) {
+                ranges.push((number, decision));
+            }
         };
         let mut beyond = beyond;
         for (number, decision) in self.found {

@@ -36,12 +36,14 @@ pub(super) const X86: Machine = Machine {
     wide: false,
     column: 1,
 };
+#[cfg(any(test, target_arch = "aarch64"))]
 pub(super) const AARCH64: Machine = Machine {
     arch: Arch::ScmpArchAarch64,
     audit: 0xc000_00b7,
     wide: true,
     column: 2,
 };
+#[cfg(any(test, target_arch = "aarch64"))]
 pub(super) const ARM: Machine = Machine {
     arch: Arch::ScmpArchArm,
     audit: 0x4000_0028,

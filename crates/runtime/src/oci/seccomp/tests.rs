@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     program::program,
     rules::{Condition, Decision, Test, action, condition, ranges},
-    table::{AARCH64, ARM, Machine, Table, X86, X86_64},
+    table::{AARCH64, ARM, FAMILY, Machine, Table, X86, X86_64},
     *,
 };
 
@@ -461,4 +461,177 @@ fn bad_profiles_are_refused_by_member() {
         {"names": ["raed"], "action": "SCMP_ACT_ALLOW"}]})))
     .unwrap();
     assert!(warnings[0].contains("\"raed\" ignored"), "{warnings:?}");
+}
+
+/// Docker's profile without its capabilities, and the kernel is asked: what a thread of this program
+/// gets when it is behind the filter.
+#[cfg(feature = "full")]
+mod kernel {
+    use std::{io, os::fd::OwnedFd, process::Command, thread};
+
+    use rustix::{
+        fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags},
+        io::Errno,
+        net::{AddressFamily, SocketType},
+    };
+
+    use super::*;
+    use crate::{Host, caps::CapSet};
+
+    fn docker() -> LinuxSeccomp {
+        let host = Host {
+            caps: CapSet::all(),
+            oom_score_adj: 0,
+            kernel: (6, 1),
+            cgroup2: false,
+            swap_limit: true,
+        };
+        crate::seccomp::default_profile(CapSet::docker(), &host).unwrap()
+    }
+
+    /// Runs in a thread of its own, which alone is behind the filter.
+    fn behind<T: Send + 'static>(
+        filter: Filter,
+        what: impl FnOnce(Option<OwnedFd>) -> T + Send + 'static,
+    ) -> T {
+        thread::spawn(move || {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            what(sys::seccomp::install(&filter.program, filter.flags).unwrap())
+        })
+        .join()
+        .unwrap()
+    }
+
+    #[test]
+    fn the_kernel_does_as_told() {
+        let filter = compile(&docker()).unwrap();
+        let (mount, vsock, unix) = behind(filter, |_| {
+            let mount = rustix::mount::mount(
+                "none",
+                "/no/such/place",
+                "tmpfs",
+                rustix::mount::MountFlags::empty(),
+                None,
+            );
+            let socket = |family| rustix::net::socket(family, SocketType::STREAM, None);
+            let vsock = socket(AddressFamily::from_raw(40)).map(|_| ());
+            let unix = socket(AddressFamily::UNIX).map(|_| ());
+            (mount, vsock, unix)
+        });
+        assert_eq!(mount, Err(Errno::PERM));
+        assert_eq!(vsock, Err(Errno::PERM));
+        assert_eq!(unix, Ok(()));
+    }
+
+    #[test]
+    fn newer_calls_do_not_exist() {
+        // As if the profile had been written before openat2, and after statx.
+        let table = Table::new();
+        let mut old = docker();
+        let mut rules = old.syscalls().clone().unwrap();
+        for rule in &mut rules {
+            let mut names = rule.names().clone();
+            names.retain(|n| table.number(FAMILY[0], n).is_none_or(|nr| nr < 424));
+            rule.set_names(names);
+        }
+        rules.retain(|r| !r.names().is_empty());
+        old.set_syscalls(Some(rules));
+        let (statx, openat2) = behind(compile(&old).unwrap(), |_| {
+            let cwd = rustix::fs::CWD;
+            let statx = rustix::fs::statx(cwd, "/", AtFlags::empty(), StatxFlags::TYPE);
+            let openat2 =
+                rustix::fs::openat2(cwd, "/", OFlags::PATH, Mode::empty(), ResolveFlags::empty());
+            (statx.map(|_| ()), openat2.map(|_| ()))
+        });
+        assert_eq!(statx, Ok(()));
+        assert_eq!(openat2, Err(Errno::NOSYS));
+    }
+
+    #[test]
+    fn a_listener_is_asked() {
+        let filter = compile(&of(json!({"defaultAction": "SCMP_ACT_ALLOW",
+            "listenerPath": "/run/agent",
+            "syscalls": [{"names": ["sethostname"], "action": "SCMP_ACT_NOTIFY"}]})))
+        .unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let asker = thread::spawn(move || {
+            behind(filter, move |listener| {
+                tell.send(listener.unwrap()).unwrap();
+                // A name that is too long for the kernel, should it be asked after all.
+                rustix::system::sethostname(&[b'x'; 100])
+            })
+        });
+        let listener: OwnedFd = told.recv().unwrap();
+        let mut poll = [rustix::event::PollFd::new(
+            &listener,
+            rustix::event::PollFlags::IN,
+        )];
+        rustix::event::poll(&mut poll, None).unwrap();
+        // Nobody answers: then there is no such call.
+        drop(listener);
+        assert_eq!(asker.join().unwrap(), Err(Errno::NOSYS));
+    }
+
+    /// Only does something when the test below starts it.
+    #[test]
+    #[ignore = "a part of killed_processes"]
+    fn killed_process_child() {
+        let Ok(action) = std::env::var("WHARF_TEST_SECCOMP_KILL") else {
+            return;
+        };
+        let filter = compile(&of(json!({"defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["sethostname"], "action": action}]})))
+        .unwrap();
+        behind(filter, |_| {
+            let _ = rustix::system::sethostname(&[b'x'; 100]);
+        });
+    }
+
+    #[test]
+    fn killed_processes() {
+        use std::os::unix::process::ExitStatusExt;
+        let name = "oci::seccomp::tests::kernel::killed_process_child";
+        for (action, signal) in [
+            ("SCMP_ACT_KILL_PROCESS", Some(31)),
+            ("SCMP_ACT_TRAP", Some(31)),
+            ("SCMP_ACT_LOG", None),
+        ] {
+            let status = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "--ignored", name])
+                .env("WHARF_TEST_SECCOMP_KILL", action)
+                .output()
+                .unwrap()
+                .status;
+            assert_eq!(status.signal(), signal, "{action} {status}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_not_installed() {
+        let error = sys::seccomp::install(&[], 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+
+    /// For a comparison by hand with libseccomp: writes the program and the profile.
+    #[test]
+    #[ignore = "a tool"]
+    fn dump() {
+        let Ok(path) = std::env::var("WHARF_TEST_SECCOMP_DUMP") else {
+            return;
+        };
+        let profile = docker();
+        let begun = std::time::Instant::now();
+        let filter = compile(&profile).unwrap();
+        println!(
+            "{} instructions in {:?}",
+            filter.program.len(),
+            begun.elapsed()
+        );
+        std::fs::write(format!("{path}.bpf"), &filter.to_bytes()[16..]).unwrap();
+        std::fs::write(
+            format!("{path}.json"),
+            serde_json::to_vec(&profile).unwrap(),
+        )
+        .unwrap();
+    }
 }
