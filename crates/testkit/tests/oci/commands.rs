@@ -97,10 +97,7 @@ fn a_start_that_fails_leaves_nothing() {
         assert_eq!(r.ok(&["list", "-q"]), "");
         assert_eq!(cgroups_of(&id), Vec::<String>::new());
     };
-    refuse(
-        &["nope"],
-        &["exec: \"nope\": executable file not found in $PATH"],
-    );
+    refuse(&["nope"], &["executable file not found in $PATH"]);
     refuse(&["/etc/passwd"], &["permission denied"]);
     if r.is_wharf() {
         let b = Bundle::changed(&r, &["true"], |c| {
