@@ -110,8 +110,12 @@ pub(crate) fn root_help(program: &str, globals: &[Flag], width: Option<usize>) -
         }
     }
     if program != "docker" {
-        // The program itself sees to this one, before anything here.
+        // The program itself sees to these, before anything here.
         items.push(("daemon", "Run the engine"));
+        items.push((
+            "runtime",
+            "Run containers as an OCI runtime, without the daemon",
+        ));
     }
     items.sort_unstable();
     let missing: Vec<&str> = MISSING

@@ -98,7 +98,7 @@ const PID_FILE: Opt = value("pid-file", "", "path", "write the process's number 
 const NO_PIVOT: Opt = switch(
     "no-pivot",
     "",
-    "refused: without pivot_root the host's files stay within reach",
+    "move the new root over the old one, where pivot_root cannot be: in an initial ramdisk",
 );
 const NO_KEYRING: Opt = switch(
     "no-new-keyring",

@@ -118,13 +118,6 @@ struct Request {
 impl Request {
     fn new(global: &Global, given: &Given) -> Result<Self> {
         let id = id(given)?;
-        if given.on("no-pivot") {
-            return Err(Error::Unsupported(
-                "--no-pivot is not supported: without pivot_root the host's files stay within \
-                 reach; use a root file system that is not the initial ramdisk"
-                    .to_owned(),
-            ));
-        }
         let bundle = given.path("bundle").unwrap_or_else(|| PathBuf::from("."));
         let bundle =
             fs::canonicalize(&bundle).context(|| format!("bundle {}", bundle.display()))?;
@@ -250,6 +243,7 @@ impl Made {
             id: self.request.id.clone(),
             console,
             preserve_fds: self.request.preserve_fds,
+            no_pivot: given.on("no-pivot"),
             no_new_keyring: given.on("no-new-keyring"),
             rootless: global.rootless,
             driver: global.driver,
