@@ -121,7 +121,7 @@ fn run_exec(job: Job<'_>, target: Pid, process: &str) -> oci::Result<Pid> {
         stdio: stdio(job.tty, job.ends)?,
         console: console(job.tty, job.files)?,
         filter: filter(job.filter)?,
-        cgroup: Some(cgroup.entry()?),
+        cgroup: Some(cgroup.entry_beside(target)?),
         ..exec::Options::default()
     };
     Ok(exec::Exec::new(config, process, target, options)?

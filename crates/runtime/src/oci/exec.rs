@@ -7,7 +7,7 @@
 
 use std::{
     convert::Infallible,
-    os::fd::{AsFd, OwnedFd, RawFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
     path::PathBuf,
 };
 
@@ -131,7 +131,13 @@ impl Exec {
         self.setup.raise_limits()?;
         set_dumpable_behavior(DumpableBehavior::NotDumpable).context(|| "prctl")?;
         let (ours, theirs) = sync::pair()?;
-        let between = match clone(CloneArgs::default()).context(|| "clone3")? {
+        // From inside a user namespace the host's cgroup would be out of reach: then it is the copy
+        // of us that is born in it.
+        let args = CloneArgs {
+            cgroup: self.directory(self.maps_users()),
+            ..CloneArgs::default()
+        };
+        let between = match clone(args).context(|| "clone3")? {
             Fork::Parent { pid, .. } => pid,
             Fork::Child => self.go_between(theirs),
         };
@@ -158,6 +164,16 @@ impl Exec {
             return Err(error);
         }
         Ok(started)
+    }
+
+    /// Has the container a user namespace of its own?
+    fn maps_users(&self) -> bool {
+        self.namespaces & namespaces::flag(Kind::User) != 0
+    }
+
+    fn directory(&self, now: bool) -> Option<BorrowedFd<'_>> {
+        let entry = self.options.cgroup.as_ref().filter(|_| now);
+        entry.and_then(cgroup::Entry::directory)
     }
 
     fn accompany(&self, ours: &End, pid: Pid) -> Result<()> {
@@ -190,13 +206,12 @@ impl Exec {
         }
         sys::clone::join(self.target.as_fd(), self.namespaces)
             .context(|| "join the container's namespaces")?;
-        if self.namespaces & namespaces::flag(Kind::User) != 0 {
+        if self.maps_users() {
             namespaces::become_root()?;
         }
-        let entry = self.options.cgroup.as_ref();
         clone(CloneArgs {
             sibling: true,
-            cgroup: entry.and_then(cgroup::Entry::directory),
+            cgroup: self.directory(!self.maps_users()),
             ..CloneArgs::default()
         })
         .context(|| "make the process (clone3)")

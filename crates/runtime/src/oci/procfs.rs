@@ -100,14 +100,9 @@ impl Proc {
             | ResolveFlags::NO_MAGICLINKS
             | ResolveFlags::NO_XDEV;
         let c_path = CString::new(path).map_err(|_| Error::State(format!("bad path {path:?}")))?;
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         loop {
-            match openat2(
-                &self.0,
-                &c_path,
-                flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY,
-                Mode::empty(),
-                how,
-            ) {
+            match openat2(&self.0, &c_path, flags, Mode::empty(), how) {
                 Err(Errno::AGAIN) => {}
                 other => return other.context(|| format!("open /proc/{path}")),
             }
@@ -125,8 +120,7 @@ impl Proc {
 
     /// As [`Proc::write`], to a file of the calling process.
     pub fn write_own(&self, name: &str, text: &[u8]) -> Result<()> {
-        let fd = self.open_own(name)?;
-        put(&fd, text).context(|| format!("write /proc/self/{name}"))
+        self.write(&format!("{}/{name}", self.own_pid()?), text)
     }
 }
 

@@ -9,10 +9,10 @@ use std::{
 
 use runtime::oci::{
     Config, Result,
-    cgroup::Cgroup,
-    start::{Options, Prepared, Started},
+    cgroup::{Cgroup, Driver},
+    start::{Container, Options, Prepared, Started},
 };
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{WaitOptions, waitpid};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -111,6 +111,28 @@ impl Bundle {
         Prepared::new(self.parse()?, self.path(), self.options(stdio))
     }
 
+    /// A user namespace, and a root file system that its root owns.
+    pub(crate) fn map_users(&mut self) {
+        let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+        self.linux()["uidMappings"] = map.clone();
+        self.linux()["gidMappings"] = map;
+        self.add_namespace(json!({"type": "user"}));
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(self.path(), mode).unwrap();
+        give(&self.root(), 100_000);
+    }
+
+    pub(crate) fn add_namespace(&mut self, namespace: Value) {
+        let list = self.linux()["namespaces"].as_array_mut().unwrap();
+        list.push(namespace);
+    }
+
+    /// Where its cgroup would be.
+    pub(crate) fn cgroup(&self) -> Cgroup {
+        let path = self.config["linux"]["cgroupsPath"].as_str();
+        Cgroup::plan(path, &self.id, Driver::Cgroupfs, false).unwrap()
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(&self) -> Result<Ended> {
         let (mut output, stdio) = pipes();
@@ -153,9 +175,42 @@ pub(crate) fn wait(started: &Started) -> i32 {
     sys::process::exit_code(status).unwrap()
 }
 
-/// Ends a container that runs.
-#[allow(dead_code)]
-pub(crate) fn end(pid: Pid) {
-    let _ = kill_process(pid, Signal::KILL);
-    let _ = waitpid(Some(pid), WaitOptions::empty());
+/// A container that runs, and ends with this.
+pub(crate) struct Running {
+    pub(crate) container: Container,
+    output: File,
+    _remove: Remove,
+}
+
+impl Running {
+    pub(crate) fn start(bundle: &Bundle) -> Self {
+        let (output, stdio) = pipes();
+        let container = bundle.prepare(Some(stdio)).unwrap().run().unwrap();
+        Self {
+            _remove: Remove(container.cgroup.clone()),
+            container,
+            output,
+        }
+    }
+
+    /// What it says before `end`.
+    pub(crate) fn read_until(&mut self, end: &str) -> String {
+        let mut text = String::new();
+        let mut byte = [0];
+        while !text.ends_with(end) {
+            assert_eq!(self.output.read(&mut byte).unwrap(), 1, "{text}");
+            text.push(byte[0].into());
+        }
+        text.truncate(text.len() - end.len());
+        text
+    }
+}
+
+fn give(path: &Path, owner: u32) {
+    std::os::unix::fs::lchown(path, Some(owner), Some(owner)).unwrap();
+    let is_directory = std::fs::symlink_metadata(path).unwrap().is_dir();
+    let entries = is_directory.then(|| std::fs::read_dir(path).unwrap());
+    for entry in entries.into_iter().flatten() {
+        give(&entry.unwrap().path(), owner);
+    }
 }

@@ -46,6 +46,12 @@ fn begin(prepared: &mut Prepared, listens: &mut End, gate: Option<&Gate>) -> Res
             .context(|| "enter the container's cgroup")?;
     }
     let _ = setsid();
+    if let Some(score) = prepared.setup.oom_score_adj()
+        && !prepared.scored_from_outside()
+    {
+        let text = score.to_string();
+        prepared.proc.write_own("oom_score_adj", text.as_bytes())?;
+    }
     enter_namespaces(prepared, listens)?;
     let labels = prepared.setup.labels().open(&prepared.proc)?;
     name_things(prepared)?;

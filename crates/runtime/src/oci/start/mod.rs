@@ -158,6 +158,14 @@ impl Prepared {
         outside::start(self, None)
     }
 
+    /// Root of a user namespace may not set his process's score for when memory runs out.
+    fn scored_from_outside(&self) -> bool {
+        self.namespaces.need_go_between()
+            || self
+                .namespaces
+                .has(oci_spec::runtime::LinuxNamespaceType::User)
+    }
+
     /// What hooks are told.
     fn about(&self, pid: Option<i32>, status: &'static str) -> hooks::About<'_> {
         hooks::About {

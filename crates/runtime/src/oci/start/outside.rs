@@ -113,7 +113,9 @@ fn make(prepared: &mut Prepared, ours: &End, theirs: End, gate: Option<&Gate>) -
             Fork::Child => inside::main(prepared, theirs, gate),
         };
     }
-    let between = match clone(Clone::default()).context(|| "clone3")? {
+    // From inside a user namespace that is joined the host's cgroup would be out of reach: then it is
+    // the copy of us that is born in it.
+    let between = match clone(with_cgroup(prepared, 0)).context(|| "clone3")? {
         Fork::Parent { pid, .. } => pid,
         Fork::Child => go_between(prepared, theirs, gate),
     };
@@ -126,7 +128,6 @@ fn make(prepared: &mut Prepared, ours: &End, theirs: End, gate: Option<&Gate>) -
                 Pid::from_raw(raw).ok_or_else(|| Error::State(format!("{raw} is no process")))?;
             // It is our child and not waited for: the number is its own.
             let pidfd = pidfd_open(pid, PidfdFlags::empty()).context(|| "pidfd_open")?;
-            ours.send(&Note::Done)?;
             Ok(Started { pid, pidfd })
         }
         _ => Err(Error::State(
@@ -152,7 +153,8 @@ fn go_between(prepared: &mut Prepared, theirs: End, gate: Option<&Gate>) -> ! {
         .and_then(|()| {
             let sibling = Clone {
                 sibling: true,
-                ..with_cgroup(prepared, prepared.namespaces.clone_flags())
+                namespaces: prepared.namespaces.clone_flags(),
+                ..Clone::default()
             };
             clone(sibling).context(|| "make the container's process (clone3)")
         });
@@ -168,11 +170,15 @@ fn go_between(prepared: &mut Prepared, theirs: End, gate: Option<&Gate>) -> ! {
 /// Everything between the clone and the program.
 fn accompany(prepared: &Prepared, ours: &End, started: &Started, gated: bool) -> Result<()> {
     let raw = started.pid.as_raw_nonzero().get();
-    if let Some(score) = prepared.setup.oom_score_adj() {
-        prepared.proc.write(
-            &format!("{raw}/oom_score_adj"),
-            score.to_string().as_bytes(),
-        )?;
+    if prepared.scored_from_outside() {
+        let score = prepared.setup.oom_score_adj();
+        if let Some(score) = score {
+            let path = format!("{raw}/oom_score_adj");
+            prepared.proc.write(&path, score.to_string().as_bytes())?;
+        }
+    }
+    if prepared.namespaces.need_go_between() {
+        ours.send(&Note::Done)?;
     }
     if prepared.namespaces.makes(LinuxNamespaceType::User) {
         let (uids, gids) = (&prepared.namespaces.uids, &prepared.namespaces.gids);
