@@ -12,7 +12,7 @@ use std::{
 };
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-const PROGRAMS: [&str; 3] = ["wharf-shim", "wharf-init", "hello"];
+const PROGRAMS: [&str; 4] = ["wharf-shim", "wharf-init", "wharf-oci", "hello"];
 /// What the programs are made of.
 const CRATES: [&str; 4] = ["shim", "hello", "runtime", "sys"];
 

@@ -100,6 +100,8 @@ pub struct Engine {
     /// What happens, for those who listen.
     pub events: Arc<Events>,
     shim: sys::memfd::Program,
+    /// Compiled seccomp profiles.
+    filters: runtime::filters::Filters,
     containers: Mutex<Index>,
     execs: Mutex<HashMap<String, Arc<Exec>>>,
 }
@@ -146,6 +148,7 @@ impl Engine {
             .await?,
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
+            filters: runtime::filters::Filters::default(),
             config,
             images,
             network,

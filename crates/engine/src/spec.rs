@@ -6,11 +6,12 @@ mod security;
 use std::{
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
 use runtime::{
     Host,
+    filters::Filter,
     protocol::{IPCNS, NETNS, PIDNS, SHM, Size, USERNS},
     spec::{self, BindMount, ContainerSpec, ExecSpec, Namespace, Shm, UserNamespace},
 };
@@ -41,6 +42,8 @@ static HOST: LazyLock<Host> = LazyLock::new(Host::detect);
 /// A configuration ready to be written.
 pub(crate) struct Built {
     pub json: Vec<u8>,
+    /// The compiled seccomp profile, if there is one and our own runtime starts the container.
+    pub filter: Option<Arc<Filter>>,
     /// What was left out or brought within the host's bounds.
     pub warnings: Vec<String>,
 }
@@ -153,8 +156,16 @@ pub(crate) fn build(
         what: format!("write the configuration of container {}", record.id),
         source: e.into(),
     })?;
+    let filter = match engine.own_runtime(host) {
+        true => engine
+            .filters
+            .get(&built.spec)
+            .map_err(|e| Error::Invalid(e.to_string()))?,
+        false => None,
+    };
     Ok(Built {
         json,
+        filter,
         warnings: built.warnings,
     })
 }

@@ -10,7 +10,7 @@ use std::{
 
 use runtime::{
     launch::ShimProcess,
-    protocol::{FdRole, Launch, Request, Response, Size, VERSION},
+    protocol::{FdRole, Launch, OWN_RUNTIME, Request, Response, Size, VERSION},
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
@@ -261,6 +261,10 @@ impl Engine {
             fds.push(user.as_fd());
             roles.push(FdRole::Userns);
         }
+        if let Some(filter) = &built.filter {
+            fds.push(filter.as_file().as_fd());
+            roles.push(FdRole::Seccomp);
+        }
         fds.extend(held.iter().map(AsFd::as_fd));
         roles.extend(held.iter().map(|_| FdRole::Held));
         let launch = self.launch(container, &record, roles)?;
@@ -306,6 +310,14 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Does the shim itself start this container?
+    pub(crate) fn own_runtime(&self, host: &types::container::HostConfig) -> bool {
+        self.config
+            .runtimes
+            .get(&host.runtime)
+            .is_some_and(|path| path == Path::new(OWN_RUNTIME))
     }
 
     /// Where the OCI runtime keeps its state.

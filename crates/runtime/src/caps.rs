@@ -2,6 +2,7 @@
 
 use oci_spec::runtime::{Capabilities, Capability};
 
+#[cfg(feature = "full")]
 use crate::Error;
 
 /// In the kernel's order: the position is the number.
@@ -50,6 +51,7 @@ const ALL: [(&str, Capability); 41] = [
 ];
 
 /// Docker's default set.
+#[cfg(feature = "full")]
 const DEFAULT: [&str; 14] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -83,11 +85,27 @@ impl CapSet {
     }
 
     /// Docker's default set.
+    #[cfg(feature = "full")]
     pub fn docker() -> Self {
         DEFAULT
             .iter()
             .filter_map(|n| find(n))
             .fold(Self(0), |set, n| Self(set.0 | 1 << n))
+    }
+
+    /// Those of a list of `config.json`.
+    pub(crate) fn from_oci(list: &Capabilities) -> Self {
+        let number = |cap| ALL.iter().position(|(_, c)| c == cap);
+        Self(
+            list.iter()
+                .filter_map(number)
+                .fold(0, |set, n| set | 1 << n),
+        )
+    }
+
+    /// As the kernel writes sets.
+    pub const fn bits(self) -> u64 {
+        self.0
     }
 
     /// Is the capability of this name in the set? Unknown ones are in none.
@@ -115,6 +133,7 @@ impl CapSet {
         self.iter().map(|(name, _)| *name).collect()
     }
 
+    #[cfg(feature = "full")]
     pub(crate) fn to_oci(self) -> Capabilities {
         self.iter().map(|(_, cap)| *cap).collect()
     }
@@ -131,6 +150,7 @@ fn find(name: &str) -> Option<usize> {
     ALL.iter().position(|(n, _)| *n == name)
 }
 
+#[cfg(feature = "full")]
 /// A list as users write it: `CAP_` may be missing, case does not matter; `None` for `ALL`.
 fn parse_list(flag: &str, list: &[String]) -> Result<(CapSet, bool), Error> {
     let (mut set, mut all) = (CapSet(0), false);
@@ -153,6 +173,7 @@ fn parse_list(flag: &str, list: &[String]) -> Result<(CapSet, bool), Error> {
     Ok((set, all))
 }
 
+#[cfg(feature = "full")]
 /// The set a container is to have, by Docker's rules. What the host can give is another matter.
 pub fn resolve(add: &[String], drop: &[String], privileged: bool) -> Result<CapSet, Error> {
     let (add, add_all) = parse_list("CapAdd", add)?;
@@ -168,7 +189,7 @@ pub fn resolve(add: &[String], drop: &[String], privileged: bool) -> Result<CapS
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "full"))]
 mod tests {
     use super::*;
 

@@ -11,6 +11,8 @@ pub mod protocol;
 pub mod time;
 
 #[cfg(feature = "full")]
+pub mod apparmor;
+#[cfg(feature = "oci")]
 pub mod caps;
 #[cfg(feature = "full")]
 mod cleanup;
@@ -20,6 +22,8 @@ pub mod client;
 pub mod controls;
 #[cfg(feature = "full")]
 mod error;
+#[cfg(feature = "full")]
+pub mod filters;
 #[cfg(feature = "full")]
 mod host;
 #[cfg(feature = "full")]

@@ -1,4 +1,4 @@
-//! Running the OCI runtime, and understanding why it failed.
+//! Running an OCI runtime that is another program, and understanding why one failed.
 
 use std::{
     fs, io,
@@ -92,10 +92,8 @@ pub(crate) fn spawn(launch: &Launch, files: &Files, tty: bool, ends: Ends) -> io
             .stdout(Stdio::null())
             .stderr(Stdio::null());
     } else {
-        command
-            .stdin(ends.stdin)
-            .stdout(ends.stdout)
-            .stderr(ends.stderr);
+        let [stdin, stdout, stderr] = ends.into_stdio();
+        command.stdin(stdin).stdout(stdout).stderr(stderr);
     }
     command.arg(&launch.id);
     sys::process::die_with_parent(&mut command);

@@ -9,6 +9,7 @@
 mod command;
 mod conn;
 mod log;
+mod own;
 mod prepare;
 mod process;
 mod record;

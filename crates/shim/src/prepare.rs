@@ -68,6 +68,8 @@ pub(crate) struct Made {
     pub(crate) exit_record: record::ExitRecord,
     /// Network namespace and ports: dropped when the container has ended.
     pub(crate) held: Vec<OwnedFd>,
+    /// The compiled filter of system calls, for our own runtime.
+    pub(crate) filter: Option<OwnedFd>,
 }
 
 struct Born {
@@ -141,7 +143,7 @@ fn ready(launch: &Launch, fds: &mut Vec<OwnedFd>) -> io::Result<Made> {
     complain_to_file();
     sys::process::private_mounts()
         .map_err(|e| about(e, format_args!("cannot make a mount namespace")))?;
-    let mut held = Vec::new();
+    let (mut held, mut filter) = (Vec::new(), None);
     for (fd, role) in fds.drain(..).zip(&launch.fds) {
         match role {
             FdRole::Rootfs => attach(&fd, ROOTFS)?,
@@ -152,6 +154,7 @@ fn ready(launch: &Launch, fds: &mut Vec<OwnedFd>) -> io::Result<Made> {
                 held.push(fd);
             }
             FdRole::Held => held.push(fd),
+            FdRole::Seccomp => filter = Some(fd),
         }
     }
     let log = match &launch.log {
@@ -179,6 +182,7 @@ fn ready(launch: &Launch, fds: &mut Vec<OwnedFd>) -> io::Result<Made> {
         log,
         exit_record,
         held,
+        filter,
     })
 }
 

@@ -1,8 +1,11 @@
 //! A process the runtime starts for us: the container's first, or an exec's.
 
-use std::{io, os::unix::net::UnixListener, process::Stdio};
+use std::{
+    io,
+    os::{fd::OwnedFd, unix::net::UnixListener},
+};
 
-use runtime::protocol::{ExecRequest, Exit, Launch, Size, Status};
+use runtime::protocol::{ExecRequest, Exit, Launch, OWN_RUNTIME, Size, Status};
 use rustix::{
     fs::{Gid, Uid},
     process::Pid,
@@ -11,6 +14,7 @@ use rustix::{
 
 use crate::{
     command::{self, Files},
+    own,
     prepare::listen,
     stdio::{Ends, Input, Output, receive_terminal},
 };
@@ -46,6 +50,8 @@ pub(crate) struct Process {
     console: Option<UnixListener>,
     /// For setting its size.
     terminal: Option<std::os::fd::OwnedFd>,
+    /// The OCI `process` of an exec.
+    description: String,
     /// Whether input ends with the first client that gives some.
     pub(crate) input_once: bool,
 }
@@ -59,15 +65,12 @@ impl Process {
         Ok(process)
     }
 
-    /// An exec's; writes the file that the runtime reads.
+    /// An exec's.
     pub(crate) fn exec(key: u64, request: &ExecRequest) -> io::Result<Self> {
         let wants = [request.stdin, request.stdout, request.stderr];
         let mut process = Self::new(key, request.id.clone(), request.tty, request.size, wants)?;
         process.input_once = true;
-        if let Some(name) = &process.files.process {
-            use std::io::Write;
-            crate::stdio::fresh_file(name)?.write_all(request.process.as_bytes())?;
-        }
+        process.description.clone_from(&request.process);
         Ok(process)
     }
 
@@ -79,7 +82,7 @@ impl Process {
         [stdin, stdout, stderr]: [bool; 3],
     ) -> io::Result<Self> {
         let files = Files::of(key);
-        let mut ends = Ends::null();
+        let mut ends = Ends::default();
         let mut outputs = [None, None];
         let mut input = Input::nobody();
         let mut console = None;
@@ -90,18 +93,20 @@ impl Process {
             }
         } else {
             if stdin {
-                (input, ends.stdin) = Input::pipe()?;
+                let (ours, end) = Input::pipe()?;
+                input = ours;
+                ends.0[0] = Some(end);
             }
-            let mut pipe = |at: usize, wanted: bool| -> io::Result<Stdio> {
+            let mut pipe = |at: usize, wanted: bool| -> io::Result<Option<OwnedFd>> {
                 if !wanted {
-                    return Ok(Stdio::null());
+                    return Ok(None);
                 }
                 let (output, end) = Output::pipe()?;
                 outputs[at] = Some(output);
-                Ok(end)
+                Ok(Some(end))
             };
-            ends.stdout = pipe(0, stdout)?;
-            ends.stderr = pipe(1, stderr)?;
+            ends.0[1] = pipe(0, stdout)?;
+            ends.0[2] = pipe(1, stderr)?;
         }
         Ok(Self {
             key,
@@ -115,6 +120,7 @@ impl Process {
             ends: Some(ends),
             console,
             terminal: None,
+            description: String::new(),
             input_once: false,
         })
     }
@@ -133,14 +139,35 @@ impl Process {
         Ok(())
     }
 
-    /// Lets the runtime start it.
-    pub(crate) fn start(&mut self, launch: &Launch) -> io::Result<()> {
+    /// Lets the runtime start it; `container` is the container's first process, if there is one.
+    pub(crate) fn start(
+        &mut self,
+        launch: &Launch,
+        filter: Option<&OwnedFd>,
+        container: Option<Pid>,
+    ) -> io::Result<()> {
         self.give_to(launch.owner)?;
         let ends = self
             .ends
             .take()
             .ok_or_else(|| io::Error::other("was started before"))?;
-        let runtime = command::spawn(launch, &self.files, self.tty, ends)?;
+        let description = std::mem::take(&mut self.description);
+        let runtime = if launch.runtime == OWN_RUNTIME {
+            own::fork(own::Job {
+                launch,
+                files: &self.files,
+                tty: self.tty,
+                ends,
+                filter,
+                exec: container.map(|pid| (pid, description.as_str())),
+            })?
+        } else {
+            if let Some(name) = &self.files.process {
+                use std::io::Write;
+                crate::stdio::fresh_file(name)?.write_all(description.as_bytes())?;
+            }
+            command::spawn(launch, &self.files, self.tty, ends)?
+        };
         self.phase = Phase::Starting(runtime);
         Ok(())
     }

@@ -249,7 +249,7 @@ impl Shim {
         }
         self.unborn = false;
         self.conns[i].waiting = true;
-        if let Err(e) = self.main.start(&self.launch) {
+        if let Err(e) = self.main.start(&self.launch, self.filter.as_ref(), None) {
             self.start_failed(&e.to_string());
         }
     }
@@ -292,8 +292,12 @@ impl Shim {
         }
         let key = self.next_key;
         self.next_key += 1;
-        let made = Process::exec(key, request)
-            .and_then(|mut process| process.start(&self.launch).map(|()| process));
+        let made = Process::exec(key, request).and_then(|mut process| {
+            let (filter, container) = (self.filter.as_ref(), self.main.pid());
+            process
+                .start(&self.launch, filter, container)
+                .map(|()| process)
+        });
         match made {
             Ok(process) => {
                 self.execs.push(process);

@@ -66,6 +66,8 @@ pub(crate) struct Shim {
     pub(crate) unborn: bool,
     /// Nothing was started, nothing will be.
     pub(crate) abandoned: bool,
+    /// The compiled filter of system calls, for our own runtime.
+    pub(crate) filter: Option<OwnedFd>,
     /// The container has a process namespace of its own: nothing in it outlives its first process.
     own_pids: bool,
     exit_record: ExitRecord,
@@ -94,6 +96,7 @@ impl Shim {
             deafened: false,
             unborn: true,
             abandoned: false,
+            filter: made.filter,
             own_pids: false,
             exit_record: made.exit_record,
             unrecorded: None,

@@ -16,21 +16,31 @@ use rustix::{
 /// When this much input waits for a process, its clients' next input is not read.
 const QUEUE: usize = 64 << 10;
 
-/// What a process will have as its standard descriptors.
-pub(crate) struct Ends {
-    pub(crate) stdin: Stdio,
-    pub(crate) stdout: Stdio,
-    pub(crate) stderr: Stdio,
-}
+/// What a process will have as its standard descriptors: input, output, error. None is `/dev/null`.
+#[derive(Default)]
+pub(crate) struct Ends(pub(crate) [Option<OwnedFd>; 3]);
 
 impl Ends {
-    /// Nothing goes in or comes out.
-    pub(crate) fn null() -> Self {
-        Self {
-            stdin: Stdio::null(),
-            stdout: Stdio::null(),
-            stderr: Stdio::null(),
-        }
+    /// For a program that is to be run.
+    pub(crate) fn into_stdio(self) -> [Stdio; 3] {
+        self.0.map(|end| end.map_or_else(Stdio::null, Stdio::from))
+    }
+
+    /// As descriptors.
+    pub(crate) fn into_fds(self) -> io::Result<[OwnedFd; 3]> {
+        let null = || -> io::Result<OwnedFd> {
+            Ok(File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/null")?
+                .into())
+        };
+        let [stdin, stdout, stderr] = self.0;
+        Ok([
+            stdin.map_or_else(null, Ok)?,
+            stdout.map_or_else(null, Ok)?,
+            stderr.map_or_else(null, Ok)?,
+        ])
     }
 }
 
@@ -49,7 +59,7 @@ pub(crate) struct Input {
 
 impl Input {
     /// Input through a pipe; the other end is for the process.
-    pub(crate) fn pipe() -> io::Result<(Self, Stdio)> {
+    pub(crate) fn pipe() -> io::Result<(Self, OwnedFd)> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
         nonblocking(&write)?;
         Ok((
@@ -57,7 +67,7 @@ impl Input {
                 fd: Some(write),
                 ..Self::default()
             },
-            Stdio::from(read),
+            read,
         ))
     }
 
@@ -148,10 +158,10 @@ pub(crate) struct Output {
 
 impl Output {
     /// Output through a pipe; the other end is for the process.
-    pub(crate) fn pipe() -> io::Result<(Self, Stdio)> {
+    pub(crate) fn pipe() -> io::Result<(Self, OwnedFd)> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
         nonblocking(&read)?;
-        Ok((Self { fd: read }, Stdio::from(write)))
+        Ok((Self { fd: read }, write))
     }
 
     /// Output of a terminal.

@@ -21,6 +21,15 @@ pub struct Hierarchy {
     pub controllers: Option<Vec<String>>,
 }
 
+impl Hierarchy {
+    /// Is this the hierarchy of version 1 that has `controller`?
+    pub fn has(&self, controller: &str) -> bool {
+        self.controllers
+            .as_ref()
+            .is_some_and(|c| c.iter().any(|c| c == controller))
+    }
+}
+
 /// All hierarchies that are mounted.
 pub fn hierarchies() -> io::Result<Vec<Hierarchy>> {
     Ok(parse_mountinfo(&fs::read_to_string(
@@ -103,6 +112,33 @@ impl Cgroup {
             })
             .collect();
         Ok(Self { dirs })
+    }
+
+    /// A cgroup whose directories are known already, one a hierarchy. Each must lie below its
+    /// hierarchy's mount, without `.` and `..`.
+    pub fn from_dirs(dirs: Vec<(Hierarchy, PathBuf)>) -> io::Result<Self> {
+        for (h, dir) in &dirs {
+            let below = dir.strip_prefix(&h.mount).is_ok_and(|rest| {
+                rest.components().next().is_some()
+                    && rest.components().all(|c| matches!(c, Component::Normal(_)))
+            });
+            if !below {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!(
+                        "{} is no cgroup of a container below {}",
+                        dir.display(),
+                        h.mount.display()
+                    ),
+                ));
+            }
+        }
+        Ok(Self { dirs })
+    }
+
+    /// Its directory in every hierarchy, whether it exists or not.
+    pub fn dirs(&self) -> &[(Hierarchy, PathBuf)] {
+        &self.dirs
     }
 
     /// Its directory for a controller: that of version 1, or the one of version 2.

@@ -2,11 +2,17 @@
 //!
 //! Without the feature `full` only what the programs beside a container need is built.
 
+pub mod attributes;
+pub mod bpf;
 pub mod cgroup;
+pub mod clone;
+pub mod exec;
 pub mod failpoint;
+pub mod fds;
 pub mod memfd;
 #[cfg(feature = "full")]
 pub mod memory;
+pub mod mount;
 #[cfg(feature = "full")]
 pub mod namespace;
 #[cfg(feature = "full")]
@@ -17,7 +23,10 @@ pub mod netns;
 pub mod nft;
 #[cfg(feature = "full")]
 pub mod overlay;
+pub mod pidfd;
+pub mod placeholder;
 pub mod process;
 pub mod scm;
+pub mod seccomp;
 #[cfg(feature = "full")]
 pub mod watch;

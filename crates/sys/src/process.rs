@@ -22,7 +22,7 @@ const FAULTS: [i32; 7] = [
 
 /// Gives a signal its default action. Past the C library, which does not let the two signals be
 /// touched that it uses itself; we have one thread and so does it.
-fn reset(signal: i32) {
+pub(crate) fn reset(signal: i32) {
     // Handler (the default is 0), flags, restorer and mask, all zero.
     let default = [0u64; 4];
     // SAFETY: the kernel reads the action, as large as the structure of 64-bit machines, and
@@ -283,7 +283,7 @@ pub fn die_with_parent(command: &mut std::process::Command) {
 }
 
 /// Unblocks all signals. Async-signal-safe.
-fn unblock_all() -> io::Result<()> {
+pub(crate) fn unblock_all() -> io::Result<()> {
     let mut none = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset initialises the set, whose memory is ours, before sigprocmask reads it.
     let result = unsafe {

@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use rustix::net::{
@@ -39,6 +39,14 @@ pub fn send_with_fds(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) ->
         control.clear();
     }
     Ok(())
+}
+
+/// Sends `bytes` with a descriptor that is known by its number only, since another process that
+/// shares our table of descriptors has made it.
+pub fn send_number(socket: impl AsFd, bytes: &[u8], number: RawFd) -> io::Result<()> {
+    // SAFETY: borrowed for this call only; should it be closed meanwhile, the kernel says so.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    send_with_fds(socket, bytes, &[fd])
 }
 
 /// Receives what is there, as `read` does; descriptors that come along are added to `fds` and are

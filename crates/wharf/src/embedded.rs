@@ -8,3 +8,6 @@ pub(crate) static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wharf-
 
 /// The one program of the image `wharf/hello`.
 pub(crate) static HELLO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello"));
+
+/// The OCI runtime: what `wharf runtime` becomes.
+pub(crate) static OCI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wharf-oci"));

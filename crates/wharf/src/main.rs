@@ -1,10 +1,11 @@
-//! One program: the daemon, and the command line that talks to it. Which of them this process is
-//! gets decided before any thread starts.
+//! One program: the daemon, the command line that talks to it, and the OCI runtime. Which of them
+//! this process is gets decided before any thread starts.
 
 mod adapters;
 mod daemon;
 mod embedded;
 mod hello;
+mod oci;
 
 use std::{
     env,
@@ -20,6 +21,10 @@ fn main() -> ExitCode {
         .map(Path::new)
         .and_then(Path::file_name)
         .unwrap_or(OsStr::new("wharf"));
+    if program == oci::NAME {
+        args.remove(0);
+        return oci::main(args);
+    }
     let program = if program == "docker" {
         "docker"
     } else {
@@ -28,6 +33,10 @@ fn main() -> ExitCode {
     if program == "wharf" && args.get(1).is_some_and(|verb| verb == "daemon") {
         args.remove(1);
         return daemon::main(&args);
+    }
+    if program == "wharf" && args.get(1).is_some_and(|verb| verb == "runtime") {
+        args.drain(..2);
+        return oci::main(args);
     }
     args.drain(..1.min(args.len()));
     cli::main(program, args)

@@ -6,6 +6,20 @@
 //!
 //! Follows the OCI runtime specification 1.2.
 
+pub mod cgroup;
+pub mod cli;
+pub mod config;
+pub mod console;
 pub mod error;
+pub mod exec;
+mod filter;
+pub mod hooks;
+pub mod mounts;
+pub mod process;
+pub mod procfs;
+pub mod seccomp;
+pub mod start;
+pub mod state;
 
+pub use config::Config;
 pub use error::{Context, Error, Result};

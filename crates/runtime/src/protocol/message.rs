@@ -66,7 +66,7 @@ pub struct Launch {
     pub id: String,
     /// Directory of `config.json`, where the shim keeps its socket and records. Absolute.
     pub bundle: String,
-    /// The OCI runtime: path of the program.
+    /// The OCI runtime: path of the program, or [`OWN_RUNTIME`](super::OWN_RUNTIME).
     pub runtime: String,
     /// The runtime's state directory (`--root`).
     pub runtime_root: String,
@@ -114,6 +114,9 @@ pub enum FdRole {
         /// Its number.
         index: u32,
     },
+    /// A file of memory with the compiled filter of `linux.seccomp`, so that our own runtime need
+    /// not compile it for each process.
+    Seccomp,
     /// Only to be kept open while the container lives: a published port.
     Held,
 }

@@ -26,7 +26,10 @@ pub use message::{
 
 /// The version this program speaks. A change that an older shim or daemon would misunderstand
 /// raises it; a new optional field does not.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// In place of a program's path, the name of the runtime that the shim has in it.
+pub const OWN_RUNTIME: &str = "wharf";
 
 /// Name of the shim's socket inside the bundle.
 pub const SOCKET: &str = "shim.sock";

@@ -113,7 +113,7 @@ impl Container {
             version: VERSION,
             id: id.clone(),
             bundle: bundle.to_str().unwrap().to_owned(),
-            runtime: "/usr/sbin/runc".to_owned(),
+            runtime: runtime::protocol::OWN_RUNTIME.to_owned(),
             runtime_root: dir.path().join("state").to_str().unwrap().to_owned(),
             cgroup: format!("/wharf-shim-test-{id}"),
             tty: false,

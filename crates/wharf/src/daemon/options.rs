@@ -4,6 +4,7 @@ use std::{collections::HashMap, ffi::OsString, path::PathBuf, process::ExitCode}
 
 use clap::Parser;
 
+use runtime::protocol::OWN_RUNTIME;
 use types::container::Ulimit;
 
 use super::config_file::{self, File};
@@ -54,7 +55,7 @@ struct Flags {
     /// JSON file of settings, with dockerd's keys
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config_file: PathBuf,
-    /// OCI runtime for containers that name none [default: runc]
+    /// OCI runtime for containers that name none [default: wharf]
     #[arg(long, value_name = "NAME")]
     default_runtime: Option<String>,
     /// Further OCI runtime (may be repeated)
@@ -202,10 +203,18 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
     runtimes
         .entry("runc".into())
         .or_insert_with(|| "runc".into());
+    if runtimes
+        .insert(OWN_RUNTIME.into(), OWN_RUNTIME.into())
+        .is_some()
+    {
+        return Err(format!(
+            "the runtime name \"{OWN_RUNTIME}\" is that of the daemon's own: choose another"
+        ));
+    }
     let default_runtime = flags
         .default_runtime
         .or(file.default_runtime)
-        .unwrap_or("runc".into());
+        .unwrap_or(OWN_RUNTIME.into());
     if !runtimes.contains_key(&default_runtime) {
         return Err(format!(
             "the default runtime \"{default_runtime}\" is not configured: add it with \
