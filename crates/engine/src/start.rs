@@ -1,7 +1,7 @@
 //! Starting a container: root file system, network, configuration, shim, process.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     path::Path,
     process::Child,
     sync::{Arc, atomic::Ordering},
