@@ -136,7 +136,7 @@ fn another_containers() {
 fn shared_memory_outlives_the_daemon() {
     let mut d = Daemon::fresh();
     d.docker()
-        .ok("run -d --name boxa --ipc shareable busybox sh -c 'echo kept >/dev/shm/x; sleep 1000'");
+        .ok("run -d --name boxa --ipc shareable busybox sh -c 'echo kept >/dev/shm/x; exec sleep 1000'");
     d.kill9();
     d.restart();
     let cli = d.docker();
@@ -145,5 +145,5 @@ fn shared_memory_outlives_the_daemon() {
         "kept"
     );
     let inside = cli.ok("run --rm --pid container:boxa busybox cat /proc/1/comm");
-    assert_eq!(inside, "sh");
+    assert_eq!(inside, "sleep");
 }

@@ -1,16 +1,20 @@
 //! `--security-opt`: what each option means, and which this host cannot give.
 
-use std::fs;
-
-use runtime::spec::Seccomp;
+use runtime::{apparmor, spec::Seccomp};
 use types::container::HostConfig;
 
 use crate::error::{Error, Result};
 
-/// What a container runs under that asks for nothing: wharf's own, or Docker's where somebody loaded that.
-const APPARMOR_DEFAULTS: [&str; 2] = [runtime::apparmor::DEFAULT, "docker-default"];
-/// The profiles that are loaded, one a line, `name (mode)`.
-const APPARMOR_LOADED: &str = "/sys/kernel/security/apparmor/profiles";
+/// Docker's name for the profile of containers: here it means ours.
+const DOCKER_DEFAULT: &str = "docker-default";
+
+/// How it is with AppArmor on this host.
+struct AppArmor<'a> {
+    on: bool,
+    /// The profile of containers that name none, where it is loaded.
+    default: Option<&'static str>,
+    is_loaded: &'a dyn Fn(&str) -> bool,
+}
 
 /// What the options say.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,10 +29,15 @@ pub(crate) struct Security {
 
 /// Reads `--security-opt`, on a host with AppArmor or without.
 pub(crate) fn read(host: &HostConfig) -> Result<Security> {
-    read_on(host, apparmor_profiles().as_deref())
+    let apparmor = AppArmor {
+        on: *apparmor::prepare() != apparmor::State::Off,
+        default: apparmor::default_profile(),
+        is_loaded: &apparmor::is_loaded,
+    };
+    read_on(host, &apparmor)
 }
 
-fn read_on(host: &HostConfig, loaded: Option<&[String]>) -> Result<Security> {
+fn read_on(host: &HostConfig, kernel: &AppArmor<'_>) -> Result<Security> {
     let mut found = Security::default();
     let mut apparmor = None;
     for option in &host.security_opt {
@@ -64,44 +73,27 @@ fn read_on(host: &HostConfig, loaded: Option<&[String]>) -> Result<Security> {
             _ => return Err(bad()),
         }
     }
-    found.apparmor = profile(apparmor, host.privileged, loaded)?;
+    found.apparmor = profile(apparmor, host.privileged, kernel)?;
     Ok(found)
 }
 
-/// The profile to run under, given those that are loaded: none without AppArmor.
-fn profile(
-    asked: Option<&str>,
-    privileged: bool,
-    loaded: Option<&[String]>,
-) -> Result<Option<String>> {
-    let is_loaded = |name: &str| loaded.is_some_and(|l| l.iter().any(|p| p == name));
+/// The profile to run under: none without AppArmor.
+fn profile(asked: Option<&str>, privileged: bool, kernel: &AppArmor<'_>) -> Result<Option<String>> {
+    let unconfined = || kernel.on.then(|| "unconfined".to_owned());
     match asked.filter(|p| !p.is_empty()) {
-        Some("unconfined") => Ok(loaded.map(|_| "unconfined".to_owned())),
-        Some(name) if is_loaded(name) => Ok(Some(name.to_owned())),
-        Some(name) if loaded.is_some() => Err(Error::Invalid(format!(
+        Some("unconfined") => Ok(unconfined()),
+        Some(name) if !kernel.on => Err(Error::Invalid(format!(
+            "--security-opt apparmor={name}: AppArmor is not enabled on this host"
+        ))),
+        Some(DOCKER_DEFAULT) if kernel.default.is_some() => Ok(kernel.default.map(str::to_owned)),
+        Some(name) if (kernel.is_loaded)(name) => Ok(Some(name.to_owned())),
+        Some(name) => Err(Error::Invalid(format!(
             "--security-opt apparmor={name}: no AppArmor profile of this name is loaded: load it \
              with apparmor_parser"
         ))),
-        Some(name) => Err(Error::Invalid(format!(
-            "--security-opt apparmor={name}: AppArmor is not enabled on this host"
-        ))),
-        None if privileged => Ok(loaded.map(|_| "unconfined".to_owned())),
-        None => {
-            let default = APPARMOR_DEFAULTS.into_iter().find(|name| is_loaded(name));
-            Ok(default.map(str::to_owned))
-        }
+        None if privileged => Ok(unconfined()),
+        None => Ok(kernel.default.map(str::to_owned)),
     }
-}
-
-/// The loaded profiles; `None` where the kernel has no AppArmor.
-fn apparmor_profiles() -> Option<Vec<String>> {
-    let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled").ok()?;
-    if !enabled.starts_with('Y') {
-        return None;
-    }
-    let text = fs::read_to_string(APPARMOR_LOADED).unwrap_or_default();
-    let name = |line: &str| line.rsplit_once(" (").map_or(line, |(n, _)| n).to_owned();
-    Some(text.lines().map(name).collect())
 }
 
 /// Go's booleans.
@@ -117,12 +109,18 @@ fn boolean(text: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn of(options: &[&str], loaded: Option<&[String]>) -> std::result::Result<Security, String> {
+    const OFF: AppArmor<'_> = AppArmor {
+        on: false,
+        default: None,
+        is_loaded: &|_| false,
+    };
+
+    fn of(options: &[&str], kernel: &AppArmor<'_>) -> std::result::Result<Security, String> {
         let host = HostConfig {
             security_opt: options.iter().map(|o| (*o).to_owned()).collect(),
             ..HostConfig::default()
         };
-        read_on(&host, loaded).map_err(|e| e.to_string())
+        read_on(&host, kernel).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -134,7 +132,7 @@ mod tests {
                 "writable-cgroups=1",
                 "label=disable",
             ],
-            None,
+            &OFF,
         );
         let wanted = Security {
             seccomp: Seccomp::Profile("{}".into()),
@@ -150,23 +148,27 @@ mod tests {
             ("label=type:x", "SELinux is not enabled"),
             ("apparmor=mine", "apparmor=mine: AppArmor is not enabled"),
         ] {
-            let error = of(&[bad], None).unwrap_err();
+            let error = of(&[bad], &OFF).unwrap_err();
             assert!(error.contains(words), "{error}");
         }
     }
 
     #[test]
-    fn apparmor() {
-        let loaded = ["docker-default".to_owned(), "mine".to_owned()];
-        let on = |options: &[&str]| of(options, Some(&loaded)).map(|s| s.apparmor);
-        assert_eq!(on(&[]), Ok(Some("docker-default".into())));
-        assert_eq!(on(&["apparmor=mine"]), Ok(Some("mine".into())));
-        assert_eq!(on(&["apparmor:unconfined"]), Ok(Some("unconfined".into())));
+    fn profiles() {
+        let loaded = AppArmor {
+            on: true,
+            default: Some("ours"),
+            is_loaded: &|name| name == "mine",
+        };
+        let on = |options: &[&str]| of(options, &loaded).map(|s| s.apparmor);
+        let name = |name: &str| Ok(Some(name.to_owned()));
+        assert_eq!(on(&[]), name("ours"));
+        assert_eq!(on(&["apparmor=docker-default"]), name("ours"));
+        assert_eq!(on(&["apparmor=mine"]), name("mine"));
+        assert_eq!(on(&["apparmor:unconfined"]), name("unconfined"));
         assert!(on(&["apparmor=other"]).unwrap_err().contains("is loaded"));
-        assert_eq!(of(&[], Some(&[])).map(|s| s.apparmor), Ok(None));
-        assert_eq!(
-            of(&["apparmor=unconfined"], None).map(|s| s.apparmor),
-            Ok(None)
-        );
+        assert_eq!(of(&[], &OFF).map(|s| s.apparmor), Ok(None));
+        let off = of(&["apparmor=unconfined"], &OFF);
+        assert_eq!(off.map(|s| s.apparmor), Ok(None));
     }
 }
