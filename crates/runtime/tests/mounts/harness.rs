@@ -60,6 +60,20 @@ pub(crate) struct Scene {
     pub(crate) host_network: bool,
 }
 
+/// What the test mounted in it would keep the directory from being removed.
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let points = text.lines().filter_map(|line| line.split(' ').nth(4));
+        let ours: Vec<&str> = points
+            .filter(|point| Path::new(point).starts_with(self.dir.path()))
+            .collect();
+        for point in ours.into_iter().rev() {
+            let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+}
+
 impl Scene {
     /// With this sample of a Docker configuration, and an empty root.
     pub(crate) fn docker(sample: &str) -> Self {
