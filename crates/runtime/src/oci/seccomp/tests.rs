@@ -485,6 +485,7 @@ mod kernel {
             kernel: (6, 1),
             cgroup2: false,
             swap_limit: true,
+            controls: crate::controls::Controls::default(),
         };
         crate::seccomp::default_profile(CapSet::docker(), &host).unwrap()
     }
