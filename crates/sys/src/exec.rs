@@ -74,10 +74,25 @@ fn each(first: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts every signal back to its default action and blocks none: what the new program expects, and
-/// what the standard library has changed (it ignores SIGPIPE).
-pub fn reset_signals() -> io::Result<()> {
-    for signal in 1..=64 {
+/// The signals that this process ignores, as a set of bits, the lowest being signal 1. Handlers end
+/// with the program, but what is ignored stays so.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn ignored_signals() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let set = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
+        .ok_or_else(|| io::Error::other("/proc/self/status does not tell what is ignored"))
+}
+
+/// Puts the signals of a set back to their default actions and blocks none: what the new program
+/// expects, and what the standard library has changed (it ignores SIGPIPE).
+///
+/// # Errors
+/// Not to be expected.
+pub fn reset_signals(ignored: u64) -> io::Result<()> {
+    for signal in (1..=64).filter(|n| ignored & 1 << (n - 1) != 0) {
         crate::process::reset(signal);
     }
     crate::process::unblock_all()

@@ -74,7 +74,7 @@ impl Bundle {
         });
         let id = dir.path().file_name().unwrap().to_string_lossy();
         let id = format!("wharf-start-{}", id.trim_start_matches('.'));
-        config["linux"]["cgroupsPath"] = json!(format!("/wharf-start-test/{id}"));
+        config["linux"]["cgroupsPath"] = json!(format!("/{id}"));
         Self { dir, id, config }
     }
 

@@ -34,6 +34,8 @@ pub struct Setup {
     attributes: attributes::Attributes,
     no_new_privileges: bool,
     labels: Labels,
+    /// Signals that the program must find at their defaults.
+    ignored: u64,
     /// With a terminal of its own?
     pub terminal: bool,
     /// The terminal's rows and columns, if they are said.
@@ -67,6 +69,7 @@ impl Setup {
             attributes: attributes::Attributes::new(process)?,
             no_new_privileges: process.no_new_privileges() == Some(true),
             labels: Labels::new(process)?,
+            ignored: sys::exec::ignored_signals().context(|| "read /proc/self/status")?,
             terminal: process.terminal() == Some(true),
             size,
             preserve_fds: 0,
@@ -158,7 +161,7 @@ impl Setup {
         let mut keep: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
         keep.sort_unstable();
         sys::exec::close_from_except(first, &keep)
-            .and_then(|()| sys::exec::reset_signals())
+            .and_then(|()| sys::exec::reset_signals(self.ignored))
             .context(|| "close what is not the container's")?;
         self.limits.apply()?;
         match install {
