@@ -37,6 +37,22 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    /// The engines leave the cgroups that are above those of their containers.
+    fn drop(&mut self) {
+        for hierarchy in fs::read_dir("/sys/fs/cgroup")
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            for name in ["default", "libpod_parent/conmon", "libpod_parent"] {
+                // One that others use is not empty, and stays.
+                let _ = fs::remove_dir(hierarchy.path().join(name));
+            }
+        }
+    }
+}
+
 struct Podman(Place);
 
 impl Podman {

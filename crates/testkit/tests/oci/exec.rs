@@ -20,7 +20,7 @@ fn options_and_codes() {
     assert_eq!((out.stdout.as_str(), out.stderr.as_str()), ("o\n", "e\n"));
     exec(&[], &["nope"]).refused(&["executable file not found in $PATH"]);
     assert_eq!(exec(&["--cwd", "/tmp"], &["pwd"]).ok(), "/tmp");
-    let out = exec(&["-e", "A=1", "--env", "B=2"], &["sh", "-c", "echo $A$B"]);
+    let out = exec(&["-e", "A=1", "-e", "B=2"], &["sh", "-c", "echo $A$B"]);
     assert_eq!(out.ok(), "12");
     let out = exec(&["-u", "7:8", "-g", "9", "-g", "10"], &["id"]).ok();
     assert!(

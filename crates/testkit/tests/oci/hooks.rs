@@ -30,7 +30,10 @@ fn each_at_its_moment() {
     let id = id();
     r.detached(&["create", "-b", b.path(), &id]).ok();
     let pid = r.state(&id)["pid"].clone();
-    assert_eq!(order(), "prestart\ncreateRuntime\n");
+    // runc 1.1 runs poststart too early, after create.
+    if r.is_wharf() {
+        assert_eq!(order(), "prestart\ncreateRuntime\n");
+    }
     assert_eq!(told("createRuntime")["id"], id.as_str());
     assert_eq!(told("createRuntime")["pid"], pid);
     r.ok(&["start", &id]);

@@ -1,6 +1,11 @@
 //! Every command with its options: what is parsed, and what the help says.
 
-use super::args::Opt;
+use super::{
+    args::Opt,
+    options::{
+        BUNDLE, CONSOLE, DETACH, HELP, ID, NO_KEYRING, NO_PIVOT, PID_FILE, PRESERVE, switch, value,
+    },
+};
 
 /// A command.
 #[derive(Debug)]
@@ -18,102 +23,6 @@ pub(super) struct Command {
     pub(super) more: &'static str,
     pub(super) options: &'static [Opt],
 }
-
-/// An option with a value.
-const fn value(
-    long: &'static str,
-    short: &'static str,
-    value: &'static str,
-    help: &'static str,
-) -> Opt {
-    Opt {
-        long,
-        short,
-        value,
-        help,
-    }
-}
-
-/// A switch.
-const fn switch(long: &'static str, short: &'static str, help: &'static str) -> Opt {
-    value(long, short, "", help)
-}
-
-/// Options before the command.
-pub(super) const GLOBAL: &[Opt] = &[
-    value(
-        "root",
-        "",
-        "dir",
-        "where the state of containers is kept (default: /run/wharf-runtime, or \
-         $XDG_RUNTIME_DIR/wharf-runtime without root)",
-    ),
-    value(
-        "log",
-        "",
-        "file",
-        "write messages there instead of to standard error",
-    ),
-    value(
-        "log-format",
-        "",
-        "text|json",
-        "form of the messages (default: text)",
-    ),
-    switch("debug", "", "write messages for those who look for a fault"),
-    switch(
-        "systemd-cgroup",
-        "",
-        "let systemd make the cgroups; linux.cgroupsPath is then slice:prefix:name",
-    ),
-    value(
-        "rootless",
-        "",
-        "auto|true|false",
-        "go on without a cgroup where it may not be made (default: auto)",
-    ),
-    value(
-        "criu",
-        "",
-        "path",
-        "accepted, and not used: there are no checkpoints",
-    ),
-    switch("help", "h", "show this"),
-    switch("version", "v", "print the version"),
-];
-
-const BUNDLE: Opt = value(
-    "bundle",
-    "b",
-    "dir",
-    "the bundle: the directory with config.json (default: the current directory)",
-);
-const CONSOLE: Opt = value(
-    "console-socket",
-    "",
-    "path",
-    "Unix socket to which the terminal's master is sent",
-);
-const PID_FILE: Opt = value("pid-file", "", "path", "write the process's number there");
-const NO_PIVOT: Opt = switch(
-    "no-pivot",
-    "",
-    "move the new root over the old one, where pivot_root cannot be: in an initial ramdisk",
-);
-const NO_KEYRING: Opt = switch(
-    "no-new-keyring",
-    "",
-    "stay with the caller's session keyring instead of making one",
-);
-const PRESERVE: Opt = value(
-    "preserve-fds",
-    "",
-    "n",
-    "pass n descriptors, those from 3 on (after those of $LISTEN_FDS), to the process (default: 0)",
-);
-const DETACH: Opt = switch("detach", "d", "do not wait for the process's end");
-const HELP: Opt = switch("help", "h", "show this");
-const ID: &str = "<container-id>";
 
 /// All commands, in the order of the help.
 pub(super) const COMMANDS: &[Command] = &[

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::{
     NAME,
     args::Opt,
-    commands::{COMMANDS, Command, GLOBAL},
+    commands::{COMMANDS, Command},
+    options::GLOBAL,
 };
 
 /// The help of the program.

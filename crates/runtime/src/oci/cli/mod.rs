@@ -19,6 +19,7 @@ mod inspect;
 mod kill;
 mod list;
 mod log;
+mod options;
 mod owner;
 mod signal;
 mod spec;
@@ -33,8 +34,9 @@ use std::{
 
 use self::{
     args::Given,
-    commands::{COMMANDS, Command, GLOBAL, REFUSED},
+    commands::{COMMANDS, Command, REFUSED},
     log::Log,
+    options::GLOBAL,
 };
 use super::{Error, Result, cgroup::Driver, state::Store};
 
