@@ -253,6 +253,10 @@ impl Engine {
             fds.push(netns.as_fd());
             roles.push(FdRole::Netns);
         }
+        if let Some(filter) = &built.filter {
+            fds.push(filter.as_file().as_fd());
+            roles.push(FdRole::Seccomp);
+        }
         for (role, fd) in &joined.rest {
             fds.push(fd.as_fd());
             roles.push(*role);
@@ -260,10 +264,6 @@ impl Engine {
         if let Some(user) = &joined.user {
             fds.push(user.as_fd());
             roles.push(FdRole::Userns);
-        }
-        if let Some(filter) = &built.filter {
-            fds.push(filter.as_file().as_fd());
-            roles.push(FdRole::Seccomp);
         }
         fds.extend(held.iter().map(AsFd::as_fd));
         roles.extend(held.iter().map(|_| FdRole::Held));

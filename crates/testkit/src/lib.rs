@@ -6,6 +6,7 @@
 //! ours. Everything is blocking and ends what it made when it is dropped, also on panic.
 //! Functions panic with a sentence instead of returning errors: in a test that is the report.
 
+mod bundle;
 mod cli;
 mod cmd;
 mod daemon;
@@ -23,7 +24,9 @@ mod relay;
 pub mod spec;
 mod token;
 mod tty;
+pub mod vm;
 
+pub use bundle::{Bundle, oci_runtime};
 pub use cli::{Cli, words};
 pub use cmd::{Output, Running, run};
 pub use daemon::Daemon;

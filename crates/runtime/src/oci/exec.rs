@@ -190,16 +190,23 @@ impl Exec {
         }
         sys::clone::join(self.target.as_fd(), self.namespaces)
             .context(|| "join the container's namespaces")?;
-        if self.namespaces & namespaces::flag(Kind::User) != 0 {
+        if self.joins_users() {
             namespaces::become_root()?;
         }
         let entry = self.options.cgroup.as_ref();
         clone(CloneArgs {
             sibling: true,
-            cgroup: entry.and_then(cgroup::Entry::directory),
+            cgroup: entry
+                .filter(|_| !self.joins_users())
+                .and_then(cgroup::Entry::directory),
             ..CloneArgs::default()
         })
         .context(|| "make the process (clone3)")
+    }
+
+    /// Is there a user namespace to join? See [`namespaces::Namespaces::joins_users`].
+    fn joins_users(&self) -> bool {
+        self.namespaces & namespaces::flag(Kind::User) != 0
     }
 
     fn main(&mut self, outside: &End) -> ! {
@@ -215,7 +222,7 @@ impl Exec {
         let _ = setsid();
         if let Some(entry) = &self.options.cgroup {
             entry
-                .enter(entry.directory().is_some())
+                .enter(entry.directory().is_some() && !self.joins_users())
                 .context(|| "enter the container's cgroup")?;
         }
         if let Some(cpus) = &self.affinity[1] {

@@ -101,6 +101,9 @@ pub enum FdRole {
     Rootfs,
     /// The network namespace the container joins through the bundle's `netns` link.
     Netns,
+    /// A file of memory with the compiled filter of `linux.seccomp`, so that our own runtime need
+    /// not compile it for each process.
+    Seccomp,
     /// The PID namespace it joins through the link `pidns`.
     Pidns,
     /// The IPC namespace it joins through the link `ipcns`.
@@ -114,9 +117,6 @@ pub enum FdRole {
         /// Its number.
         index: u32,
     },
-    /// A file of memory with the compiled filter of `linux.seccomp`, so that our own runtime need
-    /// not compile it for each process.
-    Seccomp,
     /// Only to be kept open while the container lives: a published port.
     Held,
 }

@@ -1,0 +1,33 @@
+//! What needs another kernel than the one that tests usually run on: unified cgroups, AppArmor,
+//! systemd. Each test starts one emulated machine; its checks are in `crates/testkit/vm`.
+
+use testkit::images::busybox_tar;
+use testkit::vm::Vm;
+use testkit::wharf_bin;
+
+#[test]
+fn unified() {
+    let report = Vm::new("init", &wharf_bin())
+        .file("busybox.tar", &busybox_tar())
+        .kernel("apparmor=1 lsm=apparmor")
+        .run();
+    report.expect(&[
+        "kernel",
+        "daemon",
+        "daemon_limits",
+        "daemon_pause",
+        "daemon_oom",
+        "daemon_walls_read_back",
+        "runtime_limits",
+        "runtime_devices",
+        "runtime_freeze",
+        "runtime_apparmor",
+        "speed",
+    ]);
+}
+
+#[test]
+fn systemd() {
+    let report = Vm::new("init", &wharf_bin()).kernel("vm=systemd").run();
+    report.expect(&["first_process", "scope"]);
+}
