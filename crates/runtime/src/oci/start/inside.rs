@@ -40,7 +40,7 @@ fn begin(prepared: &mut Prepared, listens: &mut End, gate: Option<&Gate>) -> Res
     }
     // While the cgroup namespace is the host's: what follows counts as the container's.
     if let Some(entry) = &prepared.entry {
-        let born = entry.directory().is_some();
+        let born = entry.directory().is_some() && !prepared.namespaces.joins_users();
         entry
             .enter(born)
             .context(|| "enter the container's cgroup")?;

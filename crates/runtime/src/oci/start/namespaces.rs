@@ -111,6 +111,12 @@ impl Namespaces {
             || (self.has(LinuxNamespaceType::User) && !self.joins.is_empty())
     }
 
+    /// Does it join a user namespace? Then nothing can be cloned into the host's cgroup: that asks
+    /// for the rights of who is root there, where a descriptor that is open asks for none.
+    pub(crate) fn joins_users(&self) -> bool {
+        self.joins(LinuxNamespaceType::User)
+    }
+
     /// Joins all: what may be joined only from outside of the user namespace first, then that one,
     /// then the rest.
     pub(crate) fn join(&self) -> Result<()> {

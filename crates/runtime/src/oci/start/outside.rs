@@ -137,9 +137,11 @@ fn make(prepared: &mut Prepared, ours: &End, theirs: End, gate: Option<&Gate>) -
 }
 
 fn with_cgroup(prepared: &Prepared, namespaces: u64) -> Clone<'_> {
+    let entry = prepared.entry.as_ref();
+    let entry = entry.filter(|_| !prepared.namespaces.joins_users());
     Clone {
         namespaces,
-        cgroup: prepared.entry.as_ref().and_then(Entry::directory),
+        cgroup: entry.and_then(Entry::directory),
         ..Clone::default()
     }
 }
