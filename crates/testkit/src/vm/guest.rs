@@ -5,12 +5,14 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::cpio::Cpio;
-use crate::cmd::run;
+use crate::cmd::{Running, run};
 use crate::fixtures::cached;
 use crate::images::sha256;
+use crate::poll::poll;
 
 /// To be counted up when what is done with the packages changes.
 const BASE: u32 = 1;
@@ -113,7 +115,12 @@ fn download(to: &Path) {
         .arg("-o")
         .arg(format!("Dir::Cache::archives={}", to.display()))
         .args(PACKAGES);
-    run(&mut apt).ok();
+    // Seventy megabytes: longer than a program usually gets here when the mirror is far.
+    let mut apt = Running::start(apt.stdin(Stdio::null()));
+    poll(Duration::from_secs(300), "Debian's packages", || {
+        (!apt.running()).then_some(())
+    });
+    apt.wait().ok();
 }
 
 fn unpack(package: &Path, root: &Path) {
