@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -71,13 +72,14 @@ pub struct Overlay<'a> {
 /// # Errors
 /// When a directory cannot be opened or the kernel refuses.
 pub fn mount_detached(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
+    if BY_OPTIONS.load(Ordering::Relaxed) {
+        return mount_by_options(overlay);
+    }
     match mount_by_fsconfig(overlay) {
-        Err(OverlayError::Kernel {
-            step: ADD_LAYER,
-            source,
-            ..
-        }) if source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
-            mount_by_options(overlay)
+        Err(error) if layers_not_taken(&error) => {
+            let mounted = mount_by_options(overlay)?;
+            BY_OPTIONS.store(true, Ordering::Relaxed);
+            Ok(mounted)
         }
         done => done,
     }
@@ -132,19 +134,34 @@ pub fn mount_mapped(overlay: Overlay<'_>, users: BorrowedFd<'_>) -> Result<Owned
             ..overlay
         };
         match mount_by_fsconfig(gathered) {
-            Err(OverlayError::Kernel {
-                step: ADD_LAYER,
-                source,
-                ..
-            }) if source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
-                mount_here(gathered)
-            }
+            Err(error) if layers_not_taken(&error) => mount_here(gathered),
             done => done,
         }
     })
 }
 
+/// Set once layers one by one were refused and mount(2) has worked: each further attempt would
+/// only add a complaint to the kernel's log.
+static BY_OPTIONS: AtomicBool = AtomicBool::new(false);
+
+/// Whether the kernel is too old to take layers one by one. Before 6.5 overlayfs has no parser for
+/// fsconfig of its own: the kernel gathers any option as text, and only "create" says, without words,
+/// that one of them is unknown.
+fn layers_not_taken(error: &OverlayError) -> bool {
+    let OverlayError::Kernel {
+        step,
+        source,
+        detail,
+    } = error
+    else {
+        return false;
+    };
+    source.raw_os_error() == Some(Errno::INVAL.raw_os_error())
+        && (*step == ADD_LAYER || *step == CREATE && detail.is_empty())
+}
+
 const ADD_LAYER: &str = "add a layer";
+const CREATE: &str = "create";
 
 fn open_dir(path: &Path) -> Result<OwnedFd, OverlayError> {
     rustix::fs::openat(
@@ -201,7 +218,7 @@ fn mount_by_fsconfig(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
     // Layers are shared between mounts, which an index would forbid; a kernel without the
     // option does not have an index either.
     let _ = rustix::mount::fsconfig_set_string(fs.as_fd(), "index", "off");
-    rustix::mount::fsconfig_create(fs.as_fd()).map_err(failed("create"))?;
+    rustix::mount::fsconfig_create(fs.as_fd()).map_err(failed(CREATE))?;
     rustix::mount::fsmount(
         fs.as_fd(),
         FsMountFlags::FSMOUNT_CLOEXEC,

@@ -135,8 +135,9 @@ fn another_containers() {
 #[test]
 fn shared_memory_outlives_the_daemon() {
     let mut d = Daemon::fresh();
-    d.docker()
-        .ok("run -d --name boxa --ipc shareable busybox sh -c 'echo kept >/dev/shm/x; exec sleep 1000'");
+    d.docker().ok(
+        "run -d --name boxa --ipc shareable busybox sh -c 'echo kept >/dev/shm/x; exec sleep 1000'",
+    );
     d.kill9();
     d.restart();
     let cli = d.docker();

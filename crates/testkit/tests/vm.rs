@@ -15,7 +15,6 @@ fn unified() {
         "kernel",
         "daemon",
         "daemon_limits",
-        "daemon_pause",
         "daemon_oom",
         "daemon_walls_read_back",
         "runtime_limits",
