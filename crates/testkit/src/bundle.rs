@@ -33,6 +33,39 @@ pub struct Bundle {
     pub config: Value,
 }
 
+/// The default profile as a configuration says it, for Docker's default capabilities on x86_64.
+fn default_filter() -> Value {
+    let profile = workspace().join("crates/runtime/src/seccomp-default.json");
+    let profile = fs::read(profile).expect("the default profile");
+    let profile: Value = serde_json::from_slice(&profile).expect("JSON");
+    let lists = |rule: &Value, pointer: &str| {
+        let list = rule.pointer(pointer).and_then(Value::as_array);
+        list.map(|l| l.iter().any(|v| v == "amd64"))
+    };
+    let applies = |rule: &&Value| {
+        rule.pointer("/includes/caps").is_none()
+            && lists(rule, "/includes/arches") != Some(false)
+            && lists(rule, "/excludes/arches") != Some(true)
+    };
+    let rules = profile["syscalls"].as_array().expect("a list").iter();
+    let rules: Vec<_> = rules
+        .filter(applies)
+        .map(|rule| {
+            let mut rule = rule.as_object().expect("an object").clone();
+            rule.retain(|name, value| {
+                ["names", "action", "errnoRet", "args"].contains(&name.as_str()) && !value.is_null()
+            });
+            Value::Object(rule)
+        })
+        .collect();
+    json!({
+        "defaultAction": profile["defaultAction"],
+        "defaultErrnoRet": profile["defaultErrnoRet"],
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "syscalls": rules,
+    })
+}
+
 impl Default for Bundle {
     fn default() -> Self {
         Self::new()
@@ -58,6 +91,7 @@ impl Bundle {
         let golden = workspace().join("crates/runtime/tests/golden/plain.json");
         let golden = fs::read(golden).expect("the configuration of Docker's defaults");
         let mut config: Value = serde_json::from_slice(&golden).expect("JSON");
+        config["linux"]["seccomp"] = default_filter();
         config["linux"]["cgroupsPath"] = json!(format!("/wharf-{id}"));
         for namespace in config["linux"]["namespaces"]
             .as_array_mut()

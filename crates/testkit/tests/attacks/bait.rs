@@ -42,6 +42,31 @@ impl Bait {
     }
 }
 
+/// A kernel setting of the whole host, which no container may write; put back should an attack succeed.
+pub(crate) struct HostSetting(Vec<u8>);
+
+impl HostSetting {
+    pub(crate) const PATH: &str = "/proc/sys/kernel/core_pattern";
+
+    pub(crate) fn new() -> Self {
+        Self(fs::read(Self::PATH).expect("the host's setting"))
+    }
+
+    #[track_caller]
+    pub(crate) fn untouched(&self) {
+        let now = fs::read(Self::PATH).expect("the host's setting");
+        assert!(now == self.0, "a setting of the host was written");
+    }
+}
+
+impl Drop for HostSetting {
+    fn drop(&mut self) {
+        if fs::read(Self::PATH).is_ok_and(|now| now != self.0) {
+            let _ = fs::write(Self::PATH, &self.0);
+        }
+    }
+}
+
 /// Puts `a` and `b` in each other's place, again and again, until it is dropped.
 pub(crate) struct Swapper {
     stop: Arc<AtomicBool>,

@@ -7,10 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use testkit::{Bundle, Daemon, Tty};
 
-use crate::bait::{Bait, SECRET, Swapper};
-
-/// A kernel setting of the whole host, which no container may write.
-const HOST_SETTING: &str = "/proc/sys/kernel/core_pattern";
+use crate::bait::{Bait, HostSetting, SECRET, Swapper};
 
 /// Takes the mounts out that lie at or under `path`.
 fn without_mount(bundle: &mut Bundle, path: &str) {
@@ -39,9 +36,9 @@ const PROBE: &str = "for f in /proc/kcore /proc/keys /proc/timer_list /dev/conso
 
 #[test]
 fn attack_03_dev_null_as_a_link_when_paths_are_hidden() {
-    let pattern = fs::read(HOST_SETTING).expect("the host's setting");
+    let setting = HostSetting::new();
     let bait = Bait::new();
-    for target in [HOST_SETTING, bait.secret().to_str().expect("text")] {
+    for target in [HostSetting::PATH, bait.secret().to_str().expect("text")] {
         let mut bundle = Bundle::new().shell(PROBE);
         without_mount(&mut bundle, "/dev");
         symlink(target, bundle.root().join("dev/null")).expect("a link");
@@ -58,17 +55,17 @@ fn attack_03_dev_null_as_a_link_when_paths_are_hidden() {
             .run(&format!("run --rm -v {dev}:/dev busybox sh -c \"{PROBE}\""));
         assert!(!out.stdout.contains(SECRET), "{out}");
     }
-    assert!(fs::read(HOST_SETTING).expect("the setting") == pattern);
+    setting.untouched();
     bait.untouched();
 }
 
 #[test]
 fn attack_04_the_console_over_a_link() {
-    let pattern = fs::read(HOST_SETTING).expect("the host's setting");
+    let setting = HostSetting::new();
     let bait = Bait::new();
     let secret = bait.secret();
     for name in ["console", "pts", "ptmx"] {
-        for target in [Path::new(HOST_SETTING), &secret] {
+        for target in [Path::new(HostSetting::PATH), &secret] {
             let mut bundle = Bundle::new().shell(PROBE);
             without_mount(&mut bundle, "/dev");
             symlink(target, bundle.root().join("dev").join(name)).expect("a link");
@@ -91,7 +88,7 @@ fn attack_04_the_console_over_a_link() {
             assert!(!out.stdout.contains(SECRET), "{out}");
         }
     }
-    assert!(fs::read(HOST_SETTING).expect("the setting") == pattern);
+    setting.untouched();
     bait.untouched();
 }
 
