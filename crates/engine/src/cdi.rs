@@ -159,17 +159,22 @@ fn wanted(request: &DeviceRequest, registry: &Registry) -> Result<Vec<String>> {
     let described = registry
         .devices
         .keys()
-        .any(|name| name.starts_with(&prefix));
-    if !gpu || !described || !matches!(request.driver.as_str(), "" | "nvidia") {
+        .filter(|name| name.starts_with(&prefix) && !name.ends_with("=all"))
+        .count();
+    let any = registry.devices.keys().any(|n| n.starts_with(&prefix));
+    if !gpu || !any || !matches!(request.driver.as_str(), "" | "nvidia") {
         return Err(refused());
     }
     if !ids.is_empty() {
         return Ok(ids.iter().map(|id| format!("{prefix}{id}")).collect());
     }
-    Ok(match request.count {
-        -1 => vec![format!("{prefix}all")],
-        count => (0..count).map(|n| format!("{prefix}{n}")).collect(),
-    })
+    match usize::try_from(request.count) {
+        Err(_) => Ok(vec![format!("{prefix}all")]),
+        Ok(count) if count > described => Err(Error::Invalid(format!(
+            "{count} devices of {GPUS} were asked for, and {described} are described"
+        ))),
+        Ok(count) => Ok((0..count).map(|n| format!("{prefix}{n}")).collect()),
+    }
 }
 
 #[cfg(test)]

@@ -130,6 +130,7 @@ pub(crate) fn build(
     let [height, width] = host.console_size;
     spec.size = (width > 0 && height > 0).then_some(Size { width, height });
     spec.mounts = binds(engine, container, record, sources);
+    spec.shares_network = matches!(NetworkMode::of(host)?, NetworkMode::Container(_));
     let at = |name: &str| text(&container.run_dir.join(name));
     for (namespace, link) in [
         (&mut spec.network, NETNS),

@@ -196,9 +196,11 @@ pub fn user_and_network(uids: &[IdRange], gids: &[IdRange]) -> io::Result<UserAn
         return Err(io::Error::last_os_error());
     }
     if pid == 0 {
-        // SAFETY: plain system calls on descriptors of this process; the pipe's other end goes,
-        // so that reading ends when the parent is done or dead.
+        // SAFETY: plain system calls on descriptors of this process. It waits for the parent's byte
+        // and not for the pipe's end: another child made at the same time may hold that open. With
+        // the thread that made it, it ends too.
         unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             libc::close(write.as_raw_fd());
             let mut byte = 0_u8;
             libc::read(read.as_raw_fd(), std::ptr::from_mut(&mut byte).cast(), 1);
@@ -218,7 +220,8 @@ pub fn user_and_network(uids: &[IdRange], gids: &[IdRange]) -> io::Result<UserAn
             network: process.namespace(Kind::Network)?,
         })
     })();
-    drop(write);
+    // It cannot fail: the pipe is empty, and its reader lives until it has read this.
+    let _ = rustix::io::write(&write, &[0]);
     let child = i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw);

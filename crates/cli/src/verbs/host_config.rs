@@ -49,7 +49,7 @@ pub(crate) fn kernel(m: &Matches) -> Result<HostConfig> {
         uts_mode: mode("uts", "UTS", &["host"], false)?,
         userns_mode: mode("userns", "USER", &["host"], false)?,
         oom_score_adj: number("oom-score-adj"),
-        oom_kill_disable: m.switch("oom-kill-disable"),
+        oom_kill_disable: m.switch("oom-kill-disable") == Some(true),
         cpu_shares: number("cpu-shares"),
         cpu_period: number("cpu-period"),
         cpu_quota: number("cpu-quota"),

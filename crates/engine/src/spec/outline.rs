@@ -138,7 +138,7 @@ fn resources(host: &HostConfig) -> Resources {
         memory_reservation: host.memory_reservation,
         memory_swap: host.memory_swap,
         memory_swappiness: host.memory_swappiness,
-        oom_kill_disable: host.oom_kill_disable == Some(true),
+        oom_kill_disable: host.oom_kill_disable,
         nano_cpus: host.nano_cpus,
         cpu_shares: host.cpu_shares,
         cpu_period: host.cpu_period,

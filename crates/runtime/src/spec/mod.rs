@@ -86,6 +86,8 @@ pub struct ContainerSpec {
     pub ipc: Namespace,
     /// The network; usually the path of one that was made.
     pub network: Namespace,
+    /// The network is another container's: its settings are left to that one.
+    pub shares_network: bool,
     /// Host and domain name.
     pub uts: Namespace,
     /// `/dev/shm`.

@@ -21,7 +21,7 @@ const IPC: &[&str] = &[
 pub(super) fn sysctls(container: &ContainerSpec) -> Result<HashMap<String, String>, Error> {
     let mut all = HashMap::new();
     // A network namespace of its own has nothing to protect from its own users.
-    if container.network != Namespace::Host {
+    if container.network != Namespace::Host && !container.shares_network {
         let mut set = |name: &str, value: &str| all.insert(name.to_owned(), value.to_owned());
         set("net.ipv4.ip_unprivileged_port_start", "0");
         // The range must be mapped, which a user namespace does not promise.

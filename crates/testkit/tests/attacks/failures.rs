@@ -163,3 +163,18 @@ fn a_failed_exec_leaves_nothing() {
     bundle.delete();
     assert_eq!(bundle.left(), [] as [String; 0]);
 }
+
+/// At each failpoint of a start: what it left behind, `delete --force` removes.
+#[test]
+fn a_runtime_that_is_killed_half_way() {
+    for point in ["oci.start.cgroup", "oci.start.cloned"] {
+        let bundle = Bundle::new().args(&["sleep", "1000"]);
+        bundle.write();
+        let mut command = bundle.command(&["run", bundle.id()]);
+        let out = testkit::run(command.env("WHARF_FAILPOINT", point));
+        assert_eq!(out.code, 137, "{point}: {out}");
+        bundle.delete();
+        // A process inside that lost the one outside may still be on its way out.
+        testkit::eventually("nothing to be left", || bundle.left().is_empty());
+    }
+}

@@ -251,6 +251,8 @@ pub(crate) fn all_are_listed() {
         source.len() > 20,
         "the source is not where it was: {source:?}"
     );
+    // The runtime's own, where no daemon runs, are `attacks`' (a_runtime_that_is_killed_half_way).
+    source.retain(|name| !name.starts_with("oci."));
     let points = ACTS.iter().flat_map(|act| act.points);
     let tested = points.map(|p| p.split('=').next().unwrap_or(p).to_owned());
     assert_eq!(source, tested.collect(), "in the source, and tested");

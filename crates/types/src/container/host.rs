@@ -165,7 +165,7 @@ pub struct HostConfig {
     /// 0 to 100; the kernel's default when absent or -1.
     pub memory_swappiness: Option<i64>,
     /// Wait instead of dying without memory.
-    pub oom_kill_disable: Option<bool>,
+    pub oom_kill_disable: bool,
     /// Weight of block I/O, 10 to 1000; the kernel's default when 0.
     pub blkio_weight: u16,
     /// The same for single devices.

@@ -99,8 +99,13 @@ pub(super) fn run(global: &Global, given: &Given) -> Result<u8> {
         .map_err(|e| prefixed("run failed", e))?;
     let code = foreground.wait(started.pid, &started.pidfd);
     if !given.on("keep") {
-        let lock = container.lock()?;
-        delete::clean(&container, lock)?;
+        let cleaned = container
+            .lock()
+            .and_then(|lock| delete::clean(&container, lock));
+        // The program's own end is what was waited for.
+        if let Err(error) = cleaned {
+            global.log.warn(&error.to_string());
+        }
     }
     code
 }

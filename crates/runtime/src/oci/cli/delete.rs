@@ -30,9 +30,18 @@ pub(super) fn delete(global: &Global, given: &Given) -> Result<u8> {
         Err(_) if force && global.store.open(&id).is_err() => return Ok(0),
         other => other?,
     };
-    if !force {
+    if force {
+        // Whoever held the lock may have made a process meanwhile.
+        if let Some(state) = container.state().unwrap_or_default() {
+            end(&state)?;
+        }
+    } else {
         let state = container.state()?;
-        let status = container.status(state.as_ref(), || false);
+        // We hold the lock, so that nobody is making it; and asking about the lock would lose it.
+        let status = match &state {
+            Some(made) if made.init.is_some() => container.status(Some(made), || false),
+            _ => Status::Stopped,
+        };
         // As runc: one that was created and never started may go.
         if let Some(state) = state.as_ref().filter(|_| status == Status::Created) {
             end(state)?;

@@ -1,6 +1,7 @@
 //! `exec`: another process in a container.
 
 use oci_spec::runtime::Process;
+use rustix::process::Pid;
 use serde_json::{Value, json};
 
 use super::{
@@ -17,7 +18,7 @@ use crate::{
         Config, Context, Error, Result, config,
         exec::{Exec, Options},
         start::Started,
-        state::Status,
+        state::{State, Status},
     },
 };
 
@@ -61,7 +62,7 @@ pub(super) fn exec(global: &Global, given: &Given) -> Result<u8> {
         bundle: state.bundle.clone(),
         console: theirs,
         preserve_fds,
-        cgroup: entry(given, &Group::of(&state)?)?,
+        cgroup: entry(given, &state)?,
         ..Options::default()
     };
     let pid = rustix::process::Pid::from_raw(init.pid)
@@ -99,13 +100,18 @@ fn end(started: &Started) {
 }
 
 /// The way into the container's cgroup.
-fn entry(given: &Given, group: &Group) -> Result<Option<crate::oci::cgroup::Entry>> {
+fn entry(given: &Given, state: &State) -> Result<Option<crate::oci::cgroup::Entry>> {
     if given.has("cgroup") {
         return Err(Error::Unsupported(
             "--cgroup is not supported: the process gets the container's own cgroup".to_owned(),
         ));
     }
-    group.cgroup().ok().map(|c| c.entry()).transpose()
+    let group = Group::of(state)?;
+    let init = state.init.and_then(|init| Pid::from_raw(init.pid));
+    let (Ok(cgroup), Some(init)) = (group.cgroup(), init) else {
+        return Ok(None);
+    };
+    cgroup.entry_beside(init).map(Some)
 }
 
 /// What is to be run: `--process` whole, else the container's own process as the options change it.

@@ -736,7 +736,7 @@ fn what_is_left_out_is_told() {
     value["process"]["env"] = json!(["A=1", "A=2"]);
     value["process"]["capabilities"]["ambient"] = json!(["CAP_KILL"]);
     value["linux"]["resources"]["memory"]["kernel"] = json!(5);
-    assert_eq!(parse(&value).unwrap().warnings.len(), 4);
+    assert_eq!(parse(&value).unwrap().warnings.len(), 3);
 }
 
 #[test]

@@ -31,12 +31,15 @@ impl Caps {
             let list = given.and_then(|g| set(g).as_ref());
             list.map_or(0, |list| CapSet::from_oci(list).bits())
         };
+        let permitted = bits(LinuxCapabilities::permitted);
+        let inheritable = bits(LinuxCapabilities::inheritable);
         Self {
             bounding: bits(LinuxCapabilities::bounding),
             effective: bits(LinuxCapabilities::effective),
-            permitted: bits(LinuxCapabilities::permitted),
-            inheritable: bits(LinuxCapabilities::inheritable),
-            ambient: bits(LinuxCapabilities::ambient),
+            permitted,
+            inheritable,
+            // The kernel's own rule. runc's configurations name more, and are meant so.
+            ambient: bits(LinuxCapabilities::ambient) & permitted & inheritable,
         }
     }
 
@@ -87,7 +90,7 @@ impl Caps {
             if self.ambient & one != 0 {
                 configure_capability_in_ambient_set(set(one), true).context(|| {
                     let name = CapSet::from_bits(one).names().join("");
-                    format!("raise the ambient capability {name}, which must also be permitted and inheritable")
+                    format!("raise the ambient capability {name}")
                 })?;
             }
         }

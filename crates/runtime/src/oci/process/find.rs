@@ -99,8 +99,8 @@ mod tests {
             ("/etc", "exec: \"/etc\": is a directory"),
             ("/etc/passwd", "exec: \"/etc/passwd\": permission denied"),
             (
-                "passwd",
-                "exec: \"passwd\": executable file not found in $PATH",
+                "group",
+                "exec: \"group\": executable file not found in $PATH",
             ),
         ] {
             let error = find(name).unwrap_err();

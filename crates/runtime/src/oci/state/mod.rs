@@ -167,10 +167,7 @@ impl Store {
             other => other.context(|| format!("make {}", dir.display()))?,
         }
         let lock = Lock::take(&dir)?;
-        let container = Container {
-            dir,
-            id: id.to_owned(),
-        };
+        let container = Container::at(dir, id);
         Ok((container, lock))
     }
 
@@ -184,10 +181,7 @@ impl Store {
         if !dir.is_dir() {
             return Err(Error::State(format!("container {id:?} does not exist")));
         }
-        Ok(Container {
-            dir,
-            id: id.to_owned(),
-        })
+        Ok(Container::at(dir, id))
     }
 
     /// All there are, by name.
@@ -204,10 +198,7 @@ impl Store {
                 continue;
             };
             if entry.path().is_dir() {
-                found.push(Container {
-                    dir: entry.path(),
-                    id: id.to_owned(),
-                });
+                found.push(Container::at(entry.path(), id));
             }
         }
         found.sort_by(|a, b| a.id.cmp(&b.id));
@@ -220,9 +211,23 @@ impl Store {
 pub struct Container {
     dir: PathBuf,
     id: String,
+    /// The directory's device and inode: another container may come to have its name.
+    identity: Option<(u64, u64)>,
+}
+
+fn identity(dir: &Path) -> Option<(u64, u64)> {
+    fs::metadata(dir).ok().map(|m| (m.dev(), m.ino()))
 }
 
 impl Container {
+    fn at(dir: PathBuf, id: &str) -> Self {
+        Self {
+            identity: identity(&dir),
+            dir,
+            id: id.to_owned(),
+        }
+    }
+
     /// Its name.
     pub fn id(&self) -> &str {
         &self.id
@@ -243,7 +248,11 @@ impl Container {
     /// # Errors
     /// When they do not end, or have removed it.
     pub fn lock(&self) -> Result<Lock> {
-        Lock::take(&self.dir)
+        let lock = Lock::take(&self.dir)?;
+        if identity(&self.dir) != self.identity {
+            return Err(Error::State("the container was just deleted".to_owned()));
+        }
+        Ok(lock)
     }
 
     /// What is written down; `None` when it was not finished.

@@ -55,7 +55,9 @@ pub(super) fn apply(have: &Controllers<'_>, b: &LinuxBlockIo) -> Result<()> {
                     n => (format!("{word}={n}"), Some(format!("{word}={n}"))),
                 };
                 block.set(name, "io.max", &format!("{key} {value}"), |found| {
-                    let line = found.lines().find_map(|l| l.strip_prefix(&key));
+                    let line = found
+                        .lines()
+                        .find_map(|l| l.strip_prefix(&key)?.strip_prefix(' '));
                     let has =
                         |part: &str| line.is_some_and(|l| l.split_whitespace().any(|w| w == part));
                     match &kept {
