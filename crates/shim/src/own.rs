@@ -124,9 +124,22 @@ fn run_exec(job: Job<'_>, target: Pid, process: &str) -> oci::Result<Pid> {
         cgroup: Some(cgroup.entry_beside(target)?),
         ..exec::Options::default()
     };
-    Ok(exec::Exec::new(config, process, target, options)?
-        .run()?
-        .pid)
+    let exec = exec::Exec::new(config, process, target, options)?;
+    // The descriptor of the process is open now. If the number had come to be another's before that,
+    // this would not be a child of the shim's.
+    if !is_sibling(target) {
+        return Err(oci::Error::State("the container has stopped".to_owned()));
+    }
+    Ok(exec.run()?.pid)
+}
+
+/// Has this process the same parent as we?
+fn is_sibling(target: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", target.as_raw_nonzero()));
+    let status = status.unwrap_or_default();
+    let parent = status.lines().find_map(|l| l.strip_prefix("PPid:"));
+    let parent = parent.and_then(|p| p.trim().parse().ok());
+    parent.and_then(Pid::from_raw) == rustix::process::getppid()
 }
 
 fn stdio(tty: bool, ends: Ends) -> oci::Result<Option<[OwnedFd; 3]>> {

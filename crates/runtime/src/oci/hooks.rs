@@ -176,8 +176,9 @@ fn memory() -> std::io::Result<File> {
 
 fn ends_within(child: &Child, seconds: i64) -> Result<bool> {
     let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).context(|| "pidfd_open")?;
-    let until = std::time::Instant::now()
-        + std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    // More than a year is for ever, and would not fit into a moment of the clock.
+    let seconds = u64::try_from(seconds).unwrap_or_default().min(31_536_000);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
     loop {
         let left = until.saturating_duration_since(std::time::Instant::now());
         let left = Timespec {

@@ -171,7 +171,9 @@ pub(super) fn descriptors(
     };
     let ours = number("LISTEN_PID") == Some(rustix::process::getpid().as_raw_nonzero().get());
     let activated = number("LISTEN_FDS").filter(|n| ours && *n > 0).unwrap_or(0);
-    let total = activated.checked_add(more).filter(|n| *n >= 0 && more >= 0);
+    let total = activated
+        .checked_add(more)
+        .filter(|n| (0..1 << 20).contains(n) && more >= 0);
     let total = total.ok_or_else(|| Error::State("--preserve-fds: no such number".to_owned()))?;
     for fd in 3..3 + total {
         // One that is closed on exec is not inherited but ours.

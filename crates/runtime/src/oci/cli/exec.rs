@@ -108,10 +108,11 @@ fn entry(given: &Given, state: &State) -> Result<Option<crate::oci::cgroup::Entr
     }
     let group = Group::of(state)?;
     let init = state.init.and_then(|init| Pid::from_raw(init.pid));
-    let (Ok(cgroup), Some(init)) = (group.cgroup(), init) else {
+    if state.cgroup.is_empty() {
         return Ok(None);
-    };
-    cgroup.entry_beside(init).map(Some)
+    }
+    let init = init.ok_or_else(|| Error::State("the container has no process".to_owned()))?;
+    group.cgroup()?.entry_beside(init).map(Some)
 }
 
 /// What is to be run: `--process` whole, else the container's own process as the options change it.

@@ -119,6 +119,18 @@ fn namespaces(spec: &Spec, linux: &Linux) -> Result<()> {
             absolute(|| format!("linux.namespaces[{i}].path"), path)?;
         }
     }
+    let mount = list.iter().position(|n| n.typ() == Kind::Mount);
+    if let Some(i) = mount
+        && list[i]
+            .path()
+            .as_ref()
+            .is_some_and(|p| !p.as_os_str().is_empty())
+    {
+        return Err(Error::config(
+            format!("linux.namespaces[{i}].path"),
+            "a mount namespace cannot be joined: the container's mounts would be made in it",
+        ));
+    }
     if namespace(spec, Kind::Mount).is_none() {
         return Err(Error::config(
             "linux.namespaces",

@@ -32,8 +32,7 @@ pub(super) fn main(prepared: &mut Prepared, outside: End, gate: Option<&Gate>) -
 }
 
 fn begin(prepared: &mut Prepared, listens: &mut End, gate: Option<&Gate>) -> Result<Infallible> {
-    // Without the one outside nobody would ever know of us.
-    set_parent_process_death_signal(Some(Signal::KILL)).context(|| "prctl")?;
+    die_with_parent()?;
     if prepared.namespaces.need_go_between() {
         // Nothing can be said before it is known outside whose words they are.
         listens.expect(&Note::Done)?;
@@ -67,6 +66,7 @@ fn begin(prepared: &mut Prepared, listens: &mut End, gate: Option<&Gate>) -> Res
     }
     prepared.setup.own_stdio()?;
     let program = prepared.setup.become_user()?;
+    die_with_parent()?;
     if let Some(gate) = gate {
         set_parent_process_death_signal(None).context(|| "prctl")?;
         listens.send(&Note::Created)?;
@@ -88,11 +88,17 @@ fn begin(prepared: &mut Prepared, listens: &mut End, gate: Option<&Gate>) -> Res
     })
 }
 
+/// Without the one outside nobody would ever know of us. The kernel forgets it with each change of user.
+fn die_with_parent() -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context(|| "prctl")
+}
+
 fn enter_namespaces(prepared: &Prepared, listens: &End) -> Result<()> {
     let namespaces = &prepared.namespaces;
     if namespaces.makes(Kind::User) {
         listens.expect(&Note::Mapped)?;
         namespaces::become_root()?;
+        die_with_parent()?;
     }
     if !namespaces.need_go_between() {
         namespaces.join()?;
@@ -121,10 +127,11 @@ fn enter_namespaces(prepared: &Prepared, listens: &End) -> Result<()> {
 /// Names of the host, kernel parameters, the keyring.
 fn name_things(prepared: &Prepared) -> Result<()> {
     let spec = &prepared.config.spec;
-    if let Some(name) = spec.hostname() {
+    // An empty one is none: there may be no namespace of names to write it in.
+    if let Some(name) = spec.hostname().as_ref().filter(|n| !n.is_empty()) {
         sethostname(name.as_bytes()).context(|| format!("set hostname {name:?}"))?;
     }
-    if let Some(name) = spec.domainname() {
+    if let Some(name) = spec.domainname().as_ref().filter(|n| !n.is_empty()) {
         sys::attributes::set_domain_name(name).context(|| format!("set domainname {name:?}"))?;
     }
     let sysctls = spec.linux().as_ref().and_then(|l| l.sysctl().as_ref());
