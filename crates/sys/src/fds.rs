@@ -1,6 +1,6 @@
 //! Descriptors by their numbers: which of them were inherited, and closing many by few calls.
 
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 /// Closes them: those with numbers in a row by one call.
 pub fn close_all(mut fds: Vec<OwnedFd>) {
@@ -36,6 +36,20 @@ fn close_run(run: Vec<OwnedFd>) {
             let _ = fd.into_raw_fd();
         }
     }
+}
+
+/// Has the other end of a socket read everything that was sent?
+///
+/// # Errors
+/// When the kernel cannot tell, as of what is no socket.
+pub fn all_is_read(socket: BorrowedFd<'_>) -> std::io::Result<bool> {
+    let mut waiting: libc::c_int = 0;
+    // SAFETY: the kernel writes one number, which lives through the call.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut waiting) };
+    if done < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(waiting == 0)
 }
 
 /// Is there a descriptor of this number that came from whoever started this program? What a program
@@ -77,6 +91,18 @@ mod tests {
         rustix::fs::fstat(&kept).unwrap();
         // The other end is closed.
         assert_eq!(rustix::io::read(&reader, &mut [0_u8; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn read_or_not() {
+        use std::io::{Read, Write};
+        use std::os::fd::AsFd;
+        let (mut a, mut b) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(all_is_read(a.as_fd()).unwrap());
+        a.write_all(b"x").unwrap();
+        assert!(!all_is_read(a.as_fd()).unwrap());
+        b.read_exact(&mut [0]).unwrap();
+        assert!(all_is_read(a.as_fd()).unwrap());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{
     env,
     fmt::Write as _,
     io::{self, Read as _, Write as _},
-    os::unix::net::UnixStream,
+    os::{fd::AsFd as _, unix::net::UnixStream},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -126,7 +126,20 @@ impl Bus {
                 String::from_utf8_lossy(&answer).trim()
             )));
         }
-        self.stream.write_all(b"BEGIN\r\n")
+        self.stream.write_all(b"BEGIN\r\n")?;
+        self.let_it_be_read()
+    }
+
+    /// systemd 252 has been seen never to answer a first message that it read together with BEGIN.
+    fn let_it_be_read(&self) -> io::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        while !sys::fds::all_is_read(self.stream.as_fd())? {
+            if Instant::now() > until {
+                return Err(io::Error::other("the D-Bus does not read"));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// To be told of jobs that end.
