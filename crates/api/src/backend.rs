@@ -1,10 +1,21 @@
 //! What the routes need from whoever does the work.
 
+mod files;
+mod image_work;
+mod life;
+mod live;
+mod networks;
+
 use std::{io, pin::Pin};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+pub use files::Files;
 use futures_util::{future::BoxFuture, stream::BoxStream};
+pub use image_work::ImageWork;
+pub use life::Life;
+pub use live::Live;
+pub use networks::Networks;
 use tokio::io::AsyncWrite;
 pub use types::options::{
     AttachOptions, EventsOptions, Filters, ImportOptions, ListOptions, LogsOptions, RemoveOptions,

@@ -17,9 +17,9 @@ use crate::{
     containers, create,
     endpoints::{Endpoint, Op},
     error::Refusal,
-    exec, images, logs,
+    exec, files, image_work, images, life, live, logs, networks,
     query::Query,
-    route, system,
+    route, system, websocket,
 };
 
 /// A request on its way to its backend.
@@ -131,10 +131,38 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
         Op::ExecStart => exec::start(call).boxed(),
         Op::ExecResize => exec::resize(call).boxed(),
         Op::ExecInspect => exec::inspect(call).boxed(),
-        Op::Unsupported => {
-            let Endpoint { method, path, .. } = call.endpoint;
-            let message = format!("{method} {path} is not supported by wharf yet");
-            std::future::ready(Err(Failure::not_implemented(message).into())).boxed()
-        }
+        Op::ContainerTop => live::top(call).boxed(),
+        Op::ContainerStats => live::stats(call).boxed(),
+        Op::ContainerChanges => files::changes(call).boxed(),
+        Op::ContainerExport => files::export(call).boxed(),
+        Op::ArchiveInfo => files::archive_info(call).boxed(),
+        Op::ArchiveGet => files::archive_get(call).boxed(),
+        Op::ArchivePut => files::archive_put(call).boxed(),
+        Op::Commit => files::commit(call).boxed(),
+        Op::ContainerUpdate => life::update(call).boxed(),
+        Op::ContainerRename => life::rename(call).boxed(),
+        Op::ContainerPause => life::pause(call).boxed(),
+        Op::ContainerUnpause => life::unpause(call).boxed(),
+        Op::ContainerPrune => life::prune(call).boxed(),
+        Op::ContainerAttachWs => websocket::attach(call).boxed(),
+        Op::ImageHistory => image_work::history(call).boxed(),
+        Op::ImagePush => image_work::push(call).boxed(),
+        Op::ImageSearch => image_work::search(call).boxed(),
+        Op::ImagePrune => image_work::prune(call).boxed(),
+        Op::ImageGet => image_work::get(call).boxed(),
+        Op::ImagesGet => image_work::get(call).boxed(),
+        Op::Distribution => image_work::distribution(call).boxed(),
+        Op::Auth => image_work::auth(call).boxed(),
+        Op::DiskUsage => live::disk_usage(call).boxed(),
+        Op::NetworkList => networks::list(call).boxed(),
+        Op::NetworkInspect => networks::inspect(call).boxed(),
+        Op::Unsupported => std::future::ready(unsupported(&call)).boxed(),
     }
+}
+
+/// Refuses an endpoint that is known and not served yet, by its name.
+pub(crate) fn unsupported(call: &Call) -> Answer {
+    let Endpoint { method, path, .. } = call.endpoint;
+    let message = format!("{method} {path} is not supported by wharf yet");
+    Err(Failure::not_implemented(message).into())
 }

@@ -20,9 +20,14 @@ mod endpoints;
 mod error;
 mod exec;
 pub mod fields;
+mod files;
 mod hijack;
+mod image_work;
 mod images;
+mod life;
+mod live;
 mod logs;
+mod networks;
 #[cfg(test)]
 mod properties;
 mod query;
@@ -34,21 +39,32 @@ mod system;
 mod time;
 mod validate;
 mod versions;
+mod websocket;
 
 use std::sync::Arc;
 
 pub use error::status;
 pub use serve::{GRACE, Listener};
 
-use backend::{Containers, Images, System};
+use backend::{Containers, Files, ImageWork, Images, Life, Live, Networks, System};
 
 /// The API in front of its backends.
 #[derive(Clone)]
 pub struct Server {
     /// Containers and execs.
     pub containers: Arc<dyn Containers>,
+    /// Files in containers.
+    pub files: Arc<dyn Files>,
+    /// Changes to containers' lives.
+    pub life: Arc<dyn Life>,
+    /// What containers do and take.
+    pub live: Arc<dyn Live>,
     /// Images.
     pub images: Arc<dyn Images>,
+    /// Longer work on images.
+    pub image_work: Arc<dyn ImageWork>,
+    /// Networks.
+    pub networks: Arc<dyn Networks>,
     /// The daemon and its host.
     pub system: Arc<dyn System>,
 }

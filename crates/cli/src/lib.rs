@@ -135,7 +135,7 @@ fn find<'a>(
     words: &'a [String],
 ) -> Result<(Option<&'static Verb>, String, &'a [String])> {
     let first = words[0].as_str();
-    let named = |name: &str| verbs::VERBS.iter().find(|v| v.names.contains(&name));
+    let named = |name: &str| verbs::all().find(|v| v.names.contains(&name));
     let missing = |name: &str| {
         verbs::MISSING
             .contains(&name)

@@ -1,8 +1,13 @@
 //! Where the API's backends meet those who do the work.
 
 mod containers;
+mod files;
 mod filters;
+mod image_work;
 mod images;
+mod life;
+mod live;
+mod networks;
 mod system;
 
 pub(crate) use containers::Containers;

@@ -8,6 +8,11 @@
 )]
 
 mod backends;
+mod files;
+mod image_work;
+mod life;
+mod live;
+mod networks;
 
 pub use backends::Fake;
 
@@ -51,7 +56,12 @@ pub struct Running {
 pub fn server(fake: &Arc<Fake>) -> Server {
     Server {
         containers: fake.clone(),
+        files: fake.clone(),
+        life: fake.clone(),
+        live: fake.clone(),
         images: fake.clone(),
+        image_work: fake.clone(),
+        networks: fake.clone(),
         system: fake.clone(),
     }
 }

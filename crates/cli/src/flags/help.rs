@@ -1,7 +1,7 @@
 //! Help texts in docker's layout.
 
 use super::{Flag, Kind};
-use crate::verbs::{GROUPS, MISSING, VERBS, Verb};
+use crate::verbs::{GROUPS, MISSING, Verb, all};
 
 /// Columns of text when the terminal's width is not known.
 const WIDTH: usize = 80;
@@ -85,7 +85,7 @@ pub(crate) fn group_help(program: &str, group: &str) -> String {
         .find(|(name, _)| *name == group)
         .map_or("", |(_, about)| about);
     let mut items: Vec<(&str, &str)> = Vec::new();
-    for verb in VERBS {
+    for verb in all() {
         if let Some(name) = verb
             .names
             .iter()
@@ -104,7 +104,7 @@ pub(crate) fn group_help(program: &str, group: &str) -> String {
 /// `docker --help`.
 pub(crate) fn root_help(program: &str, globals: &[Flag], width: Option<usize>) -> String {
     let mut items: Vec<(&str, &str)> = Vec::new();
-    for verb in VERBS {
+    for verb in all() {
         if let Some(name) = verb.names.iter().find(|n| !n.contains(' ')) {
             items.push((name, verb.about));
         }

@@ -25,7 +25,7 @@ mod version;
 use std::{future::Future, pin::Pin};
 
 pub(crate) use pull::Show;
-pub(crate) use table::{GROUPS, MISSING, VERBS};
+pub(crate) use table::{GROUPS, MISSING, all};
 
 use crate::{
     client::Client,

@@ -64,9 +64,16 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
     for warning in host.warnings() {
         tracing::warn!("{warning}");
     }
+    let containers = Arc::new(adapters::Containers::new(Arc::clone(&engine)));
+    let images = Arc::new(adapters::Images::new(Arc::clone(&engine)));
     let server = api::Server {
-        containers: Arc::new(adapters::Containers::new(Arc::clone(&engine))),
-        images: Arc::new(adapters::Images::new(Arc::clone(&engine))),
+        containers: containers.clone(),
+        files: containers.clone(),
+        life: containers.clone(),
+        live: containers.clone(),
+        networks: containers,
+        images: images.clone(),
+        image_work: images,
         system: Arc::new(adapters::System::new(
             Arc::clone(&engine),
             Arc::clone(&host),

@@ -1,0 +1,4 @@
+//! Longer work on images, and registries.
+
+/// Longer work on images, and registries.
+pub trait ImageWork: Send + Sync {}

@@ -1,0 +1,4 @@
+//! Changes to containers' lives.
+
+/// Changes to containers' lives.
+pub trait Life: Send + Sync {}

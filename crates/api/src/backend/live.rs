@@ -1,0 +1,4 @@
+//! What containers do and take.
+
+/// What containers do and take.
+pub trait Live: Send + Sync {}

@@ -1,0 +1,4 @@
+//! Networks, to read.
+
+/// Networks, to read.
+pub trait Networks: Send + Sync {}

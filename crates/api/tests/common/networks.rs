@@ -1,0 +1,7 @@
+//! Networks, to read.
+
+use api::backend::Networks;
+
+use super::Fake;
+
+impl Networks for Fake {}

@@ -1,0 +1,56 @@
+//! Which verbs there are.
+
+mod containers;
+mod files;
+mod image_work;
+mod images;
+mod life;
+mod live;
+mod settings;
+mod system;
+
+use super::Verb;
+
+/// Verbs that only hold others.
+pub(crate) const GROUPS: &[(&str, &str)] = &[
+    ("container", "Manage containers"),
+    ("image", "Manage images"),
+    ("system", "Manage the daemon"),
+];
+
+/// Docker's verbs that wharf does not have yet.
+pub(crate) const MISSING: &[&str] = &[
+    "build",
+    "builder",
+    "buildx",
+    "checkpoint",
+    "compose",
+    "config",
+    "manifest",
+    "network",
+    "node",
+    "plugin",
+    "secret",
+    "service",
+    "stack",
+    "swarm",
+    "trust",
+    "volume",
+    "image build",
+];
+
+const SECTIONS: &[&[Verb]] = &[
+    containers::VERBS,
+    files::VERBS,
+    life::VERBS,
+    live::VERBS,
+    images::VERBS,
+    image_work::VERBS,
+    system::VERBS,
+    settings::VERBS,
+];
+
+/// All verbs.
+pub(crate) fn all() -> impl Iterator<Item = &'static Verb> {
+    SECTIONS.iter().copied().flatten()
+}

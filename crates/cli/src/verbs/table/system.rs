@@ -1,0 +1,43 @@
+//! The daemon.
+
+use super::super::{Args, Verb, events, info, inspect, version};
+
+/// The verbs.
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        names: &["inspect"],
+        usage: "[OPTIONS] NAME|ID [NAME|ID...]",
+        about: "Show everything about containers and images",
+        flags: &[inspect::ANY],
+        args: Args::AtLeast(1),
+        mixed: true,
+        run: |c, m| Box::pin(inspect::any(c, m)),
+    },
+    Verb {
+        names: &["system events", "events"],
+        usage: "[OPTIONS]",
+        about: "Show what happens, as it happens",
+        flags: &[events::FLAGS],
+        args: Args::None,
+        mixed: true,
+        run: |c, m| Box::pin(events::events(c, m)),
+    },
+    Verb {
+        names: &["system info", "info"],
+        usage: "[OPTIONS]",
+        about: "Show the daemon's state and its host",
+        flags: &[info::FLAGS],
+        args: Args::None,
+        mixed: true,
+        run: |c, m| Box::pin(info::info(c, m)),
+    },
+    Verb {
+        names: &["version"],
+        usage: "[OPTIONS]",
+        about: "Show the versions of client and daemon",
+        flags: &[version::FLAGS],
+        args: Args::None,
+        mixed: true,
+        run: |c, m| Box::pin(version::version(c, m)),
+    },
+];
