@@ -40,6 +40,10 @@ fn finds_nothing() {
     ]);
     command.args(["--request-timeout", "20", "--generation-database", "none"]);
     command.args(["--checks", "not_a_server_error,response_schema_conformance"]);
+    for no in ["NetworkDelete", "ImageLoad", "PutContainerArchive"] {
+        // Not served yet; bodies that it cannot make.
+        command.args(["--exclude-operation-id", no]);
+    }
     command.args([
         "--suppress-health-check",
         "all",
