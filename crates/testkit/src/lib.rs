@@ -7,6 +7,7 @@
 //! Functions panic with a sentence instead of returning errors: in a test that is the report.
 
 mod bundle;
+mod checker;
 mod cli;
 mod cmd;
 mod daemon;
@@ -27,6 +28,7 @@ mod tty;
 pub mod vm;
 
 pub use bundle::{Bundle, oci_runtime};
+pub use checker::Checker;
 pub use cli::{Cli, words};
 pub use cmd::{Output, Running, run};
 pub use daemon::Daemon;

@@ -50,18 +50,50 @@ impl Spec {
     /// Everything that is wrong in the body of an answer.
     pub fn check(&self, method: &str, path: &str, status: u16, body: &Value) -> Vec<String> {
         let path = path.split('?').next().unwrap_or_default();
-        let Some(operation) = self.operation(method, path) else {
-            return vec![format!("the description has no {method} {path}")];
-        };
-        let responses = &operation["responses"];
-        let Some(response) = responses.get(status.to_string()) else {
-            return vec![format!("status {status} is not described")];
+        let response = match self.response(method, path, status) {
+            Ok(response) => response,
+            Err(wrong) => return vec![wrong],
         };
         let mut wrong = Vec::new();
         if let Some(schema) = response.get("schema") {
             self.value(schema, body, "", &mut wrong);
         }
         wrong
+    }
+
+    /// Everything that is wrong in an answer of a real daemon, with or without a JSON body.
+    /// Docker's description leaves out many of the errors that Docker has, so an error that it
+    /// does not name need only have the form of one.
+    pub fn check_answer(
+        &self,
+        method: &str,
+        path: &str,
+        status: u16,
+        body: Option<&Value>,
+    ) -> Vec<String> {
+        if status >= 400 {
+            return match body {
+                Some(body) => self.check_definition("ErrorResponse", body),
+                None if method == "HEAD" => Vec::new(),
+                None => vec!["an error without a message".to_owned()],
+            };
+        }
+        match body {
+            Some(body) => self.check(method, path, status, body),
+            None => match self.response(method, path, status) {
+                Err(wrong) => vec![wrong],
+                // Docker answers these without what the description says.
+                Ok(_) => Vec::new(),
+            },
+        }
+    }
+
+    fn response(&self, method: &str, path: &str, status: u16) -> Result<&Value, String> {
+        let operation = self.operation(method, path);
+        let operation =
+            operation.ok_or_else(|| format!("the description has no {method} {path}"))?;
+        let response = operation["responses"].get(status.to_string());
+        response.ok_or_else(|| format!("status {status} is not described"))
     }
 
     /// The operation whose template fits `path` best: the one with the most literal text.
