@@ -7,6 +7,7 @@ use types::{
     container::{ContainerInspect, NEVER},
     image::{ImageInspect, ImageSummary},
     system::Info,
+    usage::DiskUsage,
     version::ApiVersion,
 };
 
@@ -129,6 +130,13 @@ pub(crate) fn image_list(version: ApiVersion, mut images: Vec<ImageSummary>) -> 
         }
     }
     images
+}
+
+/// `GET /system/df`.
+pub(crate) fn disk_usage(version: ApiVersion, mut usage: DiskUsage) -> DiskUsage {
+    usage.images = usage.images.map(|images| image_list(version, images));
+    usage.builder_size = (version < V1_42).then_some(0);
+    usage
 }
 
 /// `GET /info`.

@@ -42,9 +42,11 @@ mod spec;
 mod spread;
 mod start;
 mod state;
+mod stats;
 mod stop;
 mod sync;
 mod trace;
+mod usage;
 mod users;
 mod volume_mounts;
 mod volumes;
@@ -106,6 +108,7 @@ pub struct Engine {
     /// Compiled seccomp profiles.
     filters: runtime::filters::Filters,
     containers: Mutex<Index>,
+    sampler: stats::Sampler,
     execs: Mutex<HashMap<String, Arc<Exec>>>,
 }
 
@@ -159,6 +162,7 @@ impl Engine {
             records,
             events,
             containers: Mutex::default(),
+            sampler: stats::Sampler::default(),
             execs: Mutex::default(),
         });
         engine.restore().await?;

@@ -97,6 +97,13 @@ impl Volumes {
         Ok(())
     }
 
+    /// Names and times of creation of all.
+    pub(crate) fn names(&self) -> Vec<(String, String)> {
+        let known = lock(&self.known);
+        let pairs = known.values().map(|v| (v.name.clone(), v.created.clone()));
+        pairs.collect()
+    }
+
     /// The directory of a volume's data.
     pub(crate) fn data(&self, name: &str) -> PathBuf {
         self.root.join(name).join("_data")

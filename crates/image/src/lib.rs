@@ -37,6 +37,7 @@ mod store;
 mod tarread;
 mod tree;
 mod unpack;
+mod usage;
 
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use digest::Digest;
@@ -49,6 +50,7 @@ pub use progress::{LayerStep, Progress};
 pub use pull::{OnProgress, Pulled};
 pub use remove::{Deleted, InUse};
 pub use store::{Options, Store};
+pub use usage::Usage;
 pub use tokio_util::sync::CancellationToken;
 pub use types::image::RegistryAuth;
 pub use types::reference::Reference;

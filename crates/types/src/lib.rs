@@ -12,7 +12,10 @@ pub mod names;
 pub mod network;
 pub mod options;
 pub mod reference;
+pub mod stats;
 pub mod system;
+pub mod usage;
 pub mod version;
+pub mod volume;
 
 pub use error::{ErrorKind, Failure};

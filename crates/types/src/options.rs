@@ -107,3 +107,24 @@ pub struct ImportOptions {
     /// `os[/arch[/variant]]`.
     pub platform: Option<String>,
 }
+
+/// `GET /containers/{id}/stats`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatsMode {
+    /// A sample a second, until the container is removed.
+    Stream,
+    /// One, with the processor times of a second before.
+    Pair,
+    /// One, at once, with nothing to compare it with.
+    OneShot,
+}
+
+/// What `GET /system/df` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct UsageOptions {
+    pub images: bool,
+    pub containers: bool,
+    pub volumes: bool,
+    pub build_cache: bool,
+}

@@ -289,7 +289,7 @@ impl backend::Images for Images {
     }
 }
 
-fn summary(image: &Image) -> ImageSummary {
+pub(super) fn summary(image: &Image) -> ImageSummary {
     let labels = &image.config.config.labels;
     ImageSummary {
         id: image.id.to_string(),

@@ -254,6 +254,11 @@ impl Cgroup {
         stats::read(&Controllers::of(&self.dirs))
     }
 
+    /// What it uses of what changes by the second; the rest is left at zero.
+    pub fn usage(&self) -> Stats {
+        stats::read_usage(&Controllers::of(&self.dirs))
+    }
+
     /// To be told when there is no memory left in it.
     ///
     /// # Errors

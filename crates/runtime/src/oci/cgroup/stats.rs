@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub(super) use read::read;
+pub(super) use read::{read, read_usage};
 
 #[expect(clippy::trivially_copy_pass_by_ref)] // serde's way
 fn zero(n: &u64) -> bool {
