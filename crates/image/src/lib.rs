@@ -34,7 +34,6 @@ mod registry;
 mod remove;
 mod snapshot;
 mod store;
-mod tarread;
 mod tree;
 mod unpack;
 
