@@ -39,7 +39,12 @@ pub struct Packer<'a, W> {
     /// Where files with several names are in the archive.
     links: HashMap<(u64, u64), Vec<u8>>,
     buffer: Vec<u8>,
+    one_file_system: bool,
+    layer: bool,
 }
+
+/// What an overlay's upper directory has in the place of what was removed.
+const OPAQUE: &str = "trusted.overlay.opaque";
 
 impl<'a, W: Write> Packer<'a, W> {
     /// Writes to `out`.
@@ -49,7 +54,29 @@ impl<'a, W: Write> Packer<'a, W> {
             ids,
             links: HashMap::new(),
             buffer: vec![0; BUFFER],
+            one_file_system: false,
+            layer: false,
         }
+    }
+
+    /// Leaves empty what other file systems are mounted on.
+    #[must_use]
+    pub fn one_file_system(mut self) -> Self {
+        self.one_file_system = true;
+        self
+    }
+
+    /// Packs an overlay's upper directory as an image's layer: what removes something becomes an
+    /// entry `.wh.…`, as the image specification has it.
+    #[must_use]
+    pub fn layer(mut self) -> Self {
+        self.layer = true;
+        self
+    }
+
+    /// What was written to, the archive ended if it is `whole`; and how that went.
+    pub fn into_inner(self, whole: bool) -> (W, io::Result<()>) {
+        self.out.into_inner(whole)
     }
 
     /// The archive itself, for entries that are no files.
@@ -106,13 +133,16 @@ impl<'a, W: Write> Packer<'a, W> {
                 header.xattrs = xattrs(dir.as_fd());
                 self.out.entry(&header)?;
             }
-            if stat.st_dev != device && is_pseudo(dir.as_fd()) {
+            if stat.st_dev != device && (self.one_file_system || is_pseudo(dir.as_fd())) {
                 continue;
+            }
+            if self.layer && !below.is_empty() && is_opaque(dir.as_fd()) {
+                self.mark(&joined(&entry, b".wh..wh..opq"), &stat)?;
             }
             let mut inner = Vec::new();
             for name in names(dir.as_fd())? {
                 let path = joined(&entry, &name);
-                if self.not_a_dir(dir.as_fd(), &name, &path)? {
+                if self.not_a_dir(dir.as_fd(), &name, &path, device)? {
                     inner.push(joined(&below, &name));
                 }
             }
@@ -122,13 +152,36 @@ impl<'a, W: Write> Packer<'a, W> {
     }
 
     /// Packs one that is no directory; true if it is one.
-    fn not_a_dir(&mut self, dir: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> io::Result<bool> {
+    fn not_a_dir(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        path: &[u8],
+        device: u64,
+    ) -> io::Result<bool> {
         match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Ok(true),
+            Ok(stat) if self.layer && is_whiteout(&stat) => {
+                let (parent, name) = crate::path::split(path);
+                let marker = joined(parent, &[b".wh.", name].concat());
+                self.mark(&marker, &stat).map(|()| false)
+            }
+            // A file that is mounted here: what is below it is not to be seen.
+            Ok(stat) if self.one_file_system && stat.st_dev != device => {
+                self.mark(path, &stat).map(|()| false)
+            }
             Ok(_) => self.file(dir, name, path).map(|()| false),
             Err(Errno::NOENT) => Ok(false),
             Err(e) => Err(named(path, e.into())),
         }
+    }
+
+    /// An empty file.
+    fn mark(&mut self, path: &[u8], stat: &Stat) -> io::Result<()> {
+        let mut header = stat_header(stat, self.ids);
+        header.kind = Kind::File;
+        header.path = path.to_vec();
+        self.out.entry(&header)
     }
 
     /// Packs one file of any kind but a directory as `path`.
@@ -246,6 +299,15 @@ fn open_below(root: BorrowedFd<'_>, path: &[u8]) -> rustix::io::Result<OwnedFd> 
             done => return done,
         }
     }
+}
+
+fn is_whiteout(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+fn is_opaque(dir: BorrowedFd<'_>) -> bool {
+    let mut value = [0_u8; 4];
+    rustix::fs::fgetxattr(dir, OPAQUE, &mut value).is_ok_and(|n| value[..n] == *b"y")
 }
 
 fn is_pseudo(dir: BorrowedFd<'_>) -> bool {

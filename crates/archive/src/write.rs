@@ -109,6 +109,16 @@ impl<W: Write> TarWriter<W> {
         Ok(self.out)
     }
 
+    /// What was written to, the archive ended if it is `whole`; and how that went.
+    pub(crate) fn into_inner(mut self, whole: bool) -> (W, io::Result<()>) {
+        let mut end = || {
+            self.finish_entry()?;
+            self.out.write_all(&[0; 2 * BLOCK])
+        };
+        let done = if whole { end() } else { Ok(()) };
+        (self.out, done)
+    }
+
     fn finish_entry(&mut self) -> io::Result<()> {
         if self.left > 0 {
             return Err(io::Error::other("data of an entry are missing"));

@@ -13,6 +13,7 @@ mod binds;
 mod cdi;
 mod clock;
 mod container;
+mod contents;
 mod create;
 mod end;
 mod error;
@@ -57,6 +58,7 @@ use std::{
 };
 
 pub use attach::{Attachment, Output};
+pub use contents::{Chunks, Commit, PathStat};
 pub use create::image_defaults;
 pub use error::{Error, Result};
 pub use events::Events;
