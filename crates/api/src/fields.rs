@@ -33,20 +33,12 @@ const fn like(name: &'static str, shown: &'static str, also: &'static [&'static 
 }
 
 const HOST: &[Field] = &[
-    like("VolumeDriver", "\"\"", &["local"]),
-    field("VolumesFrom", "null"),
-    field("Dns", "[]"),
-    field("DnsOptions", "[]"),
-    field("DnsSearch", "[]"),
-    field("ExtraHosts", "null"),
     field("Cgroup", "\"\""),
-    field("Links", "null"),
     like("Isolation", "\"\"", &["default"]),
     field("CpuCount", "0"),
     field("CpuPercent", "0"),
     field("IOMaximumIOps", "0"),
     field("IOMaximumBandwidth", "0"),
-    field("Mounts", ""),
     // Gone from newer versions.
     field("DiskQuota", ""),
     field("Capabilities", ""),
@@ -142,6 +134,14 @@ const SUPPORTED: &[&str] = &[
     "KernelMemoryTCP",
     "MaskedPaths",
     "ReadonlyPaths",
+    "VolumeDriver",
+    "VolumesFrom",
+    "Mounts",
+    "Dns",
+    "DnsOptions",
+    "DnsSearch",
+    "ExtraHosts",
+    "Links",
 ];
 
 /// Gives members the spelling of the API: Docker reads them in any case, so that `hostconfig`

@@ -1,7 +1,7 @@
 //! Defining a container: everything that can be judged before it runs is judged here, and a
 //! refused request has changed nothing.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use types::{
     container::{ContainerConfig, CreateRequest, CreateResponse, HostConfig},
@@ -9,13 +9,13 @@ use types::{
 };
 
 use crate::{
-    Engine, binds, blocking, clock,
+    Engine, blocking, clock,
     container::Container,
     error::{Error, Result},
     files, merge,
     network_mode::NetworkMode,
     ports,
-    record::{Mount, MountKind, Record},
+    record::{MountKind, Record},
     records::Table,
     signals, spec,
     sync::lock,
@@ -49,7 +49,7 @@ impl Engine {
         }
         merge::merge(&mut config, &image_defaults(&image));
         let warnings = self.check(&config, &mut host_config)?;
-        let mounts = mounts(&config, &host_config)?;
+        let mounts = self.mounts(&config, &host_config)?;
         let id = id::generate();
         let name = self.reserve(name, &id)?;
         let record = Record {
@@ -256,7 +256,7 @@ impl Engine {
     pub(crate) async fn make_volumes(&self, container: &Container) -> Result<()> {
         for mount in container.with_record(|r| r.mounts.clone()) {
             if mount.kind == MountKind::Volume {
-                let (_, new) = self.volumes.ensure(&mount.name, mount.anonymous).await?;
+                let (_, new) = self.volumes.ensure(&mount).await?;
                 if new {
                     let attributes = [("driver".to_owned(), "local".to_owned())].into();
                     self.events
@@ -311,36 +311,4 @@ pub fn image_defaults(image: &image::Image) -> ContainerConfig {
         .ok()
         .and_then(|value| serde_json::from_value(value).ok())
         .unwrap_or_default()
-}
-
-/// Binds and volumes: those asked for, then those that the image wants.
-fn mounts(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<Mount>> {
-    let mut mounts = Vec::new();
-    let mut taken = BTreeSet::new();
-    for spec in &host.binds {
-        let mount = binds::parse(spec)?;
-        if !taken.insert(mount.destination.clone()) {
-            return Err(Error::Invalid(format!(
-                "Duplicate mount point: {}",
-                mount.destination
-            )));
-        }
-        mounts.push(mount);
-    }
-    let tmpfs: BTreeSet<_> = host.tmpfs.keys().map(|t| binds::clean(t)).collect();
-    if let Some(both) = tmpfs.iter().find(|t| taken.contains(*t)) {
-        return Err(Error::Invalid(format!("Duplicate mount point: {both}")));
-    }
-    for target in config.volumes.keys() {
-        let mount = binds::parse(target)?;
-        if !tmpfs.contains(&mount.destination) && taken.insert(mount.destination.clone()) {
-            mounts.push(mount);
-        }
-    }
-    for mount in &mut mounts {
-        if mount.anonymous {
-            mount.name = id::generate();
-        }
-    }
-    Ok(mounts)
 }

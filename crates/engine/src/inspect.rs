@@ -213,7 +213,12 @@ fn shown(state: &State) -> ContainerState {
 fn mount(mount: &Mount) -> MountPoint {
     let volume = mount.kind == MountKind::Volume;
     MountPoint {
-        kind: if volume { "volume" } else { "bind" }.into(),
+        kind: match mount.kind {
+            MountKind::Bind => "bind",
+            MountKind::Volume => "volume",
+            MountKind::Tmpfs => "tmpfs",
+        }
+        .into(),
         name: mount.name.clone(),
         source: mount.source.clone(),
         destination: mount.destination.clone(),

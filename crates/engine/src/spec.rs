@@ -13,7 +13,7 @@ use runtime::{
     Host,
     filters::Filter,
     protocol::{IPCNS, NETNS, PIDNS, SHM, Size, USERNS},
-    spec::{self, BindMount, ContainerSpec, ExecSpec, Namespace, Shm, UserNamespace},
+    spec::{self, BindMount, ContainerSpec, ExecSpec, Namespace, Shm, Tmpfs, UserNamespace},
 };
 use types::{
     container::{ContainerConfig, HostConfig, Ulimit},
@@ -28,7 +28,7 @@ use crate::{
     error::{Error, Result},
     merge,
     network_mode::NetworkMode,
-    record::Record,
+    record::{MountKind, Record},
     remap::Remap,
     rootfs,
 };
@@ -130,6 +130,11 @@ pub(crate) fn build(
     let [height, width] = host.console_size;
     spec.size = (width > 0 && height > 0).then_some(Size { width, height });
     spec.mounts = binds(engine, container, record, sources);
+    let in_memory = record.mounts.iter().filter(|m| m.kind == MountKind::Tmpfs);
+    spec.tmpfs.extend(in_memory.map(|m| Tmpfs {
+        destination: m.destination.clone(),
+        options: m.options.clone(),
+    }));
     spec.shares_network = matches!(NetworkMode::of(host)?, NetworkMode::Container(_));
     let at = |name: &str| text(&container.run_dir.join(name));
     for (namespace, link) in [
@@ -252,11 +257,13 @@ fn binds(
         .mounts
         .iter()
         .zip(sources)
+        .filter(|(mount, _)| mount.kind != MountKind::Tmpfs)
         .map(|(mount, source)| BindMount {
             source: text(source),
             destination: mount.destination.clone(),
             readonly: mount.read_only,
-            recursive: true,
+            readonly_below: mount.read_only && !mount.flat_read_only,
+            recursive: !mount.flat,
             propagation: if mount.propagation.is_empty() {
                 "rprivate".into()
             } else {
@@ -278,6 +285,7 @@ fn binds(
                 source: text(&dir.join(name)),
                 destination,
                 readonly: record.host_config.readonly_rootfs,
+                readonly_below: false,
                 recursive: true,
                 propagation: "rprivate".into(),
             });
