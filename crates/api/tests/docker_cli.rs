@@ -58,10 +58,10 @@ async fn docker_understands_what_it_gets() {
         for (args, code, out, err) in [
             ("create --name web busybox true", 0, "c0ffee\n", ""),
             (
-                "create --dns 192.0.2.1 busybox",
+                "create --cpu-count 2 busybox",
                 1,
                 "",
-                "Error response from daemon: HostConfig.Dns is not supported by wharf yet: \
+                "Error response from daemon: HostConfig.CpuCount is not supported by wharf yet: \
                  leave it out\n",
             ),
             (

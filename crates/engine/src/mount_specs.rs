@@ -2,9 +2,7 @@
 
 use std::fs;
 
-use types::{
-    container::{MountSpec, TmpfsOptions},
-};
+use types::container::{MountSpec, TmpfsOptions};
 
 use crate::{
     binds::{self, clean},
@@ -133,9 +131,7 @@ fn volume(spec: &MountSpec, mount: Mount) -> Result<Mount> {
             return Err(invalid("must not set Subpath when using anonymous volumes"));
         }
         if !is_local(&options.subpath) {
-            return Err(invalid(
-                "subpath must be a relative path within the volume",
-            ));
+            return Err(invalid("subpath must be a relative path within the volume"));
         }
     }
     if anonymous && spec.read_only {

@@ -17,11 +17,7 @@ use crate::{
 impl Engine {
     /// As Docker: `--volumes-from` first, which `-v` and `--mount` go before; then what the image
     /// wants and nobody else has taken.
-    pub(crate) fn mounts(
-        &self,
-        config: &ContainerConfig,
-        host: &HostConfig,
-    ) -> Result<Vec<Mount>> {
+    pub(crate) fn mounts(&self, config: &ContainerConfig, host: &HostConfig) -> Result<Vec<Mount>> {
         mount_specs::check_driver(&host.volume_driver)?;
         let mut own = Vec::new();
         for bind in &host.binds {
@@ -81,9 +77,7 @@ impl Engine {
             _ => return Err(Error::Invalid(format!("invalid mode: {mode}"))),
         };
         // Not as an absent object: clients would take it for the image, and pull.
-        let other = self
-            .find(name)
-            .map_err(|e| Error::Invalid(e.to_string()))?;
+        let other = self.find(name).map_err(|e| Error::Invalid(e.to_string()))?;
         let mut mounts = other.with_record(|r| r.mounts.clone());
         for mount in &mut mounts {
             mount.read_only |= read_only;

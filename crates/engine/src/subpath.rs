@@ -41,6 +41,8 @@ pub(crate) fn open(base: &Path, subpath: &str) -> Result<OwnedFd> {
         )),
     })?;
     let path = format!("/proc/self/fd/{}", found.as_raw_fd());
-    sys::namespace::clone_mount(path.as_ref())
-        .map_err(Error::path("open the part of the volume", &base.join(subpath)))
+    sys::namespace::clone_mount(path.as_ref()).map_err(Error::path(
+        "open the part of the volume",
+        &base.join(subpath),
+    ))
 }
