@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use types::{
-    container::{ContainerConfig, CreateRequest, CreateResponse, HostConfig},
+    container::{
+        ContainerConfig, CreateRequest, CreateResponse, HostConfig, NetworkingConfig,
+    },
     id, names,
 };
 
@@ -17,6 +19,7 @@ use crate::{
     ports,
     record::{MountKind, Record},
     records::Table,
+    resolver,
     signals, spec,
     sync::lock,
     volumes,
@@ -33,6 +36,7 @@ impl Engine {
         let CreateRequest {
             mut config,
             mut host_config,
+            networking_config,
             ..
         } = request;
         if let Some(name) = &name
@@ -49,6 +53,9 @@ impl Engine {
         }
         merge::merge(&mut config, &image_defaults(&image));
         let warnings = self.check(&config, &mut host_config)?;
+        resolver::check(&host_config)?;
+        let links = self.links(&host_config)?;
+        let mac = hardware_address(&networking_config)?;
         let mounts = self.mounts(&config, &host_config)?;
         let id = id::generate();
         let name = self.reserve(name, &id)?;
@@ -60,6 +67,8 @@ impl Engine {
             config,
             host_config,
             mounts,
+            links,
+            mac,
             stopped_by_user: false,
             last: None,
         };
@@ -301,6 +310,16 @@ fn check_platform(image: &image::Image, name: &str, platform: &str) -> Result<()
         "image with reference {name} was found but its platform ({os}/{architecture}) does not \
          match the specified platform ({platform})"
     )))
+}
+
+/// The hardware address that is asked for in the default network.
+fn hardware_address(networks: &NetworkingConfig) -> Result<Option<network::Mac>> {
+    let asked = ["default", "bridge"].into_iter().find_map(|name| {
+        let settings = networks.endpoints_config.get(name)?;
+        settings.get("MacAddress")?.as_str().filter(|m| !m.is_empty())
+    });
+    let read = |text: &str| text.parse().map_err(Error::Invalid);
+    asked.map(read).transpose()
 }
 
 /// The image's defaults in the shape of a container's configuration.

@@ -81,7 +81,14 @@ impl Engine {
                 }
                 config
             },
-            host_config: record.host_config,
+            host_config: {
+                let links = self.shown_links(&record);
+                let mut host = record.host_config;
+                if host.links.is_some() {
+                    host.links = Some(links);
+                }
+                host
+            },
         })
     }
 

@@ -24,6 +24,7 @@ mod inspect;
 mod join;
 mod keep;
 mod link;
+mod links;
 mod list;
 mod logs;
 mod merge;
@@ -36,6 +37,7 @@ mod record;
 mod records;
 mod remap;
 mod remove;
+mod resolver;
 mod restore;
 mod rootfs;
 mod signals;
@@ -70,6 +72,7 @@ use exec::Exec;
 use index::Index;
 use records::Records;
 pub use remap::Remap;
+pub use resolver::Resolver;
 use volumes::Volumes;
 
 /// What an engine is told by its daemon.
@@ -91,6 +94,8 @@ pub struct Config {
     pub cdi_spec_dirs: Vec<PathBuf>,
     /// Whose users containers' users are on the host; the host's own if none.
     pub remap: Option<Remap>,
+    /// What containers' names are resolved with, where they do not say otherwise.
+    pub resolver: Resolver,
 }
 
 /// The container engine of one daemon.

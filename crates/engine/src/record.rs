@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use types::container::{ContainerConfig, HostConfig};
 
+use crate::links::LinkTo;
+
 /// A container's definition and what must outlive a reboot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -20,6 +22,12 @@ pub(crate) struct Record {
     pub host_config: HostConfig,
     /// Binds and volumes, resolved.
     pub mounts: Vec<Mount>,
+    /// Containers that it knows by name.
+    #[serde(default)]
+    pub links: Vec<LinkTo>,
+    /// Its hardware address in the default network, where it asked for one.
+    #[serde(default)]
+    pub mac: Option<network::Mac>,
     /// The user stopped it: a policy that restarts leaves it alone.
     pub stopped_by_user: bool,
     /// What became of it the last time it ran.

@@ -87,16 +87,31 @@ pub(crate) fn settle_cgroupns(host: &mut HostConfig) -> Result<()> {
     Ok(())
 }
 
-/// The configuration of a container whose root file system is `root`. `sources` are the places on
-/// the host of the record's mounts, in their order.
+/// What a start has made ready for a container.
+pub(crate) struct Place<'a> {
+    /// Its root file system.
+    pub root: BorrowedFd<'a>,
+    /// The places on the host of the record's mounts, in their order.
+    pub sources: &'a [PathBuf],
+    /// What its environment says of the containers that it is linked to.
+    pub linked: Vec<String>,
+    /// How its users are remapped, if they are.
+    pub remap: Option<&'a Remap>,
+}
+
+/// The configuration of a container.
 pub(crate) fn build(
     engine: &Engine,
     container: &Container,
     record: &Record,
-    root: BorrowedFd<'_>,
-    sources: &[PathBuf],
-    remap: Option<&Remap>,
+    place: Place<'_>,
 ) -> Result<Built> {
+    let Place {
+        root,
+        sources,
+        linked,
+        remap,
+    } = place;
     let (config, host) = (&record.config, &record.host_config);
     let cgroup = engine.cgroup(record);
     let mut spec = outline::outline(
@@ -125,6 +140,7 @@ pub(crate) fn build(
     }
     let hostname = engine.hostname(container, record);
     spec.env = merge::environment(config, &hostname, config.tty, &[]);
+    merge::add(&mut spec.env, linked);
     add_home(&mut spec.env, &found.home);
     spec.hostname = hostname;
     let [height, width] = host.console_size;
