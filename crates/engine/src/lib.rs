@@ -32,6 +32,7 @@ mod modes;
 mod mount_specs;
 mod mounts;
 mod network_mode;
+mod networks;
 mod ports;
 mod record;
 mod records;
@@ -108,6 +109,8 @@ pub struct Engine {
     /// What happens, for those who listen.
     pub events: Arc<Events>,
     shim: sys::memfd::Program,
+    /// When this daemon opened it, RFC 3339.
+    opened: String,
     /// Compiled seccomp profiles.
     filters: runtime::filters::Filters,
     containers: Mutex<Index>,
@@ -157,6 +160,7 @@ impl Engine {
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
             filters: runtime::filters::Filters::default(),
+            opened: clock::now(),
             config,
             images,
             network,

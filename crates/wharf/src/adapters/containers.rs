@@ -16,7 +16,7 @@ use types::{
 use super::to_the_end;
 
 pub(crate) struct Containers {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl Containers {
@@ -24,7 +24,7 @@ impl Containers {
         Self { engine }
     }
 
-    fn parts(&self, name: &str) -> (Arc<Engine>, String) {
+    pub(super) fn parts(&self, name: &str) -> (Arc<Engine>, String) {
         (Arc::clone(&self.engine), name.to_owned())
     }
 }
