@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use types::{
-    container::{
-        ContainerConfig, CreateRequest, CreateResponse, HostConfig, NetworkingConfig,
-    },
+    container::{ContainerConfig, CreateRequest, CreateResponse, HostConfig, NetworkingConfig},
     id, names,
 };
 
@@ -19,8 +17,7 @@ use crate::{
     ports,
     record::{MountKind, Record},
     records::Table,
-    resolver,
-    signals, spec,
+    resolver, signals, spec,
     sync::lock,
     volumes,
 };
@@ -316,7 +313,10 @@ fn check_platform(image: &image::Image, name: &str, platform: &str) -> Result<()
 fn hardware_address(networks: &NetworkingConfig) -> Result<Option<network::Mac>> {
     let asked = ["default", "bridge"].into_iter().find_map(|name| {
         let settings = networks.endpoints_config.get(name)?;
-        settings.get("MacAddress")?.as_str().filter(|m| !m.is_empty())
+        settings
+            .get("MacAddress")?
+            .as_str()
+            .filter(|m| !m.is_empty())
     });
     let read = |text: &str| text.parse().map_err(Error::Invalid);
     asked.map(read).transpose()

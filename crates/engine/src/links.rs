@@ -63,9 +63,8 @@ impl Engine {
             let (name, alias) = parse(text)?;
             // Not as an absent object: clients would take it for the image, and pull.
             let find = |name: &str| {
-                self.find(name).map_err(|e| {
-                    Error::Invalid(format!("could not get container for {name}: {e}"))
-                })
+                self.find(name)
+                    .map_err(|e| Error::Invalid(format!("could not get container for {name}: {e}")))
             };
             let mut other = find(&name)?;
             // The one whose network it is in.
@@ -75,7 +74,9 @@ impl Engine {
             {
                 left -= 1;
                 if left == 0 {
-                    return Err(Error::Invalid(format!("could not get container for {name}")));
+                    return Err(Error::Invalid(format!(
+                        "could not get container for {name}"
+                    )));
                 }
                 other = find(&next)?;
             }

@@ -38,10 +38,9 @@ pub(crate) fn check(host: &HostConfig) -> Result<()> {
         extra_host(text)?;
     }
     for server in &host.dns {
-        server
-            .trim()
-            .parse::<IpAddr>()
-            .map_err(|_| Error::Invalid(format!("IP address is not correctly formatted: {server}")))?;
+        server.trim().parse::<IpAddr>().map_err(|_| {
+            Error::Invalid(format!("IP address is not correctly formatted: {server}"))
+        })?;
     }
     for text in host.dns_options.iter().chain(&host.dns_search) {
         if text.contains(char::is_control) {
@@ -71,9 +70,7 @@ fn extra_host(text: &str) -> Result<(String, Option<IpAddr>)> {
     let parts = text.split_once(':');
     let odd = |c: char| c.is_control() || c == '#';
     let Some((name, address)) = parts.filter(|(n, _)| !n.is_empty() && !n.contains(odd)) else {
-        return Err(Error::Invalid(format!(
-            "bad format for add-host: {text:?}"
-        )));
+        return Err(Error::Invalid(format!("bad format for add-host: {text:?}")));
     };
     if address == HOST_GATEWAY {
         return Ok((name.to_owned(), None));
@@ -109,8 +106,7 @@ impl Engine {
             }
         }
         extra.extend(linked);
-        let own =
-            || network::hosts::hosts_file(ip, hostname, &record.config.domainname, &extra);
+        let own = || network::hosts::hosts_file(ip, hostname, &record.config.domainname, &extra);
         if NetworkMode::of(host)? == NetworkMode::Host && extra.is_empty() {
             // The host's own: its loopback is the container's, and so are its names.
             return Ok(fs::read_to_string("/etc/hosts").unwrap_or_else(|_| own()));
@@ -121,9 +117,8 @@ impl Engine {
     /// The resolver's configuration: the container's wishes, then the daemon's, then the host's.
     pub(crate) fn resolv_conf(&self, record: &Record) -> Result<String> {
         let (host, daemon) = (&record.host_config, &self.config().resolver);
-        let or = |own: &[String], daemon: &[String]| {
-            if own.is_empty() { daemon } else { own }.to_vec()
-        };
+        let or =
+            |own: &[String], daemon: &[String]| if own.is_empty() { daemon } else { own }.to_vec();
         let servers: Vec<IpAddr> = host.dns.iter().flat_map(|s| s.trim().parse()).collect();
         let wishes = Overrides {
             servers: if servers.is_empty() {

@@ -29,8 +29,8 @@ fn binds_volumes_and_memory() {
             )),
             "kept"
         );
-        let none = cli.ok("run --rm --mount dst=/etc,volume-nocopy busybox ls /etc/passwd || true");
-        assert!(!none.contains("root"), "{none}");
+        let none = "run --rm --mount dst=/etc,volume-nocopy busybox ls /etc/passwd";
+        assert_ne!(cli.code(none), 0);
         let memory = cli.ok(
             "run --rm --mount type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=700 busybox \
              grep ' /t ' /proc/mounts",
@@ -58,7 +58,7 @@ fn inspect_shows_mounts_as_docker_does() {
             ))
         };
         assert_eq!(mount(0), format!("bind {folder} /b  false rprivate"));
-        assert_eq!(mount(1), "tmpfs  /t  true");
+        assert_eq!(mount(1).trim_end(), "tmpfs  /t  true");
         assert_eq!(
             cli.ok("inspect -f '{{json .HostConfig.Mounts}}' shown"),
             format!(
@@ -84,7 +84,7 @@ fn what_makes_no_sense_is_refused_in_dockers_words() {
                 "Duplicate mount point: /a",
             ),
             (
-                "-v x:/a --mount type=tmpfs,dst=/a",
+                "-v xx:/a --mount type=tmpfs,dst=/a",
                 "Duplicate mount point: /a",
             ),
             (
@@ -93,20 +93,14 @@ fn what_makes_no_sense_is_refused_in_dockers_words() {
             ),
             ("--volumes-from nosuch", "No such container: nosuch"),
             (
-                "--volume-driver other -v x:/a",
+                "--volume-driver other -v xx:/a",
                 "plugin \"other\" not found",
             ),
             (
-                "--mount src=v,dst=/a,volume-subpath=../x",
+                "--mount src=vv,dst=/a,volume-subpath=../x",
                 "subpath must be a relative path within the volume",
             ),
         ] {
-            // Of the image's own volumes and the user's, the user's counts: not a duplicate.
-            if options.ends_with("-v /a") {
-                cli.ok(&format!("create --name both {options} busybox true"));
-                cli.ok("rm -v both");
-                continue;
-            }
             cli.refused(&format!("create {options} busybox true"), &[words]);
         }
     }
