@@ -44,37 +44,6 @@ const HOST: &[Field] = &[
     field("Capabilities", ""),
 ];
 
-/// Members of `POST /containers/create` besides those of the host.
-const CONFIG: &[&str] = &[
-    "Hostname",
-    "Domainname",
-    "User",
-    "AttachStdin",
-    "AttachStdout",
-    "AttachStderr",
-    "ExposedPorts",
-    "Tty",
-    "OpenStdin",
-    "StdinOnce",
-    "Env",
-    "Cmd",
-    "Healthcheck",
-    "ArgsEscaped",
-    "Image",
-    "Volumes",
-    "WorkingDir",
-    "Entrypoint",
-    "NetworkDisabled",
-    "MacAddress",
-    "OnBuild",
-    "Labels",
-    "StopSignal",
-    "StopTimeout",
-    "Shell",
-    "HostConfig",
-    "NetworkingConfig",
-];
-
 /// Members of `HostConfig` that wharf supports.
 const SUPPORTED: &[&str] = &[
     "Binds",
@@ -144,30 +113,10 @@ const SUPPORTED: &[&str] = &[
     "Links",
 ];
 
-/// Gives members the spelling of the API: Docker reads them in any case, so that `hostconfig`
-/// must not slip through as unknown.
-pub fn respell(request: &mut Value) {
-    let Some(members) = request.as_object_mut() else {
-        return;
-    };
-    let all = CONFIG.iter().copied();
-    respell_with(members, all);
-    if let Some(host) = members.get_mut("HostConfig").and_then(Value::as_object_mut) {
-        let table = HOST.iter().map(|f| f.name);
-        respell_with(host, SUPPORTED.iter().copied().chain(table));
-    }
-}
-
-fn respell_with(members: &mut Map<String, Value>, known: impl Iterator<Item = &'static str>) {
-    for name in known {
-        let other = |key: &&String| *key != name && key.eq_ignore_ascii_case(name);
-        while let Some(key) = members.keys().find(other).cloned() {
-            // The last of several spellings counts, as for Docker.
-            if let Some(value) = members.remove(&key) {
-                members.insert(name.to_owned(), value);
-            }
-        }
-    }
+/// All members of `HostConfig`.
+pub(crate) fn host_members() -> Vec<&'static str> {
+    let table = HOST.iter().map(|f| f.name);
+    SUPPORTED.iter().copied().chain(table).collect()
 }
 
 /// The refusal of `what`.
