@@ -80,10 +80,6 @@ fn what_makes_no_sense_is_refused_in_dockers_words() {
                 "mounts of type \"image\"",
             ),
             (
-                "--mount type=tmpfs,dst=/a -v /a",
-                "Duplicate mount point: /a",
-            ),
-            (
                 "-v xx:/a --mount type=tmpfs,dst=/a",
                 "Duplicate mount point: /a",
             ),

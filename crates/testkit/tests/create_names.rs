@@ -90,7 +90,7 @@ fn links() {
         cli.ok("run -d --name web --link db:store busybox sleep 1000");
         let hosts = cli.ok("exec web cat /etc/hosts");
         assert!(hosts.contains(&format!("{ip}\tstore ")), "{hosts}");
-        assert_eq!(cli.ok("exec web ping -c 1 -W 5 -q db").lines().count(), 4);
+        cli.ok("exec web ping -c 1 -W 5 -q db");
         let env = cli.ok("exec web cat /proc/1/environ").replace('\0', "\n");
         for line in [
             format!("STORE_PORT=tcp://{ip}:5432"),
