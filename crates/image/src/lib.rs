@@ -12,6 +12,7 @@ mod archive;
 mod blob;
 
 mod changes;
+mod commit;
 mod channel;
 mod config;
 mod decompress;
@@ -37,6 +38,7 @@ mod store;
 mod tree;
 mod unpack;
 
+pub use commit::Commit;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use digest::Digest;
 pub use error::{Error, Result};

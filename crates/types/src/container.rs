@@ -13,3 +13,13 @@ pub use inspect::*;
 pub use mount::*;
 pub use network::*;
 pub use resources::*;
+
+/// A file that a container changed, `GET /containers/{id}/changes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FilesystemChange {
+    /// Absolute, in the container.
+    pub path: String,
+    /// 0 modified, 1 added, 2 deleted.
+    pub kind: u8,
+}

@@ -58,7 +58,7 @@ impl Engine {
         let root = match remap {
             None => self.images.mount_container(&container.id)?,
             Some(remap) => {
-                let made = crate::users::namespaces(remap)?;
+                let made = self.new_users(remap)?;
                 self.images
                     .mount_container_mapped(&container.id, made.user.as_fd(), remap.root())?
             }
