@@ -13,7 +13,6 @@ use crate::{
     body,
     dispatch::Call,
     error::Refusal,
-    time,
 };
 
 const TAR: &str = "application/x-tar";
@@ -32,12 +31,13 @@ fn path(call: &Call) -> Result<String, Refusal> {
 
 /// The header by which a client learns what it is about to get.
 fn stat_header(stat: &PathStat) -> Result<HeaderValue, Refusal> {
-    let mtime = time::rfc3339(stat.mtime.0, stat.mtime.1);
+    let nanos = i32::try_from(stat.mtime.1).unwrap_or(0);
+    let mtime = jiff::Timestamp::new(stat.mtime.0, nanos).unwrap_or_default();
     let text = serde_json::json!({
         "name": stat.name,
         "size": stat.size,
         "mode": go_mode(stat.mode),
-        "mtime": mtime,
+        "mtime": mtime.to_string(),
         "linkTarget": stat.link_target,
     })
     .to_string();

@@ -1,5 +1,6 @@
 //! An image of what a container has changed: its writable layer on top of its own image's.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -33,6 +34,20 @@ pub struct Commit {
     pub command: String,
 }
 
+/// A blob to be, for who writes.
+struct Blobs(BlobWriter);
+
+impl io::Write for Blobs {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Store {
     /// Makes an image of a container's image and what the container has written since. `ids` turns
     /// owners on the host into the container's. Blocks.
@@ -47,7 +62,7 @@ impl Store {
         cancel: &CancellationToken,
     ) -> Result<Arc<Image>> {
         let meta = self.container_meta(container)?;
-        let image = self.get(meta.image.as_str())?;
+        let image = self.get(&meta.image.to_string())?;
         let below = {
             let state = self.state();
             let manifest = state.manifests.get(&image.manifest);
@@ -76,14 +91,14 @@ impl Store {
         let upper: OwnedFd = rustix::fs::open(&upper, flags, Mode::empty())
             .map_err(std::io::Error::from)
             .doing(what)?;
-        let mut packer = Packer::new(BlobWriter::new(&self.0.temp)?, ids).layer();
+        let mut packer = Packer::new(Blobs(BlobWriter::new(&self.0.temp)?), ids).layer();
         packer.dir(&upper, b"").doing(what)?;
         let (writer, done) = packer.into_inner(true);
         done.doing(what)?;
         if cancel.is_cancelled() {
             return Err(Error::Cancelled("the commit"));
         }
-        let blob = writer.finish()?;
+        let blob = writer.0.finish()?;
         let _pins = self.pin([blob.digest.clone()]);
         let (layer, _layer_pins) = self.add_layer(&blob, "committed layer", cancel)?;
         let mut layers: Vec<Layer> = image

@@ -12,8 +12,8 @@ mod archive;
 mod blob;
 
 mod changes;
-mod commit;
 mod channel;
+mod commit;
 mod config;
 mod decompress;
 mod digest;

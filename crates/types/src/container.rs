@@ -15,7 +15,7 @@ pub use network::*;
 pub use resources::*;
 
 /// A file that a container changed, `GET /containers/{id}/changes`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct FilesystemChange {
     /// Absolute, in the container.

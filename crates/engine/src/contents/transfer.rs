@@ -216,10 +216,13 @@ impl Engine {
             let work = move || {
                 let ids = |uid, gid| owners.inside(uid, gid);
                 let mut packer = Packer::new(sink, &ids).one_file_system();
-                let packed = engine.view(&inner).map_err(io::Error::other).and_then(|view| {
-                    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-                    packer.dir(&open(view.root(), "/", flags)?, b"")
-                });
+                let packed = engine
+                    .view(&inner)
+                    .map_err(io::Error::other)
+                    .and_then(|view| {
+                        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+                        packer.dir(&open(view.root(), "/", flags)?, b"")
+                    });
                 let sink = packer.into_inner(packed.is_ok());
                 sink.0.end(packed.and(sink.1));
                 Ok(())
@@ -231,7 +234,11 @@ impl Engine {
     }
 
     pub(super) fn owners(&self, container: &Container) -> Owners {
-        Owners::new(container.with_record(|r| self.remap(&r.host_config).cloned()).as_ref())
+        Owners::new(
+            container
+                .with_record(|r| self.remap(&r.host_config).cloned())
+                .as_ref(),
+        )
     }
 }
 
@@ -258,7 +265,11 @@ fn bad_archive(error: io::Error) -> Error {
 }
 
 fn stat(view: &View, target: &Target) -> io::Result<PathStat> {
-    let parent = open(view.root(), &target.parent, OFlags::PATH | OFlags::DIRECTORY)?;
+    let parent = open(
+        view.root(),
+        &target.parent,
+        OFlags::PATH | OFlags::DIRECTORY,
+    )?;
     let (stat, link) = if target.base.is_empty() {
         (rfs::fstat(&parent)?, String::new())
     } else {
@@ -273,7 +284,10 @@ fn stat(view: &View, target: &Target) -> io::Result<PathStat> {
         name: target.name.clone(),
         size: stat.st_size,
         mode: stat.st_mode,
-        mtime: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+        mtime: (
+            stat.st_mtime,
+            u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        ),
         link_target: link,
     })
 }
@@ -306,11 +320,23 @@ fn link_target(view: &View, target: &Target, parent: &OwnedFd) -> io::Result<Str
 
 fn pack<W: io::Write>(view: &View, target: &Target, packer: &mut Packer<'_, W>) -> io::Result<()> {
     if target.base.is_empty() {
-        let dir = open(view.root(), &target.parent, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let dir = open(
+            view.root(),
+            &target.parent,
+            OFlags::RDONLY | OFlags::DIRECTORY,
+        )?;
         return packer.dir(&dir, target.name.as_bytes());
     }
-    let parent = open(view.root(), &target.parent, OFlags::PATH | OFlags::DIRECTORY)?;
-    packer.tree(parent.as_fd(), target.base.as_bytes(), target.name.as_bytes())
+    let parent = open(
+        view.root(),
+        &target.parent,
+        OFlags::PATH | OFlags::DIRECTORY,
+    )?;
+    packer.tree(
+        parent.as_fd(),
+        target.base.as_bytes(),
+        target.name.as_bytes(),
+    )
 }
 
 /// Docker refuses before it unpacks anything.
@@ -319,16 +345,24 @@ fn refuse_read_only(
     view: &View,
     dir: &OwnedFd,
 ) -> std::result::Result<(), std::result::Result<Error, io::Error>> {
-    let flags = |fd| rfs::fstatvfs(fd).map(|s| s.f_flag).map_err(|e| Err(e.into()));
+    let flags = |fd| {
+        rfs::fstatvfs(fd)
+            .map(|s| s.f_flag)
+            .map_err(|e| Err(e.into()))
+    };
     let read_only = flags(dir.as_fd())?.contains(StatVfsMountFlags::RDONLY);
     let same = |fd| rfs::fstat(fd).map(|s| s.st_dev).map_err(|e| Err(e.into()));
     let in_root = same(dir.as_fd())? == same(view.root())?;
     let asked = container.with_record(|r| r.host_config.readonly_rootfs);
     if in_root && (read_only || asked) {
-        return Err(Ok(Error::Forbidden("container rootfs is marked read-only".into())));
+        return Err(Ok(Error::Forbidden(
+            "container rootfs is marked read-only".into(),
+        )));
     }
     if read_only {
-        return Err(Ok(Error::Forbidden("mounted volume is marked read-only".into())));
+        return Err(Ok(Error::Forbidden(
+            "mounted volume is marked read-only".into(),
+        )));
     }
     Ok(())
 }
@@ -349,7 +383,11 @@ mod tests {
         ] {
             let target = Target::new(path);
             assert_eq!(
-                (target.parent.as_str(), target.base.as_str(), target.name.as_str()),
+                (
+                    target.parent.as_str(),
+                    target.base.as_str(),
+                    target.name.as_str()
+                ),
                 (parent, base, name),
                 "{path}"
             );

@@ -59,8 +59,11 @@ impl Engine {
             None => self.images.mount_container(&container.id)?,
             Some(remap) => {
                 let made = self.new_users(remap)?;
-                self.images
-                    .mount_container_mapped(&container.id, made.user.as_fd(), remap.root())?
+                self.images.mount_container_mapped(
+                    &container.id,
+                    made.user.as_fd(),
+                    remap.root(),
+                )?
             }
         };
         let mut sources = Vec::new();
