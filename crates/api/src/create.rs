@@ -26,13 +26,17 @@ pub(crate) async fn create(call: Call) -> Answer {
         )));
     }
     let auto_remove = call.since(25);
-    let kernel_memory = !call.since(42);
+    let (kernel_memory, start_interval) = (!call.since(42), call.since(44));
     let sent: Value = body::json(&call.headers, call.body)
         .await?
         .ok_or_else(body::missing)?;
     let mut request = parse(sent)?;
     if !auto_remove {
         request.host_config.auto_remove = false;
+    }
+    if !start_interval && let Some(health) = &mut request.config.healthcheck {
+        // Docker ignores it from clients of the time before.
+        health.start_interval = 0;
     }
     if !kernel_memory {
         // Gone from this version on; older clients are warned that kernels lost it.

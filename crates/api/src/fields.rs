@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use types::{
     Failure,
-    container::{CreateRequest, HealthConfig, HostConfig},
+    container::{CreateRequest, HostConfig},
     json::is_zero,
 };
 
@@ -158,6 +158,20 @@ pub fn respell(request: &mut Value) {
     }
 }
 
+/// [`respell`] for a body whose members are those of `HostConfig`.
+pub fn respell_host(body: &mut Value) {
+    if let Some(members) = body.as_object_mut() {
+        let table = HOST.iter().map(|f| f.name);
+        respell_with(members, SUPPORTED.iter().copied().chain(table));
+    }
+}
+
+/// Whether it is a member of `HostConfig`.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    SUPPORTED.contains(&name) || HOST.iter().any(|f| f.name == name)
+}
+
 fn respell_with(members: &mut Map<String, Value>, known: impl Iterator<Item = &'static str>) {
     for name in known {
         let other = |key: &&String| *key != name && key.eq_ignore_ascii_case(name);
@@ -223,9 +237,6 @@ fn check_log(host: &HostConfig) -> Result<()> {
 
 fn check_config(request: &CreateRequest) -> Result<()> {
     let config = &request.config;
-    if config.healthcheck.as_ref().is_some_and(is_real) {
-        return Err(unsupported("Config.Healthcheck"));
-    }
     if !config.mac_address.is_empty() {
         return Err(unsupported("Config.MacAddress"));
     }
@@ -233,12 +244,6 @@ fn check_config(request: &CreateRequest) -> Result<()> {
         return Err(unsupported("Config.NetworkDisabled"));
     }
     Ok(())
-}
-
-/// Whether it checks anything, or changes how an image's own check does.
-fn is_real(health: &HealthConfig) -> bool {
-    let off = health.test.first().is_some_and(|kind| kind == "NONE");
-    !off && *health != HealthConfig::default()
 }
 
 /// Only the network of `NetworkMode`, and nothing asked of it.

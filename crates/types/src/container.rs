@@ -1,13 +1,17 @@
 //! Containers as the Docker Engine API describes them.
 
 mod config;
+mod health;
 mod host;
 mod inspect;
+mod life;
 mod network;
 mod resources;
 
 pub use config::*;
+pub use health::*;
 pub use host::*;
 pub use inspect::*;
+pub use life::*;
 pub use network::*;
 pub use resources::*;

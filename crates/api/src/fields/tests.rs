@@ -145,14 +145,6 @@ fn parts_of_supported_members_are_refused_by_name() {
             "HostConfig.LogConfig.Config \"max-size\"",
         ),
         (
-            json!({"Healthcheck": {"Test": ["CMD", "true"]}}),
-            "Config.Healthcheck",
-        ),
-        (
-            json!({"Healthcheck": {"Interval": 1}}),
-            "Config.Healthcheck",
-        ),
-        (
             json!({"MacAddress": "02:00:00:00:00:01"}),
             "Config.MacAddress",
         ),
@@ -176,6 +168,7 @@ fn parts_of_supported_members_are_refused_by_name() {
     }
     for good in [
         json!({"Healthcheck": {"Test": ["NONE"]}}),
+        json!({"Healthcheck": {"Test": ["CMD", "true"], "Interval": 1_000_000}}),
         json!({"Healthcheck": {}}),
         json!({"HostConfig": {"LogConfig": {"Type": "none", "Config": {}}}}),
         json!({"HostConfig": {"SecurityOpt": ["no-new-privileges", "seccomp=unconfined"]}}),

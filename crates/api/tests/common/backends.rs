@@ -54,7 +54,7 @@ pub struct Fake {
 }
 
 impl Fake {
-    fn note(&self, call: impl Into<String>) {
+    pub fn note(&self, call: impl Into<String>) {
         self.calls.lock().unwrap().push(call.into());
     }
 
@@ -115,7 +115,7 @@ impl Fake {
     }
 }
 
-fn known(name: &str) -> Result<()> {
+pub fn known(name: &str) -> Result<()> {
     let kind = match name {
         "missing" => ErrorKind::NotFound,
         "same" => ErrorKind::NotModified,
@@ -226,6 +226,7 @@ impl Containers for Fake {
                 error: String::new(),
                 started_at: NEVER.into(),
                 finished_at: NEVER.into(),
+                health: None,
             },
             image: "sha256:00".into(),
             resolv_conf_path: String::new(),

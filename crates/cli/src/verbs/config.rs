@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use types::container::{
-    ContainerConfig, CreateRequest, Empty, HealthConfig, HostConfig, LogConfig, NetworkingConfig,
-    PortMap, RestartPolicy,
+    ContainerConfig, CreateRequest, Empty, HostConfig, LogConfig, NetworkingConfig, PortMap,
+    RestartPolicy,
 };
 
 use super::{
-    host_config,
+    host_config, options,
     spec::{env, ports, ulimit, volume},
 };
 use crate::{
@@ -59,10 +59,7 @@ pub(crate) fn request(m: &Matches) -> Result<CreateRequest> {
         labels: env::labels(&m.all("label-file"), &m.all("label"))?,
         stop_signal: m.text("stop-signal"),
         stop_timeout: m.int("stop-timeout"),
-        healthcheck: m.on("no-healthcheck").then(|| HealthConfig {
-            test: vec!["NONE".to_owned()],
-            ..HealthConfig::default()
-        }),
+        healthcheck: options::health::check(m)?,
         ..ContainerConfig::default()
     };
     let (network_mode, networking_config) = network(&m.all("network"))?;
@@ -181,7 +178,8 @@ fn mounts(given: &[String]) -> Result<(Vec<String>, BTreeMap<String, Empty>)> {
     Ok((binds, volumes))
 }
 
-fn restart(text: &str) -> Result<RestartPolicy> {
+/// `on-failure:3`.
+pub(crate) fn restart(text: &str) -> Result<RestartPolicy> {
     let (name, count) = match text.split_once(':') {
         Some((name, count)) => (
             name,

@@ -24,7 +24,7 @@ impl Containers {
         Self { engine }
     }
 
-    fn parts(&self, name: &str) -> (Arc<Engine>, String) {
+    pub(super) fn parts(&self, name: &str) -> (Arc<Engine>, String) {
         (Arc::clone(&self.engine), name.to_owned())
     }
 }
