@@ -118,7 +118,10 @@ mod tests {
             (json!({"OomKillDisable": true}), "OomKillDisable"),
             (json!({"devices": [{"PathOnHost": "/dev/null"}]}), "Devices"),
             (json!({"Binds": ["a:b"]}), "Binds"),
-            (json!({"Memory": 1, "MemorySwappiness": 3}), "MemorySwappiness"),
+            (
+                json!({"Memory": 1, "MemorySwappiness": 3}),
+                "MemorySwappiness",
+            ),
         ] {
             assert!(change(body).unwrap_err().message.starts_with(name));
         }

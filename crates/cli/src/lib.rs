@@ -233,7 +233,7 @@ impl Context {
     fn detach_keys(&self, m: &Matches) -> Result<String> {
         match m.get("detach-keys") {
             Some(keys) => Ok(keys.to_owned()),
-            None => self.config.text("detachKeys"),
+            None => Ok(self.config.text("detachKeys")),
         }
     }
 }

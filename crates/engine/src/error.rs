@@ -16,6 +16,9 @@ pub enum Error {
     /// There is no image as asked for.
     #[error("{0}")]
     NoSuchImage(String),
+    /// No network has this name or identifier.
+    #[error("network {0} not found")]
+    NoSuchNetwork(String),
     /// No exec has this identifier.
     #[error("No such exec instance: {0}")]
     NoSuchExec(String),
@@ -101,9 +104,10 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoSuchContainer(_) | Self::NoSuchImage(_) | Self::NoSuchExec(_) => {
-                ErrorKind::NotFound
-            }
+            Self::NoSuchContainer(_)
+            | Self::NoSuchImage(_)
+            | Self::NoSuchNetwork(_)
+            | Self::NoSuchExec(_) => ErrorKind::NotFound,
             Self::AmbiguousPrefix(_) | Self::Invalid(_) => ErrorKind::InvalidParameter,
             Self::NameInUse { .. } | Self::NotRunning(_) | Self::Conflict(_) => ErrorKind::Conflict,
             Self::NotModified(_) => ErrorKind::NotModified,

@@ -169,7 +169,7 @@ pub(crate) fn network_id(name: &str) -> String {
     id::hex(&digest(&[b"network", name.as_bytes()]))
 }
 
-fn endpoint_id(container: &str) -> String {
+pub(crate) fn endpoint_id(container: &str) -> String {
     id::hex(&digest(&[container.as_bytes(), b"endpoint"]))
 }
 

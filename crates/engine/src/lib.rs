@@ -30,7 +30,11 @@ mod logs;
 mod merge;
 mod modes;
 mod network_mode;
+<<<<<<< HEAD
 mod pause;
+=======
+mod networks;
+>>>>>>> main
 mod ports;
 mod prune;
 mod record;
@@ -106,6 +110,8 @@ pub struct Engine {
     /// What happens, for those who listen.
     pub events: Arc<Events>,
     shim: sys::memfd::Program,
+    /// When this daemon opened it, RFC 3339.
+    opened: String,
     /// Compiled seccomp profiles.
     filters: runtime::filters::Filters,
     containers: Mutex<Index>,
@@ -157,6 +163,7 @@ impl Engine {
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
             filters: runtime::filters::Filters::default(),
+            opened: clock::now(),
             config,
             images,
             network,

@@ -117,6 +117,12 @@ impl Network {
         &self.bridge
     }
 
+    /// The largest packet of the bridge and its links, where it is not the kernel's default.
+    #[must_use]
+    pub fn mtu(&self) -> Option<u32> {
+        self.mtu
+    }
+
     /// The subnet, with the bridge's address.
     #[must_use]
     pub fn subnet(&self) -> Subnet {

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::checker::Checker;
 use crate::cli::Cli;
 use crate::cmd::{Output, code};
 use crate::engine::{Engine, Opts, wharf_bin};
@@ -340,6 +341,13 @@ impl Daemon {
     /// The real `docker` CLI.
     pub fn docker(&self) -> Cli {
         self.cli("docker")
+    }
+
+    /// A socket in front of its own where every answer is compared with the description of the
+    /// API; `name` must be new for this daemon.
+    pub fn checked(&self, name: &str) -> Checker {
+        let socket = self.dir.path().join(name);
+        Checker::start(&socket, &self.dir.path().join("d.sock"))
     }
 
     /// Our own CLI.

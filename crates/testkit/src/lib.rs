@@ -7,6 +7,7 @@
 //! Functions panic with a sentence instead of returning errors: in a test that is the report.
 
 mod bundle;
+mod checker;
 mod cli;
 mod cmd;
 mod daemon;
@@ -21,12 +22,13 @@ mod processes;
 pub mod python;
 mod registry;
 mod relay;
-pub mod spec;
+mod spec;
 mod token;
 mod tty;
 pub mod vm;
 
 pub use bundle::{Bundle, oci_runtime};
+pub use checker::Checker;
 pub use cli::{Cli, words};
 pub use cmd::{Output, Running, run};
 pub use daemon::Daemon;
@@ -40,4 +42,5 @@ pub use processes::{
 };
 pub use registry::{Auth, Registry};
 pub use relay::Relay;
+pub use spec::Spec;
 pub use tty::Tty;

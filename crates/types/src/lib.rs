@@ -9,6 +9,7 @@ pub mod id;
 pub mod image;
 pub mod json;
 pub mod names;
+pub mod network;
 pub mod options;
 pub mod reference;
 pub mod system;

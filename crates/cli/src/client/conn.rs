@@ -52,6 +52,11 @@ impl Client {
         self.version.get()
     }
 
+    /// The daemon's address, as the user named it.
+    pub(crate) fn host(&self) -> &str {
+        &self.shown
+    }
+
     /// Opens a connection ahead of its use. A failure is left to the request that needs it.
     pub(crate) async fn warm(&self) {
         if let Ok(connection) = self.connect().await {

@@ -12,20 +12,23 @@ use crate::{
 
 /// `docker create`.
 pub(crate) async fn create(context: &Context, m: Matches) -> Result {
-    let request = prepare(&m).map_err(|e| as_run(e, 125))?;
+    let request = prepare(context, &m).map_err(|e| as_run(e, 125))?;
     let id = make(context, &m, &request).await?;
     output::line(&id)
 }
 
 /// What the flags describe, after everything that can be checked here.
-pub(crate) fn prepare(m: &Matches) -> Result<CreateRequest> {
+pub(crate) fn prepare(context: &Context, m: &Matches) -> Result<CreateRequest> {
     let pull = m.get("pull").unwrap_or("missing");
     if !matches!(pull, "always" | "missing" | "never") {
         return Err(Error::msg(format!(
             "invalid pull option: '{pull}': must be one of \"always\", \"missing\" or \"never\""
         )));
     }
-    config::request(m)
+    let mut request = config::request(m)?;
+    let env = &mut request.config.env;
+    context.config.add_proxies(context.client.host(), env);
+    Ok(request)
 }
 
 /// Puts a failure into the form of `run`'s.

@@ -58,7 +58,7 @@ pub(crate) async fn images(context: &Context, m: Matches) -> Result {
     let format = match m.get("format") {
         Some(format) => format.to_owned(),
         None if m.on("quiet") => String::new(),
-        None => context.config.text("imagesFormat")?,
+        None => context.config.text("imagesFormat"),
     };
     let by_digest = m.on("digests") || format.contains("{{.Digest}}");
     let now = time::now();

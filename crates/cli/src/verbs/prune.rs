@@ -53,5 +53,8 @@ pub(crate) async fn containers(context: &Context, m: Matches) -> Result {
         text = format!("Deleted Containers:\n{}\n\n", deleted.join("\n"));
     }
     let bytes = i64::try_from(pruned.space_reclaimed).unwrap_or(i64::MAX);
-    output::line(&format!("{text}Total reclaimed space: {}", size::human(bytes)))
+    output::line(&format!(
+        "{text}Total reclaimed space: {}",
+        size::human(bytes)
+    ))
 }

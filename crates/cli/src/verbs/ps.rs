@@ -57,7 +57,7 @@ pub(crate) async fn ps(context: &Context, m: Matches) -> Result {
     let format = match m.get("format") {
         Some(format) => format.to_owned(),
         None if m.on("quiet") => String::new(),
-        None => context.config.text("psFormat")?,
+        None => context.config.text("psFormat"),
     };
     let last = if m.on("latest") {
         1

@@ -3,6 +3,7 @@
 use super::Context;
 use crate::{
     client::Request,
+    config,
     error::{Error, Result},
     flags::{Flag, Matches, switch, text},
     format::{names::Reference, output},
@@ -59,7 +60,8 @@ pub(crate) async fn fetch(
         (None, Some(tag)) => tag,
         (None, None) => "latest",
     };
-    let auth = context.config.auth(&reference.domain)?;
+    let server = config::server(&reference.domain);
+    let auth = context.config.credentials().get(server)?;
     let answer = Request::post("/images/create")
         .query("fromImage", &reference.familiar_name())
         .query("tag", tag)

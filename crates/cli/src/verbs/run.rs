@@ -21,7 +21,7 @@ use crate::{
 /// `docker run`.
 pub(crate) async fn run(context: &Context, m: Matches) -> Result {
     let detach = m.on("detach");
-    let mut request = prepare(&m).map_err(|e| as_run(e, 125))?;
+    let mut request = prepare(context, &m).map_err(|e| as_run(e, 125))?;
     if detach {
         if !m.all("attach").is_empty() {
             return Err(Error::msg(

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ContainerConfig, EndpointSettings, Health, HostConfig, NetworkSettings, PortSummary,
-};
+use super::{ContainerConfig, EndpointSettings, Health, HostConfig, NetworkSettings, PortSummary};
 
 /// The time that Docker prints for "never".
 pub const NEVER: &str = "0001-01-01T00:00:00Z";

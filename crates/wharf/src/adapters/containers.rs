@@ -16,7 +16,7 @@ use types::{
 use super::to_the_end;
 
 pub(crate) struct Containers {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl Containers {
