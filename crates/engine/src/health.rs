@@ -11,12 +11,7 @@ pub(crate) use machine::{begin, check, fresh, stop};
 use types::container::{Health, HealthResult, HealthStatus};
 
 use crate::{
-    Engine, blocking,
-    container::Container,
-    error::Error,
-    files,
-    start::RUN_FILE,
-    state::State,
+    Engine, blocking, container::Container, error::Error, files, start::RUN_FILE, state::State,
     sync::lock,
 };
 use machine::Checks;
@@ -77,7 +72,13 @@ impl Engine {
     }
 
     /// Takes in what a check of the run `run` said.
-    async fn judge(&self, container: &Arc<Container>, checks: &Checks, run: u64, result: HealthResult) {
+    async fn judge(
+        &self,
+        container: &Arc<Container>,
+        checks: &Checks,
+        run: u64,
+        result: HealthResult,
+    ) {
         let begun = result.start.parse().unwrap_or_else(|_| Timestamp::now());
         let judged = container.change_state(|s| {
             if s.exits != run || !s.is_running() || s.paused {

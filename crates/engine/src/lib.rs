@@ -30,11 +30,8 @@ mod logs;
 mod merge;
 mod modes;
 mod network_mode;
-<<<<<<< HEAD
-mod pause;
-=======
 mod networks;
->>>>>>> main
+mod pause;
 mod ports;
 mod prune;
 mod record;

@@ -80,10 +80,8 @@ impl Engine {
         for (container, found) in looks {
             match found {
                 Found::Running { link, pid, run } => {
-                    let (frozen, health) = (
-                        self.is_frozen(&container).await,
-                        health::known(&container),
-                    );
+                    let (frozen, health) =
+                        (self.is_frozen(&container).await, health::known(&container));
                     container.change_state(|s| {
                         start::adopted(s, pid, &run);
                         s.last.health = health;

@@ -115,7 +115,10 @@ impl State {
 
     /// What its checks say.
     pub(crate) fn health(&self) -> HealthStatus {
-        self.last.health.as_ref().map_or(HealthStatus::None, |h| h.status)
+        self.last
+            .health
+            .as_ref()
+            .map_or(HealthStatus::None, |h| h.status)
     }
 
     /// Docker's word for it.

@@ -36,7 +36,12 @@ impl Engine {
             Ok(TopResponse {
                 titles: columns.iter().map(|c| c.title.clone()).collect(),
                 processes: processes
-                    .map(|p| columns.iter().map(|c| c.column.show(&p, &machine)).collect())
+                    .map(|p| {
+                        columns
+                            .iter()
+                            .map(|c| c.column.show(&p, &machine))
+                            .collect()
+                    })
                     .collect(),
             })
         })

@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn contradictions_in_dockers_words() {
-        let says = |old: HostConfig, change: HostConfig| merged(&old, &change).unwrap_err().to_string();
+        let says =
+            |old: HostConfig, change: HostConfig| merged(&old, &change).unwrap_err().to_string();
         let one = HostConfig::default;
         let with = |change: fn(&mut HostConfig)| {
             let mut host = one();
@@ -204,8 +205,11 @@ mod tests {
                 .starts_with("Conflicting options: CPU Quota cannot be updated")
         );
         assert!(
-            says(with(|h| h.auto_remove = true), with(|h| h.restart_policy.name = "always".into()))
-                .starts_with("Restart policy cannot be updated")
+            says(
+                with(|h| h.auto_remove = true),
+                with(|h| h.restart_policy.name = "always".into())
+            )
+            .starts_with("Restart policy cannot be updated")
         );
     }
 }

@@ -181,8 +181,14 @@ mod tests {
             Checks::of(&config).map(|c| c.command.join("|"))
         };
         assert_eq!(of(&["CMD", "a", "b"], &[]).as_deref(), Some("a|b"));
-        assert_eq!(of(&["CMD-SHELL", "a b"], &[]).as_deref(), Some("/bin/sh|-c|a b"));
-        assert_eq!(of(&["CMD-SHELL", "a"], &["bash", "-ec"]).as_deref(), Some("bash|-ec|a"));
+        assert_eq!(
+            of(&["CMD-SHELL", "a b"], &[]).as_deref(),
+            Some("/bin/sh|-c|a b")
+        );
+        assert_eq!(
+            of(&["CMD-SHELL", "a"], &["bash", "-ec"]).as_deref(),
+            Some("bash|-ec|a")
+        );
         assert_eq!(of(&["NONE"], &[]), None);
         assert_eq!(of(&[], &[]), None);
         assert_eq!(of(&["SOME", "a"], &[]), None);
@@ -204,14 +210,26 @@ mod tests {
         assert_eq!(checks.pause(early, health.status), START_INTERVAL);
         assert_eq!(checks.pause(late, health.status), INTERVAL);
         let mut other = health.clone();
-        assert_eq!(checks.judge(&mut health, early, result(0)), Some(HealthStatus::Healthy));
+        assert_eq!(
+            checks.judge(&mut health, early, result(0)),
+            Some(HealthStatus::Healthy)
+        );
         assert_eq!(checks.pause(early, health.status), INTERVAL);
         // Once it was healthy they count.
         assert_eq!(checks.judge(&mut health, early, result(1)), None);
-        assert_eq!(checks.judge(&mut health, early, result(1)), Some(HealthStatus::Unhealthy));
-        assert_eq!(checks.judge(&mut health, early, result(0)), Some(HealthStatus::Healthy));
+        assert_eq!(
+            checks.judge(&mut health, early, result(1)),
+            Some(HealthStatus::Unhealthy)
+        );
+        assert_eq!(
+            checks.judge(&mut health, early, result(0)),
+            Some(HealthStatus::Healthy)
+        );
         assert_eq!(checks.judge(&mut other, late, result(-1)), None);
-        assert_eq!(checks.judge(&mut other, late, result(-1)), Some(HealthStatus::Unhealthy));
+        assert_eq!(
+            checks.judge(&mut other, late, result(-1)),
+            Some(HealthStatus::Unhealthy)
+        );
     }
 
     #[test]

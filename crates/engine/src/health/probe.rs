@@ -96,7 +96,8 @@ impl Engine {
                 self.forget_exec(&id);
                 let text = words();
                 // Docker notes a check that could not be started as one that did not run.
-                let failed = matches!(code, 126..=128) && text.starts_with("OCI runtime exec failed");
+                let failed =
+                    matches!(code, 126..=128) && text.starts_with("OCI runtime exec failed");
                 result(if failed { FAILED } else { code }, text)
             }
             Some(Ok(Err(error))) => {
@@ -106,7 +107,8 @@ impl Engine {
             Some(Err(error)) => result(FAILED, error.to_string()),
             None => {
                 let limit = go_duration(checks.timeout);
-                let (text, mut output) = (words(), format!("Health check exceeded timeout ({limit})"));
+                let (text, mut output) =
+                    (words(), format!("Health check exceeded timeout ({limit})"));
                 if !text.is_empty() {
                     output = format!("{output}: {text}");
                 }
@@ -168,7 +170,10 @@ fn go_duration(time: Duration) -> String {
         format!("{whole}{dot}{part}")
     };
     if seconds == 0 {
-        return format!("{}ms", decimal(u64::from(nanos / 1_000_000), nanos % 1_000_000, 6));
+        return format!(
+            "{}ms",
+            decimal(u64::from(nanos / 1_000_000), nanos % 1_000_000, 6)
+        );
     }
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
     let rest = decimal(seconds % 60, nanos, 9);

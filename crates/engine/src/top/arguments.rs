@@ -77,7 +77,9 @@ pub(super) fn read(text: &str) -> Result<Vec<Shown>> {
     }
     if !own.is_empty() {
         if own.iter().all(|c| c.title != "PID") {
-            return Err(Error::Invalid("Couldn't find PID field in ps output".into()));
+            return Err(Error::Invalid(
+                "Couldn't find PID field in ps output".into(),
+            ));
         }
         return Ok(own);
     }
@@ -87,7 +89,9 @@ pub(super) fn read(text: &str) -> Result<Vec<Shown>> {
 /// `pid,comm=NAME`, also with spaces for commas.
 fn columns(list: &str) -> Result<Vec<Shown>> {
     if list.is_empty() {
-        return Err(Error::Invalid("ps: format specification must follow -o".into()));
+        return Err(Error::Invalid(
+            "ps: format specification must follow -o".into(),
+        ));
     }
     let mut all = Vec::new();
     for word in list.split(',').filter(|w| !w.is_empty()) {
@@ -130,7 +134,10 @@ mod tests {
 
     fn titles(text: &str) -> String {
         let all = read(text).unwrap();
-        all.iter().map(|c| c.title.as_str()).collect::<Vec<_>>().join(" ")
+        all.iter()
+            .map(|c| c.title.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]

@@ -258,7 +258,10 @@ impl Machine {
     }
 
     fn group(&self, id: &str) -> String {
-        self.groups.get(id).cloned().unwrap_or_else(|| id.to_owned())
+        self.groups
+            .get(id)
+            .cloned()
+            .unwrap_or_else(|| id.to_owned())
     }
 
     /// Seconds that a process has lived.
@@ -312,9 +315,16 @@ mod tests {
     #[test]
     fn the_names_of_numbers() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("passwd"), "root:x:0:0::/:/x\ntoor:x:0:0::/:/x\n").unwrap();
+        fs::write(
+            dir.path().join("passwd"),
+            "root:x:0:0::/:/x\ntoor:x:0:0::/:/x\n",
+        )
+        .unwrap();
         let machine = Machine::read(dir.path(), String::new());
-        assert_eq!((machine.user("0"), machine.user("7")), ("root".into(), "7".into()));
+        assert_eq!(
+            (machine.user("0"), machine.user("7")),
+            ("root".into(), "7".into())
+        );
         assert_eq!(machine.group("0"), "0");
     }
 }

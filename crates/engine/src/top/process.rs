@@ -94,7 +94,10 @@ mod tests {
         let p = Process::parse(7, stat, "Name:\ta\nUid:\t1\t2\t3\t4\nVmRSS:\t  12 kB\n").unwrap();
         assert_eq!((p.comm.as_str(), p.state.as_str()), ("a) (b?", "S"));
         assert_eq!((p.number(4), p.number(7), p.number(22)), (1, 34816, 12345));
-        assert_eq!((p.status("Uid", 1), p.resident(), p.ticks()), ("2", 12, 110));
+        assert_eq!(
+            (p.status("Uid", 1), p.resident(), p.ticks()),
+            ("2", 12, 110)
+        );
         assert_eq!(p.number(99), 0);
     }
 }
