@@ -97,6 +97,8 @@ impl Engine {
             }
             *phase = Phase::Running { pid: 0 };
         }
+        // As Docker: before it may have ended.
+        self.tell_exec(&exec, "exec_start", true, &[]);
         let link = match self.launch_exec(&exec, &start).await {
             Ok((link, pid)) => {
                 let mut phase = lock(&exec.phase);
@@ -144,7 +146,6 @@ impl Engine {
                 }));
             }
         };
-        self.tell_exec(&exec, "exec_start", true, &[]);
         let stdin = exec.config.attach_stdin && !start.detach;
         let (engine, ended) = (Arc::clone(self), exec.id.clone());
         let (output, input) = link.into_io(stdin, move |exit| engine.exec_ended(&ended, exit.code));

@@ -9,13 +9,17 @@ use super::Context;
 use crate::{
     client::Request,
     error::{Error, Result},
-    flags::{FILTER, Flag, Matches, switch},
+    flags::{Flag, Matches, checks, list, switch},
     format::{output, size},
 };
 
 /// Its flags.
 pub(crate) const FLAGS: &[Flag] = &[
-    FILTER,
+    list(
+        "filter",
+        "Provide filter values (e.g. \"until=<timestamp>\")",
+    )
+    .check(checks::filter),
     switch("force", "Do not prompt for confirmation").short('f'),
 ];
 
