@@ -52,15 +52,19 @@ fn from_starting_to_healthy_and_back() {
     let cli = d.docker();
     cli.ok("run -d --name box --health-cmd true --health-interval 100ms busybox sleep 1000");
     until(&cli, "healthy");
-    let events =
-        cli.ok("events --since 1 --until 0s --filter container=box --format '{{.Action}}'");
     for wanted in [
         "exec_create: /bin/sh -c true",
         "exec_start: /bin/sh -c true",
         "exec_die",
         "health_status: healthy",
     ] {
-        assert!(events.lines().any(|l| l == wanted), "{wanted} in {events}");
+        eventually(wanted, || {
+            let id = cli.ok("ps -q --no-trunc");
+            let events = cli.ok(&format!(
+                "events --since 1 --until 0s --filter container={id} --format '{{{{.Action}}}}'"
+            ));
+            events.lines().any(|l| l == wanted)
+        });
     }
     d.kill9();
     d.restart();
