@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod exec;
 mod files;
+mod health;
 mod index;
 mod inspect;
 mod join;
@@ -33,11 +34,14 @@ mod mount_specs;
 mod mounts;
 mod network_mode;
 mod networks;
+mod pause;
 mod ports;
+mod prune;
 mod record;
 mod records;
 mod remap;
 mod remove;
+mod rename;
 mod resolver;
 mod restore;
 mod rootfs;
@@ -49,7 +53,9 @@ mod state;
 mod stop;
 mod subpath;
 mod sync;
+mod top;
 mod trace;
+mod update;
 mod users;
 mod volume_mounts;
 mod volumes;
@@ -58,7 +64,7 @@ mod wait;
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 pub use attach::{Attachment, Output};
@@ -115,6 +121,8 @@ pub struct Engine {
     filters: runtime::filters::Filters,
     containers: Mutex<Index>,
     execs: Mutex<HashMap<String, Arc<Exec>>>,
+    /// All containers that do not run are being removed.
+    pruning: AtomicBool,
 }
 
 /// Programs that the binary carries.
@@ -168,6 +176,7 @@ impl Engine {
             events,
             containers: Mutex::default(),
             execs: Mutex::default(),
+            pruning: AtomicBool::new(false),
         });
         engine.restore().await?;
         Ok(engine)
@@ -203,12 +212,13 @@ impl Engine {
         let _ = tokio::task::spawn_blocking(move || network.settle()).await;
     }
 
-    /// Containers by what they do: running and ended ones.
+    /// Containers by what they do: running, paused and ended ones.
     #[must_use]
-    pub fn counts(&self) -> (usize, usize) {
+    pub fn counts(&self) -> (usize, usize, usize) {
         let all = sync::lock(&self.containers).all();
-        let running = all.iter().filter(|c| c.state().is_running()).count();
-        (running, all.len() - running)
+        let paused = all.iter().filter(|c| c.state().paused).count();
+        let alive = all.iter().filter(|c| c.state().is_running()).count();
+        (alive.saturating_sub(paused), paused, all.len() - alive)
     }
 
     /// The containers that use an image, and whether each runs.
