@@ -6,10 +6,12 @@ use types::{Failure, container::HostConfig, json::is_zero};
 
 use crate::{
     answer::{Answer, empty, json, to_its_end},
-    body,
+    body, create,
     dispatch::Call,
     error::Refusal,
-    fields, time, validate,
+    fields,
+    json::from_value_at,
+    time, validate,
 };
 
 /// What can be changed after a container was made.
@@ -50,9 +52,12 @@ pub(crate) async fn update(call: Call) -> Answer {
 }
 
 /// What the body asks for. Docker ignores what cannot be changed; whoever asks for that is told.
-fn change(mut sent: Value) -> Result<HostConfig, Refusal> {
-    fields::respell_host(&mut sent);
-    for (name, value) in sent.as_object().into_iter().flatten() {
+fn change(sent: Value) -> Result<HostConfig, Refusal> {
+    let Value::Object(sent) = sent else {
+        return Err(body::missing());
+    };
+    let sent = create::spelt(sent, &fields::host_members())?;
+    for (name, value) in &sent {
         let fixed = fields::is_known(name) && !CHANGEABLE.contains(&name.as_str());
         // -1 is what docker's own client sends for no wish.
         let unset = is_zero(value) || name == "MemorySwappiness" && *value == -1;
@@ -63,7 +68,7 @@ fn change(mut sent: Value) -> Result<HostConfig, Refusal> {
             .into());
         }
     }
-    serde_json::from_value(sent).map_err(|e| Refusal::bad(format!("invalid JSON: {e}")))
+    from_value_at(Value::Object(sent), "UpdateConfig").map_err(Refusal::bad)
 }
 
 pub(crate) async fn rename(call: Call) -> Answer {

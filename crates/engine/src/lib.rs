@@ -25,10 +25,13 @@ mod inspect;
 mod join;
 mod keep;
 mod link;
+mod links;
 mod list;
 mod logs;
 mod merge;
 mod modes;
+mod mount_specs;
+mod mounts;
 mod network_mode;
 mod networks;
 mod pause;
@@ -39,6 +42,7 @@ mod records;
 mod remap;
 mod remove;
 mod rename;
+mod resolver;
 mod restore;
 mod rootfs;
 mod signals;
@@ -47,6 +51,7 @@ mod spread;
 mod start;
 mod state;
 mod stop;
+mod subpath;
 mod sync;
 mod top;
 mod trace;
@@ -74,6 +79,7 @@ use exec::Exec;
 use index::Index;
 use records::Records;
 pub use remap::Remap;
+pub use resolver::Resolver;
 use volumes::Volumes;
 
 /// What an engine is told by its daemon.
@@ -95,6 +101,8 @@ pub struct Config {
     pub cdi_spec_dirs: Vec<PathBuf>,
     /// Whose users containers' users are on the host; the host's own if none.
     pub remap: Option<Remap>,
+    /// What containers' names are resolved with, where they do not say otherwise.
+    pub resolver: Resolver,
 }
 
 /// The container engine of one daemon.

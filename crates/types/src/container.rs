@@ -5,6 +5,7 @@ mod health;
 mod host;
 mod inspect;
 mod life;
+mod mount;
 mod network;
 mod resources;
 
@@ -13,5 +14,6 @@ pub use health::*;
 pub use host::*;
 pub use inspect::*;
 pub use life::*;
+pub use mount::*;
 pub use network::*;
 pub use resources::*;

@@ -13,6 +13,7 @@ mod info;
 mod inspect;
 mod life;
 mod logs;
+mod networks;
 mod options;
 mod port;
 mod prune;
