@@ -213,7 +213,6 @@ pub(crate) const RUN: &[Flag] = &[
 ];
 
 const ZERO: &[&str] = &["0"];
-const EMPTY: &[&str] = &[""];
 
 /// Docker's flags that wharf refuses, unless they say what holds anyway.
 pub(crate) const REFUSED: &[Flag] = &[
