@@ -100,7 +100,7 @@ fn parse(sent: Value) -> Result<CreateRequest, Refusal> {
     })
 }
 
-/// Members in the spelling of the API; one that is there in two spellings is refused.
+/// The members in the spelling of `known`, whatever their case.
 pub(crate) fn spelt(
     members: Map<String, Value>,
     known: &[&str],

@@ -113,16 +113,15 @@ const SUPPORTED: &[&str] = &[
     "Links",
 ];
 
+/// Whether it is a member of `HostConfig`.
+pub(crate) fn is_known(name: &str) -> bool {
+    SUPPORTED.contains(&name) || HOST.iter().any(|f| f.name == name)
+}
+
 /// All members of `HostConfig`.
 pub(crate) fn host_members() -> Vec<&'static str> {
     let table = HOST.iter().map(|f| f.name);
     SUPPORTED.iter().copied().chain(table).collect()
-}
-
-/// Whether it is a member of `HostConfig`.
-#[must_use]
-pub fn is_known(name: &str) -> bool {
-    SUPPORTED.contains(&name) || HOST.iter().any(|f| f.name == name)
 }
 
 /// The refusal of `what`.

@@ -6,10 +6,12 @@ use types::{Failure, container::HostConfig, json::is_zero};
 
 use crate::{
     answer::{Answer, empty, json, to_its_end},
-    body,
+    body, create,
     dispatch::Call,
     error::Refusal,
-    fields, time, validate,
+    fields,
+    json::from_value_at,
+    time, validate,
 };
 
 /// What can be changed after a container was made.
@@ -51,11 +53,11 @@ pub(crate) async fn update(call: Call) -> Answer {
 
 /// What the body asks for. Docker ignores what cannot be changed; whoever asks for that is told.
 fn change(sent: Value) -> Result<HostConfig, Refusal> {
-    let Value::Object(members) = sent else {
-        return Err(Refusal::bad("invalid JSON: the body must be an object"));
+    let Value::Object(sent) = sent else {
+        return Err(body::missing());
     };
-    let members = crate::create::spelt(members, &fields::host_members())?;
-    for (name, value) in &members {
+    let sent = create::spelt(sent, &fields::host_members())?;
+    for (name, value) in &sent {
         let fixed = fields::is_known(name) && !CHANGEABLE.contains(&name.as_str());
         // -1 is what docker's own client sends for no wish.
         let unset = is_zero(value) || name == "MemorySwappiness" && *value == -1;
@@ -66,7 +68,7 @@ fn change(sent: Value) -> Result<HostConfig, Refusal> {
             .into());
         }
     }
-    crate::json::from_value(Value::Object(members)).map_err(Refusal::bad)
+    from_value_at(Value::Object(sent), "UpdateConfig").map_err(Refusal::bad)
 }
 
 pub(crate) async fn rename(call: Call) -> Answer {

@@ -138,8 +138,8 @@ impl Engine {
         self.serve_waiting(container).await;
         self.tell_network(container, "connect");
         self.tell(container, "start", &[]);
-        self.tell_linked(container);
         self.watch_health(container);
+        self.tell_linked(container);
         self.supervise(container, link, Some(child));
         trace.step("note");
         trace.end(&container.id);
