@@ -51,7 +51,8 @@ pub(crate) async fn list(context: &Context, m: Matches) -> Result {
     }
     if chosen != DEFAULT && !store.has(chosen) {
         let error = store.get(chosen).err().map(|e| e.to_string());
-        rows.push(row(chosen, "", "", &error.unwrap_or_default()));
+        let error = crate::format::ellipsis(&error.unwrap_or_default(), 45);
+        rows.push(row(chosen, "", "", &error));
     }
     let name = |row: &Value| row["Name"].as_str().unwrap_or_default().to_owned();
     rows.sort_by(|a, b| natural(&name(a), &name(b)));
