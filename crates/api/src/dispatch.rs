@@ -4,11 +4,11 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Response},
+    http::{HeaderMap, HeaderValue, Response, StatusCode},
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
-use types::{Failure, version::ApiVersion};
+use types::version::ApiVersion;
 
 use crate::{
     Server,
@@ -164,5 +164,5 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
 pub(crate) fn unsupported(call: &Call) -> Answer {
     let Endpoint { method, path, .. } = call.endpoint;
     let message = format!("{method} {path} is not supported by wharf yet");
-    Err(Failure::not_implemented(message).into())
+    Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, message))
 }

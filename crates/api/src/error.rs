@@ -11,13 +11,14 @@ use types::{ErrorKind, Failure};
 pub fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::InvalidParameter => StatusCode::BAD_REQUEST,
+        // A part of a request that is not supported is the request's fault, like one that Docker
+        // does not know; 501 is for whole endpoints.
+        ErrorKind::InvalidParameter | ErrorKind::NotImplemented => StatusCode::BAD_REQUEST,
         ErrorKind::Conflict => StatusCode::CONFLICT,
         ErrorKind::NotModified => StatusCode::NOT_MODIFIED,
         ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorKind::Forbidden => StatusCode::FORBIDDEN,
         ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorKind::NotImplemented => StatusCode::NOT_IMPLEMENTED,
         // Nobody is left to read it; the number is the one proxies use for that.
         ErrorKind::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         ErrorKind::System => StatusCode::INTERNAL_SERVER_ERROR,
@@ -86,7 +87,7 @@ mod tests {
             (K::Unauthorized, 401),
             (K::Forbidden, 403),
             (K::Unavailable, 503),
-            (K::NotImplemented, 501),
+            (K::NotImplemented, 400),
             (K::Cancelled, 499),
             (K::System, 500),
         ];

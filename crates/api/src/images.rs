@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(complete("a@sha256:00", ""), "a@sha256:00");
         assert_eq!(
             pull_reference("a:5/b", "").unwrap_err().status.as_u16(),
-            501
+            400
         );
     }
 }

@@ -62,7 +62,7 @@ async fn bad_bodies_are_refused_in_words() {
         ("{\"Cmd\": []}", 400, "no image specified"),
         (
             "{\"Image\": \"a\", \"HostConfig\": {\"CpuCount\": 5}}",
-            501,
+            400,
             "HostConfig.CpuCount is not supported by wharf yet: leave it out",
         ),
         (

@@ -58,11 +58,12 @@ async fn docker_understands_what_it_gets() {
         for (args, code, out, err) in [
             ("create --name web busybox true", 0, "c0ffee\n", ""),
             (
-                "create --dns 192.0.2.1 busybox",
+                "create --ip 192.0.2.1 busybox",
                 1,
                 "",
-                "Error response from daemon: HostConfig.Dns is not supported by wharf yet: \
-                 leave it out\n",
+                "Error response from daemon: invalid config for network default: invalid \
+                 endpoint settings:\nuser specified IP address is supported on user defined \
+                 networks only\n",
             ),
             (
                 "create --network mine busybox",

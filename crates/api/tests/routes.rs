@@ -378,9 +378,9 @@ async fn images_come_and_go() {
         s.post("/images/create?fromImage=missing:x").await.status,
         404
     );
-    assert_eq!(s.post("/images/create?fromImage=a").await.status, 501);
+    assert_eq!(s.post("/images/create?fromImage=a").await.status, 400);
     assert_eq!(s.post("/images/create").await.status, 400);
-    assert_eq!(s.post("/images/create?fromSrc=http://x/").await.status, 501);
+    assert_eq!(s.post("/images/create?fromSrc=http://x/").await.status, 400);
     assert_eq!(s.post("/images/a/tag").await.status, 400);
     let auth = "X-Registry-Auth: eyJ1c2VybmFtZSI6ImEifQ\r\nContent-Length: 0\r\n";
     s.with("POST", "/images/create?fromImage=a:b", auth, "")

@@ -81,7 +81,14 @@ impl Engine {
                 }
                 config
             },
-            host_config: record.host_config,
+            host_config: {
+                let links = self.shown_links(&record);
+                let mut host = record.host_config;
+                if host.links.is_some() {
+                    host.links = Some(links);
+                }
+                host
+            },
         })
     }
 
@@ -213,7 +220,12 @@ fn shown(state: &State) -> ContainerState {
 fn mount(mount: &Mount) -> MountPoint {
     let volume = mount.kind == MountKind::Volume;
     MountPoint {
-        kind: if volume { "volume" } else { "bind" }.into(),
+        kind: match mount.kind {
+            MountKind::Bind => "bind",
+            MountKind::Volume => "volume",
+            MountKind::Tmpfs => "tmpfs",
+        }
+        .into(),
         name: mount.name.clone(),
         source: mount.source.clone(),
         destination: mount.destination.clone(),

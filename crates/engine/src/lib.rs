@@ -24,10 +24,13 @@ mod inspect;
 mod join;
 mod keep;
 mod link;
+mod links;
 mod list;
 mod logs;
 mod merge;
 mod modes;
+mod mount_specs;
+mod mounts;
 mod network_mode;
 mod networks;
 mod ports;
@@ -35,6 +38,7 @@ mod record;
 mod records;
 mod remap;
 mod remove;
+mod resolver;
 mod restore;
 mod rootfs;
 mod signals;
@@ -43,6 +47,7 @@ mod spread;
 mod start;
 mod state;
 mod stop;
+mod subpath;
 mod sync;
 mod trace;
 mod users;
@@ -68,6 +73,7 @@ use exec::Exec;
 use index::Index;
 use records::Records;
 pub use remap::Remap;
+pub use resolver::Resolver;
 use volumes::Volumes;
 
 /// What an engine is told by its daemon.
@@ -89,6 +95,8 @@ pub struct Config {
     pub cdi_spec_dirs: Vec<PathBuf>,
     /// Whose users containers' users are on the host; the host's own if none.
     pub remap: Option<Remap>,
+    /// What containers' names are resolved with, where they do not say otherwise.
+    pub resolver: Resolver,
 }
 
 /// The container engine of one daemon.

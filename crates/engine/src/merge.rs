@@ -80,6 +80,15 @@ pub(crate) fn environment(
     env
 }
 
+/// Adds those variables that are not there.
+pub(crate) fn add(env: &mut Vec<String>, further: Vec<String>) {
+    for pair in further {
+        if !env.iter().any(|have| key(have) == key(&pair)) {
+            env.push(pair);
+        }
+    }
+}
+
 fn key(pair: &str) -> &str {
     pair.split_once('=').map_or(pair, |(key, _)| key)
 }

@@ -22,6 +22,7 @@ use crate::{
     files,
     join::Joined,
     link::Link,
+    links::Linked,
     network_mode::NetworkMode,
     ports,
     record::Record,
@@ -132,6 +133,7 @@ impl Engine {
         self.serve_waiting(container).await;
         self.tell_network(container, "connect");
         self.tell(container, "start", &[]);
+        self.tell_linked(container);
         self.supervise(container, link, Some(child));
         trace.step("note");
         trace.end(&container.id);
@@ -184,6 +186,7 @@ impl Engine {
         trace: &mut Trace,
     ) -> Result<Prepared> {
         let record = container.record();
+        let linked = self.linked(&record)?;
         volumes::private_dir(&container.run_dir)?;
         // Somebody may have removed it, with the log.
         volumes::private_dir(&container.data_dir)?;
@@ -214,6 +217,7 @@ impl Engine {
                 trace.step("netns");
                 let request = network::Request {
                     ports: ports::requests(&record.config, &record.host_config)?,
+                    mac: record.mac,
                     ..network::Request::default()
                 };
                 let connected = self
@@ -227,10 +231,13 @@ impl Engine {
         sys::failpoint!("engine.start.network");
         write_run(container, &run)?;
         trace.step("network");
+        let others = linked.iter().map(|l| (l.names.clone(), l.ip.into()));
+        let ip = run.endpoint.as_ref().map(|e| e.ip);
         files::write(
             container,
             record.hostname(),
-            run.endpoint.as_ref().map(|e| e.ip),
+            &self.hosts(&record, record.hostname(), ip, others.collect())?,
+            &self.resolv_conf(&record)?,
             remap.map(Remap::root),
         )?;
         let mut warnings = Vec::new();
@@ -238,7 +245,14 @@ impl Engine {
         joined
             .rest
             .extend(spread::open(&record, &container.run_dir, &mut sources)?);
-        let built = spec::build(self, container, &record, rootfs.as_fd(), &sources, remap)?;
+        let names = linked.iter().flat_map(Linked::environment).collect();
+        let place = spec::Place {
+            root: rootfs.as_fd(),
+            sources: &sources,
+            linked: names,
+            remap,
+        };
+        let built = spec::build(self, container, &record, place)?;
         warnings.extend(built.warnings);
         for warning in warnings {
             tracing::warn!(container = %container.id, "{warning}");

@@ -22,7 +22,7 @@ mod processes;
 pub mod python;
 mod registry;
 mod relay;
-pub mod spec;
+mod spec;
 mod token;
 mod tty;
 pub mod vm;
@@ -42,4 +42,5 @@ pub use processes::{
 };
 pub use registry::{Auth, Registry};
 pub use relay::Relay;
+pub use spec::Spec;
 pub use tty::Tty;

@@ -35,6 +35,24 @@ impl Spec {
         }
     }
 
+    /// The description as a fuzzer is to have it: errors may come that it does not name, and null
+    /// where Docker has it.
+    pub fn for_fuzzing(&self, base: &str) -> Value {
+        let mut root = self.root.clone();
+        root["basePath"] = base.into();
+        loosen(&mut root["definitions"]);
+        for methods in root["paths"]
+            .as_object_mut()
+            .into_iter()
+            .flat_map(|p| p.values_mut())
+        {
+            for (_, operation) in methods.as_object_mut().into_iter().flatten() {
+                loosen(&mut operation["responses"]);
+            }
+        }
+        root
+    }
+
     /// Panics with everything that is wrong in the body of an answer to `method` at `path`
     /// (without version and query) with `status`.
     #[track_caller]
@@ -194,6 +212,21 @@ impl Spec {
             .filter(|n| value.get(n.as_str()).is_none())
             .cloned()
             .collect()
+    }
+}
+
+/// Lets arrays and objects be null, as [`Spec`] itself does.
+fn loosen(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if matches!(fields.get("type"), Some(Value::String(t)) if t == "array" || t == "object")
+            {
+                fields.insert("x-nullable".to_owned(), true.into());
+            }
+            fields.values_mut().for_each(loosen);
+        }
+        Value::Array(items) => items.iter_mut().for_each(loosen),
+        _ => {}
     }
 }
 

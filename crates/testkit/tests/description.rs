@@ -1,7 +1,7 @@
 //! Answers of every endpoint against Docker's own description of its API.
 
 use serde_json::{Value, json};
-use testkit::{Daemon, spec::Spec};
+use testkit::{Daemon, Spec};
 
 struct Checked<'a> {
     d: &'a Daemon,

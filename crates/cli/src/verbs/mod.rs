@@ -14,6 +14,7 @@ mod images;
 mod info;
 mod inspect;
 mod logs;
+mod networks;
 mod options;
 mod port;
 mod ps;

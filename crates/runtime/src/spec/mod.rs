@@ -124,6 +124,8 @@ pub struct BindMount {
     pub destination: String,
     /// May the container not write?
     pub readonly: bool,
+    /// Nor what is mounted below?
+    pub readonly_below: bool,
     /// What is mounted below, too?
     pub recursive: bool,
     /// `rprivate`, `rslave` …
