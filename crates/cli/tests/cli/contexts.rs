@@ -18,6 +18,9 @@ fn at(command: &mut Command, config: &Path) {
         .env_remove("WHARF_HOST");
 }
 
+/// One of the two command lines.
+type Client = fn(&Path, &[&str]) -> Command;
+
 fn docker(config: &Path, args: &[&str]) -> Command {
     let mut command = Command::new("docker");
     command.args(args);
@@ -32,12 +35,11 @@ fn one_makes_a_context_and_the_other_uses_it() {
     let fake = Fake::start(Behaviour::default());
     let host = format!("host=unix://{}", fake.socket.display());
     for (name, by_docker) in [("one", true), ("two", false)] {
-        let (make, using): (fn(&Path, &[&str]) -> Command, fn(&Path, &[&str]) -> Command) =
-            if by_docker {
-                (docker, ours)
-            } else {
-                (ours, docker)
-            };
+        let (make, using): (Client, Client) = if by_docker {
+            (docker, ours)
+        } else {
+            (ours, docker)
+        };
         let made = finish(
             make(
                 config,
