@@ -100,7 +100,11 @@ fn parse(sent: Value) -> Result<CreateRequest, Refusal> {
     })
 }
 
-fn spelt(members: Map<String, Value>, known: &[&str]) -> Result<Map<String, Value>, Refusal> {
+/// The members in the spelling of `known`, whatever their case.
+pub(crate) fn spelt(
+    members: Map<String, Value>,
+    known: &[&str],
+) -> Result<Map<String, Value>, Refusal> {
     let twice =
         |name: String| Refusal::bad(format!("invalid JSON: the member {name:?} is there twice"));
     respell(members, known).map_err(twice)

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use types::{
     Failure,
-    container::{CreateRequest, HealthConfig, HostConfig},
+    container::{CreateRequest, HostConfig},
     json::is_zero,
 };
 
@@ -113,6 +113,11 @@ const SUPPORTED: &[&str] = &[
     "Links",
 ];
 
+/// Whether it is a member of `HostConfig`.
+pub(crate) fn is_known(name: &str) -> bool {
+    SUPPORTED.contains(&name) || HOST.iter().any(|f| f.name == name)
+}
+
 /// All members of `HostConfig`.
 pub(crate) fn host_members() -> Vec<&'static str> {
     let table = HOST.iter().map(|f| f.name);
@@ -172,19 +177,10 @@ fn check_log(host: &HostConfig) -> Result<()> {
 
 fn check_config(request: &CreateRequest) -> Result<()> {
     let config = &request.config;
-    if config.healthcheck.as_ref().is_some_and(is_real) {
-        return Err(unsupported("Config.Healthcheck"));
-    }
     if config.network_disabled {
         return Err(unsupported("Config.NetworkDisabled"));
     }
     Ok(())
-}
-
-/// Whether it checks anything, or changes how an image's own check does.
-fn is_real(health: &HealthConfig) -> bool {
-    let off = health.test.first().is_some_and(|kind| kind == "NONE");
-    !off && *health != HealthConfig::default()
 }
 
 /// Only the network of `NetworkMode`, and nothing asked of it.

@@ -12,7 +12,7 @@ use crate::{
     Engine, blocking, clock,
     container::Container,
     error::{Error, Result},
-    files, merge,
+    files, health, merge,
     network_mode::NetworkMode,
     ports,
     record::{MountKind, Record},
@@ -165,16 +165,7 @@ impl Engine {
                 )));
             }
         }
-        if config
-            .healthcheck
-            .as_ref()
-            .is_some_and(|h| !matches!(h.test.first().map(String::as_str), None | Some("NONE")))
-        {
-            warnings.push(
-                "The image's health check is not run: wharf does not support health checks yet"
-                    .into(),
-            );
-        }
+        health::check(config.healthcheck.as_ref())?;
         if host.memory > 0 && host.memory_swap == 0 {
             host.memory_swap = host.memory.saturating_mul(2);
         }

@@ -201,7 +201,7 @@ fn shown(state: &State) -> ContainerState {
         status: state.word().into(),
         // Docker calls what waits for its restart running, too.
         running: state.is_running() || restarting,
-        paused: false,
+        paused: state.paused,
         restarting,
         oom_killed: state.last.oom_killed,
         dead: false,
@@ -214,6 +214,7 @@ fn shown(state: &State) -> ContainerState {
         error: state.last.error.clone(),
         started_at: state.last.started_at.clone(),
         finished_at: state.last.finished_at.clone(),
+        health: state.last.health.clone(),
     }
 }
 

@@ -20,6 +20,7 @@ mod error;
 mod events;
 mod exec;
 mod files;
+mod health;
 mod index;
 mod inspect;
 mod join;
@@ -34,11 +35,14 @@ mod mount_specs;
 mod mounts;
 mod network_mode;
 mod networks;
+mod pause;
 mod ports;
+mod prune;
 mod record;
 mod records;
 mod remap;
 mod remove;
+mod rename;
 mod resolver;
 mod restore;
 mod rootfs;
@@ -50,7 +54,9 @@ mod state;
 mod stop;
 mod subpath;
 mod sync;
+mod top;
 mod trace;
+mod update;
 mod users;
 mod volume_mounts;
 mod volumes;
@@ -59,7 +65,7 @@ mod wait;
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 pub use attach::{Attachment, Output};
@@ -117,6 +123,8 @@ pub struct Engine {
     filters: runtime::filters::Filters,
     containers: Mutex<Index>,
     execs: Mutex<HashMap<String, Arc<Exec>>>,
+    /// All containers that do not run are being removed.
+    pruning: AtomicBool,
 }
 
 /// Programs that the binary carries.
@@ -170,6 +178,7 @@ impl Engine {
             events,
             containers: Mutex::default(),
             execs: Mutex::default(),
+            pruning: AtomicBool::new(false),
         });
         engine.restore().await?;
         Ok(engine)
@@ -205,12 +214,13 @@ impl Engine {
         let _ = tokio::task::spawn_blocking(move || network.settle()).await;
     }
 
-    /// Containers by what they do: running and ended ones.
+    /// Containers by what they do: running, paused and ended ones.
     #[must_use]
-    pub fn counts(&self) -> (usize, usize) {
+    pub fn counts(&self) -> (usize, usize, usize) {
         let all = sync::lock(&self.containers).all();
-        let running = all.iter().filter(|c| c.state().is_running()).count();
-        (running, all.len() - running)
+        let paused = all.iter().filter(|c| c.state().paused).count();
+        let alive = all.iter().filter(|c| c.state().is_running()).count();
+        (alive.saturating_sub(paused), paused, all.len() - alive)
     }
 
     /// The containers that use an image, and whether each runs.

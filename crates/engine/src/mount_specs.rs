@@ -279,7 +279,7 @@ mod tests {
                  the volume",
             ),
             (
-                json!({"Type": "volume", "Source": "v", "Target": "/a",
+                json!({"Type": "volume", "Source": "vv", "Target": "/a",
                     "VolumeOptions": {"DriverConfig": {"Name": "x"}}}),
                 "error looking up volume plugin x: plugin \"x\" not found",
             ),

@@ -1,7 +1,7 @@
 //! A container's definition as it is kept on disk.
 
 use serde::{Deserialize, Serialize};
-use types::container::{ContainerConfig, HostConfig};
+use types::container::{ContainerConfig, Health, HostConfig};
 
 use crate::links::LinkTo;
 
@@ -49,6 +49,9 @@ pub(crate) struct LastRun {
     pub error: String,
     /// Times that the policy started it again since a user did.
     pub restarts: u32,
+    /// What its checks said, if it is checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 }
 
 /// Where a mount comes from.

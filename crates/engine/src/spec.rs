@@ -20,7 +20,7 @@ use types::{
     exec::ExecConfig,
 };
 
-pub(crate) use outline::{DEFAULT_SHM, shm_size};
+pub(crate) use outline::{DEFAULT_SHM, resources, shm_size};
 
 use crate::{
     Engine,
@@ -37,7 +37,7 @@ use crate::{
 pub(crate) const INIT: &str = "wharf-init";
 
 /// What this host holds itself: looked at once.
-static HOST: LazyLock<Host> = LazyLock::new(Host::detect);
+pub(crate) static HOST: LazyLock<Host> = LazyLock::new(Host::detect);
 
 /// A configuration ready to be written.
 pub(crate) struct Built {

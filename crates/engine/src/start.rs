@@ -19,7 +19,7 @@ use crate::{
     Engine, blocking, clock,
     container::Container,
     error::{Error, Result},
-    files,
+    files, health,
     join::Joined,
     link::Link,
     links::Linked,
@@ -62,6 +62,11 @@ impl Engine {
         let container = self.find(name)?;
         let op = container.op.lock().await;
         match container.state().phase {
+            Phase::Running { .. } if container.state().paused => {
+                return Err(Error::Conflict(
+                    "cannot start a paused container, try unpause instead".into(),
+                ));
+            }
             Phase::Running { .. } => return Err(Error::NotModified("container already running")),
             Phase::Removing => {
                 return Err(Error::Conflict(
@@ -72,7 +77,7 @@ impl Engine {
         }
         // A restart that the policy had planned is this one.
         container.stops.fetch_add(1, Ordering::Relaxed);
-        container.change_state(|s| s.last.restarts = 0);
+        container.change_state(State::forget_restarts);
         let started = self.start_locked(&container).await;
         drop(op);
         if started.is_err() && container.goes_with_its_end() {
@@ -133,6 +138,7 @@ impl Engine {
         self.serve_waiting(container).await;
         self.tell_network(container, "connect");
         self.tell(container, "start", &[]);
+        self.watch_health(container);
         self.tell_linked(container);
         self.supervise(container, link, Some(child));
         trace.step("note");
@@ -174,7 +180,13 @@ impl Engine {
         run.started_at = clock::now();
         write_run(container, &run)?;
         sys::failpoint!("engine.start.noted");
-        container.change_state(|s| s.started(pid, run.started_at.clone()));
+        let checked = health::is_checked(container);
+        container.change_state(|s| {
+            s.started(pid, run.started_at.clone());
+            if checked {
+                s.last.health.get_or_insert_with(health::fresh);
+            }
+        });
         Ok(link)
     }
 

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use types::container::{
-    ContainerConfig, CreateRequest, Empty, HealthConfig, HostConfig, LogConfig, MountSpec, PortMap,
-    RestartPolicy,
+    ContainerConfig, CreateRequest, Empty, HostConfig, LogConfig, MountSpec, PortMap, RestartPolicy,
 };
 
 use super::{
-    host_config, networks,
+    host_config, networks, options,
     spec::{env, mount, names, ports, ulimit, volume},
 };
 use crate::{
@@ -59,10 +58,7 @@ pub(crate) fn request(m: &Matches) -> Result<CreateRequest> {
         labels: env::labels(&m.all("label-file"), &m.all("label"))?,
         stop_signal: m.text("stop-signal"),
         stop_timeout: m.int("stop-timeout"),
-        healthcheck: m.on("no-healthcheck").then(|| HealthConfig {
-            test: vec!["NONE".to_owned()],
-            ..HealthConfig::default()
-        }),
+        healthcheck: options::health::check(m)?,
         ..ContainerConfig::default()
     };
     let (network_mode, networking_config) = networks::join(m)?;
@@ -208,7 +204,8 @@ fn some(given: Vec<String>) -> Option<Vec<String>> {
     (!given.is_empty()).then_some(given)
 }
 
-fn restart(text: &str) -> Result<RestartPolicy> {
+/// `on-failure:3`.
+pub(crate) fn restart(text: &str) -> Result<RestartPolicy> {
     let (name, count) = match text.split_once(':') {
         Some((name, count)) => (
             name,

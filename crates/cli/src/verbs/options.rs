@@ -1,5 +1,7 @@
 //! The flags of `run` and `create`.
 
+pub(crate) mod health;
+
 use super::spec::{devices, mount, names};
 use crate::flags::{DETACH_KEYS, Flag, checks, int, list, switch, text};
 
@@ -41,7 +43,6 @@ pub(crate) const SPEC: &[Flag] = &[
         .short('m')
         .value("bytes", checks::bytes),
     text("name", "Its name"),
-    switch("no-healthcheck", "Do not run the image's health check"),
     list(
         "network",
         "The network that it joins: bridge, host, none or container:<name|id>",
@@ -212,7 +213,6 @@ pub(crate) const RUN: &[Flag] = &[
 ];
 
 const ZERO: &[&str] = &["0"];
-const EMPTY: &[&str] = &[""];
 
 /// Docker's flags that wharf refuses, unless they say what holds anyway.
 pub(crate) const REFUSED: &[Flag] = &[
@@ -224,20 +224,6 @@ pub(crate) const REFUSED: &[Flag] = &[
     )
     .default("true")
     .only(&["true"]),
-    text("health-cmd", "Command that checks health").only(EMPTY),
-    text("health-interval", "Time between checks")
-        .value("duration", checks::any)
-        .only(&["0", "0s"]),
-    int("health-retries", "Failures until it is unhealthy").only(ZERO),
-    text("health-start-interval", "Time between checks at first")
-        .value("duration", checks::any)
-        .only(&["0", "0s"]),
-    text("health-start-period", "Time in which failures do not count")
-        .value("duration", checks::any)
-        .only(&["0", "0s"]),
-    text("health-timeout", "Time that a check may take")
-        .value("duration", checks::any)
-        .only(&["0", "0s"]),
     text("io-maxbandwidth", "Bound of I/O, on Windows")
         .value("bytes", checks::any)
         .only(ZERO),

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 pub use build::{Built, build};
 pub use edits::{EditDevice, EditHook, EditMount, Edits};
 pub use process::{ExecSpec, exec_process};
+pub use resources::limits;
 
 use crate::protocol::Size;
 
