@@ -6,6 +6,7 @@ use types::container::ContainerConfig;
 
 use crate::{
     Engine, blocking,
+    end::log_failure,
     error::{Error, Result},
 };
 
@@ -46,7 +47,8 @@ impl Engine {
             changes: commit.changes,
             command: record.argv().join(" "),
         };
-
+        let paused =
+            commit.pause && container.state().is_running() && self.pause(name).await.is_ok();
         let (images, owners, id) = (self.images.clone(), self.owners(&container), record.id);
         let made = blocking(move || {
             let ids = |uid, gid| owners.inside(uid, gid);
@@ -54,6 +56,10 @@ impl Engine {
             Ok(images.commit_container(&id, &request, &ids, &cancel)?)
         })
         .await;
+        if paused {
+            let resumed = self.unpause(name).await;
+            log_failure(&container, "cannot go on after the commit", resumed);
+        }
         let image = made?.id.to_string();
         let mut details = vec![("imageID", image.clone())];
         if let Some(reference) = commit.reference {

@@ -71,6 +71,8 @@ impl Engine {
             let source = match mount.kind {
                 MountKind::Bind => mount.source.clone().into(),
                 MountKind::Volume => self.volumes.data(&mount.name),
+                // In memory, and gone with the run.
+                MountKind::Tmpfs => continue,
             };
             // What is not there yet is made at start; there is nothing to see in it.
             if let Ok(tree) = sys::namespace::clone_mount(&source) {
