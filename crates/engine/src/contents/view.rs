@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
 
@@ -22,6 +22,7 @@ use crate::{
     record::MountKind,
     rootfs,
     state::Phase,
+    subpath,
 };
 
 /// The kernel's `MOUNT_ATTR_RDONLY`.
@@ -75,6 +76,13 @@ impl Engine {
                 MountKind::Tmpfs => continue,
             };
             // What is not there yet is made at start; there is nothing to see in it.
+            let part;
+            let source = if mount.subpath.is_empty() {
+                source
+            } else {
+                part = subpath::open(&source, &mount.subpath)?;
+                format!("/proc/self/fd/{}", part.as_raw_fd()).into()
+            };
             if let Ok(tree) = sys::namespace::clone_mount(&source) {
                 if mount.read_only {
                     let change = sys::mount::Change {
