@@ -1,4 +1,4 @@
-//! The Docker SDK for Python, in an environment of its own.
+//! Python with clients of the Docker API from PyPI, in environments of their own.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,15 +6,25 @@ use std::process::Command;
 use crate::cmd::run;
 use crate::fixtures::cached;
 
-/// The interpreter of a virtual environment with the Docker SDK from PyPI in it.
+/// The interpreter of a virtual environment with the Docker SDK in it.
 pub fn with_docker_sdk() -> PathBuf {
+    with("docker-7", &["docker>=7,<8"])
+}
+
+/// The interpreter of a virtual environment with aiodocker and Testcontainers in it.
+pub fn with_clients() -> PathBuf {
+    with("clients-1", &["aiodocker>=0.24,<1", "testcontainers>=4,<5"])
+}
+
+/// A virtual environment with these packages; the name must change with what is in it.
+pub fn with(name: &str, packages: &[&str]) -> PathBuf {
     // Absolute paths are written into an environment, so the marker is what is cached by name.
-    let folder = crate::target_dir().join("fixtures/python-docker");
-    cached("python-docker-7.ready", |ready| {
+    let folder = crate::target_dir().join(format!("fixtures/python-{name}"));
+    cached(&format!("python-{name}.ready"), |ready| {
         let _ = std::fs::remove_dir_all(&folder);
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).ok();
         let mut pip = Command::new(folder.join("bin/pip"));
-        run(pip.args(["install", "--quiet", "docker>=7,<8"])).ok();
+        run(pip.args(["install", "--quiet"]).args(packages)).ok();
         std::fs::write(ready, "").expect("target/ is writable");
     });
     folder.join("bin/python")
