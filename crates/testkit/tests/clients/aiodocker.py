@@ -23,7 +23,7 @@ async def main():
     assert seen[:2] == ["create", "start"] and "die" in seen, seen
 
     box = await docker.containers.run({"Image": "busybox", "Cmd": ["sleep", "1000"]}, name="box")
-    assert [c["id"] for c in await docker.containers.list()] == [box.id]
+    assert [c.id for c in await docker.containers.list()] == [box.id]
     shown = await box.show()
     assert shown["State"]["Running"] and shown["Name"] == "/box"
 

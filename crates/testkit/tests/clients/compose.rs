@@ -24,7 +24,7 @@ services:
     depends_on: [web]
     stop_grace_period: 0s
     tmpfs: /scratch
-    volumes: ["./data:/data:ro"]
+    volumes: ["./content:/data:ro"]
 "#;
 
 fn compose(d: &Daemon, args: &[&str]) -> Output {
@@ -37,8 +37,8 @@ fn compose(d: &Daemon, args: &[&str]) -> Output {
 #[test]
 fn plain_verbs() {
     let d = Daemon::fresh();
-    std::fs::create_dir(d.dir().join("data")).unwrap();
-    std::fs::write(d.dir().join("data/note"), "from the host").unwrap();
+    std::fs::create_dir(d.dir().join("content")).unwrap();
+    std::fs::write(d.dir().join("content/note"), "from the host").unwrap();
     std::fs::write(d.dir().join("docker-compose.yml"), FILE).unwrap();
     compose(&d, &["config", "-q"]).ok();
     compose(&d, &["up", "-d"]).ok();
