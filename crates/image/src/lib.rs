@@ -53,3 +53,13 @@ pub use tokio_util::sync::CancellationToken;
 pub use types::image::RegistryAuth;
 pub use types::reference::Reference;
 pub use unpack::Limits;
+
+/// What a fuzzer feeds.
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Reads a manifest or index as it came from a registry that said it was `content_type`.
+    pub fn manifest(bytes: &[u8], content_type: Option<&str>) {
+        // An error is an answer.
+        let _ = crate::manifest::parse("it", bytes, content_type);
+    }
+}

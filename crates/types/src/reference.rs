@@ -118,14 +118,20 @@ impl Reference {
         format!("{}/{}", self.domain, self.path)
     }
 
-    /// [`Self::name`] as people know it: `busybox` for `docker.io/library/busybox`.
+    /// [`Self::name`] as people know it: `busybox` for `docker.io/library/busybox`. The whole
+    /// name where the short one would be read as another's, as in `docker.io/a.b/c`.
     pub fn familiar_name(&self) -> String {
-        if self.domain != DEFAULT_DOMAIN {
-            return self.name();
-        }
-        match self.path.strip_prefix(OFFICIAL_PREFIX) {
-            Some(short) if !short.contains('/') => short.to_owned(),
-            _ => self.path.clone(),
+        let short = match self.path.strip_prefix(OFFICIAL_PREFIX) {
+            Some(short) if !short.contains('/') => short,
+            _ => &self.path,
+        };
+        let the_same = self.domain == DEFAULT_DOMAIN
+            && !is_full_id(short)
+            && split_domain(short) == (self.domain.clone(), self.path.clone());
+        if the_same {
+            short.to_owned()
+        } else {
+            self.name()
         }
     }
 

@@ -27,7 +27,7 @@ const HTTP: [&str; 7] = [
 ];
 
 /// Imports point down only; docs/architecture.md says what each is for.
-const LAYERS: [Layer; 14] = [
+const LAYERS: [Layer; 15] = [
     layer(
         "types",
         &[],
@@ -54,6 +54,7 @@ const LAYERS: [Layer; 14] = [
         ],
         &[],
     ),
+    layer("fuzz", &["types", "gotmpl", "image"], &[]),
     layer("testkit", &[], &["tokio"]),
     layer("xtask", &[], &["tokio"]),
 ];
