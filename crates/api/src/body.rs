@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{backend, error::Refusal};
+use crate::{backend, error::Refusal, json};
 
 /// No JSON that a client sends is near this.
 pub(crate) const LIMIT: usize = 4 * 1024 * 1024;
@@ -36,15 +36,8 @@ pub(crate) async fn json<T: DeserializeOwned>(
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    let mut value: Value = serde_json::from_slice(&bytes).map_err(|error| {
-        // serde_json names this one error only in its text.
-        if error.to_string().starts_with("trailing characters") {
-            Refusal::bad("unexpected content after JSON")
-        } else {
-            Refusal::bad(format!("invalid JSON: {error}"))
-        }
-    })?;
-    types::json::drop_nulls(&mut value);
+    let value = json::parse(&bytes).map_err(Refusal::bad)?;
+    // Go takes it for an object of which nothing is said.
     let value = if value.is_null() {
         Value::Object(serde_json::Map::new())
     } else {
@@ -54,9 +47,7 @@ pub(crate) async fn json<T: DeserializeOwned>(
     if !value.is_object() {
         return Err(Refusal::bad("invalid JSON: the body must be an object"));
     }
-    serde_json::from_value(value)
-        .map(Some)
-        .map_err(|error| Refusal::bad(format!("invalid JSON: {error}")))
+    json::from_value(value).map(Some).map_err(Refusal::bad)
 }
 
 /// What Docker says where it needs a body and finds none.

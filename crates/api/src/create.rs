@@ -2,9 +2,9 @@
 //! is judged here, so that a refused one has changed nothing.
 
 use axum::http::StatusCode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use types::{
-    container::CreateRequest,
+    container::{CreateRequest, NetworkingConfig},
     names::{ALLOWED, is_valid},
 };
 
@@ -13,7 +13,9 @@ use crate::{
     body,
     dispatch::Call,
     error::Refusal,
-    fields, validate,
+    fields,
+    json::{from_value_at, respell},
+    older, validate,
 };
 
 pub(crate) async fn create(call: Call) -> Answer {
@@ -25,41 +27,85 @@ pub(crate) async fn create(call: Call) -> Answer {
             "Invalid container name ({name}), only {ALLOWED} are allowed"
         )));
     }
-    let auto_remove = call.since(25);
-    let kernel_memory = !call.since(42);
+    let version = call.version;
     let sent: Value = body::json(&call.headers, call.body)
         .await?
         .ok_or_else(body::missing)?;
     let mut request = parse(sent)?;
-    if !auto_remove {
-        request.host_config.auto_remove = false;
-    }
-    if !kernel_memory {
-        // Gone from this version on; older clients are warned that kernels lost it.
-        request.host_config.kernel_memory = 0;
-    }
+    let warnings = older::adjust(&mut request, version)?;
     fields::check(&request)?;
     validate::request(&request)?;
     let containers = call.server.containers;
-    let created =
+    let mut created =
         to_its_end(async move { containers.create(name, platform, request).await }).await?;
+    created.warnings.extend(warnings);
     json(StatusCode::CREATED, &created)
 }
 
+/// Members of a container's end in a network.
+const ENDPOINT: &[&str] = &[
+    "IPAMConfig",
+    "Links",
+    "Aliases",
+    "MacAddress",
+    "DriverOpts",
+    "GwPriority",
+    "NetworkID",
+    "EndpointID",
+    "Gateway",
+    "IPAddress",
+    "IPPrefixLen",
+    "IPv6Gateway",
+    "GlobalIPv6Address",
+    "GlobalIPv6PrefixLen",
+    "DNSNames",
+];
+
+/// Members of what is asked of a network's addresses.
+const IPAM: &[&str] = &["IPv4Address", "IPv6Address", "LinkLocalIPs"];
+
 /// A request must say something of the container itself.
-fn parse(mut sent: Value) -> Result<CreateRequest, Refusal> {
-    fields::respell(&mut sent);
-    let config = sent.as_object().is_some_and(|members| {
-        members
-            .keys()
-            .any(|name| !matches!(name.as_str(), "HostConfig" | "NetworkingConfig"))
-    });
-    let request: CreateRequest = serde_json::from_value(sent)
-        .map_err(|error| Refusal::bad(format!("invalid JSON: {error}")))?;
-    if !config {
+fn parse(sent: Value) -> Result<CreateRequest, Refusal> {
+    let Value::Object(sent) = sent else {
+        return Err(body::missing());
+    };
+    let mut sent = spelt(sent, &["HostConfig", "NetworkingConfig"])?;
+    let host = sent.remove("HostConfig").unwrap_or_default();
+    let networks = sent.remove("NetworkingConfig").unwrap_or_default();
+    if sent.is_empty() {
         return Err(Refusal::bad(
             "config cannot be empty in order to create a container",
         ));
     }
-    Ok(request)
+    let host = match host {
+        // It keeps what it does not know, so its members are not spelt while it is read.
+        Value::Object(members) => Value::Object(spelt(members, &fields::host_members())?),
+        other => other,
+    };
+    let at = |name: &str| format!("CreateRequest.{name}");
+    let bad = Refusal::bad;
+    let mut networking_config: NetworkingConfig =
+        from_value_at(networks, &at("NetworkingConfig")).map_err(bad)?;
+    for settings in networking_config.endpoints_config.values_mut() {
+        *settings = spelt(std::mem::take(settings), ENDPOINT)?;
+        if let Some(Value::Object(ipam)) = settings.get_mut("IPAMConfig") {
+            *ipam = spelt(std::mem::take(ipam), IPAM)?;
+        }
+    }
+    Ok(CreateRequest {
+        config: from_value_at(Value::Object(sent), "CreateRequest").map_err(bad)?,
+        host_config: from_value_at(host, &at("HostConfig")).map_err(bad)?,
+        networking_config,
+        other: Map::new(),
+    })
+}
+
+/// The members in the spelling of `known`, whatever their case.
+pub(crate) fn spelt(
+    members: Map<String, Value>,
+    known: &[&str],
+) -> Result<Map<String, Value>, Refusal> {
+    let twice =
+        |name: String| Refusal::bad(format!("invalid JSON: the member {name:?} is there twice"));
+    respell(members, known).map_err(twice)
 }

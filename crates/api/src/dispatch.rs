@@ -131,7 +131,7 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
         Op::ExecStart => exec::start(call).boxed(),
         Op::ExecResize => exec::resize(call).boxed(),
         Op::ExecInspect => exec::inspect(call).boxed(),
-        Op::ContainerTop => live::top(call).boxed(),
+        Op::ContainerTop => life::top(call).boxed(),
         Op::ContainerStats => live::stats(call).boxed(),
         Op::ContainerChanges => files::changes(call).boxed(),
         Op::ContainerExport => files::export(call).boxed(),

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use futures_util::FutureExt;
-use serde_json::{Value, json as value};
+use serde_json::json as value;
 use types::{
     Failure,
     exec::{ExecConfig, ExecInspect, ExecStart},
@@ -21,11 +21,9 @@ use crate::{
 
 pub(crate) async fn create(call: Call) -> Answer {
     let since_42 = call.since(42);
-    let sent: Value = body::json(&call.headers, call.body)
+    let mut config: ExecConfig = body::json(&call.headers, call.body)
         .await?
         .ok_or_else(body::missing)?;
-    let mut config: ExecConfig = serde_json::from_value(sent)
-        .map_err(|error| Refusal::bad(format!("invalid JSON: {error}")))?;
     if !since_42 {
         config.console_size = None;
     }

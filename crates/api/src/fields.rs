@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use types::{
     Failure,
-    container::{CreateRequest, HealthConfig, HostConfig},
+    container::{CreateRequest, HostConfig},
     json::is_zero,
 };
 
@@ -33,54 +33,15 @@ const fn like(name: &'static str, shown: &'static str, also: &'static [&'static 
 }
 
 const HOST: &[Field] = &[
-    like("VolumeDriver", "\"\"", &["local"]),
-    field("VolumesFrom", "null"),
-    field("Dns", "[]"),
-    field("DnsOptions", "[]"),
-    field("DnsSearch", "[]"),
-    field("ExtraHosts", "null"),
     field("Cgroup", "\"\""),
-    field("Links", "null"),
     like("Isolation", "\"\"", &["default"]),
     field("CpuCount", "0"),
     field("CpuPercent", "0"),
     field("IOMaximumIOps", "0"),
     field("IOMaximumBandwidth", "0"),
-    field("Mounts", ""),
     // Gone from newer versions.
     field("DiskQuota", ""),
     field("Capabilities", ""),
-];
-
-/// Members of `POST /containers/create` besides those of the host.
-const CONFIG: &[&str] = &[
-    "Hostname",
-    "Domainname",
-    "User",
-    "AttachStdin",
-    "AttachStdout",
-    "AttachStderr",
-    "ExposedPorts",
-    "Tty",
-    "OpenStdin",
-    "StdinOnce",
-    "Env",
-    "Cmd",
-    "Healthcheck",
-    "ArgsEscaped",
-    "Image",
-    "Volumes",
-    "WorkingDir",
-    "Entrypoint",
-    "NetworkDisabled",
-    "MacAddress",
-    "OnBuild",
-    "Labels",
-    "StopSignal",
-    "StopTimeout",
-    "Shell",
-    "HostConfig",
-    "NetworkingConfig",
 ];
 
 /// Members of `HostConfig` that wharf supports.
@@ -142,32 +103,25 @@ const SUPPORTED: &[&str] = &[
     "KernelMemoryTCP",
     "MaskedPaths",
     "ReadonlyPaths",
+    "VolumeDriver",
+    "VolumesFrom",
+    "Mounts",
+    "Dns",
+    "DnsOptions",
+    "DnsSearch",
+    "ExtraHosts",
+    "Links",
 ];
 
-/// Gives members the spelling of the API: Docker reads them in any case, so that `hostconfig`
-/// must not slip through as unknown.
-pub fn respell(request: &mut Value) {
-    let Some(members) = request.as_object_mut() else {
-        return;
-    };
-    let all = CONFIG.iter().copied();
-    respell_with(members, all);
-    if let Some(host) = members.get_mut("HostConfig").and_then(Value::as_object_mut) {
-        let table = HOST.iter().map(|f| f.name);
-        respell_with(host, SUPPORTED.iter().copied().chain(table));
-    }
+/// Whether it is a member of `HostConfig`.
+pub(crate) fn is_known(name: &str) -> bool {
+    SUPPORTED.contains(&name) || HOST.iter().any(|f| f.name == name)
 }
 
-fn respell_with(members: &mut Map<String, Value>, known: impl Iterator<Item = &'static str>) {
-    for name in known {
-        let other = |key: &&String| *key != name && key.eq_ignore_ascii_case(name);
-        while let Some(key) = members.keys().find(other).cloned() {
-            // The last of several spellings counts, as for Docker.
-            if let Some(value) = members.remove(&key) {
-                members.insert(name.to_owned(), value);
-            }
-        }
-    }
+/// All members of `HostConfig`.
+pub(crate) fn host_members() -> Vec<&'static str> {
+    let table = HOST.iter().map(|f| f.name);
+    SUPPORTED.iter().copied().chain(table).collect()
 }
 
 /// The refusal of `what`.
@@ -223,22 +177,10 @@ fn check_log(host: &HostConfig) -> Result<()> {
 
 fn check_config(request: &CreateRequest) -> Result<()> {
     let config = &request.config;
-    if config.healthcheck.as_ref().is_some_and(is_real) {
-        return Err(unsupported("Config.Healthcheck"));
-    }
-    if !config.mac_address.is_empty() {
-        return Err(unsupported("Config.MacAddress"));
-    }
     if config.network_disabled {
         return Err(unsupported("Config.NetworkDisabled"));
     }
     Ok(())
-}
-
-/// Whether it checks anything, or changes how an image's own check does.
-fn is_real(health: &HealthConfig) -> bool {
-    let off = health.test.first().is_some_and(|kind| kind == "NONE");
-    !off && *health != HealthConfig::default()
 }
 
 /// Only the network of `NetworkMode`, and nothing asked of it.
@@ -257,11 +199,56 @@ fn check_networks(request: &CreateRequest) -> Result<()> {
                 _ => Failure::invalid(format!("network {name} not found")),
             });
         }
-        if let Some((member, _)) = settings.iter().find(|(_, value)| !is_zero(value)) {
+        endpoint(name, settings)?;
+        // The hardware address is the engine's to give; what else is said of a network's end
+        // belongs to networks of the user's own.
+        let other = |(member, value): &(&String, &Value)| {
+            !is_zero(value) && !matches!(member.as_str(), "MacAddress" | "Links")
+        };
+        if let Some((member, _)) = settings.iter().find(other) {
             return Err(unsupported(&format!("{path}.{member}")));
         }
     }
     Ok(())
+}
+
+/// What Docker refuses on the networks that are always there.
+fn endpoint(name: &str, settings: &Map<String, Value>) -> Result<()> {
+    let mut wrong = Vec::new();
+    let ipam = settings.get("IPAMConfig").and_then(Value::as_object);
+    let address = |member: &str| {
+        let value = ipam.and_then(|i| i.get(member));
+        value.is_some_and(|v| !is_zero(v))
+    };
+    if address("IPv4Address") || address("IPv6Address") {
+        wrong.push(
+            "user specified IP address is supported on user defined networks only".to_owned(),
+        );
+    }
+    if settings.get("Aliases").is_some_and(|a| !is_zero(a)) {
+        wrong.push(
+            "network-scoped alias is supported only for containers in user defined networks"
+                .to_owned(),
+        );
+    }
+    let mac = settings.get("MacAddress").and_then(Value::as_str);
+    if let Some(mac) = mac.filter(|m| !m.is_empty() && !is_mac(m)) {
+        wrong.push(format!("invalid MAC address {mac}"));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::invalid(format!(
+        "invalid config for network {name}: invalid endpoint settings:\n{}",
+        wrong.join("\n")
+    )))
+}
+
+/// Six bytes in hexadecimal.
+fn is_mac(text: &str) -> bool {
+    let hex = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    let parts: Vec<&str> = text.split([':', '-']).collect();
+    parts.len() == 6 && parts.into_iter().all(hex)
 }
 
 /// Adds the members that Docker's `inspect` shows and wharf does not support, each with its

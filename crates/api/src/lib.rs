@@ -24,10 +24,12 @@ mod files;
 mod hijack;
 mod image_work;
 mod images;
+mod json;
 mod life;
 mod live;
 mod logs;
 mod networks;
+mod older;
 #[cfg(test)]
 mod properties;
 mod query;

@@ -1,18 +1,14 @@
-//! What containers do and take: processes, statistics, disk usage.
+//! What containers do and take: statistics, disk usage.
 
 use axum::http::StatusCode;
 use types::options::{StatsMode, UsageOptions};
 
 use crate::{
     answer::{Answer, json, typed},
-    dispatch::{Call, unsupported},
+    dispatch::Call,
     error::Refusal,
     stream, versions,
 };
-
-pub(crate) async fn top(call: Call) -> Answer {
-    unsupported(&call)
-}
 
 pub(crate) async fn stats(call: Call) -> Answer {
     let streamed = call.query.bool_or("stream", true);
@@ -60,8 +56,5 @@ pub(crate) async fn disk_usage(call: Call) -> Answer {
         }
     }
     let usage = call.server.live.disk_usage(options).await?;
-    json(
-        StatusCode::OK,
-        &versions::disk_usage(call.version, usage),
-    )
+    json(StatusCode::OK, &versions::disk_usage(call.version, usage))
 }

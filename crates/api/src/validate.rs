@@ -40,6 +40,12 @@ pub(crate) fn request(request: &CreateRequest) -> Checked {
     network(config, host)
 }
 
+/// Refuses a change that no container can take.
+pub(crate) fn update(change: &HostConfig) -> Checked {
+    restart(&change.restart_policy)?;
+    resources(change)
+}
+
 /// `NAME=value` or `NAME`.
 pub(crate) fn environment(env: &[String]) -> Checked {
     let bad = |entry: &&String| entry.is_empty() || entry.starts_with('=') || entry.contains('\0');

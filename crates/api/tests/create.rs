@@ -93,6 +93,51 @@ async fn bad_bodies_are_refused_in_words() {
 }
 
 #[tokio::test]
+async fn bodies_are_read_as_go_reads_them() {
+    let s = Running::start();
+    let body = r#"{"image": "a", "LABELS": {"a": "1", "A": "2"}, "Cmd": null, "hostconfig": {
+        "MEMORY": 67108864, "mounts": [{"type": "tmpfs", "target": "/t", "READONLY": true}],
+        "restartpolicy": {"name": "always"}, "Binds": null}}"#;
+    let reply = s.request("POST", "/containers/create", Some(body)).await;
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    let request = s.fake.created.lock().unwrap().take().unwrap();
+    let host = request.host_config;
+    assert_eq!(
+        (host.memory, host.restart_policy.name.as_str()),
+        (64 << 20, "always")
+    );
+    assert!(host.mounts[0].read_only && host.mounts[0].target == "/t");
+    assert_eq!(request.config.labels.len(), 2);
+    for (body, message) in [
+        (
+            r#"{"Image": "a", "HostConfig": {"Privileged": false}, "hostConfig": {"Privileged": true}}"#,
+            "invalid JSON: the member \"HostConfig\" is there twice",
+        ),
+        (
+            r#"{"Image": "a", "HostConfig": {"Privileged": false, "privileged": true}}"#,
+            "invalid JSON: the member \"Privileged\" is there twice",
+        ),
+        (
+            r#"{"Image": "a", "Image": "b"}"#,
+            "invalid JSON: the member \"Image\" is there twice",
+        ),
+        (
+            r#"{"Image": "a", "HostConfig": {"Mounts": [{"Source": "/a", "source": "/b"}]}}"#,
+            "invalid JSON: the member \"CreateRequest.HostConfig.Mounts.Source\" is there twice",
+        ),
+        (
+            r#"{"Image": "a", "HostConfig": {"Memory": "1"}}"#,
+            "invalid JSON: json: cannot unmarshal string into Go struct field \
+             CreateRequest.HostConfig.Memory of type int64",
+        ),
+    ] {
+        let reply = s.request("POST", "/containers/create", Some(body)).await;
+        assert_eq!(reply.status, 400, "{body}");
+        assert!(reply.message().starts_with(message), "{}", reply.message());
+    }
+}
+
+#[tokio::test]
 async fn bodies_must_say_that_they_are_json() {
     let s = Running::start();
     for (headers, message) in [

@@ -58,24 +58,18 @@ async fn docker_understands_what_it_gets() {
         for (args, code, out, err) in [
             ("create --name web busybox true", 0, "c0ffee\n", ""),
             (
-                "create --dns 192.0.2.1 busybox",
+                "create --ip 192.0.2.1 busybox",
                 1,
                 "",
-                "Error response from daemon: HostConfig.Dns is not supported by wharf yet: \
-                 leave it out\n",
+                "Error response from daemon: invalid config for network default: invalid \
+                 endpoint settings:\nuser specified IP address is supported on user defined \
+                 networks only\n",
             ),
             (
                 "create --network mine busybox",
                 1,
                 "",
                 "Error response from daemon: network mine not found\n",
-            ),
-            (
-                "create --health-cmd true busybox",
-                1,
-                "",
-                "Error response from daemon: Config.Healthcheck is not supported by wharf yet: \
-                 leave it out\n",
             ),
             ("start a", 0, "a\n", ""),
             ("stop -t 1 a", 0, "a\n", ""),
@@ -90,13 +84,12 @@ async fn docker_understands_what_it_gets() {
             ("rmi a/b:c", 0, "Untagged: a/b:c\n", ""),
             ("tag a/b c/d:e", 0, "", ""),
             ("pull -q a.b/c:d", 0, "a.b/c:d\n", ""),
-            (
-                "pause a",
-                1,
-                "",
-                "Error response from daemon: POST /containers/{id}/pause is not supported by \
-                 wharf yet\n",
-            ),
+            ("pause a", 0, "a\n", ""),
+            ("unpause a", 0, "a\n", ""),
+            ("rename a b", 0, "", ""),
+            ("update -m 64m --restart always a", 0, "a\n", ""),
+            ("container prune -f", 0, "Total reclaimed space: 0B\n", ""),
+            ("top a -o pid", 0, "PID\n1\n", ""),
             ("version -f {{.Server.APIVersion}}", 0, "1.51\n", ""),
             (
                 "events --since 1 --until 2 --format {{.Action}}",

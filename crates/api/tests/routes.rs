@@ -58,16 +58,7 @@ async fn known_paths_name_themselves_and_unknown_ones_do_not() {
             "/containers/a/stats?stream=0",
             "GET /containers/{id}/stats",
         ),
-        (
-            "PUT",
-            "/containers/a/archive?path=/",
-            "PUT /containers/{id}/archive",
-        ),
-        (
-            "GET",
-            "/images/a/b/c:d/history",
-            "GET /images/{name}/history",
-        ),
+        ("GET", "/volumes/data", "GET /volumes/{name}"),
         ("POST", "/session", "POST /session"),
         ("POST", "/v1.51/grpc", "POST /grpc"),
         ("GET", "/swarm", "GET /swarm"),

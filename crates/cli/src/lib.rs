@@ -7,6 +7,7 @@
 
 mod client;
 mod config;
+mod contexts;
 mod error;
 mod flags;
 mod format;
@@ -68,6 +69,9 @@ fn width() -> Option<usize> {
 }
 
 fn dispatch(program: &str, args: &[String]) -> Result {
+    if args.first().is_some_and(|verb| verb == client::ssh::VERB) {
+        return Err(client::ssh::become_ssh(&args[1..]));
+    }
     let globals = flags::parse(&[globals::FLAGS], false, args)
         .map_err(|e| usage(&e, program, "[OPTIONS] COMMAND [ARG...]"))?;
     if let Some(text) = globals::complaint(&globals) {
@@ -202,12 +206,25 @@ fn run(program: &str, path: String, verb: &Verb, globals: &Matches, matches: Mat
     } else {
         "wharf daemon"
     };
-    let host = globals::host(globals).map_err(Error::msg)?;
+    let config = config::ConfigFile::new(globals.get("config"));
+    let chosen = contexts::choose(globals, &config)?;
+    let endpoint = if verb.names[0].starts_with("context ") {
+        // These must work where the chosen context does not.
+        client::Endpoint {
+            host: client::DEFAULT_HOST.to_owned(),
+            tls: None,
+        }
+    } else {
+        contexts::endpoint(&chosen, globals, &config)?
+    };
+    let debug = globals::debug(globals);
+    let client = client::Client::new(&endpoint, daemon, config.headers(), debug)?;
     let context = Context {
         path,
-        client: client::Client::new(&host, daemon, globals::debug(globals))?,
-        config: config::ConfigFile::new(globals.get("config")),
-        debug: globals::debug(globals),
+        client,
+        chosen,
+        config,
+        debug,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -57,6 +57,11 @@ impl Engine {
     /// Connects to a container's first process; before its start too, and then nothing is missed.
     pub async fn attach(&self, name: &str, options: AttachOptions) -> Result<Attachment> {
         let container = self.find(name)?;
+        if container.state().paused {
+            return Err(Error::Conflict(format!(
+                "container {name} is paused, unpause the container before attach"
+            )));
+        }
         let (tty, open_stdin) = container.with_record(|r| (r.config.tty, r.config.open_stdin));
         let stdin = options.stdin && open_stdin;
         let past = if options.logs {

@@ -7,7 +7,7 @@ use crate::{
     record::{Mount, MountKind},
 };
 
-const PROPAGATIONS: &[&str] = &[
+pub(crate) const PROPAGATIONS: &[&str] = &[
     "private", "rprivate", "slave", "rslave", "shared", "rshared",
 ];
 
@@ -42,12 +42,8 @@ pub(crate) fn parse(spec: &str) -> Result<Mount> {
     } else {
         MountKind::Volume
     };
-    if kind == MountKind::Volume && !source.is_empty() && !names::is_valid(source) {
-        return Err(Error::Invalid(format!(
-            "create {source}: \"{source}\" includes invalid characters for a local volume name, \
-             only \"{}\" are allowed. If you intended to pass a host directory, use absolute path",
-            names::ALLOWED
-        )));
+    if kind == MountKind::Volume && !source.is_empty() {
+        volume_name(source)?;
     }
     let mut mount = Mount {
         kind,
@@ -71,6 +67,7 @@ pub(crate) fn parse(spec: &str) -> Result<Mount> {
         } else {
             String::new()
         },
+        ..Mount::default()
     };
     for option in mode.split(',').filter(|o| !o.is_empty()) {
         match option {
@@ -86,6 +83,18 @@ pub(crate) fn parse(spec: &str) -> Result<Mount> {
         }
     }
     Ok(mount)
+}
+
+/// Refuses what no volume can be called.
+pub(crate) fn volume_name(name: &str) -> Result<()> {
+    if names::is_valid(name) {
+        return Ok(());
+    }
+    Err(Error::Invalid(format!(
+        "create {name}: \"{name}\" includes invalid characters for a local volume name, only \
+         \"{}\" are allowed. If you intended to pass a host directory, use absolute path",
+        names::ALLOWED
+    )))
 }
 
 /// `path` without empty, `.` and `..` components, as Go's `path.Clean` does for absolute paths.

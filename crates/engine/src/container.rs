@@ -54,6 +54,8 @@ pub(crate) struct Container {
     /// Held while its definition goes to disk, so that the newest is there in the end; true when
     /// it was removed from there.
     pub forgotten: tokio::sync::Mutex<bool>,
+    /// Held by who writes into the run directory while it runs, and by who removes it.
+    pub notes: Mutex<()>,
 }
 
 impl Container {
@@ -71,6 +73,7 @@ impl Container {
             stops: AtomicU64::new(0),
             held: AtomicU64::new(0),
             forgotten: tokio::sync::Mutex::new(false),
+            notes: Mutex::default(),
         })
     }
 

@@ -1,23 +1,23 @@
 //! Defining a container: everything that can be judged before it runs is judged here, and a
 //! refused request has changed nothing.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use types::{
-    container::{ContainerConfig, CreateRequest, CreateResponse, HostConfig},
+    container::{ContainerConfig, CreateRequest, CreateResponse, HostConfig, NetworkingConfig},
     id, names,
 };
 
 use crate::{
-    Engine, binds, blocking, clock,
+    Engine, blocking, clock,
     container::Container,
     error::{Error, Result},
-    files, merge,
+    files, health, merge,
     network_mode::NetworkMode,
     ports,
-    record::{Mount, MountKind, Record},
+    record::{MountKind, Record},
     records::Table,
-    signals, spec,
+    resolver, signals, spec,
     sync::lock,
     volumes,
 };
@@ -33,6 +33,7 @@ impl Engine {
         let CreateRequest {
             mut config,
             mut host_config,
+            networking_config,
             ..
         } = request;
         if let Some(name) = &name
@@ -49,7 +50,10 @@ impl Engine {
         }
         merge::merge(&mut config, &image_defaults(&image));
         let warnings = self.check(&config, &mut host_config)?;
-        let mounts = mounts(&config, &host_config)?;
+        resolver::check(&host_config)?;
+        let links = self.links(&host_config)?;
+        let mac = hardware_address(&networking_config)?;
+        let mounts = self.mounts(&config, &host_config)?;
         let id = id::generate();
         let name = self.reserve(name, &id)?;
         let record = Record {
@@ -60,6 +64,8 @@ impl Engine {
             config,
             host_config,
             mounts,
+            links,
+            mac,
             stopped_by_user: false,
             last: None,
         };
@@ -159,16 +165,7 @@ impl Engine {
                 )));
             }
         }
-        if config
-            .healthcheck
-            .as_ref()
-            .is_some_and(|h| !matches!(h.test.first().map(String::as_str), None | Some("NONE")))
-        {
-            warnings.push(
-                "The image's health check is not run: wharf does not support health checks yet"
-                    .into(),
-            );
-        }
+        health::check(config.healthcheck.as_ref())?;
         if host.memory > 0 && host.memory_swap == 0 {
             host.memory_swap = host.memory.saturating_mul(2);
         }
@@ -256,7 +253,7 @@ impl Engine {
     pub(crate) async fn make_volumes(&self, container: &Container) -> Result<()> {
         for mount in container.with_record(|r| r.mounts.clone()) {
             if mount.kind == MountKind::Volume {
-                let (_, new) = self.volumes.ensure(&mount.name, mount.anonymous).await?;
+                let (_, new) = self.volumes.ensure(&mount).await?;
                 if new {
                     let attributes = [("driver".to_owned(), "local".to_owned())].into();
                     self.events
@@ -303,6 +300,19 @@ fn check_platform(image: &image::Image, name: &str, platform: &str) -> Result<()
     )))
 }
 
+/// The hardware address that is asked for in the default network.
+fn hardware_address(networks: &NetworkingConfig) -> Result<Option<network::Mac>> {
+    let asked = ["default", "bridge"].into_iter().find_map(|name| {
+        let settings = networks.endpoints_config.get(name)?;
+        settings
+            .get("MacAddress")?
+            .as_str()
+            .filter(|m| !m.is_empty())
+    });
+    let read = |text: &str| text.parse().map_err(Error::Invalid);
+    asked.map(read).transpose()
+}
+
 /// The image's defaults in the shape of a container's configuration.
 #[must_use]
 pub fn image_defaults(image: &image::Image) -> ContainerConfig {
@@ -311,36 +321,4 @@ pub fn image_defaults(image: &image::Image) -> ContainerConfig {
         .ok()
         .and_then(|value| serde_json::from_value(value).ok())
         .unwrap_or_default()
-}
-
-/// Binds and volumes: those asked for, then those that the image wants.
-fn mounts(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<Mount>> {
-    let mut mounts = Vec::new();
-    let mut taken = BTreeSet::new();
-    for spec in &host.binds {
-        let mount = binds::parse(spec)?;
-        if !taken.insert(mount.destination.clone()) {
-            return Err(Error::Invalid(format!(
-                "Duplicate mount point: {}",
-                mount.destination
-            )));
-        }
-        mounts.push(mount);
-    }
-    let tmpfs: BTreeSet<_> = host.tmpfs.keys().map(|t| binds::clean(t)).collect();
-    if let Some(both) = tmpfs.iter().find(|t| taken.contains(*t)) {
-        return Err(Error::Invalid(format!("Duplicate mount point: {both}")));
-    }
-    for target in config.volumes.keys() {
-        let mount = binds::parse(target)?;
-        if !tmpfs.contains(&mount.destination) && taken.insert(mount.destination.clone()) {
-            mounts.push(mount);
-        }
-    }
-    for mount in &mut mounts {
-        if mount.anonymous {
-            mount.name = id::generate();
-        }
-    }
-    Ok(mounts)
 }

@@ -20,7 +20,7 @@ use crate::{
     Engine, blocking, clock,
     container::Container,
     error::Result,
-    files,
+    files, health,
     link::Link,
     start::reap,
     state::{Exit, Phase},
@@ -112,6 +112,7 @@ impl Engine {
         last.oom_killed = exit.oom_killed;
         last.finished_at.clone_from(&exit.at);
         last.error.clone_from(&exit.error);
+        health::stop(&mut last.health);
         let goes = container.goes_with_its_end();
         let mut kept = true;
         if !goes {
@@ -222,8 +223,11 @@ impl Engine {
     }
 
     async fn remove_run_dir(&self, container: &Arc<Container>) {
-        let dir = container.run_dir.clone();
-        let removed = blocking(move || files::remove_dir(&dir));
+        let removing = Arc::clone(container);
+        let removed = blocking(move || {
+            let _notes = lock(&removing.notes);
+            files::remove_dir(&removing.run_dir)
+        });
         if let Err(error) = removed.await {
             tracing::warn!(container = %container.id, %error, "the run directory stays");
         }

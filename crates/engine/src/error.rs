@@ -19,6 +19,17 @@ pub enum Error {
     /// No network has this name or identifier.
     #[error("network {0} not found")]
     NoSuchNetwork(String),
+    /// A container has nothing at this path.
+    #[error("Could not find the file {path} in container {container}")]
+    NoSuchPath {
+        /// The path.
+        path: String,
+        /// The container, as the client called it.
+        container: String,
+    },
+    /// It may not be changed.
+    #[error("{0}")]
+    Forbidden(String),
     /// No exec has this identifier.
     #[error("No such exec instance: {0}")]
     NoSuchExec(String),
@@ -107,9 +118,11 @@ impl Error {
             Self::NoSuchContainer(_)
             | Self::NoSuchImage(_)
             | Self::NoSuchNetwork(_)
+            | Self::NoSuchPath { .. }
             | Self::NoSuchExec(_) => ErrorKind::NotFound,
             Self::AmbiguousPrefix(_) | Self::Invalid(_) => ErrorKind::InvalidParameter,
             Self::NameInUse { .. } | Self::NotRunning(_) | Self::Conflict(_) => ErrorKind::Conflict,
+            Self::Forbidden(_) => ErrorKind::Forbidden,
             Self::NotModified(_) => ErrorKind::NotModified,
             Self::NotSupported(_) => ErrorKind::NotImplemented,
             // Docker: a program that cannot be started is the request's fault.

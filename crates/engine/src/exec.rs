@@ -23,7 +23,7 @@ use crate::{
     container::Container,
     error::{Error, Result},
     link::Link,
-    spec,
+    pause, spec,
     sync::lock,
 };
 
@@ -53,6 +53,7 @@ impl Engine {
         if !container.state().is_running() {
             return Err(Error::NotRunning(container.id.clone()));
         }
+        pause::not_paused(&container)?;
         if config.cmd.is_empty() {
             return Err(Error::Invalid("No exec command specified".into()));
         }
@@ -87,6 +88,7 @@ impl Engine {
         if !state.is_running() {
             return Err(Error::NotRunning(exec.container.id.clone()));
         }
+        pause::not_paused(&exec.container)?;
         let run = state.exits;
         {
             let mut phase = lock(&exec.phase);
@@ -95,6 +97,8 @@ impl Engine {
             }
             *phase = Phase::Running { pid: 0 };
         }
+        // As Docker: before it may have ended.
+        self.tell_exec(&exec, "exec_start", true, &[]);
         let link = match self.launch_exec(&exec, &start).await {
             Ok((link, pid)) => {
                 let mut phase = lock(&exec.phase);
@@ -142,7 +146,6 @@ impl Engine {
                 }));
             }
         };
-        self.tell_exec(&exec, "exec_start", true, &[]);
         let stdin = exec.config.attach_stdin && !start.detach;
         let (engine, ended) = (Arc::clone(self), exec.id.clone());
         let (output, input) = link.into_io(stdin, move |exit| engine.exec_ended(&ended, exit.code));
@@ -278,6 +281,21 @@ impl Engine {
         for id in self.execs_of(container) {
             self.exec_ended(&id, 137);
         }
+    }
+
+    /// The first process of an exec that runs, as the host sees it.
+    pub(crate) fn exec_pid(&self, id: &str) -> Option<u32> {
+        let exec = lock(&self.execs).get(id).cloned()?;
+        let phase = *lock(&exec.phase);
+        match phase {
+            Phase::Running { pid } if pid != 0 => Some(pid),
+            _ => None,
+        }
+    }
+
+    /// Nobody asks about it any more.
+    pub(crate) fn forget_exec(&self, id: &str) {
+        lock(&self.execs).remove(id);
     }
 
     pub(crate) fn forget_execs(&self, container: &Container) {

@@ -1,11 +1,10 @@
 //! The small files that a container finds in `/etc`.
 
-use std::{fs, io::Write as _, net::Ipv4Addr, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt, path::Path};
 
 use crate::{
     container::Container,
     error::{Error, Result},
-    network_mode::NetworkMode,
 };
 
 /// Writes a file under a temporary name and renames it: readers see the old or the new one.
@@ -53,27 +52,14 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
 pub(crate) fn write(
     container: &Container,
     hostname: &str,
-    ip: Option<Ipv4Addr>,
+    hosts: &str,
+    resolv_conf: &str,
     owner: Option<(u32, u32)>,
 ) -> Result<()> {
-    let (domain, mode) = container.with_record(|r| {
-        let mode = NetworkMode::of(&r.host_config);
-        (r.config.domainname.clone(), mode)
-    });
-    let own = || network::hosts::hosts_file(ip, hostname, &domain, &[]);
-    let (hosts, resolv) = if mode? == NetworkMode::Host {
-        // The host's own: its loopback is the container's, and so are its names.
-        let hosts = fs::read_to_string("/etc/hosts").unwrap_or_else(|_| own());
-        let resolv = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-        (hosts, resolv)
-    } else {
-        let host = network::dns::host_resolv_conf();
-        (own(), network::dns::resolv_conf(&host))
-    };
     for (name, text) in [
-        ("hostname", format!("{hostname}\n")),
+        ("hostname", format!("{hostname}\n").as_str()),
         ("hosts", hosts),
-        ("resolv.conf", resolv),
+        ("resolv.conf", resolv_conf),
     ] {
         let path = container.data_dir.join(name);
         fs::write(&path, text).map_err(Error::path("write", &path))?;

@@ -81,7 +81,14 @@ impl Engine {
                 }
                 config
             },
-            host_config: record.host_config,
+            host_config: {
+                let links = self.shown_links(&record);
+                let mut host = record.host_config;
+                if host.links.is_some() {
+                    host.links = Some(links);
+                }
+                host
+            },
         })
     }
 
@@ -194,7 +201,7 @@ fn shown(state: &State) -> ContainerState {
         status: state.word().into(),
         // Docker calls what waits for its restart running, too.
         running: state.is_running() || restarting,
-        paused: false,
+        paused: state.paused,
         restarting,
         oom_killed: state.last.oom_killed,
         dead: false,
@@ -207,13 +214,19 @@ fn shown(state: &State) -> ContainerState {
         error: state.last.error.clone(),
         started_at: state.last.started_at.clone(),
         finished_at: state.last.finished_at.clone(),
+        health: state.last.health.clone(),
     }
 }
 
 fn mount(mount: &Mount) -> MountPoint {
     let volume = mount.kind == MountKind::Volume;
     MountPoint {
-        kind: if volume { "volume" } else { "bind" }.into(),
+        kind: match mount.kind {
+            MountKind::Bind => "bind",
+            MountKind::Volume => "volume",
+            MountKind::Tmpfs => "tmpfs",
+        }
+        .into(),
         name: mount.name.clone(),
         source: mount.source.clone(),
         destination: mount.destination.clone(),

@@ -13,28 +13,37 @@ mod binds;
 mod cdi;
 mod clock;
 mod container;
+mod contents;
 mod create;
 mod end;
 mod error;
 mod events;
 mod exec;
 mod files;
+mod health;
 mod index;
 mod inspect;
 mod join;
 mod keep;
 mod link;
+mod links;
 mod list;
 mod logs;
 mod merge;
 mod modes;
+mod mount_specs;
+mod mounts;
 mod network_mode;
 mod networks;
+mod pause;
 mod ports;
+mod prune;
 mod record;
 mod records;
 mod remap;
 mod remove;
+mod rename;
+mod resolver;
 mod restore;
 mod rootfs;
 mod signals;
@@ -44,8 +53,11 @@ mod start;
 mod state;
 mod stats;
 mod stop;
+mod subpath;
 mod sync;
+mod top;
 mod trace;
+mod update;
 mod usage;
 mod users;
 mod volume_mounts;
@@ -55,10 +67,11 @@ mod wait;
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 pub use attach::{Attachment, Output};
+pub use contents::{Chunks, Commit, PathStat};
 pub use create::image_defaults;
 pub use error::{Error, Result};
 pub use events::Events;
@@ -70,6 +83,7 @@ use exec::Exec;
 use index::Index;
 use records::Records;
 pub use remap::Remap;
+pub use resolver::Resolver;
 use volumes::Volumes;
 
 /// What an engine is told by its daemon.
@@ -91,6 +105,8 @@ pub struct Config {
     pub cdi_spec_dirs: Vec<PathBuf>,
     /// Whose users containers' users are on the host; the host's own if none.
     pub remap: Option<Remap>,
+    /// What containers' names are resolved with, where they do not say otherwise.
+    pub resolver: Resolver,
 }
 
 /// The container engine of one daemon.
@@ -110,6 +126,8 @@ pub struct Engine {
     containers: Mutex<Index>,
     sampler: stats::Sampler,
     execs: Mutex<HashMap<String, Arc<Exec>>>,
+    /// All containers that do not run are being removed.
+    pruning: AtomicBool,
 }
 
 /// Programs that the binary carries.
@@ -164,6 +182,7 @@ impl Engine {
             containers: Mutex::default(),
             sampler: stats::Sampler::default(),
             execs: Mutex::default(),
+            pruning: AtomicBool::new(false),
         });
         engine.restore().await?;
         Ok(engine)
@@ -199,12 +218,13 @@ impl Engine {
         let _ = tokio::task::spawn_blocking(move || network.settle()).await;
     }
 
-    /// Containers by what they do: running and ended ones.
+    /// Containers by what they do: running, paused and ended ones.
     #[must_use]
-    pub fn counts(&self) -> (usize, usize) {
+    pub fn counts(&self) -> (usize, usize, usize) {
         let all = sync::lock(&self.containers).all();
-        let running = all.iter().filter(|c| c.state().is_running()).count();
-        (running, all.len() - running)
+        let paused = all.iter().filter(|c| c.state().paused).count();
+        let alive = all.iter().filter(|c| c.state().is_running()).count();
+        (alive.saturating_sub(paused), paused, all.len() - alive)
     }
 
     /// The containers that use an image, and whether each runs.

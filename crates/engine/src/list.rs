@@ -177,7 +177,7 @@ impl Engine {
                                 )
                         })
                     }
-                    "health" => value == "none",
+                    "health" => state.health().word() == value,
                     "is-task" => matches!(value.as_str(), "0" | "false" | "False"),
                     // Handled by their position in the list.
                     "before" | "since" => true,

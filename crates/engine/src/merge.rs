@@ -1,6 +1,6 @@
 //! A container's configuration from what the user asks and what the image brings.
 
-use types::container::ContainerConfig;
+use types::container::{ContainerConfig, HealthConfig};
 
 /// The `PATH` where neither the image nor the user has one.
 pub(crate) const DEFAULT_PATH: &str =
@@ -54,6 +54,29 @@ pub(crate) fn merge(user: &mut ContainerConfig, image: &ContainerConfig) {
     if user.shell.is_empty() {
         user.shell.clone_from(&image.shell);
     }
+    match (&mut user.healthcheck, &image.healthcheck) {
+        (Some(ours), Some(theirs)) => fill_health(ours, theirs),
+        (ours @ None, theirs) => ours.clone_from(theirs),
+        (Some(_), None) => {}
+    }
+}
+
+/// What the user's health check leaves open is the image's.
+fn fill_health(ours: &mut HealthConfig, theirs: &HealthConfig) {
+    if ours.test.is_empty() {
+        ours.test.clone_from(&theirs.test);
+    }
+    for (own, image) in [
+        (&mut ours.interval, theirs.interval),
+        (&mut ours.timeout, theirs.timeout),
+        (&mut ours.start_period, theirs.start_period),
+        (&mut ours.start_interval, theirs.start_interval),
+        (&mut ours.retries, theirs.retries),
+    ] {
+        if *own == 0 {
+            *own = image;
+        }
+    }
 }
 
 /// The environment of a process: defaults, then the container's, then `further`; the last one
@@ -78,6 +101,15 @@ pub(crate) fn environment(
         }
     }
     env
+}
+
+/// Adds those variables that are not there.
+pub(crate) fn add(env: &mut Vec<String>, further: Vec<String>) {
+    for pair in further {
+        if !env.iter().any(|have| key(have) == key(&pair)) {
+            env.push(pair);
+        }
+    }
 }
 
 fn key(pair: &str) -> &str {
@@ -114,6 +146,31 @@ mod tests {
             };
             merge(&mut user, &image);
             assert_eq!((user.entrypoint, user.cmd), (wanted_entrypoint, wanted_cmd));
+        }
+    }
+
+    #[test]
+    fn health_checks_merge_as_in_docker() {
+        let check = |test: &[&str], interval, retries| HealthConfig {
+            test: test.iter().map(|s| (*s).to_owned()).collect(),
+            interval,
+            retries,
+            ..HealthConfig::default()
+        };
+        let image = check(&["CMD", "a"], 5, 2);
+        let cases = [
+            (None, image.clone()),
+            (Some(check(&[], 7, 0)), check(&["CMD", "a"], 7, 2)),
+            (Some(check(&["NONE"], 0, 0)), check(&["NONE"], 5, 2)),
+        ];
+        for (ours, wanted) in cases {
+            let with = |healthcheck| ContainerConfig {
+                healthcheck,
+                ..ContainerConfig::default()
+            };
+            let mut user = with(ours);
+            merge(&mut user, &with(Some(image.clone())));
+            assert_eq!(user.healthcheck, Some(wanted));
         }
     }
 

@@ -1,7 +1,9 @@
 //! A container's definition as it is kept on disk.
 
 use serde::{Deserialize, Serialize};
-use types::container::{ContainerConfig, HostConfig};
+use types::container::{ContainerConfig, Health, HostConfig};
+
+use crate::links::LinkTo;
 
 /// A container's definition and what must outlive a reboot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +22,12 @@ pub(crate) struct Record {
     pub host_config: HostConfig,
     /// Binds and volumes, resolved.
     pub mounts: Vec<Mount>,
+    /// Containers that it knows by name.
+    #[serde(default)]
+    pub links: Vec<LinkTo>,
+    /// Its hardware address in the default network, where it asked for one.
+    #[serde(default)]
+    pub mac: Option<network::Mac>,
     /// The user stopped it: a policy that restarts leaves it alone.
     pub stopped_by_user: bool,
     /// What became of it the last time it ran.
@@ -41,18 +49,25 @@ pub(crate) struct LastRun {
     pub error: String,
     /// Times that the policy started it again since a user did.
     pub restarts: u32,
+    /// What its checks said, if it is checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 }
 
 /// Where a mount comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum MountKind {
+    #[default]
     Bind,
     Volume,
+    /// A file system in memory that was asked for as a mount.
+    Tmpfs,
 }
 
-/// A bind or volume of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A mount of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Mount {
     pub kind: MountKind,
     /// The volume's name; empty for a bind.
@@ -70,6 +85,18 @@ pub(crate) struct Mount {
     pub mode: String,
     /// `rprivate`, `rslave`, …
     pub propagation: String,
+    /// A bind's source is not made where it is missing.
+    pub must_exist: bool,
+    /// Without what is mounted below the source.
+    pub flat: bool,
+    /// Read-only means the mount alone: what is mounted below stays writable.
+    pub flat_read_only: bool,
+    /// What of the volume is mounted; all of it when empty.
+    pub subpath: String,
+    /// Labels of a volume that is new.
+    pub labels: std::collections::BTreeMap<String, String>,
+    /// A tmpfs's options as mount(8) writes them.
+    pub options: String,
 }
 
 impl Record {

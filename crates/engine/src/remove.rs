@@ -28,6 +28,12 @@ impl Engine {
         if state.removed {
             return Err(Error::NoSuchContainer(name.into()));
         }
+        if state.paused && !options.force {
+            return Err(Error::Conflict(format!(
+                "cannot remove container \"/{}\": container is paused and must be unpaused first",
+                container.name()
+            )));
+        }
         let alive = state.is_running() || state.phase == Phase::Restarting;
         if alive && !options.force {
             return Err(Error::Conflict(format!(

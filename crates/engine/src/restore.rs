@@ -18,7 +18,7 @@ use crate::{
     container::Container,
     end::{lost, recorded_exit},
     error::{Error, Result},
-    files,
+    files, health,
     link::Link,
     record::Record,
     records::Table,
@@ -80,11 +80,22 @@ impl Engine {
         for (container, found) in looks {
             match found {
                 Found::Running { link, pid, run } => {
-                    container.change_state(|s| start::adopted(s, pid, &run));
+                    let (frozen, health) =
+                        (self.is_frozen(&container).await, health::known(&container));
+                    container.change_state(|s| {
+                        start::adopted(s, pid, &run);
+                        s.last.health = health;
+                        s.paused = frozen;
+                    });
+                    self.watch_health(&container);
                     self.supervise(&container, link, None);
                 }
                 Found::Ended { exit, run } => {
-                    container.change_state(|s| start::adopted(s, 0, &run));
+                    let health = health::known(&container);
+                    container.change_state(|s| {
+                        start::adopted(s, 0, &run);
+                        s.last.health = health;
+                    });
                     self.ended(&container, exit).await;
                 }
                 Found::Failed(exit) => {

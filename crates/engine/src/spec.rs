@@ -13,14 +13,14 @@ use runtime::{
     Host,
     filters::Filter,
     protocol::{IPCNS, NETNS, PIDNS, SHM, Size, USERNS},
-    spec::{self, BindMount, ContainerSpec, ExecSpec, Namespace, Shm, UserNamespace},
+    spec::{self, BindMount, ContainerSpec, ExecSpec, Namespace, Shm, Tmpfs, UserNamespace},
 };
 use types::{
     container::{ContainerConfig, HostConfig, Ulimit},
     exec::ExecConfig,
 };
 
-pub(crate) use outline::{DEFAULT_SHM, shm_size};
+pub(crate) use outline::{DEFAULT_SHM, resources, shm_size};
 
 use crate::{
     Engine,
@@ -28,7 +28,7 @@ use crate::{
     error::{Error, Result},
     merge,
     network_mode::NetworkMode,
-    record::Record,
+    record::{MountKind, Record},
     remap::Remap,
     rootfs,
 };
@@ -37,7 +37,7 @@ use crate::{
 pub(crate) const INIT: &str = "wharf-init";
 
 /// What this host holds itself: looked at once.
-static HOST: LazyLock<Host> = LazyLock::new(Host::detect);
+pub(crate) static HOST: LazyLock<Host> = LazyLock::new(Host::detect);
 
 /// A configuration ready to be written.
 pub(crate) struct Built {
@@ -87,16 +87,31 @@ pub(crate) fn settle_cgroupns(host: &mut HostConfig) -> Result<()> {
     Ok(())
 }
 
-/// The configuration of a container whose root file system is `root`. `sources` are the places on
-/// the host of the record's mounts, in their order.
+/// What a start has made ready for a container.
+pub(crate) struct Place<'a> {
+    /// Its root file system.
+    pub root: BorrowedFd<'a>,
+    /// The places on the host of the record's mounts, in their order.
+    pub sources: &'a [PathBuf],
+    /// What its environment says of the containers that it is linked to.
+    pub linked: Vec<String>,
+    /// How its users are remapped, if they are.
+    pub remap: Option<&'a Remap>,
+}
+
+/// The configuration of a container.
 pub(crate) fn build(
     engine: &Engine,
     container: &Container,
     record: &Record,
-    root: BorrowedFd<'_>,
-    sources: &[PathBuf],
-    remap: Option<&Remap>,
+    place: Place<'_>,
 ) -> Result<Built> {
+    let Place {
+        root,
+        sources,
+        linked,
+        remap,
+    } = place;
     let (config, host) = (&record.config, &record.host_config);
     let cgroup = engine.cgroup(record);
     let mut spec = outline::outline(
@@ -125,11 +140,17 @@ pub(crate) fn build(
     }
     let hostname = engine.hostname(container, record);
     spec.env = merge::environment(config, &hostname, config.tty, &[]);
+    merge::add(&mut spec.env, linked);
     add_home(&mut spec.env, &found.home);
     spec.hostname = hostname;
     let [height, width] = host.console_size;
     spec.size = (width > 0 && height > 0).then_some(Size { width, height });
     spec.mounts = binds(engine, container, record, sources);
+    let in_memory = record.mounts.iter().filter(|m| m.kind == MountKind::Tmpfs);
+    spec.tmpfs.extend(in_memory.map(|m| Tmpfs {
+        destination: m.destination.clone(),
+        options: m.options.clone(),
+    }));
     spec.shares_network = matches!(NetworkMode::of(host)?, NetworkMode::Container(_));
     let at = |name: &str| text(&container.run_dir.join(name));
     for (namespace, link) in [
@@ -252,11 +273,13 @@ fn binds(
         .mounts
         .iter()
         .zip(sources)
+        .filter(|(mount, _)| mount.kind != MountKind::Tmpfs)
         .map(|(mount, source)| BindMount {
             source: text(source),
             destination: mount.destination.clone(),
             readonly: mount.read_only,
-            recursive: true,
+            readonly_below: mount.read_only && !mount.flat_read_only,
+            recursive: !mount.flat,
             propagation: if mount.propagation.is_empty() {
                 "rprivate".into()
             } else {
@@ -278,6 +301,7 @@ fn binds(
                 source: text(&dir.join(name)),
                 destination,
                 readonly: record.host_config.readonly_rootfs,
+                readonly_below: false,
                 recursive: true,
                 propagation: "rprivate".into(),
             });

@@ -12,10 +12,12 @@ use runtime::protocol::{FdRole, mount_name};
 use crate::{
     error::{Error, Result},
     record::{MountKind, Record},
+    subpath,
 };
 
-/// Opens the record's shared binds: a copy in the host's own peer group, which the shim attaches in
-/// its bundle. `sources` then name that place. The shim's mount namespace itself only receives.
+/// Opens the record's shared binds and the parts of volumes: a copy in the host's own peer group,
+/// which the shim attaches in its bundle. `sources` then name that place. The shim's mount namespace
+/// itself only receives.
 pub(crate) fn open(
     record: &Record,
     bundle: &Path,
@@ -23,6 +25,12 @@ pub(crate) fn open(
 ) -> Result<Vec<(FdRole, OwnedFd)>> {
     let mut opened = Vec::new();
     for (index, (mount, source)) in (0_u32..).zip(record.mounts.iter().zip(sources)) {
+        if !mount.subpath.is_empty() {
+            let part = subpath::open(source, &mount.subpath)?;
+            opened.push((FdRole::Mount { index }, part));
+            *source = bundle.join(mount_name(index));
+            continue;
+        }
         let shared = matches!(mount.propagation.as_str(), "shared" | "rshared");
         let slave = matches!(mount.propagation.as_str(), "slave" | "rslave");
         if mount.kind != MountKind::Bind || !(shared || slave) {

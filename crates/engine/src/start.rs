@@ -19,9 +19,10 @@ use crate::{
     Engine, blocking, clock,
     container::Container,
     error::{Error, Result},
-    files,
+    files, health,
     join::Joined,
     link::Link,
+    links::Linked,
     network_mode::NetworkMode,
     ports,
     record::Record,
@@ -61,6 +62,11 @@ impl Engine {
         let container = self.find(name)?;
         let op = container.op.lock().await;
         match container.state().phase {
+            Phase::Running { .. } if container.state().paused => {
+                return Err(Error::Conflict(
+                    "cannot start a paused container, try unpause instead".into(),
+                ));
+            }
             Phase::Running { .. } => return Err(Error::NotModified("container already running")),
             Phase::Removing => {
                 return Err(Error::Conflict(
@@ -71,7 +77,7 @@ impl Engine {
         }
         // A restart that the policy had planned is this one.
         container.stops.fetch_add(1, Ordering::Relaxed);
-        container.change_state(|s| s.last.restarts = 0);
+        container.change_state(State::forget_restarts);
         let started = self.start_locked(&container).await;
         drop(op);
         if started.is_err() && container.goes_with_its_end() {
@@ -132,6 +138,8 @@ impl Engine {
         self.serve_waiting(container).await;
         self.tell_network(container, "connect");
         self.tell(container, "start", &[]);
+        self.watch_health(container);
+        self.tell_linked(container);
         self.supervise(container, link, Some(child));
         trace.step("note");
         trace.end(&container.id);
@@ -172,7 +180,13 @@ impl Engine {
         run.started_at = clock::now();
         write_run(container, &run)?;
         sys::failpoint!("engine.start.noted");
-        container.change_state(|s| s.started(pid, run.started_at.clone()));
+        let checked = health::is_checked(container);
+        container.change_state(|s| {
+            s.started(pid, run.started_at.clone());
+            if checked {
+                s.last.health.get_or_insert_with(health::fresh);
+            }
+        });
         Ok(link)
     }
 
@@ -184,6 +198,7 @@ impl Engine {
         trace: &mut Trace,
     ) -> Result<Prepared> {
         let record = container.record();
+        let linked = self.linked(&record)?;
         volumes::private_dir(&container.run_dir)?;
         // Somebody may have removed it, with the log.
         volumes::private_dir(&container.data_dir)?;
@@ -214,6 +229,7 @@ impl Engine {
                 trace.step("netns");
                 let request = network::Request {
                     ports: ports::requests(&record.config, &record.host_config)?,
+                    mac: record.mac,
                     ..network::Request::default()
                 };
                 let connected = self
@@ -227,10 +243,13 @@ impl Engine {
         sys::failpoint!("engine.start.network");
         write_run(container, &run)?;
         trace.step("network");
+        let others = linked.iter().map(|l| (l.names.clone(), l.ip.into()));
+        let ip = run.endpoint.as_ref().map(|e| e.ip);
         files::write(
             container,
             record.hostname(),
-            run.endpoint.as_ref().map(|e| e.ip),
+            &self.hosts(&record, record.hostname(), ip, others.collect())?,
+            &self.resolv_conf(&record)?,
             remap.map(Remap::root),
         )?;
         let mut warnings = Vec::new();
@@ -238,7 +257,14 @@ impl Engine {
         joined
             .rest
             .extend(spread::open(&record, &container.run_dir, &mut sources)?);
-        let built = spec::build(self, container, &record, rootfs.as_fd(), &sources, remap)?;
+        let names = linked.iter().flat_map(Linked::environment).collect();
+        let place = spec::Place {
+            root: rootfs.as_fd(),
+            sources: &sources,
+            linked: names,
+            remap,
+        };
+        let built = spec::build(self, container, &record, place)?;
         warnings.extend(built.warnings);
         for warning in warnings {
             tracing::warn!(container = %container.id, "{warning}");

@@ -1,9 +1,9 @@
 //! A container's state and its transitions, apart from the kernel: each event is valid in
 //! every state, and says what the next one is.
 
-use types::container::NEVER;
+use types::container::{HealthStatus, NEVER};
 
-use crate::{clock, record::LastRun};
+use crate::{clock, health, record::LastRun};
 
 /// What a container does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub quick_ends: u32,
     /// Its record is gone.
     pub removed: bool,
+    /// It runs, and its processes stand still.
+    pub paused: bool,
 }
 
 impl State {
@@ -51,16 +53,20 @@ impl State {
             exits: 0,
             quick_ends: 0,
             removed: false,
+            paused: false,
         }
     }
 
     /// Its first process runs.
     pub(crate) fn started(&mut self, pid: u32, at: String) {
         self.phase = Phase::Running { pid };
+        self.paused = false;
         self.last = LastRun {
             started_at: at,
             finished_at: NEVER.into(),
             restarts: self.last.restarts,
+            // Docker keeps the results of earlier runs.
+            health: self.last.health.take().map(health::begin),
             ..LastRun::default()
         };
     }
@@ -70,6 +76,7 @@ impl State {
         self.last.exit_code = code;
         self.last.error = error;
         self.exits += 1;
+        self.paused = false;
         self.phase = if self.last.started_at == NEVER {
             Phase::Created
         } else {
@@ -83,7 +90,9 @@ impl State {
         self.last.oom_killed = exit.oom_killed;
         self.last.finished_at.clone_from(&exit.at);
         self.last.error.clone_from(&exit.error);
+        health::stop(&mut self.last.health);
         self.exits += 1;
+        self.paused = false;
         if self.phase != Phase::Removing {
             self.phase = if restart {
                 Phase::Restarting
@@ -93,15 +102,30 @@ impl State {
         }
     }
 
+    /// The user starts it: the policy begins anew.
+    pub(crate) fn forget_restarts(&mut self) {
+        self.last.restarts = 0;
+        self.quick_ends = 0;
+    }
+
     /// Whether a process of it may live.
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Running { .. })
+    }
+
+    /// What its checks say.
+    pub(crate) fn health(&self) -> HealthStatus {
+        self.last
+            .health
+            .as_ref()
+            .map_or(HealthStatus::None, |h| h.status)
     }
 
     /// Docker's word for it.
     pub(crate) fn word(&self) -> &'static str {
         match self.phase {
             Phase::Created => "created",
+            Phase::Running { .. } if self.paused => "paused",
             Phase::Running { .. } => "running",
             Phase::Restarting => "restarting",
             Phase::Exited => "exited",
@@ -122,7 +146,15 @@ impl State {
         match self.phase {
             Phase::Created => "Created".into(),
             Phase::Removing => "Removal In Progress".into(),
-            Phase::Running { .. } => format!("Up {}", clock::since(&self.last.started_at, now)),
+            Phase::Running { .. } => {
+                let up = format!("Up {}", clock::since(&self.last.started_at, now));
+                match self.health() {
+                    _ if self.paused => format!("{up} (Paused)"),
+                    HealthStatus::None => up,
+                    HealthStatus::Starting => format!("{up} (health: starting)"),
+                    decided => format!("{up} ({})", decided.word()),
+                }
+            }
             Phase::Restarting => format!(
                 "Restarting ({}) {} ago",
                 self.last.exit_code,

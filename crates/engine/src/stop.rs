@@ -12,7 +12,7 @@ use crate::{
     container::Container,
     error::{Error, Result},
     signals,
-    state::Phase,
+    state::{Phase, State},
 };
 
 /// Seconds between the stop signal and SIGKILL where nobody says otherwise.
@@ -59,7 +59,7 @@ impl Engine {
         }
         // Unless somebody else was as quick: then it runs anew, which is what was asked for.
         if !state.is_running() {
-            container.change_state(|s| s.last.restarts = 0);
+            container.change_state(State::forget_restarts);
             self.start_locked(&container).await?;
         }
         self.tell(&container, "restart", &[]);
@@ -105,6 +105,10 @@ impl Engine {
             error => error,
         })?;
         self.tell(&container, "kill", &[("signal", signal.to_string())]);
+        // As Docker: also with any signal to a container that has no stop signal of its own.
+        if signal == signals::KILL || stop.is_none_or(|stop| stop == signal) {
+            self.let_go(&container).await;
+        }
         if signal == signals::KILL {
             // As Docker: what cannot be refused has happened when this returns.
             container.ends_now(run).await;
@@ -180,7 +184,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn signal(&self, container: &Container, signal: i32) -> Result<()> {
+    async fn signal(&self, container: &Arc<Container>, signal: i32) -> Result<()> {
         let sent = self
             .ask(container, Request::Signal { exec: None, signal })
             .await;
@@ -191,7 +195,16 @@ impl Engine {
             tracing::debug!(container = %container.id, %error, "the signal was not taken");
         }
         self.tell(container, "kill", &[("signal", signal.to_string())]);
+        self.let_go(container).await;
         Ok(())
+    }
+
+    /// What was sent to a paused container reaches it when it goes on.
+    async fn let_go(&self, container: &Arc<Container>) {
+        if container.state().paused {
+            let thawed = self.thaw(container).await;
+            crate::end::log_failure(container, "a paused container was not let go", thawed);
+        }
     }
 
     /// SIGKILL, and waits for the end.

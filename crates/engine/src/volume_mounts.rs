@@ -10,6 +10,7 @@ use std::{
 use crate::{
     Engine,
     error::{Error, Result},
+    mount_specs,
     record::{MountKind, Record},
     rootfs,
 };
@@ -26,8 +27,11 @@ impl Engine {
             let source = match mount.kind {
                 MountKind::Bind => {
                     let source = PathBuf::from(&mount.source);
-                    // Docker's -v makes a directory of what is not there.
+                    // Docker's -v makes a directory of what is not there, its --mount does not.
                     if fs::symlink_metadata(&source).is_err() {
+                        if mount.must_exist {
+                            return Err(mount_specs::missing(&mount.source));
+                        }
                         fs::create_dir_all(&source).map_err(Error::io(format!(
                             "error while creating mount source path '{}'",
                             mount.source
@@ -49,6 +53,8 @@ impl Engine {
                     }
                     data
                 }
+                // Made by the runtime.
+                MountKind::Tmpfs => PathBuf::new(),
             };
             sources.push(source);
         }

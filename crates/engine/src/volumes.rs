@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blocking, clock,
     error::{Error, Result},
+    record::Mount,
     records::{Records, Table},
     sync::lock,
 };
@@ -25,6 +26,9 @@ pub(crate) struct Volume {
     pub created: String,
     /// Made for one container, without a name of the user's.
     pub anonymous: bool,
+    /// As its first user asked.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The volumes of one daemon.
@@ -55,7 +59,8 @@ impl Volumes {
     }
 
     /// The volume `name`, made where it is not there; also says whether it was made now.
-    pub(crate) async fn ensure(&self, name: &str, anonymous: bool) -> Result<(PathBuf, bool)> {
+    pub(crate) async fn ensure(&self, mount: &Mount) -> Result<(PathBuf, bool)> {
+        let name = mount.name.as_str();
         let data = self.data(name);
         if lock(&self.known).contains_key(name) {
             return Ok((data, false));
@@ -73,7 +78,8 @@ impl Volumes {
         let volume = Volume {
             name: name.into(),
             created: clock::now(),
-            anonymous,
+            anonymous: mount.anonymous,
+            labels: mount.labels.clone(),
         };
         self.records.put(Table::Volumes, name, &volume).await?;
         lock(&self.known).insert(name.into(), volume);

@@ -17,8 +17,8 @@ use crate::manifest::{
 };
 use crate::platform::Platform;
 use crate::store::Store;
-use crate::tarread::{Kind, TarReader};
 use crate::tree;
+use archive::{Kind, TarReader};
 
 /// Most files that an archive may have: a layer each, and a few documents.
 const MAX_FILES: usize = 100_000;

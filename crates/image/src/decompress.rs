@@ -2,48 +2,13 @@
 
 use std::io::{self, BufRead, Read};
 
+pub(crate) use archive::Compression;
+
 use crate::digest::{Digest, Hasher};
 
 /// One buffer's length: long enough that files are written in few calls, short enough to stay in
 /// a core's cache between decompressor, hash and write.
 const BUFFER: usize = 128 << 10;
-
-/// How content is packed, told by its first bytes: media types are often wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compression {
-    None,
-    Gzip,
-    Zstd,
-}
-
-impl Compression {
-    fn of(first: &[u8]) -> io::Result<Self> {
-        let refuse = |name: &str| {
-            Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("it is compressed with {name}, which is not supported; use gzip or zstd"),
-            ))
-        };
-        match first {
-            [0x1f, 0x8b, ..] => Ok(Self::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Self::Zstd),
-            // A frame that decoders skip, as eStargz-like tools put first.
-            [b, 0x2a, 0x4d, 0x18, ..] if b & 0xf0 == 0x50 => Ok(Self::Zstd),
-            [b'B', b'Z', b'h', ..] => refuse("bzip2"),
-            [0xfd, b'7', b'z', b'X', b'Z', ..] => refuse("xz"),
-            _ => Ok(Self::None),
-        }
-    }
-
-    /// The suffix of an OCI layer's media type.
-    pub(crate) fn suffix(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Gzip => "+gzip",
-            Self::Zstd => "+zstd",
-        }
-    }
-}
 
 /// Reads packed content as what it is packed of; computes the digest of that, and ends with an
 /// error beyond a limit.
@@ -59,23 +24,8 @@ pub(crate) struct Unpacked<'a> {
 }
 
 impl<'a> Unpacked<'a> {
-    pub(crate) fn new(mut source: impl BufRead + 'a, limit: u64) -> io::Result<Self> {
-        let mut first = [0_u8; 6];
-        let mut got = 0;
-        while got < first.len() {
-            let length = source.read(&mut first[got..])?;
-            if length == 0 {
-                break;
-            }
-            got += length;
-        }
-        let compression = Compression::of(&first[..got])?;
-        let whole = io::Cursor::new(first).take(got as u64).chain(source);
-        let source: Box<dyn Read + 'a> = match compression {
-            Compression::None => Box::new(whole),
-            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
-        };
+    pub(crate) fn new(source: impl BufRead + 'a, limit: u64) -> io::Result<Self> {
+        let (source, compression) = archive::unpacked(source)?;
         Ok(Self {
             source,
             compression,

@@ -13,6 +13,7 @@ mod blob;
 
 mod changes;
 mod channel;
+mod commit;
 mod config;
 mod decompress;
 mod digest;
@@ -34,11 +35,11 @@ mod registry;
 mod remove;
 mod snapshot;
 mod store;
-mod tarread;
 mod tree;
 mod unpack;
 mod usage;
 
+pub use commit::Commit;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use digest::Digest;
 pub use error::{Error, Result};
@@ -50,11 +51,11 @@ pub use progress::{LayerStep, Progress};
 pub use pull::{OnProgress, Pulled};
 pub use remove::{Deleted, InUse};
 pub use store::{Options, Store};
-pub use usage::Usage;
 pub use tokio_util::sync::CancellationToken;
 pub use types::image::RegistryAuth;
 pub use types::reference::Reference;
 pub use unpack::Limits;
+pub use usage::Usage;
 
 /// What a fuzzer feeds.
 #[doc(hidden)]

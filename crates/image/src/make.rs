@@ -18,9 +18,9 @@ use crate::platform::Platform;
 use crate::store::Store;
 
 /// A layer that was taken in, and what came of it.
-struct Layer {
-    diff_id: Digest,
-    descriptor: Descriptor,
+pub(crate) struct Layer {
+    pub(crate) diff_id: Digest,
+    pub(crate) descriptor: Descriptor,
 }
 
 /// How an image is imported.
@@ -119,7 +119,7 @@ impl Store {
         self.add(&[reference.clone().with_default_tag()], config, &added)
     }
 
-    fn add_layer(
+    pub(crate) fn add_layer(
         &self,
         blob: &Blob,
         what: &str,
@@ -145,7 +145,7 @@ impl Store {
         ))
     }
 
-    fn add(
+    pub(crate) fn add(
         &self,
         names: &[Reference],
         mut config: ImageConfig,

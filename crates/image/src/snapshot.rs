@@ -82,7 +82,7 @@ fn check_id(id: &str) -> Result<()> {
 }
 
 impl Store {
-    fn container_dir(&self, id: &str) -> PathBuf {
+    pub(crate) fn container_dir(&self, id: &str) -> PathBuf {
         self.0.root.join("containers").join(id)
     }
 
@@ -216,13 +216,13 @@ impl Store {
         root.map_or((0, 0), |r| (r.uid, r.gid))
     }
 
-    fn container_meta(&self, container: &str) -> Result<ContainerMeta> {
+    pub(crate) fn container_meta(&self, container: &str) -> Result<ContainerMeta> {
         let meta = self.state().containers.get(container).cloned();
         meta.ok_or_else(|| Error::NoSuchContainer(container.to_owned()))
     }
 
     /// The layers' directories, topmost first, as an overlay wants them.
-    fn lower_dirs(&self, meta: &ContainerMeta) -> Vec<PathBuf> {
+    pub(crate) fn lower_dirs(&self, meta: &ContainerMeta) -> Vec<PathBuf> {
         let mut seen = HashSet::new();
         let mut dirs = Vec::new();
         for layer in meta.layers.iter().rev() {
@@ -247,7 +247,7 @@ impl Store {
     }
 
     /// Unpacks again what a power cut made doubtful.
-    fn ensure_layers(&self, meta: &ContainerMeta) -> Result<()> {
+    pub(crate) fn ensure_layers(&self, meta: &ContainerMeta) -> Result<()> {
         let cancel = CancellationToken::new();
         let mut any = false;
         for layer in &meta.layers {

@@ -11,6 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
+use archive::remove_all;
+pub(crate) use archive::{clean, split};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
 use rustix::io::Errno;
 
@@ -32,29 +34,6 @@ pub(crate) enum Existing {
     Dir,
     Whiteout,
     Other,
-}
-
-/// Splits a cleaned path into its parent (empty for the root) and its last part.
-pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|b| *b == b'/') {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (b"", path),
-    }
-}
-
-/// Removes `.`, empty parts and inner `..`; none when the path leads out of its root.
-pub(crate) fn clean(path: &[u8]) -> Option<Vec<u8>> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in path.split(|b| *b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join(&b'/'))
 }
 
 impl Tree {
@@ -178,45 +157,4 @@ pub(crate) fn make_opaque(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()>
         b"y",
         XattrFlags::empty(),
     )?)
-}
-
-fn remove_all(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::ISDIR) => {}
-        Err(e) => return Err(e.into()),
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = rustix::fs::openat(parent, name, flags, Mode::empty())?;
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(&dir)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(name.to_vec());
-        }
-    }
-    for name in names {
-        remove_all(dir.as_fd(), &name)?;
-    }
-    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_cleaned_and_kept_inside() {
-        let clean = |text: &str| {
-            clean(text.as_bytes()).map(|path| String::from_utf8_lossy(&path).into_owned())
-        };
-        assert_eq!(clean("./a//b/./c/").unwrap(), "a/b/c");
-        assert_eq!(clean("/etc/passwd").unwrap(), "etc/passwd");
-        assert_eq!(clean("a/../b").unwrap(), "b");
-        assert_eq!(clean("./").unwrap(), "");
-        assert_eq!(clean("../a"), None);
-        assert_eq!(clean("a/../../b"), None);
-        assert_eq!(clean("/.."), None);
-    }
 }

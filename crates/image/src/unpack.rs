@@ -3,7 +3,6 @@
 //! A layer is unpacked by itself, whatever is below it: what it deletes becomes a whiteout (a
 //! character device 0:0), a directory that hides what was below becomes opaque.
 
-mod attributes;
 mod whiteout;
 
 use std::io::{self, BufRead};
@@ -14,11 +13,11 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use attributes::{attributes, kept_xattrs, own, times};
+use archive::{apply as attributes, apply_owner as own, kept_xattrs, times};
 use whiteout::WHITEOUT;
 
-use crate::tarread::{Header, Kind, TarReader};
 use crate::tree::{self, Existing, Tree};
+use archive::{Header, Kind, TarReader};
 
 /// Owner and mode that a layer gives the root directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

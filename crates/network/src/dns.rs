@@ -53,6 +53,22 @@ pub fn resolv_conf_with(host: &str, own: &Overrides) -> String {
     if reachable.is_empty() {
         reachable = PUBLIC.to_vec();
     }
+    merged(host, &reachable, own)
+}
+
+/// The `resolv.conf` of a container in the host's own network, where every server of the host's can
+/// be reached.
+#[must_use]
+pub fn host_network(host: &str, own: &Overrides) -> String {
+    let all: Vec<IpAddr> = if own.servers.is_empty() {
+        servers(host).collect()
+    } else {
+        own.servers.clone()
+    };
+    merged(host, &all, own)
+}
+
+fn merged(host: &str, reachable: &[IpAddr], own: &Overrides) -> String {
     let mut text = String::new();
     for server in reachable {
         text.push_str(&format!("nameserver {server}\n"));
@@ -109,6 +125,18 @@ mod tests {
         assert_eq!(
             resolv_conf("nameserver 127.0.0.1\nsearch x"),
             "nameserver 8.8.8.8\nnameserver 8.8.4.4\nsearch x\n"
+        );
+    }
+
+    #[test]
+    fn the_hosts_network_has_the_hosts_servers() {
+        let own = Overrides {
+            options: vec!["ndots:5".into()],
+            ..Overrides::default()
+        };
+        assert_eq!(
+            host_network("nameserver 127.0.0.53\nsearch x\n", &own),
+            "nameserver 127.0.0.53\nsearch x\noptions ndots:5\n"
         );
     }
 

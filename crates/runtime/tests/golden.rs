@@ -100,6 +100,7 @@ fn much_at_once() {
                     source: "/srv/a".to_owned(),
                     destination: "/data/deep/a".to_owned(),
                     readonly: true,
+                    readonly_below: false,
                     recursive: true,
                     propagation: "rslave".to_owned(),
                 },
@@ -107,6 +108,7 @@ fn much_at_once() {
                     source: "/srv/b".to_owned(),
                     destination: "/data".to_owned(),
                     readonly: false,
+                    readonly_below: false,
                     recursive: false,
                     propagation: String::new(),
                 },
@@ -137,6 +139,7 @@ fn mounts_lie_in_order_and_replace_defaults() {
         source: "/srv".to_owned(),
         destination: destination.to_owned(),
         readonly: false,
+        readonly_below: false,
         recursive: true,
         propagation: String::new(),
     };

@@ -29,4 +29,5 @@ pub mod process;
 pub mod scm;
 pub mod seccomp;
 #[cfg(feature = "full")]
+pub mod tree;
 pub mod watch;

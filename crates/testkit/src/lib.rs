@@ -17,6 +17,7 @@ mod host;
 pub mod http;
 pub mod images;
 mod leaks;
+pub mod node;
 mod poll;
 mod processes;
 pub mod python;

@@ -52,13 +52,13 @@ fn mount_flag_wants_its_source() {
         "run --rm --mount type=bind,src={},dst=/x busybox true",
         missing.display()
     );
-    // Wharf has no --mount yet, and says so rather than starting without it.
-    let named = if d.engine().is_wharf() {
-        "Mounts"
-    } else {
-        "not-there"
-    };
-    d.docker().refused(&line, &[named]);
+    let wanted = format!(
+        "invalid mount config for type \"bind\": bind source path does not exist: {}",
+        missing.display()
+    );
+    for cli in d.clis() {
+        cli.refused(&line, &[&wanted]);
+    }
     assert!(!missing.exists());
 }
 

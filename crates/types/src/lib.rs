@@ -13,6 +13,7 @@ pub mod network;
 pub mod options;
 pub mod reference;
 pub mod stats;
+pub mod sysctl;
 pub mod system;
 pub mod usage;
 pub mod version;

@@ -27,7 +27,7 @@ const HTTP: [&str; 7] = [
 ];
 
 /// Imports point down only; docs/architecture.md says what each is for.
-const LAYERS: [Layer; 15] = [
+const LAYERS: [Layer; 16] = [
     layer(
         "types",
         &[],
@@ -38,19 +38,21 @@ const LAYERS: [Layer; 15] = [
     layer("hello", &["sys"], &["tokio", "serde", "serde_json"]),
     layer("runtime", &["types", "sys"], &RUNTIMES),
     layer("shim", &["types", "sys", "runtime"], &RUNTIMES),
-    layer("image", &["types", "sys"], &["axum", "redb"]),
+    layer("archive", &["types", "sys"], &RUNTIMES),
+    layer("image", &["types", "sys", "archive"], &["axum", "redb"]),
     layer("network", &["types", "sys"], &["axum", "redb"]),
     layer(
         "engine",
-        &["types", "sys", "runtime", "image", "network"],
+        &["types", "sys", "runtime", "archive", "image", "network"],
         &HTTP,
     ),
     layer("api", &["types"], &["redb", "rustix"]),
-    layer("cli", &["types", "gotmpl"], &["axum", "redb"]),
+    layer("cli", &["types", "archive", "gotmpl"], &["axum", "redb"]),
     layer(
         "wharf",
         &[
-            "types", "sys", "runtime", "image", "network", "engine", "api", "cli", "gotmpl",
+            "types", "sys", "runtime", "archive", "image", "network", "engine", "api", "cli",
+            "gotmpl",
         ],
         &[],
     ),

@@ -1,4 +1,62 @@
 //! Files in containers, and what is made of them.
 
+use async_trait::async_trait;
+use types::container::{ContainerConfig, FilesystemChange};
+
+use super::{Body, Result};
+
+/// What is at a path of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathStat {
+    /// The path's last part.
+    pub name: String,
+    /// Bytes.
+    pub size: i64,
+    /// Kind and permissions, as `stat(2)` has them.
+    pub mode: u32,
+    /// Seconds since 1970, and nanoseconds.
+    pub mtime: (i64, u32),
+    /// Where a symbolic link leads.
+    pub link_target: String,
+}
+
+/// How a container is committed.
+#[derive(Debug, Clone, Default)]
+pub struct CommitOptions {
+    /// `repository[:tag]`; empty for none.
+    pub reference: String,
+    /// Who made it.
+    pub author: String,
+    /// A remark.
+    pub comment: String,
+    /// Members that replace the container's.
+    pub config: Option<ContainerConfig>,
+    /// Dockerfile instructions.
+    pub changes: Vec<String>,
+    /// Let nothing run meanwhile.
+    pub pause: bool,
+}
+
 /// Files in containers, and what is made of them.
-pub trait Files: Send + Sync {}
+#[async_trait]
+pub trait Files: Send + Sync {
+    /// What is at a path.
+    async fn path_stat(&self, name: &str, path: &str) -> Result<PathStat>;
+    /// A path and all below it as a tar archive.
+    async fn read_archive(&self, name: &str, path: &str) -> Result<(PathStat, Body)>;
+    /// Places a tar archive, packed or not, in a directory. `keep_kinds` refuses to put a
+    /// directory in the place of something else, and the other way round.
+    async fn write_archive(
+        &self,
+        name: &str,
+        path: &str,
+        keep_kinds: bool,
+        archive: Body,
+    ) -> Result<()>;
+    /// The whole file system as a tar archive.
+    async fn export(&self, name: &str) -> Result<Body>;
+    /// What differs from the image, by path.
+    async fn changes(&self, name: &str) -> Result<Vec<FilesystemChange>>;
+    /// Makes an image; answers its identifier.
+    async fn commit(&self, name: &str, options: CommitOptions) -> Result<String>;
+}

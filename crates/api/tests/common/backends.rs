@@ -226,6 +226,7 @@ impl Containers for Fake {
                 error: String::new(),
                 started_at: NEVER.into(),
                 finished_at: NEVER.into(),
+                health: None,
             },
             image: "sha256:00".into(),
             resolv_conf_path: String::new(),

@@ -10,38 +10,52 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
 use types::version::ApiVersion;
 
-use super::{Error, Host, request::Payload, request::Request};
+use super::{
+    Duplex, Endpoint, Error,
+    dial::Dialer,
+    request::{Payload, Request},
+};
 
 /// A body on its way to the daemon.
 pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A daemon, and the connections to it.
 pub(crate) struct Client {
-    host: Host,
-    shown: String,
-    daemon: String,
+    dialer: Dialer,
+    headers: Vec<(String, String)>,
     version: Cell<ApiVersion>,
+    /// The user chose the version.
+    fixed: bool,
     agreed: Cell<bool>,
     idle: RefCell<Vec<SendRequest<Body>>>,
     debug: bool,
 }
 
 impl Client {
-    /// A client of the daemon at `host`; `daemon` is what error texts call it. With `debug` each
-    /// request is told on standard error.
-    pub(crate) fn new(host: &str, daemon: &str, debug: bool) -> Result<Self, Error> {
+    /// A client of the daemon at `endpoint`; `daemon` is what error texts call it. `headers` go
+    /// with each request. With `debug` each request is told on standard error.
+    pub(crate) fn new(
+        endpoint: &Endpoint,
+        daemon: &str,
+        headers: Vec<(String, String)>,
+        debug: bool,
+    ) -> Result<Self, Error> {
+        let wanted = std::env::var("DOCKER_API_VERSION").unwrap_or_default();
+        let wanted = wanted.strip_prefix('v').unwrap_or(&wanted);
+        let fixed = match wanted {
+            "" => None,
+            text => Some(text.parse::<ApiVersion>().map_err(|_| {
+                Error::Host(format!("DOCKER_API_VERSION: invalid version: {text}"))
+            })?),
+        };
         Ok(Self {
-            host: Host::parse(host)?,
-            shown: host.to_owned(),
-            daemon: daemon.to_owned(),
-            version: Cell::new(ApiVersion::MAX),
-            agreed: Cell::new(false),
+            dialer: Dialer::new(endpoint, daemon)?,
+            headers,
+            version: Cell::new(fixed.unwrap_or(ApiVersion::MAX)),
+            fixed: fixed.is_some(),
+            agreed: Cell::new(fixed.is_some()),
             idle: RefCell::default(),
             debug,
         })
@@ -54,7 +68,7 @@ impl Client {
 
     /// The daemon's address, as the user named it.
     pub(crate) fn host(&self) -> &str {
-        &self.shown
+        &self.dialer.shown
     }
 
     /// Opens a connection ahead of its use. A failure is left to the request that needs it.
@@ -65,29 +79,10 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, Error> {
-        let failed =
-            |e: &std::io::Error| Error::connect(e, self.shown.clone(), self.daemon.clone());
-        match &self.host {
-            Host::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(|e| failed(&e))?;
-                self.handshake(stream).await
-            }
-            Host::Tcp(address) => {
-                let stream = TcpStream::connect(address).await.map_err(|e| failed(&e))?;
-                // Keystrokes are small; waiting to fill a packet would be felt.
-                let _ = stream.set_nodelay(true);
-                self.handshake(stream).await
-            }
-        }
-    }
-
-    async fn handshake<S>(&self, stream: S) -> Result<SendRequest<Body>, Error>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+        let stream = self.dialer.dial().await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|e| self.broken("connect", &e))?;
+            .map_err(|e| broken("connect", &e))?;
         // Its errors reach the request that it serves.
         tokio::spawn(async move {
             let _ = connection.with_upgrades().await;
@@ -95,17 +90,9 @@ impl Client {
         Ok(sender)
     }
 
-    fn broken(&self, what: &str, error: &dyn std::error::Error) -> Error {
-        let mut why = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            why = format!("{why}: {cause}");
-            source = cause.source();
-        }
-        Error::Broken {
-            what: what.to_owned(),
-            why,
-        }
+    /// A bare connection, for who speaks HTTP over it elsewhere.
+    pub(crate) async fn dial(&self) -> Result<Box<dyn Duplex>, Error> {
+        self.dialer.dial().await
     }
 
     /// Gives a connection back whose answer was read to its end.
@@ -140,6 +127,9 @@ impl Client {
     /// Lowers our version to the daemon's.
     fn note_version(&self, response: &Response<Incoming>) {
         self.agreed.set(true);
+        if self.fixed {
+            return;
+        }
         let theirs = response
             .headers()
             .get("api-version")
@@ -180,23 +170,34 @@ impl Client {
             .uri(path)
             .header("host", "api.moby.localhost")
             .header("user-agent", concat!("wharf/", env!("CARGO_PKG_VERSION")));
+        for (name, value) in &self.headers {
+            builder = builder.header(name.as_str(), value.as_str());
+        }
         for (name, value) in &request.headers {
             builder = builder.header(*name, value.as_str());
         }
         let message = builder
             .body(body)
-            .map_err(|e| self.broken(&request.name(), &e))?;
+            .map_err(|e| broken(&request.name(), &e))?;
         let began = std::time::Instant::now();
         let mut connection = self.take().await?;
-        let response = connection
-            .send_request(message)
-            .await
-            .map_err(|e| self.broken(&request.name(), &e))?;
+        let response = match connection.send_request(message).await {
+            Ok(response) => response,
+            Err(e) => {
+                return Err(match self.dialer.explain().await {
+                    Some(why) => Error::Broken {
+                        what: request.name(),
+                        why,
+                    },
+                    None => broken(&request.name(), &e),
+                });
+            }
+        };
         if self.debug {
             crate::format::output::complain(&format!(
                 "DEBUG {} to {}: {} after {:.1} ms",
                 request.name(),
-                self.shown,
+                self.dialer.shown,
                 response.status(),
                 began.elapsed().as_secs_f64() * 1000.0
             ));
@@ -224,5 +225,19 @@ impl Client {
             return self.once(request).await;
         }
         Ok((response, connection))
+    }
+}
+
+/// A failure with all its causes.
+fn broken(what: &str, error: &dyn std::error::Error) -> Error {
+    let mut why = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        why = format!("{why}: {cause}");
+        source = cause.source();
+    }
+    Error::Broken {
+        what: what.to_owned(),
+        why,
     }
 }

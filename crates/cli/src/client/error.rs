@@ -49,7 +49,7 @@ pub(crate) enum Error {
         why: String,
     },
     /// `-H` cannot be used.
-    #[error("{0}")]
+    #[error("Failed to initialize: {0}")]
     Host(String),
 }
 
@@ -61,8 +61,14 @@ impl Error {
 
     /// The failed connection to `host`.
     pub(super) fn connect(error: &io::Error, host: String, daemon: String) -> Self {
+        let text = error.to_string();
         if error.kind() == io::ErrorKind::PermissionDenied {
             Self::Permission { host, daemon }
+        } else if text.contains("failed to lookup address") {
+            Self::Broken {
+                what: host,
+                why: "no such host".to_owned(),
+            }
         } else {
             Self::Unreachable { host, daemon }
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Error;
+use super::{Error, ssh::Ssh};
 
 /// The socket of a daemon that was started without `-H`.
 pub(crate) const DEFAULT: &str = "unix:///run/wharf/wharf.sock";
@@ -14,11 +14,13 @@ pub(crate) enum Host {
     Unix(PathBuf),
     /// `tcp://`: host and port.
     Tcp(String),
+    /// `ssh://`.
+    Ssh(Ssh),
 }
 
 impl Host {
-    /// Reads what `-H` takes.
-    pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+    /// Reads what `-H` takes; with `tls` another port is the usual one.
+    pub(crate) fn parse(text: &str, tls: bool) -> Result<Self, Error> {
         let bad = |why: &str| Err(Error::Host(why.to_owned()));
         let (scheme, rest) = match text.split_once("://") {
             Some(parts) => parts,
@@ -31,11 +33,12 @@ impl Host {
             } else {
                 rest
             }))),
+            "ssh" => Ssh::parse(rest).map(Self::Ssh).map_err(Error::Host),
             "tcp" | "http" => {
                 let address = rest.split('/').next().unwrap_or_default();
                 let (name, port) = match address.rsplit_once(':') {
                     Some((name, port)) if !port.contains(']') => (name, port),
-                    _ => (address, "2375"),
+                    _ => (address, if tls { "2376" } else { "2375" }),
                 };
                 if port.parse::<u16>().is_err() {
                     return bad(&format!(
@@ -45,11 +48,11 @@ impl Host {
                 let name = if name.is_empty() { "127.0.0.1" } else { name };
                 Ok(Self::Tcp(format!("{name}:{port}")))
             }
-            "ssh" | "https" | "npipe" | "fd" => bad(&format!(
-                "{scheme}:// is not supported by wharf yet: use unix:// or tcp:// (given: {text})"
+            "https" | "npipe" | "fd" => bad(&format!(
+                "{scheme}:// is not supported by wharf: use unix://, tcp:// or ssh:// (given: {text})"
             )),
             _ => bad(&format!(
-                "invalid bind address ({text}): unsupported proto '{scheme}': use unix:// or tcp://"
+                "unable to resolve docker endpoint: invalid bind address format: {text}: use unix://, tcp:// or ssh://"
             )),
         }
     }
@@ -59,24 +62,22 @@ impl Host {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Result<Host, Error> {
+        Host::parse(text, false)
+    }
+
     #[test]
     fn hosts_are_read() {
+        assert_eq!(parse("unix:///a/b").unwrap(), Host::Unix("/a/b".into()));
+        assert_eq!(parse("tcp://h:1").unwrap(), Host::Tcp("h:1".into()));
         assert_eq!(
-            Host::parse("unix:///a/b").unwrap(),
-            Host::Unix("/a/b".into())
-        );
-        assert_eq!(Host::parse("tcp://h:1").unwrap(), Host::Tcp("h:1".into()));
-        assert_eq!(
-            Host::parse("tcp://[::1]").unwrap(),
+            parse("tcp://[::1]").unwrap(),
             Host::Tcp("[::1]:2375".into())
         );
-        assert_eq!(Host::parse("h").unwrap(), Host::Tcp("h:2375".into()));
-        assert!(
-            Host::parse("ssh://me@h")
-                .unwrap_err()
-                .to_string()
-                .contains("ssh://")
-        );
-        assert!(Host::parse("tcp://h:x").is_err() && Host::parse("foo://x").is_err());
+        assert_eq!(parse("h").unwrap(), Host::Tcp("h:2375".into()));
+        assert!(matches!(parse("ssh://me@h").unwrap(), Host::Ssh(_)));
+        assert!(parse("tcp://h:x").is_err() && parse("foo://x").is_err());
+        let secured = Host::parse("tcp://h", true).unwrap();
+        assert_eq!(secured, Host::Tcp("h:2376".into()));
     }
 }

@@ -19,6 +19,7 @@ use std::{
 pub(crate) use auths::hostname;
 #[allow(unused_imports, reason = "`login` and `logout` use the rest")]
 pub(crate) use credentials::{Credentials, HUB, server};
+pub(crate) use save::replace;
 use serde_json::{Map, Value};
 
 use crate::format::output;
@@ -46,7 +47,6 @@ impl ConfigFile {
     }
 
     /// Where the configuration is.
-    #[allow(dead_code, reason = "contexts stand beside it")]
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -95,6 +95,18 @@ impl ConfigFile {
             .into_iter()
             .flatten()
             .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+    }
+
+    /// Headers that go with each request, by file and by `DOCKER_CUSTOM_HEADERS`.
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        let variable = std::env::var("DOCKER_CUSTOM_HEADERS").unwrap_or_default();
+        let given = variable.split(',').filter_map(|pair| pair.split_once('='));
+        // The name of the program is its own.
+        self.texts("HttpHeaders")
+            .chain(given.map(|(name, value)| (name.trim(), value)))
+            .filter(|(name, _)| !name.eq_ignore_ascii_case("user-agent"))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 
     /// Credentials for registries.

@@ -37,30 +37,31 @@ impl ConfigFile {
             .mode(0o700)
             .create(path.parent().unwrap_or(Path::new(".")))
             .map_err(|e| failed("mkdir", &e))?;
-        replace(&path, &text).map_err(|e| failed("write", &e))
+        replace(&path, &text, 0o600).map_err(|e| failed("write", &e))
     }
 }
 
-/// Puts `text` in the place of the file at `path`, whole or not at all, for its owner's eyes.
-pub(crate) fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
+/// Puts `text` in the place of the file at `path`, whole or not at all.
+pub(crate) fn replace(path: &Path, text: &[u8], mode: u32) -> std::io::Result<()> {
     let temporary = {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}.tmp", std::process::id()));
         PathBuf::from(name)
     };
-    let written = write(&temporary, path, text).and_then(|()| std::fs::rename(&temporary, path));
+    let written =
+        write(&temporary, path, text, mode).and_then(|()| std::fs::rename(&temporary, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
     written
 }
 
-fn write(temporary: &Path, path: &Path, text: &[u8]) -> std::io::Result<()> {
+fn write(temporary: &Path, path: &Path, text: &[u8], mode: u32) -> std::io::Result<()> {
     let _ = std::fs::remove_file(temporary);
     let mut file = File::options()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(mode)
         .open(temporary)?;
     if let Ok(old) = std::fs::metadata(path) {
         // As root in another user's home: it stays that user's.

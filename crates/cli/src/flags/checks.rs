@@ -1,5 +1,7 @@
 //! Forms of flags' values, with Go's error texts.
 
+use types::sysctl;
+
 use crate::format::quote;
 
 /// Everything is well formed.
@@ -140,24 +142,13 @@ pub(crate) fn cgroupns(value: &str) -> Result<(), String> {
 
 /// `name=value` of a setting that a namespace can have.
 pub(crate) fn sysctl(value: &str) -> Result<(), String> {
-    const WHOLE: &[&str] = &[
-        "kernel.msgmax",
-        "kernel.msgmnb",
-        "kernel.msgmni",
-        "kernel.sem",
-        "kernel.shmall",
-        "kernel.shmmax",
-        "kernel.shmmni",
-        "kernel.shm_rmid_forced",
-    ];
     let refused = || Err(format!("sysctl '{value}' is not allowed"));
     let Some((name, _)) = value.split_once('=') else {
         return refused();
     };
     // The other way of writing it is the daemon's to judge.
     let name = name.replace('/', ".");
-    if WHOLE.contains(&name.as_str()) || name.starts_with("net.") || name.starts_with("fs.mqueue.")
-    {
+    if sysctl::is_ipc(&name) || sysctl::is_network(&name) {
         Ok(())
     } else {
         refused()

@@ -130,7 +130,7 @@ pub(crate) fn rows(
 }
 
 /// Go's JSON of rows is safe inside HTML.
-fn escape(json: &str) -> String {
+pub(crate) fn escape(json: &str) -> String {
     json.replace('<', "\\u003c")
         .replace('>', "\\u003e")
         .replace('&', "\\u0026")

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use types::container::{
-    ContainerConfig, CreateRequest, Empty, HealthConfig, HostConfig, LogConfig, NetworkingConfig,
-    PortMap, RestartPolicy,
+    ContainerConfig, CreateRequest, Empty, HostConfig, LogConfig, MountSpec, PortMap, RestartPolicy,
 };
 
 use super::{
-    host_config,
-    spec::{env, ports, ulimit, volume},
+    host_config, networks, options,
+    spec::{env, mount, names, ports, ulimit, volume},
 };
 use crate::{
     error::{Error, Result, errno_text},
@@ -59,13 +58,10 @@ pub(crate) fn request(m: &Matches) -> Result<CreateRequest> {
         labels: env::labels(&m.all("label-file"), &m.all("label"))?,
         stop_signal: m.text("stop-signal"),
         stop_timeout: m.int("stop-timeout"),
-        healthcheck: m.on("no-healthcheck").then(|| HealthConfig {
-            test: vec!["NONE".to_owned()],
-            ..HealthConfig::default()
-        }),
+        healthcheck: options::health::check(m)?,
         ..ContainerConfig::default()
     };
-    let (network_mode, networking_config) = network(&m.all("network"))?;
+    let (network_mode, networking_config) = networks::join(m)?;
     Ok(CreateRequest {
         config,
         host_config: host(m, binds, published, network_mode)?,
@@ -137,6 +133,14 @@ fn host(
         pids_limit: m.int("pids-limit"),
         ulimits: ulimits.into_values().collect(),
         init: m.switch("init"),
+        volume_driver: m.text("volume-driver"),
+        volumes_from: some(m.all("volumes-from")),
+        mounts: full_mounts(&m.all("mount"))?,
+        dns: each(&m.all("dns"), names::address)?,
+        dns_options: [m.all("dns-opt"), m.all("dns-option")].concat(),
+        dns_search: m.all("dns-search"),
+        extra_hosts: some(each(&m.all("add-host"), names::host)?),
+        links: some(m.all("link")),
         masked_paths: open_paths.then(Vec::new),
         readonly_paths: open_paths.then(Vec::new),
         ..host_config::kernel(m)?
@@ -181,7 +185,27 @@ fn mounts(given: &[String]) -> Result<(Vec<String>, BTreeMap<String, Empty>)> {
     Ok((binds, volumes))
 }
 
-fn restart(text: &str) -> Result<RestartPolicy> {
+fn full_mounts(given: &[String]) -> Result<Vec<MountSpec>> {
+    let here = std::env::current_dir().map_err(|e| Error::file("getwd", ".", &e))?;
+    each(given, |text| mount::parse(text, &here))
+}
+
+fn each<T>(
+    given: &[String],
+    read: impl Fn(&str) -> std::result::Result<T, String>,
+) -> Result<Vec<T>> {
+    let all = given.iter().map(|text| read(text));
+    all.collect::<std::result::Result<_, _>>()
+        .map_err(Error::msg)
+}
+
+/// docker sends no list where nothing was given.
+fn some(given: Vec<String>) -> Option<Vec<String>> {
+    (!given.is_empty()).then_some(given)
+}
+
+/// `on-failure:3`.
+pub(crate) fn restart(text: &str) -> Result<RestartPolicy> {
     let (name, count) = match text.split_once(':') {
         Some((name, count)) => (
             name,
@@ -256,31 +280,4 @@ fn security(given: &[String]) -> Result<(Vec<String>, bool)> {
         }
     }
     Ok((all, open_paths))
-}
-
-/// The mode, and the networks that need an end of their own.
-fn network(given: &[String]) -> Result<(String, NetworkingConfig)> {
-    let mut config = NetworkingConfig::default();
-    if let Some(long) = given.iter().find(|n| n.contains('=')) {
-        return Err(Error::msg(format!(
-            "invalid network '{long}': the long form of --network is not supported by wharf yet"
-        )));
-    }
-    let own = |n: &str| {
-        !matches!(n, "default" | "bridge" | "host" | "none") && !n.starts_with("container:")
-    };
-    if given.len() > 1
-        && let Some(mode) = given
-            .iter()
-            .find(|n| !own(n) && *n != "bridge" && *n != "default")
-    {
-        return Err(Error::msg(format!(
-            "conflicting options: cannot attach both user-defined and non-user-defined network-modes ({mode})"
-        )));
-    }
-    for name in given.iter().filter(|n| own(n)) {
-        config.endpoints_config.insert(name.clone(), Map::new());
-    }
-    let mode = given.first().map_or("default", String::as_str);
-    Ok((mode.to_owned(), config))
 }

@@ -30,7 +30,11 @@ pub(crate) const RM: &[Flag] = &[
 
 /// Sends a request for each name, all at once; prints the names in order, complains of failures
 /// and goes on.
-async fn each(context: &Context, names: &[String], request: impl Fn(&str) -> Request) -> Result {
+pub(crate) async fn each(
+    context: &Context,
+    names: &[String],
+    request: impl Fn(&str) -> Request,
+) -> Result {
     let mut running: FuturesOrdered<_> = names
         .iter()
         .map(|name| {

@@ -3,7 +3,9 @@
 mod attach;
 mod config;
 mod container;
+mod context;
 mod create;
+mod dial_stdio;
 mod events;
 mod exec;
 mod host_config;
@@ -11,15 +13,20 @@ mod image;
 mod images;
 mod info;
 mod inspect;
+mod life;
 mod logs;
+mod networks;
 mod options;
 mod port;
+mod prune;
 mod ps;
 mod pull;
 mod run;
 pub(crate) mod spec;
 mod start;
 mod table;
+mod top;
+mod update;
 mod version;
 
 use std::{future::Future, pin::Pin};
@@ -30,6 +37,7 @@ pub(crate) use table::{GROUPS, MISSING, all};
 use crate::{
     client::Client,
     config::ConfigFile,
+    contexts::Choice,
     error::Result,
     flags::{Flag, Matches},
 };
@@ -40,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) path: String,
     /// The daemon.
     pub(crate) client: Client,
+    /// Which daemon that is, and why.
+    pub(crate) chosen: Choice,
     /// The user's configuration.
     pub(crate) config: ConfigFile,
     /// `-D`.

@@ -1,6 +1,8 @@
 //! The flags of `run` and `create`.
 
-use super::spec::devices;
+pub(crate) mod health;
+
+use super::spec::{devices, mount, names};
 use crate::flags::{DETACH_KEYS, Flag, checks, int, list, switch, text};
 
 /// Flags that say what the container is.
@@ -41,7 +43,6 @@ pub(crate) const SPEC: &[Flag] = &[
         .short('m')
         .value("bytes", checks::bytes),
     text("name", "Its name"),
-    switch("no-healthcheck", "Do not run the image's health check"),
     list(
         "network",
         "The network that it joins: bridge, host, none or container:<name|id>",
@@ -176,6 +177,31 @@ pub(crate) const SPEC: &[Flag] = &[
     list("storage-opt", "Storage driver options for the container"),
     list("sysctl", "Sysctl options").value("map", checks::sysctl),
     text("userns", "User namespace to use"),
+    list("add-host", "Add a name to its hosts, NAME:ADDRESS").check(names::host_check),
+    list("dns", "Set a name server").check(names::address_check),
+    list("dns-opt", "Set an option of the resolver"),
+    list("dns-option", "Set an option of the resolver"),
+    list("dns-search", "Set a domain in which names are looked for").check(names::search_check),
+    text("ip", "Its IPv4 address (in networks of your own)"),
+    text("ip6", "Its IPv6 address (in networks of your own)"),
+    list(
+        "link",
+        "Let it know another container by name, NAME[:ALIAS]",
+    )
+    .check(names::link_check),
+    list("link-local-ip", "A link-local address"),
+    text("mac-address", "Its MAC address"),
+    list(
+        "mount",
+        "Mount a directory of the host, a volume or memory, type=bind|volume|tmpfs,…",
+    )
+    .value("mount", mount::check),
+    list("network-alias", "A further name in its network"),
+    text("volume-driver", "The driver of its volumes"),
+    list(
+        "volumes-from",
+        "Mount what another container mounts, NAME[:ro|rw]",
+    ),
     text("uts", "UTS namespace to use"),
 ];
 
@@ -186,13 +212,10 @@ pub(crate) const RUN: &[Flag] = &[
     switch("sig-proxy", "Pass signals on to the process").default("true"),
 ];
 
-const NONE: &[&str] = &[];
 const ZERO: &[&str] = &["0"];
-const EMPTY: &[&str] = &[""];
 
 /// Docker's flags that wharf refuses, unless they say what holds anyway.
 pub(crate) const REFUSED: &[Flag] = &[
-    list("add-host", "Add a name to the container's hosts").only(NONE),
     int("cpu-count", "Processors, on Windows").only(ZERO),
     int("cpu-percent", "Processor time, on Windows").only(ZERO),
     switch(
@@ -201,41 +224,12 @@ pub(crate) const REFUSED: &[Flag] = &[
     )
     .default("true")
     .only(&["true"]),
-    list("dns", "Set a DNS server").only(NONE),
-    list("dns-opt", "Set a DNS option").only(NONE),
-    list("dns-option", "Set a DNS option").only(NONE),
-    list("dns-search", "Set a DNS search domain").only(NONE),
-    text("health-cmd", "Command that checks health").only(EMPTY),
-    text("health-interval", "Time between checks")
-        .value("duration", checks::any)
-        .only(&["0", "0s"]),
-    int("health-retries", "Failures until it is unhealthy").only(ZERO),
-    text("health-start-interval", "Time between checks at first")
-        .value("duration", checks::any)
-        .only(&["0", "0s"]),
-    text("health-start-period", "Time in which failures do not count")
-        .value("duration", checks::any)
-        .only(&["0", "0s"]),
-    text("health-timeout", "Time that a check may take")
-        .value("duration", checks::any)
-        .only(&["0", "0s"]),
     text("io-maxbandwidth", "Bound of I/O, on Windows")
         .value("bytes", checks::any)
         .only(ZERO),
     text("io-maxiops", "Bound of I/O operations, on Windows")
         .value("uint", checks::int)
         .only(ZERO),
-    text("ip", "Its IPv4 address").only(EMPTY),
-    text("ip6", "Its IPv6 address").only(EMPTY),
     text("isolation", "Isolation technology, on Windows").only(&["", "default"]),
-    list("link", "Link to another container").only(NONE),
-    list("link-local-ip", "A link-local address").only(NONE),
-    text("mac-address", "Its MAC address").only(EMPTY),
-    list("mount", "Mount a file system")
-        .value("mount", checks::any)
-        .only(NONE),
-    list("network-alias", "A further name in its network").only(NONE),
     switch("use-api-socket", "Give it the API's socket").only(&["false"]),
-    text("volume-driver", "Driver of its volumes").only(&["", "local"]),
-    list("volumes-from", "Mount the volumes of another container").only(NONE),
 ];

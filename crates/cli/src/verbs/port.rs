@@ -71,7 +71,7 @@ fn frontends(found: &Value) -> impl Iterator<Item = String> {
 }
 
 /// Numbers within the texts are compared as numbers.
-fn natural(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     while let (Some(x), Some(y)) = (a.first(), b.first()) {
         let ordering = if x.is_ascii_digit() && y.is_ascii_digit() {

@@ -125,7 +125,8 @@ fn rlimits(own: &[Ulimit], defaults: &[Ulimit]) -> Vec<Rlimit> {
     .collect()
 }
 
-fn resources(host: &HostConfig) -> Resources {
+/// The limits of the whole container.
+pub(crate) fn resources(host: &HostConfig) -> Resources {
     let rates = |given: &[ThrottleDevice]| {
         let rate = |d: &ThrottleDevice| DeviceRate {
             path: d.path.clone(),

@@ -87,7 +87,13 @@ impl Source {
     pub(crate) fn sample(&self, host: HostTimes) -> ContainerStats {
         let state = self.container.state();
         let cgroup = self.cgroup.get_or_init(|| {
-            Cgroup::plan(Some(&self.path), &self.container.id, Driver::Cgroupfs, false).ok()
+            Cgroup::plan(
+                Some(&self.path),
+                &self.container.id,
+                Driver::Cgroupfs,
+                false,
+            )
+            .ok()
         });
         let (true, Some(cgroup)) = (state.is_running(), cgroup) else {
             return nothing(&self.container);

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 pub use build::{Built, build};
 pub use edits::{EditDevice, EditHook, EditMount, Edits};
 pub use process::{ExecSpec, exec_process};
+pub use resources::limits;
 
 use crate::protocol::Size;
 
@@ -124,6 +125,8 @@ pub struct BindMount {
     pub destination: String,
     /// May the container not write?
     pub readonly: bool,
+    /// Nor what is mounted below?
+    pub readonly_below: bool,
     /// What is mounted below, too?
     pub recursive: bool,
     /// `rprivate`, `rslave` …

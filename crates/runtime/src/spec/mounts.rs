@@ -25,7 +25,7 @@ pub(super) fn mounts(spec: &ContainerSpec) -> Result<Vec<Mount>, Error> {
                 )));
             }
         }
-        let options = [
+        let mut options = vec![
             if bind.recursive { "rbind" } else { "bind" },
             if bind.readonly { "ro" } else { "rw" },
             if bind.propagation.is_empty() {
@@ -34,6 +34,9 @@ pub(super) fn mounts(spec: &ContainerSpec) -> Result<Vec<Mount>, Error> {
                 &bind.propagation
             },
         ];
+        if bind.readonly_below && bind.recursive {
+            options.push("rro");
+        }
         wanted.push(mount(&bind.destination, "bind", &bind.source, &options));
     }
     for tmpfs in &spec.tmpfs {

@@ -9,7 +9,7 @@ mod memory;
 
 use oci_spec::runtime::{LinuxPids, LinuxResources};
 
-use super::ContainerSpec;
+use super::{ContainerSpec, Resources};
 use crate::{Error, host::Host};
 
 /// What is said of limits.
@@ -30,6 +30,19 @@ impl Judge<'_> {
 
 fn invalid<T>(text: impl Into<String>) -> Result<T, Error> {
     Err(Error::Invalid(text.into()))
+}
+
+/// The limits alone, for a container that runs.
+///
+/// # Errors
+/// A contradiction among them, in Docker's words.
+pub fn limits(given: &Resources, host: &Host) -> Result<LinuxResources, Error> {
+    let spec = ContainerSpec {
+        resources: given.clone(),
+        ..ContainerSpec::default()
+    };
+    // What is left out was told when they were judged.
+    resources(&spec, host, &mut Vec::new())
 }
 
 pub(super) fn resources(
@@ -60,7 +73,7 @@ pub(super) fn resources(
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Resources, *};
+    use super::*;
     use crate::{caps::CapSet, controls::Controls};
 
     fn host(cgroup2: bool) -> Host {

@@ -2,20 +2,10 @@
 
 use std::collections::HashMap;
 
+use types::sysctl;
+
 use super::{ContainerSpec, Namespace};
 use crate::Error;
-
-/// Settings of the IPC namespace, besides `fs.mqueue.*`.
-const IPC: &[&str] = &[
-    "kernel.msgmax",
-    "kernel.msgmnb",
-    "kernel.msgmni",
-    "kernel.sem",
-    "kernel.shmall",
-    "kernel.shmmax",
-    "kernel.shmmni",
-    "kernel.shm_rmid_forced",
-];
 
 /// All settings: Docker's defaults, then the user's.
 pub(super) fn sysctls(container: &ContainerSpec) -> Result<HashMap<String, String>, Error> {
@@ -56,12 +46,12 @@ fn check(container: &ContainerSpec, name: &str, dotted: &str) -> Result<(), Erro
     let parts = || dotted.split(['.', '/']);
     let refused = if parts().any(|p| p.is_empty()) || dotted.contains('\0') {
         format!("sysctl '{name}' is not allowed")
-    } else if IPC.contains(&dotted) || dotted.starts_with("fs.mqueue.") {
+    } else if sysctl::is_ipc(dotted) {
         if container.ipc != host {
             return Ok(());
         }
         format!("sysctl {name:?} is not allowed in the hosts ipc namespace")
-    } else if dotted.starts_with("net.") {
+    } else if sysctl::is_network(dotted) {
         if container.network != host {
             return Ok(());
         }

@@ -142,6 +142,7 @@ fn users_mounts_and_limits() {
                 source,
                 destination: "/data".to_owned(),
                 readonly: true,
+                readonly_below: false,
                 recursive: true,
                 propagation: String::new(),
             }];

@@ -26,7 +26,7 @@ const GONE: (&str, &str) = ("ps -aq --filter name=box", "");
 const VOLUMES: &str = "create --name box -v /nameless -v named:/named busybox true";
 const RUNS: &str = "run -d --name box -p 8080:80 busybox sleep 1000";
 
-const ACTS: [Act; 18] = [
+const ACTS: [Act; 23] = [
     Act {
         points: &[
             "image.blob.sync",
@@ -214,6 +214,41 @@ const ACTS: [Act; 18] = [
         ],
         operation: "start box",
         happened: (STATUS, "running"),
+    },
+    Act {
+        points: &["engine.pause.frozen"],
+        before: &[RUNS],
+        operation: "pause box",
+        happened: (STATUS, "paused"),
+    },
+    Act {
+        points: &["engine.unpause.thawed"],
+        before: &[RUNS, "pause box"],
+        operation: "unpause box",
+        happened: (STATUS, "running"),
+    },
+    Act {
+        points: &[
+            "engine.update.applied",
+            "engine.update.recorded",
+            "engine.records.commit",
+        ],
+        before: &[RUNS],
+        operation: "update -m 64m --memory-swap 128m box",
+        happened: ("inspect -f '{{.HostConfig.Memory}}' box", "67108864"),
+    },
+    Act {
+        points: &["engine.rename.recorded", "engine.records.commit"],
+        before: &["create --name old busybox true"],
+        operation: "rename old box",
+        happened: (STATUS, "created"),
+    },
+    // A check dies with the daemon; the next one goes on checking.
+    Act {
+        points: &["engine.health.noted"],
+        before: &["create --name box --health-cmd true --health-interval 50ms busybox sleep 1000"],
+        operation: "start box",
+        happened: ("inspect -f '{{.State.Health.Status}}' box", "healthy"),
     },
     // By the start of a daemon that finds a layer it cannot trust.
     Act {

@@ -33,7 +33,7 @@ fn true_state(inspect: &Value) -> bool {
         return false;
     }
     match state["Status"].as_str().unwrap_or_default() {
-        "running" => pid != 0 && testkit::alive(pid) && started > "2001",
+        "running" | "paused" => pid != 0 && testkit::alive(pid) && started > "2001",
         "created" => pid == 0,
         "exited" => pid == 0 && started > "2001" && finished > "2001",
         "restarting" => true,

@@ -161,14 +161,14 @@ mod tests {
     fn create_takes_what_clients_send() {
         let body = json!({"Image": "busybox", "Cmd": "true", "Entrypoint": ["a", "b"],
             "ExposedPorts": {"80/tcp": {}}, "Labels": {"a": "b"}, "New": 1,
-            "HostConfig": {"Memory": 1, "Dns": ["a"]}});
+            "HostConfig": {"Memory": 1, "Cgroup": ["a"]}});
         let request: CreateRequest = serde_json::from_value(body).unwrap();
         assert_eq!(
             request.config.cmd.as_deref(),
             Some(&["true".to_owned()][..])
         );
         assert_eq!(request.host_config.memory, 1);
-        assert_eq!(request.host_config.other["Dns"][0], "a");
+        assert_eq!(request.host_config.other["Cgroup"][0], "a");
         assert_eq!(request.other["New"], 1);
     }
 }

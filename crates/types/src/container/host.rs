@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::resources::{DeviceMapping, DeviceRequest, ThrottleDevice, WeightDevice};
+use super::{
+    MountSpec,
+    resources::{DeviceMapping, DeviceRequest, ThrottleDevice, WeightDevice},
+};
 
 /// Paths that are hidden from a container, unless it is privileged.
 pub const MASKED_PATHS: &[&str] = &[
@@ -100,6 +103,23 @@ pub struct HostConfig {
     pub auto_remove: bool,
     /// The client's terminal at creation, `[rows, columns]`.
     pub console_size: [u16; 2],
+    /// Driver of new volumes; `local` when empty.
+    pub volume_driver: String,
+    /// Containers whose mounts it gets, too: `name[:ro|rw]`.
+    pub volumes_from: Option<Vec<String>>,
+    /// Mounts in their full form.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<MountSpec>,
+    /// Name servers; the daemon's or the host's when empty.
+    pub dns: Vec<String>,
+    /// Options of the resolver.
+    pub dns_options: Vec<String>,
+    /// Domains in which names are looked for.
+    pub dns_search: Vec<String>,
+    /// Lines of its hosts file, `name:address`.
+    pub extra_hosts: Option<Vec<String>>,
+    /// Other containers that it knows by name: `name[:alias]`.
+    pub links: Option<Vec<String>>,
     /// Capabilities added to the default set.
     pub cap_add: Vec<String>,
     /// Capabilities taken from the default set.

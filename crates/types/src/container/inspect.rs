@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerConfig, EndpointSettings, HostConfig, NetworkSettings, PortSummary};
+use super::{ContainerConfig, EndpointSettings, Health, HostConfig, NetworkSettings, PortSummary};
 
 /// The time that Docker prints for "never".
 pub const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -30,6 +30,9 @@ pub struct ContainerState {
     pub error: String,
     pub started_at: String,
     pub finished_at: String,
+    /// Of those that are checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 }
 
 /// A file system mounted in a container.

@@ -140,7 +140,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// A request's body as something to read in a thread that may block.
-fn reader(body: Body) -> impl io::Read + Send + 'static {
+pub(super) fn reader(body: Body) -> impl io::Read + Send + 'static {
     SyncIoBridge::new(StreamReader::new(body))
 }
 

@@ -32,11 +32,12 @@ impl backend::System for System {
     }
 
     async fn info(&self) -> Result<Info> {
-        let (running, stopped) = self.engine.counts();
+        let (running, paused, stopped) = self.engine.counts();
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         Ok(Info {
-            containers: count(running + stopped),
+            containers: count(running + paused + stopped),
             containers_running: count(running),
+            containers_paused: count(paused),
             containers_stopped: count(stopped),
             images: count(self.engine.images().list().len()),
             n_events_listener: count(self.engine.events.listeners()),

@@ -70,6 +70,18 @@ struct Flags {
     /// Give containers users of their own: default, or USER[:GROUP] with ranges in /etc/subuid
     #[arg(long, value_name = "USER[:GROUP]")]
     userns_remap: Option<String>,
+    /// Name server of containers that name none (may be repeated)
+    #[arg(long, value_name = "ADDRESS")]
+    dns: Vec<std::net::IpAddr>,
+    /// Option of containers' resolvers (may be repeated)
+    #[arg(long, value_name = "OPTION")]
+    dns_opt: Vec<String>,
+    /// Domain in which containers look for names (may be repeated)
+    #[arg(long, value_name = "DOMAIN")]
+    dns_search: Vec<String>,
+    /// What host-gateway means in --add-host (may be repeated) [default: the bridge's address]
+    #[arg(long, value_name = "ADDRESS")]
+    host_gateway_ip: Vec<std::net::IpAddr>,
 }
 
 /// Everything that is settled when the daemon starts.
@@ -90,6 +102,7 @@ pub(crate) struct Settings {
     pub default_ulimits: Vec<Ulimit>,
     pub cdi_spec_dirs: Vec<PathBuf>,
     pub remap: Option<engine::Remap>,
+    pub resolver: engine::Resolver,
 }
 
 /// Why the daemon does not start.
@@ -172,6 +185,22 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
         !flags.default_ulimit.is_empty(),
         file.default_ulimits.is_some(),
         "default-ulimits",
+    );
+    both(!flags.dns.is_empty(), file.dns.is_some(), "dns");
+    both(
+        !flags.dns_opt.is_empty(),
+        file.dns_opts.is_some(),
+        "dns-opts",
+    );
+    both(
+        !flags.dns_search.is_empty(),
+        file.dns_search.is_some(),
+        "dns-search",
+    );
+    both(
+        !flags.host_gateway_ip.is_empty(),
+        file.host_gateway_ip.is_some() || file.host_gateway_ips.is_some(),
+        "host-gateway-ip",
     );
     if !twice.is_empty() {
         return Err(format!(
@@ -272,6 +301,15 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
     if let Some((uid, gid)) = remap.as_ref().map(engine::Remap::root) {
         data_root.push(format!("{uid}.{gid}"));
     }
+    let mut host_gateways = flags.host_gateway_ip;
+    host_gateways.extend(file.host_gateway_ip);
+    host_gateways.extend(file.host_gateway_ips.unwrap_or_default());
+    let resolver = engine::Resolver {
+        servers: file.dns.unwrap_or(flags.dns),
+        options: file.dns_opts.unwrap_or(flags.dns_opt),
+        search: file.dns_search.unwrap_or(flags.dns_search),
+        host_gateways,
+    };
     Ok(Settings {
         hosts,
         insecure_tcp: flags.insecure_tcp,
@@ -293,6 +331,7 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
         default_ulimits,
         cdi_spec_dirs,
         remap,
+        resolver,
     })
 }
 

@@ -152,6 +152,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         default_ulimits: settings.default_ulimits.clone(),
         cdi_spec_dirs: settings.cdi_spec_dirs.clone(),
         remap: settings.remap.clone(),
+        resolver: settings.resolver.clone(),
     };
     let programs = Programs {
         shim: embedded::SHIM,

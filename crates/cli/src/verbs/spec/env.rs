@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    error::{Error, Result},
-    format::quote,
-};
+use crate::error::{Error, Result};
 
 /// `--env-file`'s variables, then `--env`'s. A name without a value takes it from our own
 /// environment, and is left out when there is none.
 pub(crate) fn variables(files: &[String], given: &[String]) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for file in files {
-        for line in lines(file, "environment variable")? {
+        for line in lines(file)? {
             if let Some(line) = own(&line) {
                 all.push(line);
             }
@@ -40,7 +37,10 @@ fn own(text: &str) -> Option<String> {
 pub(crate) fn labels(files: &[String], given: &[String]) -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     for file in files {
-        all.extend(lines(file, "label")?.iter().map(|l| split(l)));
+        // As docker: read like an environment, so that a name alone takes our variable's value and
+        // is left out when there is none.
+        let lines = lines(file)?;
+        all.extend(lines.iter().filter_map(|l| own(l)).map(|l| split(&l)));
     }
     all.extend(given.iter().map(|l| split(l)));
     Ok(all)
@@ -52,15 +52,17 @@ fn split(text: &str) -> (String, String) {
 }
 
 /// The lines of `file` that say something.
-fn lines(file: &str, what: &str) -> Result<Vec<String>> {
+fn lines(file: &str) -> Result<Vec<String>> {
     let bytes = std::fs::read(file).map_err(|e| Error::file("open", file, &e))?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut found = Vec::new();
     for (number, line) in bytes.split(|&b| b == b'\n').enumerate() {
         let line = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).map_err(|_| {
+            let bytes: Vec<String> = line.iter().map(u8::to_string).collect();
             Error::msg(format!(
-                "invalid env file ({file}): invalid utf8 bytes at line {}",
-                number + 1
+                "invalid env file ({file}): invalid utf8 bytes at line {}: [{}]",
+                number + 1,
+                bytes.join(" ")
             ))
         })?;
         let line = line.trim_start();
@@ -70,14 +72,12 @@ fn lines(file: &str, what: &str) -> Result<Vec<String>> {
         let name = line.split('=').next().unwrap_or_default();
         if name.is_empty() {
             return Err(Error::msg(format!(
-                "no variable name on line {}",
-                quote(line)
+                "invalid env file ({file}): no variable name on line '{line}'"
             )));
         }
         if name.contains(char::is_whitespace) {
             return Err(Error::msg(format!(
-                "invalid env file ({file}): {what} {} contains whitespaces",
-                quote(name)
+                "invalid env file ({file}): variable '{name}' contains whitespaces"
             )));
         }
         found.push(line.to_owned());

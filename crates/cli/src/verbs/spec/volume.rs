@@ -14,7 +14,7 @@ pub(crate) enum Volume {
 }
 
 /// `path` without `.`, `..` and doubled slashes, by its text alone.
-fn clean(path: &Path) -> PathBuf {
+pub(crate) fn clean(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {

@@ -14,6 +14,7 @@ use super::Verb;
 /// Verbs that only hold others.
 pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("container", "Manage containers"),
+    ("context", "Manage contexts"),
     ("image", "Manage images"),
     ("system", "Manage the daemon"),
 ];

@@ -1,6 +1,97 @@
 //! The user's settings: contexts, completion.
 
-use super::super::Verb;
+use super::super::{Args, Verb, context, dial_stdio};
 
 /// The verbs.
-pub(super) const VERBS: &[Verb] = &[];
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        names: &["context create"],
+        usage: "[OPTIONS] CONTEXT",
+        about: "Create a context",
+        flags: &[context::CREATE],
+        args: Args::Exactly(1),
+        mixed: true,
+        run: |c, m| Box::pin(context::create(c, m)),
+    },
+    Verb {
+        names: &["context export"],
+        usage: "[OPTIONS] CONTEXT [FILE|-]",
+        about: "Export a context to a tar archive FILE or a tar stream on STDOUT.",
+        flags: &[],
+        args: Args::Between(1, 2),
+        mixed: true,
+        run: |c, m| Box::pin(context::export(c, m)),
+    },
+    Verb {
+        names: &["context import"],
+        usage: "CONTEXT FILE|-",
+        about: "Import a context from a tar or zip file",
+        flags: &[],
+        args: Args::Exactly(2),
+        mixed: true,
+        run: |c, m| Box::pin(context::import(c, m)),
+    },
+    Verb {
+        names: &["context inspect"],
+        usage: "[OPTIONS] [CONTEXT] [CONTEXT...]",
+        about: "Display detailed information on one or more contexts",
+        flags: &[context::INSPECT],
+        args: Args::AtLeast(0),
+        mixed: true,
+        run: |c, m| Box::pin(context::inspect(c, m)),
+    },
+    Verb {
+        names: &["context ls", "context list"],
+        usage: "[OPTIONS]",
+        about: "List contexts",
+        flags: &[context::LS],
+        args: Args::None,
+        mixed: true,
+        run: |c, m| Box::pin(context::list(c, m)),
+    },
+    Verb {
+        names: &["context rm", "context remove"],
+        usage: "CONTEXT [CONTEXT...]",
+        about: "Remove one or more contexts",
+        flags: &[context::RM],
+        args: Args::AtLeast(1),
+        mixed: true,
+        run: |c, m| Box::pin(context::remove(c, m)),
+    },
+    Verb {
+        names: &["context show"],
+        usage: "",
+        about: "Print the name of the current context",
+        flags: &[],
+        args: Args::None,
+        mixed: true,
+        run: |c, m| Box::pin(context::show(c, m)),
+    },
+    Verb {
+        names: &["context update"],
+        usage: "[OPTIONS] CONTEXT",
+        about: "Update a context",
+        flags: &[context::UPDATE],
+        args: Args::Exactly(1),
+        mixed: true,
+        run: |c, m| Box::pin(context::update(c, m)),
+    },
+    Verb {
+        names: &["context use"],
+        usage: "CONTEXT",
+        about: "Set the current docker context",
+        flags: &[],
+        args: Args::Exactly(1),
+        mixed: true,
+        run: |c, m| Box::pin(context::use_it(c, m)),
+    },
+    Verb {
+        names: &["system dial-stdio"],
+        usage: "",
+        about: "Proxy the stdio stream to the daemon connection. Should not be invoked manually.",
+        flags: &[],
+        args: Args::None,
+        mixed: true,
+        run: |c, m| Box::pin(dial_stdio::dial_stdio(c, m)),
+    },
+];

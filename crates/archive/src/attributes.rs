@@ -5,9 +5,11 @@ use std::os::fd::BorrowedFd;
 
 use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 
-use crate::tarread::{Header, Kind};
+use crate::read::{Header, Kind};
 
-pub(super) fn times(mtime: (i64, u32)) -> Timestamps {
+/// A file's times, from an archive's.
+#[must_use]
+pub fn times(mtime: (i64, u32)) -> Timestamps {
     let time = Timespec {
         tv_sec: mtime.0,
         tv_nsec: i64::from(mtime.1),
@@ -25,7 +27,11 @@ fn owner(header: &Header) -> (Option<Uid>, Option<Gid>) {
     )
 }
 
-pub(super) fn own(parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
+/// Gives a file its owner, by name and without following it.
+///
+/// # Errors
+/// The kernel's.
+pub fn apply_owner(parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
     if (header.uid, header.gid) == (0, 0) {
         return Ok(());
     }
@@ -41,7 +47,10 @@ pub(super) fn own(parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::R
 
 /// Owner, mode and extended attributes, in the order in which the kernel keeps them all: a
 /// change of owner clears the setuid bit and capabilities.
-pub(super) fn attributes(file: BorrowedFd<'_>, header: &Header) -> io::Result<()> {
+///
+/// # Errors
+/// The kernel's.
+pub fn apply(file: BorrowedFd<'_>, header: &Header) -> io::Result<()> {
     let (uid, gid) = owner(header);
     // A directory may exist already with another owner; for files of root this says nothing new.
     if (header.uid, header.gid) != (0, 0) || header.kind == Kind::Dir {
@@ -56,7 +65,7 @@ pub(super) fn attributes(file: BorrowedFd<'_>, header: &Header) -> io::Result<()
 
 /// The attributes that belong to a file's content. Those of overlayfs would let an archive
 /// redirect or hide other layers' files, labels of the maker's host mean nothing on this one.
-pub(super) fn kept_xattrs(header: &Header) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub fn kept_xattrs(header: &Header) -> impl Iterator<Item = (&[u8], &[u8])> {
     header.xattrs.iter().filter_map(|(key, value)| {
         let keep = key == b"security.capability"
             || key == b"system.posix_acl_access"

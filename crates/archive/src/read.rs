@@ -20,7 +20,8 @@ const MAX_EXTENSION: u64 = 1 << 20;
 
 /// What kind of file an entry makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Kind {
     File,
     HardLink,
     Symlink,
@@ -32,24 +33,33 @@ pub(crate) enum Kind {
 
 /// One entry's description.
 #[derive(Debug, Clone)]
-pub(crate) struct Header {
-    pub(crate) path: Vec<u8>,
-    pub(crate) link: Vec<u8>,
-    pub(crate) kind: Kind,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
+pub struct Header {
+    /// As it is in the archive: nothing is cleaned or checked.
+    pub path: Vec<u8>,
+    /// What a link leads to.
+    pub link: Vec<u8>,
+    /// What it is.
+    pub kind: Kind,
+    /// Twelve bits.
+    pub mode: u32,
+    /// The owner's number.
+    pub uid: u32,
+    /// The owning group's number.
+    pub gid: u32,
     /// Length of the file that results, not of the data stored.
-    pub(crate) size: u64,
-    pub(crate) mtime: (i64, u32),
-    pub(crate) device: (u32, u32),
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub size: u64,
+    /// Seconds since 1970, and nanoseconds.
+    pub mtime: (i64, u32),
+    /// Major and minor number.
+    pub device: (u32, u32),
+    /// Extended attributes.
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where the stored data belong, in order; everything, when none.
-    pub(crate) sparse: Option<Vec<(u64, u64)>>,
+    pub sparse: Option<Vec<(u64, u64)>>,
 }
 
 /// A tar stream.
-pub(crate) struct TarReader<R> {
+pub struct TarReader<R> {
     source: R,
     /// Data of the present entry that were not read yet.
     left: u64,
@@ -64,7 +74,8 @@ fn bad(why: impl Into<String>) -> io::Error {
 }
 
 impl<R: BufRead> TarReader<R> {
-    pub(crate) fn new(source: R) -> Self {
+    /// Reads from `source`.
+    pub fn new(source: R) -> Self {
         Self {
             source,
             left: 0,
@@ -74,7 +85,11 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// The next entry, skipping what was not read of the present one. None at the end.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Header>> {
+    ///
+    /// # Errors
+    /// When the archive is damaged, asks for too much, or cannot be read.
+    #[expect(clippy::should_implement_trait, reason = "it lends, and may fail")]
+    pub fn next(&mut self) -> io::Result<Option<Header>> {
         let mut extensions = self.global.clone();
         let mut long_path = None;
         let mut long_link = None;
@@ -108,7 +123,10 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// Data of the present entry that are at hand; empty at its end.
-    pub(crate) fn data(&mut self) -> io::Result<&[u8]> {
+    ///
+    /// # Errors
+    /// When the archive ends early or cannot be read.
+    pub fn data(&mut self) -> io::Result<&[u8]> {
         if self.left == 0 {
             return Ok(&[]);
         }
@@ -126,13 +144,16 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// Says that so many bytes of [`Self::data`] are done with.
-    pub(crate) fn consume(&mut self, length: usize) {
+    pub fn consume(&mut self, length: usize) {
         self.source.consume(length);
         self.left -= length as u64;
     }
 
     /// Reads up to the source's end, so that a digest covers all of it.
-    pub(crate) fn drain(mut self) -> io::Result<R> {
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn drain(mut self) -> io::Result<R> {
         loop {
             let length = self.source.fill_buf()?.len();
             if length == 0 {

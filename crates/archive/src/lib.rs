@@ -1,0 +1,24 @@
+//! Tar archives: reading with bounds, writing, making one of a tree of files, and making files of
+//! one below a directory and nowhere else.
+//!
+//! Nothing here runs a program or loads a library: what is packed is unpacked in this process
+//! (CVE-2019-14271, CVE-2026-41567). Paths are resolved by the kernel relative to a descriptor
+//! (`openat2`), so that no link in an archive or in a tree leads out of it.
+
+mod attributes;
+mod pack;
+mod packed;
+mod path;
+mod place;
+mod read;
+mod remove;
+mod write;
+
+pub use attributes::{apply, apply_owner, kept_xattrs, times};
+pub use pack::{Ids, Packer, stat_header};
+pub use packed::{Compression, unpacked};
+pub use path::{clean, split};
+pub use place::{Placed, Placer, Rename};
+pub use read::{Header, Kind, TarReader};
+pub use remove::remove_all;
+pub use write::TarWriter;

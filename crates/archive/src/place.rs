@@ -1,0 +1,369 @@
+//! Making files of an archive below a directory and nowhere else.
+//!
+//! The archive's paths begin at a directory `dest`, which is somewhere below a root; links on the
+//! way lead where they lead for whoever lives in that root, and never out of it.
+
+use std::io::{self, BufRead};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
+use rustix::io::Errno;
+
+use crate::attributes::{apply, apply_owner, kept_xattrs, times};
+use crate::pack::Ids;
+use crate::path::{clean, split};
+use crate::read::{Header, Kind, TarReader};
+use crate::remove::remove_all;
+
+/// Entries that one archive may have.
+const MAX_ENTRIES: u64 = 20_000_000;
+/// Directories whose times are set at the end; a larger archive sets those of the first.
+const MAX_TIMES: usize = 1_000_000;
+
+/// Gives an entry another path, or none.
+pub type Rename<'a> = &'a (dyn Fn(&[u8]) -> Option<Vec<u8>> + Sync);
+
+/// What was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// Entries of the archive.
+    pub entries: u64,
+    /// Bytes of regular files.
+    pub bytes: u64,
+}
+
+/// How and where an archive is placed.
+pub struct Placer<'a> {
+    /// What is `/` for every link.
+    pub root: BorrowedFd<'a>,
+    /// Where the archive's paths begin, below the root.
+    pub dest: Vec<u8>,
+    /// Refuse to put a directory in the place of something else, and the other way round.
+    pub keep_kinds: bool,
+    /// Turns an owner in the archive into one on the host; none leaves files to their maker.
+    pub ids: Option<Ids<'a>>,
+    /// Renames an entry; an archive of one file is so placed under another name. None leaves the
+    /// entry out.
+    pub rename: Option<Rename<'a>>,
+}
+
+impl Placer<'_> {
+    /// Places all of the archive.
+    ///
+    /// # Errors
+    /// When the archive is damaged or leads out of `dest`, or the kernel refuses something; what
+    /// was made by then stays.
+    pub fn place(&self, source: impl BufRead) -> io::Result<Placed> {
+        let mut tar = TarReader::new(source);
+        let mut placed = Placed::default();
+        let mut directories = Vec::new();
+        while let Some(mut header) = tar.next()? {
+            placed.entries += 1;
+            if placed.entries > MAX_ENTRIES {
+                return Err(invalid("the archive has too many entries"));
+            }
+            if let Some(rename) = self.rename {
+                match rename(&header.path) {
+                    Some(path) => header.path = path,
+                    None => continue,
+                }
+            }
+            if let Some(ids) = self.ids {
+                (header.uid, header.gid) = ids(header.uid, header.gid);
+            }
+            let written = self.entry(&header, &mut tar, &mut directories);
+            placed.bytes += written.map_err(|e| named(&header, e))?;
+        }
+        for (path, mtime) in directories.into_iter().rev() {
+            self.directory_times(&path, mtime)?;
+        }
+        tar.drain()?;
+        Ok(placed)
+    }
+
+    fn entry<R: BufRead>(
+        &self,
+        header: &Header,
+        tar: &mut TarReader<R>,
+        directories: &mut Vec<(Vec<u8>, (i64, u32))>,
+    ) -> io::Result<u64> {
+        let path = clean(&header.path)
+            .ok_or_else(|| invalid("it leads out of the destination, which is refused"))?;
+        if path.is_empty() {
+            if header.kind != Kind::Dir {
+                return Err(invalid("the destination is a directory and stays one"));
+            }
+            // As Docker: what is there keeps its mode and owner.
+            return Ok(0);
+        }
+        let (parent_path, name) = split(&path);
+        let parent = self.parent(parent_path)?;
+        let parent = parent.as_fd();
+        match header.kind {
+            Kind::Dir => {
+                self.directory(parent, name, header)?;
+                if directories.len() < MAX_TIMES {
+                    directories.push((path, header.mtime));
+                }
+                return Ok(0);
+            }
+            Kind::File => return self.file(parent, name, header, tar),
+            Kind::HardLink => self.hard_link(parent, name, header)?,
+            Kind::Symlink => {
+                if header.link.is_empty() {
+                    return Err(invalid("a symbolic link has no target"));
+                }
+                self.replacing(parent, name, || {
+                    rustix::fs::symlinkat(header.link.as_slice(), parent, name)
+                })?;
+                self.finish(parent, name, header)?;
+            }
+            Kind::Char | Kind::Block | Kind::Fifo => {
+                let (kind, device) = match header.kind {
+                    Kind::Char => (FileType::CharacterDevice, header.device),
+                    Kind::Block => (FileType::BlockDevice, header.device),
+                    _ => (FileType::Fifo, (0, 0)),
+                };
+                let device = rustix::fs::makedev(device.0, device.1);
+                self.replacing(parent, name, || {
+                    rustix::fs::mknodat(parent, name, kind, Mode::from(0o600), device)
+                })?;
+                self.finish(parent, name, header)?;
+            }
+        }
+        Ok(0)
+    }
+
+    /// The directory at a cleaned path of the archive, made with its parents where missing.
+    fn parent(&self, path: &[u8]) -> io::Result<OwnedFd> {
+        match self.open_dir(path) {
+            Ok(dir) => Ok(dir),
+            Err(Errno::NOENT) if !path.is_empty() => {
+                let (above, name) = split(path);
+                let above = self.parent(above)?;
+                match rustix::fs::mkdirat(&above, name, Mode::from(0o755)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(e) => return Err(e.into()),
+                }
+                if let Some(ids) = self.ids {
+                    let (uid, gid) = ids(0, 0);
+                    let owner = (
+                        rustix::fs::Uid::from_raw(uid),
+                        rustix::fs::Gid::from_raw(gid),
+                    );
+                    let flags = AtFlags::SYMLINK_NOFOLLOW;
+                    rustix::fs::chownat(&above, name, Some(owner.0), Some(owner.1), flags)?;
+                }
+                Ok(self.open_dir(path)?)
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn open_dir(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+        let whole = match (self.dest.is_empty(), path.is_empty()) {
+            (true, true) => b".".to_vec(),
+            (true, false) => path.to_vec(),
+            (false, true) => self.dest.clone(),
+            (false, false) => [self.dest.as_slice(), b"/", path].concat(),
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        loop {
+            match rustix::fs::openat2(self.root, &whole, flags, Mode::empty(), resolve) {
+                // The kernel saw a rename elsewhere and could not be sure.
+                Err(Errno::AGAIN) => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn directory(&self, parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::mkdirat(parent, name, Mode::from(0o700)) {
+            Ok(()) => {}
+            Err(Errno::EXIST) if is_dir(parent, name)? => {}
+            Err(Errno::EXIST) => {
+                if self.keep_kinds {
+                    return Err(io::Error::other(format!(
+                        "cannot overwrite non-directory {:?} with directory {:?}",
+                        String::from_utf8_lossy(name),
+                        String::from_utf8_lossy(&header.path)
+                    )));
+                }
+                remove_all(parent, name)?;
+                rustix::fs::mkdirat(parent, name, Mode::from(0o700))?;
+            }
+            Err(e) => return Err(e.into()),
+        }
+        let dir = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+        self.attributes(dir.as_fd(), header)
+    }
+
+    fn file<R: BufRead>(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        header: &Header,
+        tar: &mut TarReader<R>,
+    ) -> io::Result<u64> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = self.replacing(parent, name, || {
+            rustix::fs::openat(parent, name, flags, Mode::from(0o600))
+        })?;
+        match &header.sparse {
+            None => while write_some(&file, tar, u64::MAX)? > 0 {},
+            Some(map) => {
+                for (offset, length) in map {
+                    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(*offset))?;
+                    let mut left = *length;
+                    while left > 0 {
+                        match write_some(&file, tar, left)? {
+                            0 => return Err(invalid("its data end early")),
+                            written => left -= written,
+                        }
+                    }
+                }
+                rustix::fs::ftruncate(&file, header.size)?;
+            }
+        }
+        self.attributes(file.as_fd(), header)?;
+        rustix::fs::futimens(&file, &times(header.mtime))?;
+        Ok(header.size)
+    }
+
+    fn hard_link(&self, parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
+        let target = match self.rename {
+            Some(rename) => rename(&header.link),
+            None => Some(header.link.clone()),
+        };
+        let target = target
+            .and_then(|target| clean(&target))
+            .filter(|target| !target.is_empty())
+            .ok_or_else(|| {
+                invalid("a hard link's target leads out of the destination, which is refused")
+            })?;
+        let (target_parent, target_name) = split(&target);
+        let target_parent = self.open_dir(target_parent)?;
+        let stat = rustix::fs::statat(&target_parent, target_name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            return Err(invalid("a hard link to a directory is refused"));
+        }
+        if let Ok(own) = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+            && (own.st_dev, own.st_ino) == (stat.st_dev, stat.st_ino)
+        {
+            return Ok(());
+        }
+        self.replacing(parent, name, || {
+            rustix::fs::linkat(&target_parent, target_name, parent, name, AtFlags::empty())
+        })
+    }
+
+    /// Makes something; what has its name already gives way.
+    fn replacing<T>(
+        &self,
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        make: impl Fn() -> rustix::io::Result<T>,
+    ) -> io::Result<T> {
+        match make() {
+            Err(Errno::EXIST) => {
+                if self.keep_kinds && is_dir(parent, name)? {
+                    return Err(io::Error::other(format!(
+                        "cannot overwrite directory {:?} with non-directory",
+                        String::from_utf8_lossy(name)
+                    )));
+                }
+                remove_all(parent, name)?;
+                Ok(make()?)
+            }
+            done => Ok(done?),
+        }
+    }
+
+    fn attributes(&self, file: BorrowedFd<'_>, header: &Header) -> io::Result<()> {
+        if self.ids.is_some() {
+            return apply(file, header);
+        }
+        // As its maker's: without set-user-id bits, which were another's.
+        Ok(rustix::fs::fchmod(file, Mode::from(header.mode & 0o777))?)
+    }
+
+    /// Owner, mode and times of what cannot be opened.
+    fn finish(&self, parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
+        if self.ids.is_some() {
+            apply_owner(parent, name, header)?;
+        }
+        if header.kind != Kind::Symlink {
+            // Held, so that a link that takes its place is not followed.
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let made = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+            if rustix::fs::fstat(&made)?.st_mode & 0o170_000 != 0o120_000 {
+                let path = format!("/proc/self/fd/{}", made.as_raw_fd());
+                rustix::fs::chmod(path, Mode::from(header.mode))?;
+            }
+        }
+        if self.ids.is_some() {
+            for (key, value) in kept_xattrs(header) {
+                let path = format!("/proc/self/fd/{}/", parent.as_raw_fd());
+                let path = [path.as_bytes(), name].concat();
+                rustix::fs::lsetxattr(path.as_slice(), key, value, XattrFlags::empty())?;
+            }
+        }
+        let times = times(header.mtime);
+        Ok(rustix::fs::utimensat(
+            parent,
+            name,
+            &times,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
+    }
+
+    fn directory_times(&self, path: &[u8], mtime: (i64, u32)) -> io::Result<()> {
+        let (parent, name) = split(path);
+        let Ok(parent) = self.open_dir(parent) else {
+            // A later entry took its place.
+            return Ok(());
+        };
+        match rustix::fs::utimensat(&parent, name, &times(mtime), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+fn is_dir(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
+    match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
+        Err(Errno::NOENT) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Writes what is at hand, at most `limit` bytes; 0 at the end of the entry.
+fn write_some<R: BufRead>(file: &OwnedFd, tar: &mut TarReader<R>, limit: u64) -> io::Result<u64> {
+    let data = tar.data()?;
+    let length = data.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
+    if length == 0 {
+        return Ok(0);
+    }
+    let written = loop {
+        match rustix::io::write(file, &data[..length]) {
+            Err(Errno::INTR) => {}
+            done => break done?,
+        }
+    };
+    tar.consume(written);
+    Ok(written as u64)
+}
+
+fn invalid(why: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.into())
+}
+
+/// Adds the entry's name; keeps the kind, by which a full disk is told from a bad archive.
+fn named(header: &Header, error: io::Error) -> io::Error {
+    let text = format!("{}: {error}", String::from_utf8_lossy(&header.path));
+    io::Error::new(error.kind(), text)
+}

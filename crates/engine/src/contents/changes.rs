@@ -1,0 +1,163 @@
+//! What a container has changed in its image's files: `docker diff`.
+
+use std::{
+    fs::{self, FileType},
+    io,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use types::container::FilesystemChange;
+
+use crate::{
+    Engine, blocking,
+    error::{Error, Result},
+};
+
+const MODIFIED: u8 = 0;
+const ADDED: u8 = 1;
+const DELETED: u8 = 2;
+
+/// Where the engine's own files are mounted: an empty file there is none of the container's.
+const PLACES: [&str; 3] = ["etc/hostname", "etc/hosts", "etc/resolv.conf"];
+
+/// Changes that are told at most: a client must not be able to ask for all memory.
+const MOST: usize = 5_000_000;
+
+impl Engine {
+    /// What a container has changed, sorted by path.
+    ///
+    /// # Errors
+    /// When there is no such container, or its layers cannot be read.
+    pub async fn changes(self: &Arc<Self>, name: &str) -> Result<Vec<FilesystemChange>> {
+        let container = self.find(name)?;
+        let images = self.images.clone();
+        blocking(move || {
+            let (upper, lower) = images.container_layers(&container.id)?;
+            let what = format!("compare the files of container {}", container.id);
+            compare(&upper, &lower).map_err(Error::io(what))
+        })
+        .await
+    }
+}
+
+fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>> {
+    let mut changes = Vec::new();
+    let mut waiting = vec![PathBuf::new()];
+    while let Some(dir) = waiting.pop() {
+        let entries = match fs::read_dir(upper.join(&dir)) {
+            Ok(entries) => entries,
+            // The container runs meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(e),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let path = dir.join(entry.file_name());
+            let Ok(meta) = entry.metadata() else { continue };
+            let kind = if is_whiteout(meta.file_type(), meta.rdev()) {
+                DELETED
+            } else if is_below(lower, &path) {
+                MODIFIED
+            } else {
+                ADDED
+            };
+            if meta.len() == 0 && PLACES.iter().any(|p| Path::new(p) == path) {
+                continue;
+            }
+            if meta.is_dir() {
+                waiting.push(path.clone());
+            }
+            changes.push(FilesystemChange {
+                path: format!("/{}", path.display()),
+                kind,
+            });
+            if changes.len() > MOST {
+                return Err(io::Error::other(format!("it has more than {MOST} changes")));
+            }
+        }
+    }
+    changes.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(changes)
+}
+
+fn is_whiteout(kind: FileType, device: u64) -> bool {
+    kind.is_char_device() && device == 0
+}
+
+/// Whether the layers, topmost first, show something at `path`.
+fn is_below(layers: &[PathBuf], path: &Path) -> bool {
+    for layer in layers {
+        let mut opaque = false;
+        let mut at = layer.clone();
+        let mut parts = path.components().peekable();
+        loop {
+            let Some(part) = parts.next() else {
+                return true;
+            };
+            at.push(part);
+            let Ok(meta) = fs::symlink_metadata(&at) else {
+                break;
+            };
+            if is_whiteout(meta.file_type(), meta.rdev()) {
+                return false;
+            }
+            if parts.peek().is_some() {
+                if !meta.is_dir() {
+                    // Something else hides what was a directory further down.
+                    return false;
+                }
+                let mut value = [0_u8; 4];
+                opaque |= rustix::fs::getxattr(&at, "trusted.overlay.opaque", &mut value)
+                    .is_ok_and(|n| value[..n] == *b"y");
+            }
+        }
+        if opaque {
+            return false;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upper_files_are_compared_with_what_the_layers_show() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |layer: &str, path: &str| {
+            let path = dir.path().join(layer).join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            path
+        };
+        let whiteout = |path: PathBuf| {
+            let mode = rustix::fs::Mode::RUSR;
+            let kind = rustix::fs::FileType::CharacterDevice;
+            rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).unwrap();
+        };
+        fs::write(make("low", "d/old"), "").unwrap();
+        fs::write(make("low", "d/gone"), "").unwrap();
+        fs::write(make("low", "kept"), "").unwrap();
+        whiteout(make("high", "d/gone"));
+        fs::write(make("up", "d/old"), "x").unwrap();
+        fs::write(make("up", "d/gone"), "again").unwrap();
+        fs::write(make("up", "new/file"), "x").unwrap();
+        whiteout(make("up", "kept"));
+        let layers = ["high", "low"].map(|l| dir.path().join(l));
+        let changes = compare(&dir.path().join("up"), &layers).unwrap();
+        let shown: Vec<_> = changes.iter().map(|c| (c.path.as_str(), c.kind)).collect();
+        assert_eq!(
+            shown,
+            [
+                ("/d", MODIFIED),
+                ("/d/gone", ADDED),
+                ("/d/old", MODIFIED),
+                ("/kept", DELETED),
+                ("/new", ADDED),
+                ("/new/file", ADDED),
+            ]
+        );
+    }
+}

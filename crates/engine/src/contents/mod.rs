@@ -1,0 +1,12 @@
+//! What is in a container's file system: read, written and compared, whether it runs or not.
+
+mod changes;
+mod commit;
+mod ids;
+mod stream;
+mod transfer;
+mod view;
+
+pub use commit::Commit;
+pub use stream::Chunks;
+pub use transfer::PathStat;
