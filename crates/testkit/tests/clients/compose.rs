@@ -30,8 +30,7 @@ services:
 fn compose(d: &Daemon, args: &[&str]) -> Output {
     let file = d.dir().join("docker-compose.yml").display().to_string();
     let args = [&["-f", &file, "-p", "app", "--no-ansi"], args].concat();
-    let env = [("COMPOSE_API_VERSION", "auto")];
-    super::client(d, "docker-compose", &args, &env)
+    super::client(d, "docker-compose", &args, &[])
 }
 
 #[test]
