@@ -279,10 +279,8 @@ pub fn stat_header(stat: &Stat, ids: Ids<'_>) -> Header {
         uid,
         gid,
         size: 0,
-        mtime: (
-            stat.st_mtime,
-            u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
-        ),
+        // Whole seconds, as Docker: a fraction would need a record of its own for every file.
+        mtime: (stat.st_mtime, 0),
         device,
         xattrs: Vec::new(),
         sparse: None,
