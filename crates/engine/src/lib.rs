@@ -71,7 +71,7 @@ use std::{
 };
 
 pub use attach::{Attachment, Output};
-pub use contents::{Chunks, Commit, PathStat};
+pub use contents::{Chunks, Commit, PathStat, Sink, pipe};
 pub use create::image_defaults;
 pub use error::{Error, Result};
 pub use events::Events;

@@ -94,6 +94,22 @@ pub enum Error {
         /// What it is.
         actual: String,
     },
+    /// An image here that is not for the platform asked for.
+    #[error(
+        "image with reference {reference} was found but does not provide the specified platform \
+         ({wanted}): it is for {actual}"
+    )]
+    NotForPlatform {
+        /// As the user would write it.
+        reference: String,
+        /// Asked for.
+        wanted: String,
+        /// What it is.
+        actual: String,
+    },
+    /// The registry does not let this user do it; its words.
+    #[error("{0}")]
+    Denied(String),
     /// A manifest, index or configuration that cannot be used.
     #[error("{what} is not usable: {why}")]
     BadManifest {
@@ -163,6 +179,7 @@ impl Error {
             | Self::RepositoryUnknown { .. }
             | Self::AccessDenied { .. }
             | Self::NoPlatform(_)
+            | Self::NotForPlatform { .. }
             | Self::WrongPlatform { .. } => ErrorKind::NotFound,
             Self::Reference(_) | Self::Invalid(_) | Self::BadArchive { .. } => {
                 ErrorKind::InvalidParameter
@@ -170,6 +187,7 @@ impl Error {
             Self::Unsupported(_) => ErrorKind::NotImplemented,
             Self::Conflict(_) | Self::ContainerExists(_) => ErrorKind::Conflict,
             Self::Unauthorized { .. } => ErrorKind::Unauthorized,
+            Self::Denied(_) => ErrorKind::Forbidden,
             Self::Cancelled(_) => ErrorKind::Cancelled,
             Self::Registry { .. }
             | Self::BadManifest { .. }

@@ -6,6 +6,8 @@ use types::reference::Reference;
 
 use crate::config::ImageConfig;
 use crate::digest::Digest;
+use crate::error::Result;
+use crate::platform::Platform;
 
 /// An image in the store.
 #[derive(Debug, Clone)]
@@ -27,6 +29,26 @@ pub struct Image {
 }
 
 impl Image {
+    /// What it is for.
+    pub fn platform(&self) -> Platform {
+        Platform {
+            os: match self.config.os.as_str() {
+                "" => "linux".to_owned(),
+                os => os.to_owned(),
+            },
+            architecture: self.config.architecture.clone(),
+            variant: self.config.variant.clone(),
+        }
+    }
+
+    /// Refuses it where it is not for the platform that was asked for.
+    ///
+    /// # Errors
+    /// In Docker's words.
+    pub fn check_platform(&self, wanted: Option<&Platform>) -> Result<()> {
+        crate::platform::check(self, wanted)
+    }
+
     /// `RepoTags`: familiar names with tags.
     pub fn repo_tags(&self) -> Vec<String> {
         self.tags.iter().map(Reference::familiar).collect()

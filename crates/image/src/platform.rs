@@ -149,6 +149,22 @@ impl fmt::Display for Platform {
     }
 }
 
+/// Refuses an image that is not for the platform asked for.
+pub(crate) fn check(image: &crate::image::Image, wanted: Option<&Platform>) -> Result<()> {
+    let actual = image.platform();
+    match wanted {
+        Some(wanted) if !wanted.accepts(&actual) => Err(Error::NotForPlatform {
+            reference: image.tags.first().map_or_else(
+                || image.id.to_string(),
+                types::reference::Reference::familiar,
+            ),
+            wanted: wanted.to_string(),
+            actual: actual.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

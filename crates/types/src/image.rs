@@ -114,12 +114,67 @@ pub struct ProgressLine {
     /// Of which layer or tag.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// What programs read: the digest of what was pushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aux: Option<serde_json::Value>,
     /// Why it failed.
     #[serde(rename = "errorDetail", skip_serializing_if = "Option::is_none")]
     pub error_detail: Option<ErrorDetail>,
     /// Why it failed, in the old place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// An element of `GET /images/{name}/history`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[expect(
+    missing_docs,
+    reason = "the names say it; the API's description has each"
+)]
+pub struct HistoryItem {
+    pub id: String,
+    /// Seconds since the epoch.
+    pub created: i64,
+    pub created_by: String,
+    pub tags: Option<Vec<String>>,
+    pub size: i64,
+    pub comment: String,
+}
+
+/// An element of `GET /images/search`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(
+    missing_docs,
+    reason = "the names say it; the API's description has each"
+)]
+pub struct SearchResult {
+    pub star_count: i64,
+    pub is_official: bool,
+    pub name: String,
+    pub is_automated: bool,
+    pub description: String,
+}
+
+/// `POST /images/prune`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImagesPruned {
+    /// What is gone; nothing is null.
+    pub images_deleted: Option<Vec<ImageDeleted>>,
+    /// Bytes.
+    pub space_reclaimed: i64,
+}
+
+/// `POST /auth`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AuthAnswer {
+    /// `Login Succeeded`.
+    pub status: String,
+    /// To be used from now on in place of the password, where the registry gives one.
+    pub identity_token: String,
 }
 
 /// Amounts of a [`ProgressLine`], in bytes.

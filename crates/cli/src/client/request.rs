@@ -66,6 +66,16 @@ impl Request {
         Self::new(Method::POST, path)
     }
 
+    /// `PUT path`.
+    pub(crate) fn put(path: &str) -> Self {
+        Self::new(Method::PUT, path)
+    }
+
+    /// `HEAD path`.
+    pub(crate) fn head(path: &str) -> Self {
+        Self::new(Method::HEAD, path)
+    }
+
     /// `DELETE path`.
     pub(crate) fn delete(path: &str) -> Self {
         Self::new(Method::DELETE, path)

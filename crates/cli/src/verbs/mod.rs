@@ -1,13 +1,16 @@
 //! The verbs.
 
 mod attach;
+mod commit;
 mod config;
 mod container;
 mod context;
+mod cp;
 mod create;
 mod dial_stdio;
 mod events;
 mod exec;
+mod history;
 mod host_config;
 mod image;
 mod images;
@@ -22,6 +25,7 @@ mod prune;
 mod ps;
 mod pull;
 mod run;
+mod save;
 pub(crate) mod spec;
 mod start;
 mod table;

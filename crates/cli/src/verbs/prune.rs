@@ -62,3 +62,51 @@ pub(crate) async fn containers(context: &Context, m: Matches) -> Result {
         size::human(bytes)
     ))
 }
+
+/// Flags of `image prune`.
+pub(crate) const IMAGES: &[Flag] = &[
+    switch("all", "Remove all unused images, not just dangling ones").short('a'),
+    list(
+        "filter",
+        "Provide filter values (e.g. \"until=<timestamp>\")",
+    )
+    .check(checks::filter),
+    switch("force", "Do not prompt for confirmation").short('f'),
+];
+
+/// `docker image prune`.
+pub(crate) async fn images(context: &Context, m: Matches) -> Result {
+    let all = m.on("all");
+    let warning = if all {
+        "WARNING! This will remove all images without at least one container associated to them."
+    } else {
+        "WARNING! This will remove all dangling images."
+    };
+    if !m.on("force") && !confirmed(warning)? {
+        return Ok(());
+    }
+    let mut filters = m.all("filter");
+    filters.push(format!("dangling={}", !all));
+    let mut answer: Value = Request::post("/images/prune")
+        .filters(&filters)
+        .decode(&context.client)
+        .await?;
+    types::json::drop_nulls(&mut answer);
+    let pruned: types::image::ImagesPruned = serde_json::from_value(answer)
+        .map_err(|e| Error::msg(format!("the daemon's answer cannot be read: {e}")))?;
+    let mut text = String::new();
+    if let Some(gone) = pruned.images_deleted.filter(|gone| !gone.is_empty()) {
+        text.push_str("Deleted Images:\n");
+        for one in gone {
+            match (one.untagged, one.deleted) {
+                (Some(name), _) => text.push_str(&format!("untagged: {name}\n")),
+                (None, id) => text.push_str(&format!("deleted: {}\n", id.unwrap_or_default())),
+            }
+        }
+        text.push('\n');
+    }
+    output::line(&format!(
+        "{text}Total reclaimed space: {}",
+        size::human(pruned.space_reclaimed)
+    ))
+}

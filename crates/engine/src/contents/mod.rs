@@ -8,5 +8,5 @@ mod transfer;
 mod view;
 
 pub use commit::Commit;
-pub use stream::Chunks;
+pub use stream::{Chunks, Sink, pipe};
 pub use transfer::PathStat;

@@ -15,12 +15,14 @@ const CHUNK: usize = 512 << 10;
 const WAITING: usize = 4;
 
 /// The writing end. It ends with [`Sink::end`]; dropped before, the client sees an error.
-pub(super) struct Sink {
+pub struct Sink {
     sender: mpsc::Sender<io::Result<Bytes>>,
     buffer: BytesMut,
 }
 
-pub(super) fn pipe() -> (Sink, Chunks) {
+/// A sink, and what comes out of it.
+#[must_use]
+pub fn pipe() -> (Sink, Chunks) {
     let (sender, mut receiver) = mpsc::channel(WAITING);
     let sink = Sink {
         sender,
@@ -39,7 +41,7 @@ impl Sink {
     }
 
     /// Tells the client that it is all, or what went wrong.
-    pub(super) fn end(mut self, done: io::Result<()>) {
+    pub fn end(mut self, done: io::Result<()>) {
         // The client may be gone.
         let _ = match done {
             Ok(()) if self.buffer.is_empty() => Ok(()),

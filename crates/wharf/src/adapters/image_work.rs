@@ -1,7 +1,112 @@
-//! Longer work on images, and registries, for the API.
+//! Longer work on images, for the API.
 
-use api::backend;
+use std::collections::BTreeMap;
 
-use super::Images;
+use api::backend::{self, Body, Result};
+use async_trait::async_trait;
+use image::Deleted;
+use types::{
+    image::{HistoryItem, ImageDeleted, ImagesPruned},
+    options::Filters,
+};
 
-impl backend::ImageWork for Images {}
+use super::{
+    Images, filters,
+    images::{blocking, failure, platform},
+};
+
+#[async_trait]
+impl backend::ImageWork for Images {
+    async fn history(&self, name: &str, wanted: Option<String>) -> Result<Vec<HistoryItem>> {
+        let wanted = platform(wanted)?;
+        let store = self.store();
+        let image = store.get(name).map_err(failure)?;
+        image.check_platform(wanted.as_ref()).map_err(failure)?;
+        Ok(store.history(&image))
+    }
+
+    async fn save(&self, names: Vec<String>, wanted: Option<String>) -> Result<Body> {
+        let wanted = platform(wanted)?;
+        let saving = self
+            .store()
+            .save(&names, wanted.as_ref())
+            .map_err(failure)?;
+        for image in &saving.images {
+            self.engine
+                .events
+                .tell("image", "save", image, BTreeMap::new());
+        }
+        let (mut sink, chunks) = engine::pipe();
+        tokio::task::spawn_blocking(move || {
+            let done = saving.write(&mut sink);
+            sink.end(done);
+        });
+        Ok(chunks)
+    }
+
+    async fn prune(&self, all: bool, mut wanted: Filters) -> Result<ImagesPruned> {
+        let store = self.store();
+        let not = wanted.remove("label!").unwrap_or_default();
+        if !all {
+            wanted.insert("dangling".to_owned(), vec!["true".to_owned()]);
+        }
+        let chosen = filters::images(&store, &wanted)?;
+        let engine = self.engine.clone();
+        let (gone, bytes) = blocking(move || {
+            let (mut gone, mut bytes) = (Vec::new(), 0_u64);
+            for image in chosen {
+                let labels = &image.config.config.labels;
+                let spared = not.iter().any(|wanted| match wanted.split_once('=') {
+                    Some((key, value)) => labels.get(key).is_some_and(|have| have == value),
+                    None => labels.contains_key(wanted),
+                });
+                let id = image.id.to_string();
+                if spared || !engine.users_of(&id).is_empty() {
+                    continue;
+                }
+                let users = |image: &str| engine.users_of(image);
+                // By its names, so that one that got a user meanwhile is refused, not forced.
+                let names = image.repo_tags();
+                let names = if names.is_empty() { vec![id] } else { names };
+                for name in names {
+                    match store.remove(&name, false, false, &users) {
+                        Ok(some) => {
+                            if some.iter().any(|d| matches!(d, Deleted::Deleted(_))) {
+                                bytes += image.size;
+                            }
+                            gone.extend(some);
+                        }
+                        Err(error) => tracing::warn!(%name, %error, "an image is not pruned"),
+                    }
+                }
+            }
+            Ok((gone, bytes))
+        })
+        .await?;
+        let mut deleted = Vec::new();
+        for one in gone {
+            deleted.push(match one {
+                Deleted::Untagged(name) => {
+                    self.tell("untag", &name, &name);
+                    ImageDeleted {
+                        untagged: Some(name),
+                        deleted: None,
+                    }
+                }
+                Deleted::Deleted(id) => {
+                    self.tell("delete", &id, &id);
+                    ImageDeleted {
+                        untagged: None,
+                        deleted: Some(id),
+                    }
+                }
+            });
+        }
+        let told = BTreeMap::from([("reclaimed".to_owned(), bytes.to_string())]);
+        self.engine.events.tell("image", "prune", "", told);
+        Ok(ImagesPruned {
+            images_deleted: (!deleted.is_empty()).then_some(deleted),
+            space_reclaimed: bytes.cast_signed(),
+        })
+    }
+}

@@ -23,7 +23,7 @@ use super::filters;
 use crate::hello;
 
 pub(crate) struct Images {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
 }
 
 impl Images {
@@ -31,11 +31,11 @@ impl Images {
         Self { engine }
     }
 
-    fn store(&self) -> Store {
+    pub(super) fn store(&self) -> Store {
         self.engine.images().clone()
     }
 
-    fn tell(&self, action: &str, id: &str, name: &str) {
+    pub(super) fn tell(&self, action: &str, id: &str, name: &str) {
         let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
         self.engine.events.tell("image", action, id, attributes);
     }
@@ -108,7 +108,7 @@ fn error_line(error: &Failure) -> ProgressLine {
     }
 }
 
-fn failure(error: image::Error) -> Failure {
+pub(super) fn failure(error: image::Error) -> Failure {
     let kind = match error.kind() {
         // As Docker: a 401 would make its CLI ask for a password, which hangs scripts.
         ErrorKind::Unauthorized => ErrorKind::System,
@@ -121,14 +121,14 @@ fn reference(text: &str) -> Result<Reference> {
     Reference::parse(text).map_err(Failure::invalid)
 }
 
-fn platform(text: Option<String>) -> Result<Option<Platform>> {
+pub(super) fn platform(text: Option<String>) -> Result<Option<Platform>> {
     text.filter(|t| !t.is_empty())
         .map(|t| Platform::parse(&t).map_err(failure))
         .transpose()
 }
 
 /// Runs what blocks where it may.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {

@@ -1,6 +1,34 @@
-//! Longer work on images, and registries.
+//! Longer work on images.
 
-use super::super::Verb;
+use super::super::{Args, Verb, history, prune, save};
 
 /// The verbs.
-pub(super) const VERBS: &[Verb] = &[];
+pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        names: &["image history", "history"],
+        usage: "[OPTIONS] IMAGE",
+        about: "Show the history of an image",
+        flags: &[history::FLAGS],
+        args: Args::Exactly(1),
+        mixed: true,
+        run: |c, m| Box::pin(history::history(c, m)),
+    },
+    Verb {
+        names: &["image save", "save"],
+        usage: "[OPTIONS] IMAGE [IMAGE...]",
+        about: "Save one or more images to a tar archive (streamed to STDOUT by default)",
+        flags: &[save::SAVE],
+        args: Args::AtLeast(1),
+        mixed: true,
+        run: |c, m| Box::pin(save::save(c, m)),
+    },
+    Verb {
+        names: &["image prune"],
+        usage: "[OPTIONS]",
+        about: "Remove unused images",
+        flags: &[prune::IMAGES],
+        args: Args::None,
+        mixed: true,
+        run: |c, m| Box::pin(prune::images(c, m)),
+    },
+];

@@ -1,0 +1,100 @@
+//! `save` and `export`: an archive on standard output or in a file.
+
+use std::{fs::File, io::Write, path::Path};
+
+use super::Context;
+use crate::{
+    client::{Answer, Request},
+    error::{Error, Result},
+    flags::{Flag, Matches, list, text},
+    tty,
+};
+
+/// Flags of `save`.
+pub(crate) const SAVE: &[Flag] = &[
+    text("output", "Write to a file, instead of STDOUT").short('o'),
+    list(
+        "platform",
+        "Save only the given platform(s). Formatted as a comma-separated list of \"os[/arch[/variant]]\" (e.g., \"linux/amd64,linux/arm64/v8\")",
+    )
+    .value("strings", crate::flags::checks::any),
+];
+
+/// Flags of `export`.
+pub(crate) const EXPORT: &[Flag] =
+    &[text("output", "Write to a file, instead of STDOUT").short('o')];
+
+/// `docker save`.
+pub(crate) async fn save(context: &Context, m: Matches) -> Result {
+    let target = target(&m)?;
+    let mut request = Request::get("/images/get");
+    for name in &m.args {
+        request = request.query("names", name);
+    }
+    let platforms = m.all("platform");
+    if platforms.len() > 1 {
+        return Err(Error::msg(
+            "several platforms in one archive are not supported yet: name one",
+        ));
+    }
+    for platform in platforms {
+        request = request.query("platform", &platform);
+    }
+    write(request.send(&context.client).await?, target).await
+}
+
+/// `docker export`.
+pub(crate) async fn export(context: &Context, m: Matches) -> Result {
+    let target = target(&m)?;
+    let request = Request::get(&format!("/containers/{}/export", m.args[0]));
+    write(request.send(&context.client).await?, target).await
+}
+
+/// Where it goes; nowhere but a file or a pipe.
+fn target(m: &Matches) -> Result<Option<String>> {
+    let path = m.text("output");
+    if path.is_empty() {
+        if tty::is_terminal(std::io::stdout()) {
+            return Err(Error::msg(
+                "cowardly refusing to save to a terminal. Use the -o flag or redirect",
+            ));
+        }
+        return Ok(None);
+    }
+    let folder = Path::new(&path)
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(Error::msg(format!(
+            "invalid output path: directory \"{}\" does not exist",
+            folder.map(|f| f.display().to_string()).unwrap_or_default()
+        )));
+    }
+    Ok(Some(path))
+}
+
+/// Under a name of its own first: a file that is there holds a whole archive.
+async fn write(mut answer: Answer<'_>, target: Option<String>) -> Result {
+    let Some(path) = target else {
+        let mut out = std::io::stdout().lock();
+        while let Some(chunk) = answer.chunk().await? {
+            out.write_all(&chunk).map_err(|e| Error::stdio(&e))?;
+        }
+        return out.flush().map_err(|e| Error::stdio(&e));
+    };
+    let partial = format!("{path}.{}.partial", std::process::id());
+    let failed = |e: &std::io::Error| Error::file("write", &path, e);
+    let written = async {
+        let mut file = File::create(&partial).map_err(|e| failed(&e))?;
+        while let Some(chunk) = answer.chunk().await? {
+            file.write_all(&chunk).map_err(|e| failed(&e))?;
+        }
+        std::fs::rename(&partial, &path).map_err(|e| failed(&e))
+    };
+    let written = written.await;
+    if written.is_err() {
+        // What is not whole is of no use.
+        let _ = std::fs::remove_file(&partial);
+    }
+    written
+}
