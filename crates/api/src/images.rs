@@ -120,10 +120,14 @@ pub(crate) async fn load(call: Call) -> Answer {
 pub(crate) async fn inspect(call: Call) -> Answer {
     call.query.refuse("platform")?;
     let image = call.server.images.inspect(&call.name).await?;
-    json(
-        StatusCode::OK,
-        &versions::image_inspect(call.version, image)?,
-    )
+    let mut shown = versions::image_inspect(call.version, image)?;
+    let agent = call.headers.get("user-agent").and_then(|a| a.to_str().ok());
+    if agent.is_some_and(|agent| agent.starts_with("docker-compose/1.")) {
+        // It asks for the newest version and falls over what that no longer has.
+        let empty = serde_json::json!({});
+        shown.entry("ContainerConfig").or_insert(empty);
+    }
+    json(StatusCode::OK, &shown)
 }
 
 pub(crate) async fn tag(call: Call) -> Answer {

@@ -68,6 +68,11 @@ impl Store {
             let manifest = state.manifests.get(&image.manifest);
             manifest.map(|m| m.layers.clone()).unwrap_or_default()
         };
+        if below.len() != image.diff_ids().len() {
+            return Err(Error::Conflict(format!(
+                "the image of container {container} is being removed: commit it again"
+            )));
+        }
         let mut config = (*image.config).clone();
         config.config = commit.config.clone();
         for change in &commit.changes {

@@ -244,9 +244,7 @@ impl Place {
             }));
         }
         if slash && !stat.is_dir() {
-            return Err(Error::msg(format!(
-                "destination directory \"{destination}\" must exist"
-            )));
+            return Err(Error::msg("no such directory"));
         }
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
         let dir = parent.unwrap_or(Path::new(".")).to_owned();
@@ -379,9 +377,7 @@ async fn destination(
         Ok(_) => {}
         Err(Error::Client(e)) if e.is_not_found() => {
             if slash && !is_dir {
-                return Err(Error::msg(format!(
-                    "destination directory \"{container}:{path}\" must exist"
-                )));
+                return Err(Error::msg("no such directory"));
             }
         }
         Err(e) => return Err(e),

@@ -28,6 +28,7 @@ mod run;
 mod save;
 pub(crate) mod spec;
 mod start;
+mod stats;
 mod table;
 mod top;
 mod update;

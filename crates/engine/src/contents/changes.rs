@@ -1,13 +1,23 @@
 //! What a container has changed in its image's files: `docker diff`.
 
 use std::{
-    fs::{self, FileType},
-    io,
-    os::unix::fs::{FileTypeExt, MetadataExt},
+    ffi::OsStr,
+    fs, io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{FileTypeExt, MetadataExt},
+        },
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use rustix::{
+    fs::{self as rfs, AtFlags, FileType, Mode, OFlags, ResolveFlags},
+    io::Errno,
+};
 use types::container::FilesystemChange;
 
 use crate::{
@@ -44,29 +54,37 @@ impl Engine {
 
 fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>> {
     let mut changes = Vec::new();
+    let root = rfs::open(upper, DIRECTORY, Mode::empty())?;
     let mut waiting = vec![PathBuf::new()];
     while let Some(dir) = waiting.pop() {
-        let entries = match fs::read_dir(upper.join(&dir)) {
-            Ok(entries) => entries,
+        let open = match open_below(root.as_fd(), &dir) {
+            Ok(open) => open,
             // The container runs meanwhile.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(e),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+            Err(e) => return Err(e.into()),
         };
-        for entry in entries {
+        for entry in rfs::Dir::read_from(&open)? {
             let entry = entry?;
-            let path = dir.join(entry.file_name());
-            let Ok(meta) = entry.metadata() else { continue };
-            let kind = if is_whiteout(meta.file_type(), meta.rdev()) {
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let Ok(stat) = rfs::statat(&open, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            let path = dir.join(OsStr::from_bytes(name.to_bytes()));
+            let what = FileType::from_raw_mode(stat.st_mode);
+            let kind = if what == FileType::CharacterDevice && stat.st_rdev == 0 {
                 DELETED
             } else if is_below(lower, &path) {
                 MODIFIED
             } else {
                 ADDED
             };
-            if meta.len() == 0 && PLACES.iter().any(|p| Path::new(p) == path) {
+            if stat.st_size == 0 && PLACES.iter().any(|p| Path::new(p) == path) {
                 continue;
             }
-            if meta.is_dir() {
+            if what == FileType::Directory {
                 waiting.push(path.clone());
             }
             changes.push(FilesystemChange {
@@ -82,8 +100,30 @@ fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>>
     Ok(changes)
 }
 
-fn is_whiteout(kind: FileType, device: u64) -> bool {
-    kind.is_char_device() && device == 0
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// A directory of a layer that a container changes meanwhile: its links lead nowhere here.
+fn open_below(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match rfs::openat2(root, path, DIRECTORY, Mode::empty(), resolve) {
+            // The kernel saw a rename elsewhere and could not be sure.
+            Err(Errno::AGAIN) => {}
+            done => return done,
+        }
+    }
+}
+
+fn is_whiteout(meta: &fs::Metadata) -> bool {
+    meta.file_type().is_char_device() && meta.rdev() == 0
 }
 
 /// Whether the layers, topmost first, show something at `path`.
@@ -100,7 +140,7 @@ fn is_below(layers: &[PathBuf], path: &Path) -> bool {
             let Ok(meta) = fs::symlink_metadata(&at) else {
                 break;
             };
-            if is_whiteout(meta.file_type(), meta.rdev()) {
+            if is_whiteout(&meta) {
                 return false;
             }
             if parts.peek().is_some() {

@@ -47,8 +47,17 @@ impl Engine {
             changes: commit.changes,
             command: record.argv().join(" "),
         };
-        let paused =
-            commit.pause && container.state().is_running() && self.pause(name).await.is_ok();
+        let state = container.state();
+        let paused = if commit.pause && state.is_running() && !state.paused {
+            match self.pause(name).await {
+                Ok(()) => true,
+                // It ended, or somebody else paused it.
+                Err(Error::NotRunning(_) | Error::Conflict(_)) => false,
+                Err(error) => return Err(error),
+            }
+        } else {
+            false
+        };
         let (images, owners, id) = (self.images.clone(), self.owners(&container), record.id);
         let made = blocking(move || {
             let ids = |uid, gid| owners.inside(uid, gid);

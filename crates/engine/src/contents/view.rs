@@ -49,9 +49,11 @@ impl Engine {
     /// The root as it is now. For one that does not run the caller holds the `op` lock as long as
     /// the view lives: its layers must not be mounted twice.
     pub(super) fn view(&self, container: &Arc<Container>) -> Result<View> {
-        if let Phase::Running { pid } = container.state().phase
-            && let Some(root) = running_root(pid)
-        {
+        if let Phase::Running { pid } = container.state().phase {
+            // Its layers are mounted already; a second mount of them would be wrong.
+            let root = running_root(pid, &container.id).ok_or_else(|| {
+                Error::Conflict(format!("container {} is ending: try again", container.id))
+            })?;
             return Ok(View::Running(root));
         }
         let record = container.record();
@@ -67,6 +69,9 @@ impl Engine {
                 )?
             }
         };
+        if record.host_config.readonly_rootfs {
+            read_only(root.as_fd()).map_err(Error::io("make the root read-only"))?;
+        }
         let mut sources = Vec::new();
         for mount in &record.mounts {
             let source = match mount.kind {
@@ -85,12 +90,7 @@ impl Engine {
             };
             if let Ok(tree) = sys::namespace::clone_mount(&source) {
                 if mount.read_only {
-                    let change = sys::mount::Change {
-                        set: MOUNT_ATTR_RDONLY,
-                        ..sys::mount::Change::default()
-                    };
-                    sys::mount::setattr(tree.as_fd(), change)
-                        .map_err(Error::path("make read-only", &source))?;
+                    read_only(tree.as_fd()).map_err(Error::path("make read-only", &source))?;
                 }
                 sources.push((tree, mount.destination.clone(), source.is_dir()));
             }
@@ -114,13 +114,25 @@ impl Engine {
     }
 }
 
-/// The root of a process; none when it has just ended.
-fn running_root(pid: u32) -> Option<OwnedFd> {
+fn read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
+    let change = sys::mount::Change {
+        set: MOUNT_ATTR_RDONLY,
+        ..sys::mount::Change::default()
+    };
+    sys::mount::setattr(mount, change)
+}
+
+/// The root of a container's process; none when it has just ended.
+fn running_root(pid: u32, container: &str) -> Option<OwnedFd> {
     let process = sys::namespace::Process::open(pid).ok()?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rfs::open(format!("/proc/{pid}/root"), flags, Mode::empty()).ok()?;
-    // Still the same one: the number was not another's when its root was opened.
-    process.namespace(sys::namespace::Kind::Mount).ok()?;
+    // The container's, and still the same one: the number was not another's when its root was
+    // opened.
+    process
+        .cgroups()
+        .ok()
+        .filter(|cgroups| cgroups.contains(container))?;
     Some(root)
 }
 

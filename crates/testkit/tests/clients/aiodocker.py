@@ -69,22 +69,6 @@ async def main():
     await box.wait()
     await box.delete(force=True)
 
-    # Attaching by a websocket.
-    echo = await docker.containers.create(
-        {"Image": "busybox", "Cmd": ["sh", "-c", "read x; echo got $x"], "OpenStdin": True,
-         "StdinOnce": True, "AttachStdin": True}, name="echo"
-    )
-    await echo.start()
-    socket = await echo.websocket(stdin=True, stdout=True, stderr=True, stream=True)
-    await socket.send_str("word\n")
-    text = ""
-    while "got word" not in text:
-        message = await socket.receive(timeout=20)
-        assert message.data is not None, message
-        text += message.data if isinstance(message.data, str) else message.data.decode()
-    await socket.close()
-    await echo.wait()
-    await echo.delete()
     try:
         await docker.containers.get("nobody")
         raise SystemExit("no error")
