@@ -40,7 +40,15 @@ fn finds_nothing() {
     ]);
     command.args(["--request-timeout", "20", "--generation-database", "none"]);
     command.args(["--checks", "not_a_server_error,response_schema_conformance"]);
-    for no in ["NetworkDelete", "ImageLoad", "PutContainerArchive"] {
+    for no in [
+        "NetworkDelete",
+        "ImageLoad",
+        "PutContainerArchive",
+        "ImagePush",
+        "ImageSearch",
+        "SystemAuth",
+        "DistributionInspect",
+    ] {
         // Not served yet; bodies that it cannot make.
         command.args(["--exclude-operation-id", no]);
     }
