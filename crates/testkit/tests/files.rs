@@ -108,7 +108,7 @@ fn changes_become_images_and_archives() {
 fn put(api: &Client, path: &str, archive: Vec<u8>) -> u16 {
     let headers = [("Content-Type", "application/x-tar")];
     api.try_send("PUT", path, &headers, &archive)
-        .unwrap()
+        .expect("an answer")
         .status
 }
 
