@@ -48,15 +48,11 @@ async fn versions_outside_are_refused() {
 async fn known_paths_name_themselves_and_unknown_ones_do_not() {
     let s = Running::start();
     for (method, path, named) in [
+        ("POST", "/v1.41/build", "POST /build"),
         (
             "POST",
-            "/v1.41/containers/a/pause",
-            "POST /containers/{id}/pause",
-        ),
-        (
-            "GET",
-            "/containers/a/stats?stream=0",
-            "GET /containers/{id}/stats",
+            "/images/a/b/c/push?tag=d",
+            "POST /images/{name}/push",
         ),
         ("GET", "/volumes/data", "GET /volumes/{name}"),
         ("POST", "/session", "POST /session"),

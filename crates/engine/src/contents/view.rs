@@ -69,9 +69,6 @@ impl Engine {
                 )?
             }
         };
-        if record.host_config.readonly_rootfs {
-            read_only(root.as_fd()).map_err(Error::io("make the root read-only"))?;
-        }
         let mut sources = Vec::new();
         for mount in &record.mounts {
             let source = match mount.kind {
@@ -106,6 +103,10 @@ impl Engine {
                     Err(Errno::NOENT) => {}
                     Err(e) => return Err(e.into()),
                 }
+            }
+            if record.host_config.readonly_rootfs {
+                // Not before: the places of its volumes are made in it.
+                read_only(root)?;
             }
             Ok(())
         });
