@@ -36,7 +36,7 @@ fn finds_nothing() {
         "--max-time",
         "40",
         "--workers",
-        "2",
+        "1",
     ]);
     command.args(["--request-timeout", "20", "--generation-database", "none"]);
     command.args(["--checks", "not_a_server_error,response_schema_conformance"]);
