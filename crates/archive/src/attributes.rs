@@ -1,9 +1,9 @@
 //! Owners, modes, times and extended attributes.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 
 use crate::read::{Header, Kind};
 
@@ -27,11 +27,7 @@ fn owner(header: &Header) -> (Option<Uid>, Option<Gid>) {
     )
 }
 
-/// Gives a file its owner, by name and without following it.
-///
-/// # Errors
-/// The kernel's.
-pub fn apply_owner(parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
+fn apply_owner(parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
     if (header.uid, header.gid) == (0, 0) {
         return Ok(());
     }
@@ -43,6 +39,41 @@ pub fn apply_owner(parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::
         gid,
         AtFlags::SYMLINK_NOFOLLOW,
     )?)
+}
+
+/// Mode and times of what cannot be opened, a link or a device; with `all` its owner and extended
+/// attributes, too. Nothing is followed, whatever takes the name meanwhile.
+///
+/// # Errors
+/// The kernel's.
+pub fn apply_by_name(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    header: &Header,
+    all: bool,
+) -> io::Result<()> {
+    if all {
+        apply_owner(parent, name, header)?;
+    }
+    if header.kind != Kind::Symlink {
+        // Held, so that a link that takes its place is not followed.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&made)?.st_mode);
+        if kind != FileType::Symlink {
+            let path = format!("/proc/self/fd/{}", made.as_raw_fd());
+            rustix::fs::chmod(path, Mode::from(header.mode))?;
+        }
+    }
+    if all {
+        for (key, value) in kept_xattrs(header) {
+            let path = format!("/proc/self/fd/{}/", parent.as_raw_fd());
+            let path = [path.as_bytes(), name].concat();
+            rustix::fs::lsetxattr(path.as_slice(), key, value, XattrFlags::empty())?;
+        }
+    }
+    let (times, flags) = (times(header.mtime), AtFlags::SYMLINK_NOFOLLOW);
+    Ok(rustix::fs::utimensat(parent, name, &times, flags)?)
 }
 
 /// Owner, mode and extended attributes, in the order in which the kernel keeps them all: a
@@ -65,7 +96,7 @@ pub fn apply(file: BorrowedFd<'_>, header: &Header) -> io::Result<()> {
 
 /// The attributes that belong to a file's content. Those of overlayfs would let an archive
 /// redirect or hide other layers' files, labels of the maker's host mean nothing on this one.
-pub fn kept_xattrs(header: &Header) -> impl Iterator<Item = (&[u8], &[u8])> {
+fn kept_xattrs(header: &Header) -> impl Iterator<Item = (&[u8], &[u8])> {
     header.xattrs.iter().filter_map(|(key, value)| {
         let keep = key == b"security.capability"
             || key == b"system.posix_acl_access"

@@ -6,6 +6,7 @@
 //! (`openat2`), so that no link in an archive or in a tree leads out of it.
 
 mod attributes;
+mod content;
 mod pack;
 mod packed;
 mod path;
@@ -14,11 +15,12 @@ mod read;
 mod remove;
 mod write;
 
-pub use attributes::{apply, apply_owner, kept_xattrs, times};
-pub use pack::{Ids, Packer, stat_header};
+pub use attributes::{apply, apply_by_name, times};
+pub use content::{make_node, write_content};
+pub use pack::{Ids, Packer, open_below};
 pub use packed::{Compression, unpacked};
 pub use path::{clean, split};
-pub use place::{Placed, Placer, Rename};
+pub use place::{Placer, Rename};
 pub use read::{Header, Kind, TarReader};
 pub use remove::remove_all;
 pub use write::TarWriter;

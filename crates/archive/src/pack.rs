@@ -79,11 +79,6 @@ impl<'a, W: Write> Packer<'a, W> {
         self.out.into_inner(whole)
     }
 
-    /// The archive itself, for entries that are no files.
-    pub fn writer(&mut self) -> &mut TarWriter<W> {
-        &mut self.out
-    }
-
     /// Ends the archive.
     ///
     /// # Errors
@@ -101,7 +96,10 @@ impl<'a, W: Write> Packer<'a, W> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(parent, name, flags, Mode::empty()) {
             Ok(dir) => self.dir(&dir, path),
-            Err(Errno::NOTDIR | Errno::LOOP) => self.file(parent, name, path),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                self.file(parent, name, path, &stat)
+            }
             Err(e) => Err(e.into()),
         }
     }
@@ -116,14 +114,10 @@ impl<'a, W: Write> Packer<'a, W> {
         // descriptors.
         let mut waiting = vec![Vec::new()];
         while let Some(below) = waiting.pop() {
-            let dir = if below.is_empty() {
-                rustix::io::dup(root)?
-            } else {
-                match open_below(root.as_fd(), &below) {
-                    Ok(dir) => dir,
-                    Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
-                    Err(e) => return Err(named(&below, e.into())),
-                }
+            let dir = match open_below(root.as_fd(), &below) {
+                Ok(dir) => dir,
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+                Err(e) => return Err(named(&below, e.into())),
             };
             let entry = joined(path, &below);
             let stat = rustix::fs::fstat(&dir)?;
@@ -170,7 +164,7 @@ impl<'a, W: Write> Packer<'a, W> {
             Ok(stat) if self.one_file_system && stat.st_dev != device => {
                 self.mark(path, &stat).map(|()| false)
             }
-            Ok(_) => self.file(dir, name, path).map(|()| false),
+            Ok(stat) => self.file(dir, name, path, &stat).map(|()| false),
             Err(Errno::NOENT) => Ok(false),
             Err(e) => Err(named(path, e.into())),
         }
@@ -184,20 +178,29 @@ impl<'a, W: Write> Packer<'a, W> {
         self.out.entry(&header)
     }
 
-    /// Packs one file of any kind but a directory as `path`.
-    fn file(&mut self, dir: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> io::Result<()> {
-        let packed = self.try_file(dir, name, path);
-        match packed {
+    /// Packs one file of any kind but a directory as `path`; nothing, if it has vanished.
+    fn file(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        path: &[u8],
+        stat: &Stat,
+    ) -> io::Result<()> {
+        match self.try_file(dir, name, path, stat) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Err(e),
-            Err(e) => Err(named(path, e)),
-            Ok(()) => Ok(()),
+            done => done.map_err(|e| named(path, e)),
         }
     }
 
-    fn try_file(&mut self, dir: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> io::Result<()> {
-        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let mut header = stat_header(&stat, self.ids);
+    fn try_file(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &[u8],
+        path: &[u8],
+        stat: &Stat,
+    ) -> io::Result<()> {
+        let mut header = stat_header(stat, self.ids);
         header.path = path.to_vec();
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Socket => return Ok(()),
@@ -253,8 +256,7 @@ impl<'a, W: Write> Packer<'a, W> {
 }
 
 /// A header with what a file's own record says.
-#[must_use]
-pub fn stat_header(stat: &Stat, ids: Ids<'_>) -> Header {
+fn stat_header(stat: &Stat, ids: Ids<'_>) -> Header {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => Kind::Dir,
         FileType::Symlink => Kind::Symlink,
@@ -287,7 +289,17 @@ pub fn stat_header(stat: &Stat, ids: Ids<'_>) -> Header {
     }
 }
 
-fn open_below(root: BorrowedFd<'_>, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+/// Opens the directory `path` below `root`, through no link at all: whoever changes the tree
+/// meanwhile cannot lead out of it.
+///
+/// # Errors
+/// The kernel's.
+pub fn open_below(root: BorrowedFd<'_>, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let path = if path.is_empty() {
+        b".".as_slice()
+    } else {
+        path
+    };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     loop {

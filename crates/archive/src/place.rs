@@ -4,12 +4,13 @@
 //! way lead where they lead for whoever lives in that root, and never out of it.
 
 use std::io::{self, BufRead};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::attributes::{apply, apply_owner, kept_xattrs, times};
+use crate::attributes::{apply, apply_by_name, times};
+use crate::content::{make_node, write_content};
 use crate::pack::Ids;
 use crate::path::{clean, split};
 use crate::read::{Header, Kind, TarReader};
@@ -22,15 +23,6 @@ const MAX_TIMES: usize = 1_000_000;
 
 /// Gives an entry another path, or none.
 pub type Rename<'a> = &'a (dyn Fn(&[u8]) -> Option<Vec<u8>> + Sync);
-
-/// What was made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Placed {
-    /// Entries of the archive.
-    pub entries: u64,
-    /// Bytes of regular files.
-    pub bytes: u64,
-}
 
 /// How and where an archive is placed.
 pub struct Placer<'a> {
@@ -53,13 +45,13 @@ impl Placer<'_> {
     /// # Errors
     /// When the archive is damaged or leads out of `dest`, or the kernel refuses something; what
     /// was made by then stays.
-    pub fn place(&self, source: impl BufRead) -> io::Result<Placed> {
+    pub fn place(&self, source: impl BufRead) -> io::Result<()> {
         let mut tar = TarReader::new(source);
-        let mut placed = Placed::default();
+        let mut entries = 0_u64;
         let mut directories = Vec::new();
         while let Some(mut header) = tar.next()? {
-            placed.entries += 1;
-            if placed.entries > MAX_ENTRIES {
+            entries += 1;
+            if entries > MAX_ENTRIES {
                 return Err(invalid("the archive has too many entries"));
             }
             if let Some(rename) = self.rename {
@@ -71,14 +63,13 @@ impl Placer<'_> {
             if let Some(ids) = self.ids {
                 (header.uid, header.gid) = ids(header.uid, header.gid);
             }
-            let written = self.entry(&header, &mut tar, &mut directories);
-            placed.bytes += written.map_err(|e| named(&header, e))?;
+            self.entry(&header, &mut tar, &mut directories)
+                .map_err(|e| named(&header, e))?;
         }
         for (path, mtime) in directories.into_iter().rev() {
             self.directory_times(&path, mtime)?;
         }
-        tar.drain()?;
-        Ok(placed)
+        tar.drain().map(drop)
     }
 
     fn entry<R: BufRead>(
@@ -86,7 +77,7 @@ impl Placer<'_> {
         header: &Header,
         tar: &mut TarReader<R>,
         directories: &mut Vec<(Vec<u8>, (i64, u32))>,
-    ) -> io::Result<u64> {
+    ) -> io::Result<()> {
         let path = clean(&header.path)
             .ok_or_else(|| invalid("it leads out of the destination, which is refused"))?;
         if path.is_empty() {
@@ -94,7 +85,7 @@ impl Placer<'_> {
                 return Err(invalid("the destination is a directory and stays one"));
             }
             // As Docker: what is there keeps its mode and owner.
-            return Ok(0);
+            return Ok(());
         }
         let (parent_path, name) = split(&path);
         let parent = self.parent(parent_path)?;
@@ -105,10 +96,10 @@ impl Placer<'_> {
                 if directories.len() < MAX_TIMES {
                     directories.push((path, header.mtime));
                 }
-                return Ok(0);
+                Ok(())
             }
-            Kind::File => return self.file(parent, name, header, tar),
-            Kind::HardLink => self.hard_link(parent, name, header)?,
+            Kind::File => self.file(parent, name, header, tar),
+            Kind::HardLink => self.hard_link(parent, name, header),
             Kind::Symlink => {
                 if header.link.is_empty() {
                     return Err(invalid("a symbolic link has no target"));
@@ -116,22 +107,13 @@ impl Placer<'_> {
                 self.replacing(parent, name, || {
                     rustix::fs::symlinkat(header.link.as_slice(), parent, name)
                 })?;
-                self.finish(parent, name, header)?;
+                apply_by_name(parent, name, header, self.ids.is_some())
             }
             Kind::Char | Kind::Block | Kind::Fifo => {
-                let (kind, device) = match header.kind {
-                    Kind::Char => (FileType::CharacterDevice, header.device),
-                    Kind::Block => (FileType::BlockDevice, header.device),
-                    _ => (FileType::Fifo, (0, 0)),
-                };
-                let device = rustix::fs::makedev(device.0, device.1);
-                self.replacing(parent, name, || {
-                    rustix::fs::mknodat(parent, name, kind, Mode::from(0o600), device)
-                })?;
-                self.finish(parent, name, header)?;
+                self.replacing(parent, name, || make_node(parent, name, header))?;
+                apply_by_name(parent, name, header, self.ids.is_some())
             }
         }
-        Ok(0)
     }
 
     /// The directory at a cleaned path of the archive, made with its parents where missing.
@@ -206,31 +188,15 @@ impl Placer<'_> {
         name: &[u8],
         header: &Header,
         tar: &mut TarReader<R>,
-    ) -> io::Result<u64> {
+    ) -> io::Result<()> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = self.replacing(parent, name, || {
             rustix::fs::openat(parent, name, flags, Mode::from(0o600))
         })?;
-        match &header.sparse {
-            None => while write_some(&file, tar, u64::MAX)? > 0 {},
-            Some(map) => {
-                for (offset, length) in map {
-                    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(*offset))?;
-                    let mut left = *length;
-                    while left > 0 {
-                        match write_some(&file, tar, left)? {
-                            0 => return Err(invalid("its data end early")),
-                            written => left -= written,
-                        }
-                    }
-                }
-                rustix::fs::ftruncate(&file, header.size)?;
-            }
-        }
+        write_content(&file, header, tar)?;
         self.attributes(file.as_fd(), header)?;
-        rustix::fs::futimens(&file, &times(header.mtime))?;
-        Ok(header.size)
+        Ok(rustix::fs::futimens(&file, &times(header.mtime))?)
     }
 
     fn hard_link(&self, parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
@@ -290,36 +256,6 @@ impl Placer<'_> {
         Ok(rustix::fs::fchmod(file, Mode::from(header.mode & 0o777))?)
     }
 
-    /// Owner, mode and times of what cannot be opened.
-    fn finish(&self, parent: BorrowedFd<'_>, name: &[u8], header: &Header) -> io::Result<()> {
-        if self.ids.is_some() {
-            apply_owner(parent, name, header)?;
-        }
-        if header.kind != Kind::Symlink {
-            // Held, so that a link that takes its place is not followed.
-            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let made = rustix::fs::openat(parent, name, flags, Mode::empty())?;
-            if rustix::fs::fstat(&made)?.st_mode & 0o170_000 != 0o120_000 {
-                let path = format!("/proc/self/fd/{}", made.as_raw_fd());
-                rustix::fs::chmod(path, Mode::from(header.mode))?;
-            }
-        }
-        if self.ids.is_some() {
-            for (key, value) in kept_xattrs(header) {
-                let path = format!("/proc/self/fd/{}/", parent.as_raw_fd());
-                let path = [path.as_bytes(), name].concat();
-                rustix::fs::lsetxattr(path.as_slice(), key, value, XattrFlags::empty())?;
-            }
-        }
-        let times = times(header.mtime);
-        Ok(rustix::fs::utimensat(
-            parent,
-            name,
-            &times,
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
-    }
-
     fn directory_times(&self, path: &[u8], mtime: (i64, u32)) -> io::Result<()> {
         let (parent, name) = split(path);
         let Ok(parent) = self.open_dir(parent) else {
@@ -339,23 +275,6 @@ fn is_dir(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
         Err(Errno::NOENT) => Ok(false),
         Err(e) => Err(e.into()),
     }
-}
-
-/// Writes what is at hand, at most `limit` bytes; 0 at the end of the entry.
-fn write_some<R: BufRead>(file: &OwnedFd, tar: &mut TarReader<R>, limit: u64) -> io::Result<u64> {
-    let data = tar.data()?;
-    let length = data.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
-    if length == 0 {
-        return Ok(0);
-    }
-    let written = loop {
-        match rustix::io::write(file, &data[..length]) {
-            Err(Errno::INTR) => {}
-            done => break done?,
-        }
-    };
-    tar.consume(written);
-    Ok(written as u64)
 }
 
 fn invalid(why: impl Into<String>) -> io::Error {

@@ -102,11 +102,11 @@ impl<W: Write> TarWriter<W> {
     ///
     /// # Errors
     /// When it cannot be written, or data of the last entry are missing.
-    pub fn finish(mut self) -> io::Result<W> {
-        self.finish_entry()?;
-        self.out.write_all(&[0; 2 * BLOCK])?;
-        self.out.flush()?;
-        Ok(self.out)
+    pub fn finish(self) -> io::Result<W> {
+        let (mut out, done) = self.into_inner(true);
+        done?;
+        out.flush()?;
+        Ok(out)
     }
 
     /// What was written to, the archive ended if it is `whole`; and how that went.

@@ -98,8 +98,7 @@ impl Store {
             .doing(what)?;
         let mut packer = Packer::new(Blobs(BlobWriter::new(&self.0.temp)?), ids).layer();
         packer.dir(&upper, b"").doing(what)?;
-        let (writer, done) = packer.into_inner(true);
-        done.doing(what)?;
+        let writer = packer.finish().doing(what)?;
         if cancel.is_cancelled() {
             return Err(Error::Cancelled("the commit"));
         }

@@ -6,18 +6,17 @@
 mod whiteout;
 
 use std::io::{self, BufRead};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use archive::{apply as attributes, apply_owner as own, kept_xattrs, times};
+use archive::{Header, Kind, TarReader, apply as attributes, apply_by_name, times};
 use whiteout::WHITEOUT;
 
 use crate::tree::{self, Existing, Tree};
-use archive::{Header, Kind, TarReader};
 
 /// Owner and mode that a layer gives the root directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,34 +175,10 @@ impl Unpacker<'_> {
                 })?;
             }
             Kind::Char | Kind::Block | Kind::Fifo => {
-                let (kind, device) = match header.kind {
-                    Kind::Char => (FileType::CharacterDevice, header.device),
-                    Kind::Block => (FileType::BlockDevice, header.device),
-                    _ => (FileType::Fifo, (0, 0)),
-                };
-                let device = rustix::fs::makedev(device.0, device.1);
-                self.replacing(parent, name, || {
-                    rustix::fs::mknodat(parent, name, kind, Mode::from(0o600), device)
-                })?;
+                self.replacing(parent, name, || archive::make_node(parent, name, header))?;
             }
         }
-        own(parent, name, header)?;
-        if header.kind != Kind::Symlink {
-            // Made by us just now and not a link: this cannot lead elsewhere.
-            rustix::fs::chmodat(parent, name, Mode::from(header.mode), AtFlags::empty())?;
-        }
-        for (key, value) in kept_xattrs(header) {
-            let path = format!("/proc/self/fd/{}/", parent.as_raw_fd());
-            let path = [path.as_bytes(), name].concat();
-            rustix::fs::lsetxattr(path.as_slice(), key, value, XattrFlags::empty())?;
-        }
-        let times = times(header.mtime);
-        Ok(rustix::fs::utimensat(
-            parent,
-            name,
-            &times,
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
+        apply_by_name(parent, name, header, true)
     }
 
     fn root(&mut self, header: &Header) -> io::Result<()> {
@@ -264,19 +239,7 @@ impl Unpacker<'_> {
         let file = self.replacing(parent, name, || {
             rustix::fs::openat(parent, name, flags, Mode::from(0o600))
         })?;
-        match &header.sparse {
-            None => while write_some(&file, archive, u64::MAX)? > 0 {},
-            Some(map) => {
-                for (offset, length) in map {
-                    rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(*offset))?;
-                    let mut left = *length;
-                    while left > 0 {
-                        left -= write_some(&file, archive, left)?;
-                    }
-                }
-                rustix::fs::ftruncate(&file, header.size)?;
-            }
-        }
+        archive::write_content(&file, header, archive)?;
         self.outcome.size += header.size;
         attributes(file.as_fd(), header)?;
         Ok(rustix::fs::futimens(&file, &times(header.mtime))?)
@@ -354,31 +317,6 @@ impl Unpacker<'_> {
         }
         Ok(())
     }
-}
-
-/// Writes what is at hand, at most `limit` bytes; 0 at the end of the entry.
-fn write_some<R: BufRead>(
-    file: &OwnedFd,
-    archive: &mut TarReader<R>,
-    limit: u64,
-) -> io::Result<u64> {
-    let data = archive.data()?;
-    let length = data.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
-    if length == 0 {
-        return if limit == u64::MAX {
-            Ok(0)
-        } else {
-            Err(invalid("its data end early"))
-        };
-    }
-    let written = loop {
-        match rustix::io::write(file, &data[..length]) {
-            Err(Errno::INTR) => {}
-            done => break done?,
-        }
-    };
-    archive.consume(written);
-    Ok(written as u64)
 }
 
 fn same_file(a: (BorrowedFd<'_>, &[u8]), b: (BorrowedFd<'_>, &[u8])) -> io::Result<bool> {
