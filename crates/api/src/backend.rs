@@ -10,7 +10,7 @@ use std::{io, pin::Pin};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-pub use files::{CommitOptions, Files, PathStat};
+pub use files::{CommitOptions, Files};
 use futures_util::{future::BoxFuture, stream::BoxStream};
 pub use image_work::ImageWork;
 pub use life::Life;

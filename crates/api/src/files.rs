@@ -5,11 +5,14 @@ use axum::{
     http::{HeaderValue, StatusCode},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use types::{Failure, container::ContainerConfig};
+use types::{
+    Failure,
+    container::{ContainerConfig, PathStat},
+};
 
 use crate::{
     answer::{Answer, empty, json, to_its_end, typed},
-    backend::{CommitOptions, PathStat},
+    backend::CommitOptions,
     body,
     dispatch::Call,
     error::Refusal,
@@ -84,7 +87,8 @@ pub(crate) async fn archive_get(call: Call) -> Answer {
 
 pub(crate) async fn archive_put(call: Call) -> Answer {
     let path = path(&call)?;
-    // Owners are always those of the archive, which is what the parameter asks for.
+    // Owners are those of the archive, with it or without: Docker would give the files to the
+    // container's own user.
     let _copies_owners = call.query.bool("copyUIDGID");
     let keep_kinds = call.query.bool("noOverwriteDirNonDir");
     let archive = body::stream(call.body);

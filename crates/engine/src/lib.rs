@@ -71,11 +71,12 @@ use std::{
 };
 
 pub use attach::{Attachment, Output};
-pub use contents::{Chunks, Commit, PathStat, Sink, pipe};
+pub use contents::{Chunks, Commit, Sink, pipe};
 pub use create::image_defaults;
 pub use error::{Error, Result};
 pub use events::Events;
 pub use link::Input;
+pub use list::has_label;
 
 pub use cdi::{DEFAULT_DIRS as CDI_DIRS, discovered as cdi_devices};
 use container::Container;

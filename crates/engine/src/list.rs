@@ -210,7 +210,8 @@ fn check(filters: &Filters) -> Result<()> {
 }
 
 /// Whether `labels` have `wanted`: `name` or `name=value`.
-pub(crate) fn has_label(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
+#[must_use]
+pub fn has_label(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
     match wanted.split_once('=') {
         Some((name, value)) => labels.get(name).is_some_and(|have| have == value),
         None => labels.contains_key(wanted),

@@ -104,13 +104,15 @@ impl Engine {
 
     /// The container's cgroup, to look into and to change.
     pub(crate) fn group(&self, container: &Container) -> Result<Cgroup> {
-        let path = container.with_record(|r| self.cgroup(r));
-        Cgroup::plan(Some(&path), &container.id, Driver::Cgroupfs, false).map_err(|e| {
-            Error::io(format!("find the cgroup of container {}", container.id))(
-                std::io::Error::other(e),
-            )
-        })
+        find_group(&container.with_record(|r| self.cgroup(r)), &container.id)
     }
+}
+
+/// The cgroup of container `id`, whose path is `path`.
+pub(crate) fn find_group(path: &str, id: &str) -> Result<Cgroup> {
+    let what = Error::io(format!("find the cgroup of container {id}"));
+    Cgroup::plan(Some(path), id, Driver::Cgroupfs, false)
+        .map_err(|e| what(std::io::Error::other(e)))
 }
 
 /// What Docker says of one that waits for its restart.

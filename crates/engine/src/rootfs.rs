@@ -1,4 +1,4 @@
-//! Work inside a container's root file system before it runs. Every path is resolved by the
+//! Work inside a container's root file system. Every path is resolved by the
 //! kernel as if that root were `/`, so that no symbolic link of an image leads out of it.
 
 use std::{
@@ -11,16 +11,17 @@ use rustix::{
     io::Errno,
 };
 
-/// Opens `path` inside `root`.
-fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+/// Opens `path` inside `root`; the last part is followed unless `flags` say otherwise.
+pub(crate) fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let flags = flags | OFlags::CLOEXEC;
-    rfs::openat2(
-        root,
-        path,
-        flags,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    )
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match rfs::openat2(root, path, flags, Mode::empty(), resolve) {
+            // The kernel saw a rename elsewhere and could not be sure.
+            Err(Errno::AGAIN) => {}
+            done => return done,
+        }
+    }
 }
 
 /// Makes the directory `path` and its missing parents, mode 0755, owned by `owner`; what is

@@ -89,25 +89,22 @@ fn cannot(container: &Container, why: &str) -> String {
 /// What a container's part for its host becomes.
 fn merged(old: &HostConfig, change: &HostConfig) -> Result<HostConfig> {
     let conflict = |text: &str| Err(Error::Conflict(text.into()));
-    if change.nano_cpus > 0 && old.cpu_period > 0 {
-        return conflict(
-            "Conflicting options: Nano CPUs cannot be updated as CPU Period has already been set",
-        );
-    }
-    if change.nano_cpus > 0 && old.cpu_quota > 0 {
-        return conflict(
-            "Conflicting options: Nano CPUs cannot be updated as CPU Quota has already been set",
-        );
-    }
-    if change.cpu_period > 0 && old.nano_cpus > 0 {
-        return conflict(
-            "Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set",
-        );
-    }
-    if change.cpu_quota > 0 && old.nano_cpus > 0 {
-        return conflict(
-            "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set",
-        );
+    for (new, was, names) in [
+        (
+            change.nano_cpus,
+            old.cpu_period,
+            ("Nano CPUs", "CPU Period"),
+        ),
+        (change.nano_cpus, old.cpu_quota, ("Nano CPUs", "CPU Quota")),
+        (change.cpu_period, old.nano_cpus, ("CPU Period", "NanoCPUs")),
+        (change.cpu_quota, old.nano_cpus, ("CPU Quota", "NanoCPUs")),
+    ] {
+        if new > 0 && was > 0 {
+            let (new, was) = names;
+            return conflict(&format!(
+                "Conflicting options: {new} cannot be updated as {was} has already been set"
+            ));
+        }
     }
     if change.memory != 0 && change.memory > old.memory_swap && change.memory_swap == 0 {
         return conflict(

@@ -1,6 +1,7 @@
 //! Containers as the Docker Engine API describes them.
 
 mod config;
+mod files;
 mod health;
 mod host;
 mod inspect;
@@ -10,6 +11,7 @@ mod network;
 mod resources;
 
 pub use config::*;
+pub use files::*;
 pub use health::*;
 pub use host::*;
 pub use inspect::*;
@@ -17,13 +19,3 @@ pub use life::*;
 pub use mount::*;
 pub use network::*;
 pub use resources::*;
-
-/// A file that a container changed, `GET /containers/{id}/changes`.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct FilesystemChange {
-    /// Absolute, in the container.
-    pub path: String,
-    /// 0 modified, 1 added, 2 deleted.
-    pub kind: u8,
-}

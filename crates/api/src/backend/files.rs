@@ -1,24 +1,9 @@
 //! Files in containers, and what is made of them.
 
 use async_trait::async_trait;
-use types::container::{ContainerConfig, FilesystemChange};
+use types::container::{ContainerConfig, FilesystemChange, PathStat};
 
 use super::{Body, Result};
-
-/// What is at a path of a container.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PathStat {
-    /// The path's last part.
-    pub name: String,
-    /// Bytes.
-    pub size: i64,
-    /// Kind and permissions, as `stat(2)` has them.
-    pub mode: u32,
-    /// Seconds since 1970, and nanoseconds.
-    pub mtime: (i64, u32),
-    /// Where a symbolic link leads.
-    pub link_target: String,
-}
 
 /// How a container is committed.
 #[derive(Debug, Clone, Default)]

@@ -1,10 +1,13 @@
 //! Files in containers, and what is made of them.
 
-use api::backend::{Body, CommitOptions, Files, PathStat, Result};
+use api::backend::{Body, CommitOptions, Files, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use types::{Failure, container::FilesystemChange};
+use types::{
+    Failure,
+    container::{FilesystemChange, PathStat},
+};
 
 use super::{Fake, backends::known};
 

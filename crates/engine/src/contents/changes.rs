@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     fs, io,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::AsFd,
         unix::{
             ffi::OsStrExt,
             fs::{FileTypeExt, MetadataExt},
@@ -15,7 +15,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{self as rfs, AtFlags, FileType, Mode, OFlags, ResolveFlags},
+    fs::{self as rfs, AtFlags, FileType},
     io::Errno,
 };
 use types::container::FilesystemChange;
@@ -54,10 +54,10 @@ impl Engine {
 
 fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>> {
     let mut changes = Vec::new();
-    let root = rfs::open(upper, DIRECTORY, Mode::empty())?;
+    let root = fs::File::open(upper)?;
     let mut waiting = vec![PathBuf::new()];
     while let Some(dir) = waiting.pop() {
-        let open = match open_below(root.as_fd(), &dir) {
+        let open = match archive::open_below(root.as_fd(), dir.as_os_str().as_bytes()) {
             Ok(open) => open,
             // The container runs meanwhile.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
@@ -98,28 +98,6 @@ fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>>
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(changes)
-}
-
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-
-/// A directory of a layer that a container changes meanwhile: its links lead nowhere here.
-fn open_below(root: BorrowedFd<'_>, path: &Path) -> rustix::io::Result<OwnedFd> {
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    loop {
-        match rfs::openat2(root, path, DIRECTORY, Mode::empty(), resolve) {
-            // The kernel saw a rename elsewhere and could not be sure.
-            Err(Errno::AGAIN) => {}
-            done => return done,
-        }
-    }
 }
 
 fn is_whiteout(meta: &fs::Metadata) -> bool {

@@ -9,4 +9,3 @@ mod view;
 
 pub use commit::Commit;
 pub use stream::{Chunks, Sink, pipe};
-pub use transfer::PathStat;

@@ -9,31 +9,19 @@ use std::{
 use archive::{Packer, Placer};
 use rustix::fs::{self as rfs, AtFlags, FileType, OFlags, StatVfsMountFlags};
 
+use types::container::PathStat;
+
 use super::{
     ids::Owners,
-    stream::{Chunks, pipe},
-    view::{View, open, path_error},
+    stream::{Chunks, Sink, pipe},
+    view::{View, path_error},
 };
 use crate::{
-    Engine, blocking,
+    Engine, binds, blocking,
     container::Container,
     error::{Error, Result},
+    rootfs::open,
 };
-
-/// What is at a path of a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathStat {
-    /// The path's last part.
-    pub name: String,
-    /// Bytes.
-    pub size: i64,
-    /// As the kernel has it: kind and permissions.
-    pub mode: u32,
-    /// Seconds since 1970, and nanoseconds.
-    pub mtime: (i64, u32),
-    /// Where a symbolic link leads inside of the container.
-    pub link_target: String,
-}
 
 /// A path as Docker takes it: the directory is followed, the last part is not, unless the path
 /// ends with `/` or `/.`.
@@ -48,25 +36,23 @@ struct Target {
 
 impl Target {
     fn new(path: &str) -> Self {
-        let mut parts: Vec<&str> = Vec::new();
-        for part in path.split('/') {
-            match part {
-                "" | "." => {}
-                ".." => _ = parts.pop(),
-                part => parts.push(part),
-            }
-        }
-        let follow = path.ends_with('/') || path.ends_with("/.") || path == ".";
-        let name = match parts.last() {
-            _ if path.ends_with("/.") || path == "." => ".".to_owned(),
-            Some(last) => (*last).to_owned(),
-            None => "/".to_owned(),
+        let whole = binds::clean(path);
+        let (above, last) = whole.rsplit_once('/').unwrap_or_default();
+        let here = path.ends_with("/.") || path == ".";
+        let name = match last {
+            _ if here => ".",
+            "" => "/",
+            last => last,
         };
-        let base = if follow { None } else { parts.pop() };
+        let (parent, base) = if here || path.ends_with('/') || last.is_empty() {
+            (whole.as_str(), "")
+        } else {
+            (above, last)
+        };
         Self {
-            parent: format!("/{}", parts.join("/")),
-            base: base.unwrap_or_default().to_owned(),
-            name,
+            parent: if parent.is_empty() { "/" } else { parent }.to_owned(),
+            base: base.to_owned(),
+            name: name.to_owned(),
         }
     }
 
@@ -134,8 +120,7 @@ impl Engine {
                 let ids = |uid, gid| owners.inside(uid, gid);
                 let mut packer = Packer::new(sink, &ids);
                 let packed = pack(&view, &target, &mut packer);
-                let sink = packer.into_inner(packed.is_ok());
-                sink.0.end(packed.and(sink.1));
+                end(packer, packed);
                 engine.tell(&inner, "archive-path", &[("path", told)]);
                 Ok(())
             };
@@ -180,7 +165,9 @@ impl Engine {
                 }
                 e => failed(e.into()),
             })?;
-            refuse_read_only(&inner, &view, &dir).map_err(|e| e.unwrap_or_else(failed))?;
+            if let Some(why) = read_only(&inner, &view, &dir).map_err(failed)? {
+                return Err(Error::Forbidden(why.into()));
+            }
             let ids = |uid, gid| owners.outside(uid, gid);
             let placer = Placer {
                 root: view.root(),
@@ -223,8 +210,7 @@ impl Engine {
                         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
                         packer.dir(&open(view.root(), "/", flags)?, b"")
                     });
-                let sink = packer.into_inner(packed.is_ok());
-                sink.0.end(packed.and(sink.1));
+                end(packer, packed);
                 Ok(())
             };
             // What went wrong the client was told.
@@ -250,6 +236,12 @@ async fn hold(container: &Container) -> Option<tokio::sync::MutexGuard<'_, ()>> 
     }
     let op = container.op.lock().await;
     (!container.state().is_running()).then_some(op)
+}
+
+/// Ends the archive, and tells the client how that went.
+fn end(packer: Packer<'_, Sink>, packed: io::Result<()>) {
+    let (sink, ended) = packer.into_inner(packed.is_ok());
+    sink.end(packed.and(ended));
 }
 
 fn bad_archive(error: io::Error) -> Error {
@@ -339,32 +331,23 @@ fn pack<W: io::Write>(view: &View, target: &Target, packer: &mut Packer<'_, W>) 
     )
 }
 
-/// Docker refuses before it unpacks anything.
-fn refuse_read_only(
+/// Why nothing can be written there, in Docker's words, who refuses before unpacking anything.
+fn read_only(
     container: &Container,
     view: &View,
     dir: &OwnedFd,
-) -> std::result::Result<(), std::result::Result<Error, io::Error>> {
-    let flags = |fd| {
-        rfs::fstatvfs(fd)
-            .map(|s| s.f_flag)
-            .map_err(|e| Err(e.into()))
-    };
-    let read_only = flags(dir.as_fd())?.contains(StatVfsMountFlags::RDONLY);
-    let same = |fd| rfs::fstat(fd).map(|s| s.st_dev).map_err(|e| Err(e.into()));
-    let in_root = same(dir.as_fd())? == same(view.root())?;
+) -> io::Result<Option<&'static str>> {
+    let read_only = rfs::fstatvfs(dir)?
+        .f_flag
+        .contains(StatVfsMountFlags::RDONLY);
+    let in_root = rfs::fstat(dir)?.st_dev == rfs::fstat(view.root())?.st_dev;
     let asked = container.with_record(|r| r.host_config.readonly_rootfs);
-    if in_root && (read_only || asked) {
-        return Err(Ok(Error::Forbidden(
-            "container rootfs is marked read-only".into(),
-        )));
-    }
-    if read_only {
-        return Err(Ok(Error::Forbidden(
-            "mounted volume is marked read-only".into(),
-        )));
-    }
-    Ok(())
+    Ok(match (in_root, read_only) {
+        (true, true) => Some("container rootfs is marked read-only"),
+        (true, false) if asked => Some("container rootfs is marked read-only"),
+        (false, true) => Some("mounted volume is marked read-only"),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::PathBuf,
     sync::Arc,
 };
 
 use rustix::{
-    fs::{self as rfs, Mode, OFlags, ResolveFlags},
+    fs::{self as rfs, FileType, Mode, OFlags},
     io::Errno,
 };
 
@@ -58,39 +59,31 @@ impl Engine {
         }
         let record = container.record();
         let remap = self.remap(&record.host_config);
-        let root = match remap {
-            None => self.images.mount_container(&container.id)?,
-            Some(remap) => {
-                let made = self.new_users(remap)?;
-                self.images.mount_container_mapped(
-                    &container.id,
-                    made.user.as_fd(),
-                    remap.root(),
-                )?
-            }
-        };
+        let users = remap.map(|r| self.new_users(r)).transpose()?;
+        let users = users.as_ref().map(|u| &u.user);
+        let root = self.mount_root(&container.id, users, remap)?;
         let mut sources = Vec::new();
         for mount in &record.mounts {
-            let source = match mount.kind {
+            let source: PathBuf = match mount.kind {
                 MountKind::Bind => mount.source.clone().into(),
                 MountKind::Volume => self.volumes.data(&mount.name),
                 // In memory, and gone with the run.
                 MountKind::Tmpfs => continue,
             };
-            // What is not there yet is made at start; there is nothing to see in it.
-            let part;
-            let source = if mount.subpath.is_empty() {
-                source
+            let tree = if mount.subpath.is_empty() {
+                sys::namespace::clone_mount(&source).ok()
             } else {
-                part = subpath::open(&source, &mount.subpath)?;
-                format!("/proc/self/fd/{}", part.as_raw_fd()).into()
+                Some(subpath::open(&source, &mount.subpath)?)
             };
-            if let Ok(tree) = sys::namespace::clone_mount(&source) {
-                if mount.read_only {
-                    read_only(tree.as_fd()).map_err(Error::path("make read-only", &source))?;
-                }
-                sources.push((tree, mount.destination.clone(), source.is_dir()));
+            // What is not there yet is made at start; there is nothing to see in it.
+            let Some(tree) = tree else { continue };
+            if mount.read_only {
+                read_only(tree.as_fd()).map_err(Error::path("make read-only", &source))?;
             }
+            let what = Error::path("look at", &source);
+            let mode = rfs::fstat(&tree).map_err(|e| what(e.into()))?.st_mode;
+            let is_dir = FileType::from_raw_mode(mode) == FileType::Directory;
+            sources.push((tree, mount.destination.clone(), is_dir));
         }
         let owner = remap.map_or((0, 0), |r| r.root());
         let tree = sys::tree::Tree::new(&root, &container.data_dir, move |root| {
@@ -98,7 +91,7 @@ impl Engine {
                 if *is_dir {
                     rootfs::make_dirs(root, destination, owner)?;
                 }
-                match open(root, destination, OFlags::PATH) {
+                match rootfs::open(root, destination, OFlags::PATH) {
                     Ok(at) => sys::tree::attach(mount.as_fd(), at.as_fd())?,
                     Err(Errno::NOENT) => {}
                     Err(e) => return Err(e.into()),
@@ -135,23 +128,6 @@ fn running_root(pid: u32, container: &str) -> Option<OwnedFd> {
         .ok()
         .filter(|cgroups| cgroups.contains(container))?;
     Some(root)
-}
-
-/// Opens a path of the container; the last part is followed unless `flags` say otherwise.
-pub(super) fn open(
-    root: BorrowedFd<'_>,
-    path: &str,
-    flags: OFlags,
-) -> std::result::Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let path = if path.is_empty() { "/" } else { path };
-    loop {
-        match rfs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
-            // The kernel saw a rename elsewhere and could not be sure.
-            Err(Errno::AGAIN) => {}
-            done => return done,
-        }
-    }
 }
 
 /// An error of a path of the container, in Docker's words.

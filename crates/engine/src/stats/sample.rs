@@ -7,13 +7,13 @@ use std::{
     sync::{Arc, LazyLock, OnceLock},
 };
 
-use runtime::oci::cgroup::{Cgroup, Driver, Stats};
+use runtime::oci::cgroup::{Cgroup, Stats};
 use types::stats::{
     BlkioEntry, BlkioStats, ContainerStats, CpuStats, CpuUsage, MemoryStats, NetworkStats,
     PidsStats, ThrottlingData,
 };
 
-use crate::{clock, container::Container};
+use crate::{clock, container::Container, pause::find_group};
 
 /// The host's memory in bytes, which is what a container without a limit may use.
 static MEMORY: LazyLock<u64> = LazyLock::new(|| {
@@ -86,15 +86,9 @@ impl Source {
     /// What it uses now; blocks for a fraction of a millisecond.
     pub(crate) fn sample(&self, host: HostTimes) -> ContainerStats {
         let state = self.container.state();
-        let cgroup = self.cgroup.get_or_init(|| {
-            Cgroup::plan(
-                Some(&self.path),
-                &self.container.id,
-                Driver::Cgroupfs,
-                false,
-            )
-            .ok()
-        });
+        let cgroup = self
+            .cgroup
+            .get_or_init(|| find_group(&self.path, &self.container.id).ok());
         let (true, Some(cgroup)) = (state.is_running(), cgroup) else {
             return nothing(&self.container);
         };

@@ -2,32 +2,24 @@
 
 use std::sync::Arc;
 
-use api::backend::{self, Body, CommitOptions, PathStat, Result};
+use api::backend::{self, Body, CommitOptions, Result};
 use async_trait::async_trait;
 use engine::Commit;
-use types::{Failure, container::FilesystemChange};
+use types::{
+    Failure,
+    container::{FilesystemChange, PathStat},
+};
 
 use super::{Containers, images::reader, to_the_end};
-
-fn stat(stat: engine::PathStat) -> PathStat {
-    PathStat {
-        name: stat.name,
-        size: stat.size,
-        mode: stat.mode,
-        mtime: stat.mtime,
-        link_target: stat.link_target,
-    }
-}
 
 #[async_trait]
 impl backend::Files for Containers {
     async fn path_stat(&self, name: &str, path: &str) -> Result<PathStat> {
-        Ok(stat(self.engine.path_stat(name, path).await?))
+        Ok(self.engine.path_stat(name, path).await?)
     }
 
     async fn read_archive(&self, name: &str, path: &str) -> Result<(PathStat, Body)> {
-        let (seen, chunks) = self.engine.read_archive(name, path).await?;
-        Ok((stat(seen), chunks))
+        Ok(self.engine.read_archive(name, path).await?)
     }
 
     async fn write_archive(

@@ -43,10 +43,7 @@ pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>
             && before.is_none_or(|b| created(image).is_some_and(|c| c < b))
             && since.is_none_or(|s| created(image).is_some_and(|c| c > s))
             && until.is_none_or(|u| created(image).is_some_and(|c| c < u))
-            && all("label", &|wanted| match wanted.split_once('=') {
-                Some((k, v)) => labels.get(k).is_some_and(|have| have == v),
-                None => labels.contains_key(wanted),
-            })
+            && all("label", &|wanted| engine::has_label(labels, wanted))
             && filters.get("reference").is_none_or(|patterns| {
                 image
                     .repo_tags()

@@ -6,7 +6,7 @@ use api::backend::{self, Body, Result};
 use async_trait::async_trait;
 use image::Deleted;
 use types::{
-    image::{HistoryItem, ImageDeleted, ImagesPruned},
+    image::{HistoryItem, ImagesPruned},
     options::Filters,
 };
 
@@ -56,10 +56,7 @@ impl backend::ImageWork for Images {
             let (mut gone, mut bytes) = (Vec::new(), 0_u64);
             for image in chosen {
                 let labels = &image.config.config.labels;
-                let spared = not.iter().any(|wanted| match wanted.split_once('=') {
-                    Some((key, value)) => labels.get(key).is_some_and(|have| have == value),
-                    None => labels.contains_key(wanted),
-                });
+                let spared = not.iter().any(|wanted| engine::has_label(labels, wanted));
                 let id = image.id.to_string();
                 if spared || !engine.users_of(&id).is_empty() {
                     continue;
@@ -83,25 +80,7 @@ impl backend::ImageWork for Images {
             Ok((gone, bytes))
         })
         .await?;
-        let mut deleted = Vec::new();
-        for one in gone {
-            deleted.push(match one {
-                Deleted::Untagged(name) => {
-                    self.tell("untag", &name, &name);
-                    ImageDeleted {
-                        untagged: Some(name),
-                        deleted: None,
-                    }
-                }
-                Deleted::Deleted(id) => {
-                    self.tell("delete", &id, &id);
-                    ImageDeleted {
-                        untagged: None,
-                        deleted: Some(id),
-                    }
-                }
-            });
-        }
+        let deleted = self.told_gone(gone);
         let told = BTreeMap::from([("reclaimed".to_owned(), bytes.to_string())]);
         self.engine.events.tell("image", "prune", "", told);
         Ok(ImagesPruned {

@@ -39,6 +39,27 @@ impl Images {
         let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
         self.engine.events.tell("image", action, id, attributes);
     }
+
+    /// Tells of what is gone; the same as clients are answered.
+    pub(super) fn told_gone(&self, gone: Vec<Deleted>) -> Vec<ImageDeleted> {
+        let told = |one| match one {
+            Deleted::Untagged(name) => {
+                self.tell("untag", &name, &name);
+                ImageDeleted {
+                    untagged: Some(name),
+                    deleted: None,
+                }
+            }
+            Deleted::Deleted(id) => {
+                self.tell("delete", &id, &id);
+                ImageDeleted {
+                    untagged: None,
+                    deleted: Some(id),
+                }
+            }
+        };
+        gone.into_iter().map(told).collect()
+    }
 }
 
 /// Steps of a long operation, sent to the client as they happen.
@@ -266,26 +287,7 @@ impl backend::Images for Images {
             let users = |image: &str| engine.users_of(image);
             store.remove(&name, force, noprune, &users).map_err(failure)
         });
-        let gone = gone.await?;
-        Ok(gone
-            .into_iter()
-            .map(|one| match one {
-                Deleted::Untagged(name) => {
-                    self.tell("untag", &name, &name);
-                    ImageDeleted {
-                        untagged: Some(name),
-                        deleted: None,
-                    }
-                }
-                Deleted::Deleted(id) => {
-                    self.tell("delete", &id, &id);
-                    ImageDeleted {
-                        untagged: None,
-                        deleted: Some(id),
-                    }
-                }
-            })
-            .collect())
+        Ok(self.told_gone(gone.await?))
     }
 }
 

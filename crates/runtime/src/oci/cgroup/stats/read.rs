@@ -48,15 +48,7 @@ fn of(pairs: &[(String, u64)], key: &str) -> u64 {
 
 pub(in super::super) fn read(have: &Controllers<'_>) -> Stats {
     let mut stats = Stats::default();
-    if let Some((v2, dir)) = have.find("cpuacct", "") {
-        let dir = Dir(dir);
-        if v2 {
-            cpu_v2(&dir, &mut stats);
-        } else {
-            cpuacct_v1(&dir, &mut stats);
-        }
-    }
-    throttling_v1(have, &mut stats);
+    processor(have, cpuacct_v1, &mut stats);
     if let Some((v2, dir)) = have.find("cpuset", "cpuset") {
         cpuset(&Dir(dir), v2, &mut stats);
     }
@@ -80,15 +72,7 @@ pub(in super::super) fn read(have: &Controllers<'_>) -> Stats {
 /// memory, no huge pages. A third of the files, and of the time.
 pub(in super::super) fn read_usage(have: &Controllers<'_>) -> Stats {
     let mut stats = Stats::default();
-    if let Some((v2, dir)) = have.find("cpuacct", "") {
-        let dir = Dir(dir);
-        if v2 {
-            cpu_v2(&dir, &mut stats);
-        } else {
-            cpuacct_v1_total(&dir, &mut stats);
-        }
-    }
-    throttling_v1(have, &mut stats);
+    processor(have, cpuacct_v1_total, &mut stats);
     if let Some((v2, dir)) = have.find("memory", "memory") {
         let (dir, memory) = (Dir(dir), &mut stats.memory);
         memory.usage = if v2 {
@@ -105,6 +89,16 @@ pub(in super::super) fn read_usage(have: &Controllers<'_>) -> Stats {
     processes(have, &mut stats);
     block(have, &mut stats);
     stats
+}
+
+/// Processor time; `v1` reads it where there is a controller of its own for that.
+fn processor(have: &Controllers<'_>, v1: fn(&Dir<'_>, &mut Stats), stats: &mut Stats) {
+    match have.find("cpuacct", "") {
+        Some((true, dir)) => cpu_v2(&Dir(dir), stats),
+        Some((false, dir)) => v1(&Dir(dir), stats),
+        None => {}
+    }
+    throttling_v1(have, stats);
 }
 
 fn throttling_v1(have: &Controllers<'_>, stats: &mut Stats) {
