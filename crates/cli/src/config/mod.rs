@@ -15,10 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-#[allow(unused_imports, reason = "`login` and `logout` use the rest")]
-pub(crate) use auths::hostname;
-#[allow(unused_imports, reason = "`login` and `logout` use the rest")]
-pub(crate) use credentials::{Credentials, HUB, server};
+pub(crate) use credentials::{Credentials, server};
 pub(crate) use save::replace;
 use serde_json::{Map, Value};
 

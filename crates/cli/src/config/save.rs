@@ -1,7 +1,5 @@
 //! Writing `config.json`.
 
-#![allow(dead_code, reason = "`login` and `logout` use the rest")]
-
 use std::{
     fs::{DirBuilder, File},
     io::Write,

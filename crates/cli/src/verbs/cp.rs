@@ -3,6 +3,8 @@
 //! What comes out of a container is placed by the kernel below the destination's own directory
 //! (`archive::Placer`), so that no link in it leads elsewhere on this host (CVE-2018-15664).
 
+mod place;
+
 use std::{
     io::{self, Write},
     os::{
@@ -10,15 +12,16 @@ use std::{
         unix::ffi::{OsStrExt, OsStringExt},
     },
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
 };
 
-use archive::{Packer, Placer};
+use archive::Packer;
 use base64::Engine;
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use place::Place;
 
 use super::Context;
 use crate::{
@@ -80,7 +83,6 @@ pub(crate) async fn cp(context: &Context, m: Matches) -> Result {
     if destination.is_empty() {
         return Err(Error::msg("destination can not be empty"));
     }
-    let counted = AtomicU64::new(0);
     let (copied, target) = match (split(source), split(destination)) {
         (Some(_), Some(_)) => {
             return Err(Error::msg("copying between containers is not supported"));
@@ -92,19 +94,19 @@ pub(crate) async fn cp(context: &Context, m: Matches) -> Result {
             if destination == "-" {
                 return to_stdout(context, &m, container, path).await;
             }
-            from_container(context, &m, container, path, destination, &counted).await?;
-            (&counted, destination.clone())
+            let copied = from_container(context, &m, container, path, destination).await?;
+            (copied, destination.clone())
         }
         (None, Some((container, path))) => {
             if source == "-" {
                 return put(context, container, path, tokio::io::stdin()).await;
             }
-            to_container(context, &m, source, container, path, &counted).await?;
-            (&counted, format!("{container}:{path}"))
+            let copied = to_container(context, &m, source, container, path).await?;
+            (copied, format!("{container}:{path}"))
         }
     };
     if !m.on("quiet") {
-        let bytes = i64::try_from(copied.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        let bytes = i64::try_from(copied).unwrap_or(i64::MAX);
         output::complain(&format!(
             "Successfully copied {} to {target}",
             size::human3(bytes)
@@ -167,14 +169,14 @@ async fn to_stdout(context: &Context, m: &Matches, container: &str, path: &str) 
     out.flush().map_err(|e| Error::stdio(&e))
 }
 
+/// Copies to this host; the bytes of the archive.
 async fn from_container(
     context: &Context,
     m: &Matches,
     container: &str,
     path: &str,
     destination: &str,
-    counted: &AtomicU64,
-) -> Result {
+) -> Result<u64> {
     let path = followed(context, m, container, path).await?;
     let (mut answer, stat) = open(context, container, &path).await?;
     let place = Place::new(destination, &stat, &path)?;
@@ -186,11 +188,11 @@ async fn from_container(
         let source = SyncIoBridge::new(StreamReader::new(chunks));
         place.fill(source, keep_owners)
     });
-    let mut cut = None;
+    let (mut copied, mut cut) = (0, None);
     loop {
         match answer.chunk().await {
             Ok(Some(chunk)) => {
-                counted.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                copied += chunk.len() as u64;
                 if sender.send(chunk).await.is_err() {
                     break;
                 }
@@ -206,101 +208,21 @@ async fn from_container(
     let placed = work.await.map_err(|e| Error::msg(e.to_string()))?;
     match cut {
         Some(error) => Err(error.into()),
-        None => placed.map_err(|e| Error::file("write", destination, &e)),
+        None => match placed {
+            Ok(()) => Ok(copied),
+            Err(e) => Err(Error::file("write", destination, &e)),
+        },
     }
 }
 
-/// Where an archive from a container goes on this host.
-struct Place {
-    /// A directory that is there.
-    dir: PathBuf,
-    /// The archive's first name becomes this one; empty leaves only what is below it.
-    name: Vec<u8>,
-}
-
-impl Place {
-    /// By docker's rules: into a directory that is there, or under the destination's own name.
-    fn new(destination: &str, stat: &Stat, source: &str) -> Result<Self> {
-        let path = Path::new(destination);
-        let contents = source.ends_with("/.");
-        let slash = destination.ends_with('/') || destination.ends_with("/.");
-        let now = std::fs::metadata(path);
-        if now.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
-            let name = if contents || stat.name == "/" {
-                Vec::new()
-            } else {
-                stat.name.clone().into_bytes()
-            };
-            return Ok(Self {
-                dir: path.to_owned(),
-                name,
-            });
-        }
-        if now.is_ok() && (stat.is_dir() || slash) {
-            return Err(Error::msg(if stat.is_dir() {
-                "cannot copy directory".to_owned()
-            } else {
-                format!("destination \"{destination}\" is not a directory")
-            }));
-        }
-        if slash && !stat.is_dir() {
-            return Err(Error::msg("no such directory"));
-        }
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-        let dir = parent.unwrap_or(Path::new(".")).to_owned();
-        let name = path.file_name().map(|n| n.as_bytes().to_vec());
-        let missing = || {
-            Error::msg(format!(
-                "invalid output path: directory {} does not exist",
-                dir.display()
-            ))
-        };
-        if !dir.is_dir() {
-            return Err(missing());
-        }
-        Ok(Self {
-            name: name.ok_or_else(missing)?,
-            dir,
-        })
-    }
-
-    fn fill(self, source: impl io::Read, keep_owners: bool) -> io::Result<()> {
-        let root = std::fs::File::open(&self.dir)?;
-        let rename = |path: &[u8]| {
-            // The first part is the source's own name.
-            let path = path.strip_prefix(b"/").unwrap_or(path);
-            let rest = match path.iter().position(|b| *b == b'/') {
-                Some(at) => &path[at + 1..],
-                None => b"".as_slice(),
-            };
-            Some(match (self.name.is_empty(), rest.is_empty()) {
-                (true, true) => b".".to_vec(),
-                (true, false) => rest.to_vec(),
-                (false, true) => self.name.clone(),
-                (false, false) => [self.name.as_slice(), b"/", rest].concat(),
-            })
-        };
-        let same = |uid, gid| (uid, gid);
-        let placer = Placer {
-            root: root.as_fd(),
-            dest: Vec::new(),
-            keep_kinds: true,
-            ids: keep_owners.then_some(&same),
-            rename: Some(&rename),
-        };
-        placer.place(io::BufReader::with_capacity(CHUNK, source))?;
-        Ok(())
-    }
-}
-
+/// Copies to a container; the bytes of the archive.
 async fn to_container(
     context: &Context,
     m: &Matches,
     source: &str,
     container: &str,
     path: &str,
-    counted: &AtomicU64,
-) -> Result {
+) -> Result<u64> {
     let mut from = PathBuf::from(source);
     if m.on("follow-link") {
         from = std::fs::canonicalize(&from).map_err(|e| Error::file("lstat", source, &e))?;
@@ -312,21 +234,18 @@ async fn to_container(
     let contents = source.ends_with("/.") || source == ".";
     let (dir, name) = destination(context, container, path, meta.is_dir(), contents, &from).await?;
     let (writer, reader) = tokio::io::duplex(CHUNK * 4);
-    let (writer, counted_here) = (
-        SyncIoBridge::new(writer),
-        std::sync::Arc::new(AtomicU64::new(0)),
-    );
-    let sum = counted_here.clone();
-    let packing = tokio::task::spawn_blocking(move || pack(&from, &name, writer, &sum));
+    let writer = SyncIoBridge::new(writer);
+    let packing = tokio::task::spawn_blocking(move || pack(&from, &name, writer));
     let sent = put(context, container, &dir, reader).await;
     let packed = packing.await.map_err(|e| Error::msg(e.to_string()))?;
-    counted.store(counted_here.load(Ordering::Relaxed), Ordering::Relaxed);
     match (sent, packed) {
         // Our own fault is the cause of whatever the daemon says of half an archive.
         (_, Err(e)) if e.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::file("read", source, &e))
         }
-        (sent, _) => sent,
+        (Err(e), _) => Err(e),
+        // It had read all it wanted.
+        (Ok(()), packed) => Ok(packed.unwrap_or_default()),
     }
 }
 
@@ -403,12 +322,12 @@ async fn put(
 }
 
 /// Counts what goes through it.
-struct Counted<'a, W>(W, &'a AtomicU64);
+struct Counted<W>(W, u64);
 
-impl<W: Write> Write for Counted<'_, W> {
+impl<W: Write> Write for Counted<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.0.write(bytes)?;
-        self.1.fetch_add(written as u64, Ordering::Relaxed);
+        self.1 += written as u64;
         Ok(written)
     }
 
@@ -417,9 +336,10 @@ impl<W: Write> Write for Counted<'_, W> {
     }
 }
 
-fn pack(from: &Path, name: &[u8], out: impl Write, sum: &AtomicU64) -> io::Result<()> {
+/// Writes the archive to `out`; its bytes.
+fn pack(from: &Path, name: &[u8], out: impl Write) -> io::Result<u64> {
     let same = |uid, gid| (uid, gid);
-    let out = io::BufWriter::with_capacity(CHUNK, Counted(out, sum));
+    let out = io::BufWriter::with_capacity(CHUNK, Counted(out, 0));
     let mut packer = Packer::new(out, &same);
     if std::fs::symlink_metadata(from)?.is_dir() {
         let dir = std::fs::File::open(from)?;
@@ -430,7 +350,8 @@ fn pack(from: &Path, name: &[u8], out: impl Write, sum: &AtomicU64) -> io::Resul
         let own = from.file_name().unwrap_or_default();
         packer.tree(parent.as_fd(), own.as_bytes(), name)?;
     }
-    packer.finish()?.flush()
+    let out = packer.finish()?.into_inner()?;
+    Ok(out.1)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use types::container::{CreateRequest, CreateResponse};
 
-use super::{Context, config, pull};
+use super::{Context, config, lenient::lenient, pull};
 use crate::{
     client::Request,
     error::{Error, Result},
@@ -91,7 +91,7 @@ pub(crate) async fn make(
         }
         (answer, _) => answer?,
     };
-    let answer = created(answer)?;
+    let answer: CreateResponse = lenient(answer, "answer")?;
     for warning in &answer.warnings {
         output::complain(&format!("WARNING: {warning}"));
     }
@@ -104,13 +104,6 @@ pub(crate) async fn make(
         })?;
     }
     Ok(answer.id)
-}
-
-/// Older daemons send `null` for no warnings.
-fn created(mut value: serde_json::Value) -> Result<CreateResponse> {
-    types::json::drop_nulls(&mut value);
-    serde_json::from_value(value)
-        .map_err(|e| Error::msg(format!("the daemon's answer cannot be read: {e}")))
 }
 
 async fn pull_for(context: &Context, m: &Matches, reference: &Reference) -> Result {

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use types::{id, image::HistoryItem};
 
-use super::Context;
+use super::{Context, lenient::items};
 use crate::{
     client::Request,
-    error::{Error, Result},
+    error::Result,
     flags::{FORMAT_TABLE, Flag, Matches, switch, text},
     format::{ago, ellipsis, output, size, template, time},
 };
@@ -44,14 +44,7 @@ pub(crate) async fn history(context: &Context, m: Matches) -> Result {
         .query_text("platform", &m.text("platform"))
         .decode(&context.client)
         .await?;
-    let steps = list
-        .into_iter()
-        .map(|mut value| {
-            types::json::drop_nulls(&mut value);
-            serde_json::from_value(value)
-                .map_err(|e| Error::msg(format!("the daemon's list cannot be read: {e}")))
-        })
-        .collect::<Result<Vec<HistoryItem>>>()?;
+    let steps: Vec<HistoryItem> = items(list)?;
     let (whole, human, now) = (m.on("no-trunc"), m.on("human"), time::now());
     if m.on("quiet") && m.get("format").is_none() {
         let shown =

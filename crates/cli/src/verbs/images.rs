@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use types::{id, image::ImageSummary};
 
-use super::Context;
+use super::{Context, lenient::items};
 use crate::{
     client::Request,
-    error::{Error, Result},
+    error::Result,
     flags::{FILTER, FORMAT_TABLE, Flag, Matches, switch},
     format::{ago, output, size, template, time},
 };
@@ -47,14 +47,7 @@ pub(crate) async fn images(context: &Context, m: Matches) -> Result {
         .filters(&filters)
         .decode(&context.client)
         .await?;
-    let images = list
-        .into_iter()
-        .map(|mut value| {
-            types::json::drop_nulls(&mut value);
-            serde_json::from_value(value)
-                .map_err(|e| Error::msg(format!("the daemon's list cannot be read: {e}")))
-        })
-        .collect::<Result<Vec<ImageSummary>>>()?;
+    let images: Vec<ImageSummary> = items(list)?;
     let format = match m.get("format") {
         Some(format) => format.to_owned(),
         None if m.on("quiet") => String::new(),

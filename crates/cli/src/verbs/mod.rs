@@ -16,6 +16,7 @@ mod image;
 mod images;
 mod info;
 mod inspect;
+mod lenient;
 mod life;
 mod logs;
 mod networks;

@@ -99,25 +99,12 @@ pub(crate) const SPEC: &[Flag] = &[
         "Add an annotation to the container (passed through to the OCI runtime)",
     )
     .value("map", checks::any),
-    text(
-        "blkio-weight",
-        "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)",
-    )
-    .value("uint16", checks::int),
     list(
         "blkio-weight-device",
         "Block IO weight (relative device weight)",
     )
     .check(devices::weight_check),
     text("cgroupns", "Cgroup namespace to use (host|private)").check(checks::cgroupns),
-    int(
-        "cpu-period",
-        "Limit CPU CFS (Completely Fair Scheduler) period",
-    ),
-    int(
-        "cpu-quota",
-        "Limit CPU CFS (Completely Fair Scheduler) quota",
-    ),
     int(
         "cpu-rt-period",
         "Limit CPU real-time period in microseconds",
@@ -126,9 +113,6 @@ pub(crate) const SPEC: &[Flag] = &[
         "cpu-rt-runtime",
         "Limit CPU real-time runtime in microseconds",
     ),
-    int("cpu-shares", "CPU shares (relative weight)").short('c'),
-    text("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
-    text("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
     list("device", "Add a host device to the container"),
     list(
         "device-cgroup-rule",
@@ -162,7 +146,6 @@ pub(crate) const SPEC: &[Flag] = &[
     .value("gpu-request", devices::gpus_check),
     text("ipc", "IPC mode to use"),
     text("kernel-memory", "Kernel memory limit").value("bytes", checks::bytes),
-    text("memory-reservation", "Memory soft limit").value("bytes", checks::bytes),
     int(
         "memory-swappiness",
         "Tune container memory swappiness (0 to 100)",
@@ -203,6 +186,27 @@ pub(crate) const SPEC: &[Flag] = &[
         "Mount what another container mounts, NAME[:ro|rw]",
     ),
     text("uts", "UTS namespace to use"),
+];
+
+/// Limits that `update` takes in the same words.
+pub(crate) const LIMITS: &[Flag] = &[
+    text(
+        "blkio-weight",
+        "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)",
+    )
+    .value("uint16", checks::int),
+    int(
+        "cpu-period",
+        "Limit CPU CFS (Completely Fair Scheduler) period",
+    ),
+    int(
+        "cpu-quota",
+        "Limit CPU CFS (Completely Fair Scheduler) quota",
+    ),
+    int("cpu-shares", "CPU shares (relative weight)").short('c'),
+    text("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
+    text("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
+    text("memory-reservation", "Memory soft limit").value("bytes", checks::bytes),
 ];
 
 /// Flags of `run` that `create` does not have.

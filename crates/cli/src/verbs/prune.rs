@@ -1,11 +1,11 @@
-//! `container prune`.
+//! `container prune` and `image prune`.
 
 use std::io::{BufRead, Write};
 
-use serde_json::Value;
-use types::container::PruneResponse;
+use serde::de::DeserializeOwned;
+use types::{container::PruneResponse, image::ImagesPruned};
 
-use super::Context;
+use super::{Context, lenient::lenient};
 use crate::{
     client::Request,
     error::{Error, Result},
@@ -13,7 +13,7 @@ use crate::{
     format::{output, size},
 };
 
-/// Its flags.
+/// Flags of every `prune`.
 pub(crate) const FLAGS: &[Flag] = &[
     list(
         "filter",
@@ -22,6 +22,10 @@ pub(crate) const FLAGS: &[Flag] = &[
     .check(checks::filter),
     switch("force", "Do not prompt for confirmation").short('f'),
 ];
+
+/// What `image prune` has besides.
+pub(crate) const IMAGES: &[Flag] =
+    &[switch("all", "Remove all unused images, not just dangling ones").short('a')];
 
 /// Asks before something that cannot be undone; anything but yes is no, as the end of input is.
 pub(crate) fn confirmed(warning: &str) -> Result<bool> {
@@ -40,39 +44,44 @@ pub(crate) fn confirmed(warning: &str) -> Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y"))
 }
 
-/// `docker container prune`.
-pub(crate) async fn containers(context: &Context, m: Matches) -> Result {
-    if !m.on("force") && !confirmed("WARNING! This will remove all stopped containers.")? {
-        return Ok(());
+/// Removes what `path` removes; none where the user thought better of it.
+async fn prune<T: DeserializeOwned>(
+    context: &Context,
+    m: &Matches,
+    warning: &str,
+    path: &str,
+    filters: &[String],
+) -> Result<Option<T>> {
+    if !m.on("force") && !confirmed(warning)? {
+        return Ok(None);
     }
-    let mut answer: Value = Request::post("/containers/prune")
-        .filters(&m.all("filter"))
-        .decode(&context.client)
-        .await?;
-    types::json::drop_nulls(&mut answer);
-    let pruned: PruneResponse = serde_json::from_value(answer)
-        .map_err(|e| Error::msg(format!("the daemon's answer cannot be read: {e}")))?;
-    let mut text = String::new();
-    if let Some(deleted) = pruned.containers_deleted.filter(|d| !d.is_empty()) {
-        text = format!("Deleted Containers:\n{}\n\n", deleted.join("\n"));
-    }
-    let bytes = i64::try_from(pruned.space_reclaimed).unwrap_or(i64::MAX);
-    output::line(&format!(
-        "{text}Total reclaimed space: {}",
-        size::human(bytes)
-    ))
+    let request = Request::post(path).filters(filters);
+    lenient(request.decode(&context.client).await?, "answer").map(Some)
 }
 
-/// Flags of `image prune`.
-pub(crate) const IMAGES: &[Flag] = &[
-    switch("all", "Remove all unused images, not just dangling ones").short('a'),
-    list(
-        "filter",
-        "Provide filter values (e.g. \"until=<timestamp>\")",
+/// `gone`, what there was of it, and the bytes.
+fn tell(gone: &str, bytes: i64) -> Result {
+    let gap = if gone.is_empty() { "" } else { "\n" };
+    let bytes = size::human(bytes);
+    output::line(&format!("{gone}{gap}Total reclaimed space: {bytes}"))
+}
+
+/// `docker container prune`.
+pub(crate) async fn containers(context: &Context, m: Matches) -> Result {
+    let warning = "WARNING! This will remove all stopped containers.";
+    let (path, filters) = ("/containers/prune", m.all("filter"));
+    let Some(pruned) = prune::<PruneResponse>(context, &m, warning, path, &filters).await? else {
+        return Ok(());
+    };
+    let mut text = String::new();
+    if let Some(deleted) = pruned.containers_deleted.filter(|d| !d.is_empty()) {
+        text = format!("Deleted Containers:\n{}\n", deleted.join("\n"));
+    }
+    tell(
+        &text,
+        i64::try_from(pruned.space_reclaimed).unwrap_or(i64::MAX),
     )
-    .check(checks::filter),
-    switch("force", "Do not prompt for confirmation").short('f'),
-];
+}
 
 /// `docker image prune`.
 pub(crate) async fn images(context: &Context, m: Matches) -> Result {
@@ -82,31 +91,21 @@ pub(crate) async fn images(context: &Context, m: Matches) -> Result {
     } else {
         "WARNING! This will remove all dangling images."
     };
-    if !m.on("force") && !confirmed(warning)? {
-        return Ok(());
-    }
     let mut filters = m.all("filter");
     filters.push(format!("dangling={}", !all));
-    let mut answer: Value = Request::post("/images/prune")
-        .filters(&filters)
-        .decode(&context.client)
-        .await?;
-    types::json::drop_nulls(&mut answer);
-    let pruned: types::image::ImagesPruned = serde_json::from_value(answer)
-        .map_err(|e| Error::msg(format!("the daemon's answer cannot be read: {e}")))?;
+    let path = "/images/prune";
+    let Some(pruned) = prune::<ImagesPruned>(context, &m, warning, path, &filters).await? else {
+        return Ok(());
+    };
     let mut text = String::new();
-    if let Some(gone) = pruned.images_deleted.filter(|gone| !gone.is_empty()) {
-        text.push_str("Deleted Images:\n");
-        for one in gone {
-            match (one.untagged, one.deleted) {
-                (Some(name), _) => text.push_str(&format!("untagged: {name}\n")),
-                (None, id) => text.push_str(&format!("deleted: {}\n", id.unwrap_or_default())),
-            }
+    for one in pruned.images_deleted.into_iter().flatten() {
+        if text.is_empty() {
+            text.push_str("Deleted Images:\n");
         }
-        text.push('\n');
+        match (one.untagged, one.deleted) {
+            (Some(name), _) => text.push_str(&format!("untagged: {name}\n")),
+            (None, id) => text.push_str(&format!("deleted: {}\n", id.unwrap_or_default())),
+        }
     }
-    output::line(&format!(
-        "{text}Total reclaimed space: {}",
-        size::human(pruned.space_reclaimed)
-    ))
+    tell(&text, pruned.space_reclaimed)
 }

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use types::{container::ContainerSummary, id};
 
-use super::Context;
+use super::{Context, lenient::items};
 use crate::{
     client::Request,
-    error::{Error, Result},
+    error::Result,
     flags::{FILTER, FORMAT_TABLE, Flag, Matches, int, switch},
     format::{ago, ellipsis, output, ports, quote, size, template, time},
 };
@@ -77,14 +77,7 @@ pub(crate) async fn ps(context: &Context, m: Matches) -> Result {
         .filters(&m.all("filter"))
         .decode(&context.client)
         .await?;
-    let containers = list
-        .into_iter()
-        .map(|mut value| {
-            types::json::drop_nulls(&mut value);
-            serde_json::from_value(value)
-                .map_err(|e| Error::msg(format!("the daemon's list cannot be read: {e}")))
-        })
-        .collect::<Result<Vec<ContainerSummary>>>()?;
+    let containers: Vec<ContainerSummary> = items(list)?;
     if m.on("quiet") && m.get("format").is_none() {
         let ids: String = containers
             .iter()

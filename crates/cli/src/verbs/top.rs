@@ -4,7 +4,7 @@ use serde_json::Value;
 use types::container::TopResponse;
 use unicode_width::UnicodeWidthStr;
 
-use super::Context;
+use super::{Context, lenient::lenient};
 use crate::{
     client::Request,
     error::{Error, Result},
@@ -21,14 +21,11 @@ pub(crate) async fn top(context: &Context, m: Matches) -> Result {
     let Some((name, arguments)) = m.args.split_first() else {
         return Err(Error::msg("no container was named"));
     };
-    let mut answer: Value = Request::get(&format!("/containers/{name}/top"))
+    let answer: Value = Request::get(&format!("/containers/{name}/top"))
         .query_text("ps_args", &arguments.join(" "))
         .decode(&context.client)
         .await?;
-    types::json::drop_nulls(&mut answer);
-    let top: TopResponse = serde_json::from_value(answer)
-        .map_err(|e| Error::msg(format!("the daemon's answer cannot be read: {e}")))?;
-    output::print(&table(&top))
+    output::print(&table(&lenient(answer, "answer")?))
 }
 
 fn table(top: &TopResponse) -> String {

@@ -11,21 +11,8 @@ use crate::{
     format::{output, size},
 };
 
-/// Its flags.
+/// Its flags, besides [`super::options::LIMITS`].
 pub(crate) const FLAGS: &[Flag] = &[
-    text(
-        "blkio-weight",
-        "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)",
-    )
-    .value("uint16", checks::int),
-    int(
-        "cpu-period",
-        "Limit CPU CFS (Completely Fair Scheduler) period",
-    ),
-    int(
-        "cpu-quota",
-        "Limit CPU CFS (Completely Fair Scheduler) quota",
-    ),
     int(
         "cpu-rt-period",
         "Limit the CPU real-time period in microseconds",
@@ -34,15 +21,11 @@ pub(crate) const FLAGS: &[Flag] = &[
         "cpu-rt-runtime",
         "Limit the CPU real-time runtime in microseconds",
     ),
-    int("cpu-shares", "CPU shares (relative weight)").short('c'),
     text("cpus", "Number of CPUs").value("decimal", checks::cpus),
-    text("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
-    text("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
     text("kernel-memory", "Kernel memory limit (deprecated)").value("bytes", checks::bytes),
     text("memory", "Memory limit")
         .short('m')
         .value("bytes", checks::bytes),
-    text("memory-reservation", "Memory soft limit").value("bytes", checks::bytes),
     text(
         "memory-swap",
         "Swap limit equal to memory plus swap: -1 to enable unlimited swap",

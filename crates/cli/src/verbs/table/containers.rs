@@ -14,6 +14,7 @@ pub(super) const VERBS: &[Verb] = &[
         about: "Make a container from an image and run it",
         flags: &[
             options::SPEC,
+            options::LIMITS,
             options::health::FLAGS,
             options::REFUSED,
             options::RUN,
@@ -26,7 +27,12 @@ pub(super) const VERBS: &[Verb] = &[
         names: &["container create", "create"],
         usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
         about: "Make a container without starting it",
-        flags: &[options::SPEC, options::health::FLAGS, options::REFUSED],
+        flags: &[
+            options::SPEC,
+            options::LIMITS,
+            options::health::FLAGS,
+            options::REFUSED,
+        ],
         args: Args::AtLeast(1),
         mixed: false,
         run: |c, m| Box::pin(create::create(c, m)),

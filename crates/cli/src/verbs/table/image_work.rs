@@ -26,7 +26,7 @@ pub(super) const VERBS: &[Verb] = &[
         names: &["image prune"],
         usage: "[OPTIONS]",
         about: "Remove unused images",
-        flags: &[prune::IMAGES],
+        flags: &[prune::FLAGS, prune::IMAGES],
         args: Args::None,
         mixed: true,
         run: |c, m| Box::pin(prune::images(c, m)),

@@ -1,6 +1,6 @@
 //! Changes to containers' lives.
 
-use super::super::{Args, Verb, life, prune, top, update};
+use super::super::{Args, Verb, life, options, prune, top, update};
 
 /// The verbs.
 pub(super) const VERBS: &[Verb] = &[
@@ -35,7 +35,7 @@ pub(super) const VERBS: &[Verb] = &[
         names: &["container update", "update"],
         usage: "[OPTIONS] CONTAINER [CONTAINER...]",
         about: "Update configuration of one or more containers",
-        flags: &[update::FLAGS],
+        flags: &[options::LIMITS, update::FLAGS],
         args: Args::AtLeast(1),
         mixed: true,
         run: |c, m| Box::pin(update::update(c, m)),
