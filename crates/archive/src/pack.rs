@@ -274,18 +274,13 @@ fn stat_header(stat: &Stat, ids: Ids<'_>) -> Header {
     };
     let (uid, gid) = ids(stat.st_uid, stat.st_gid);
     Header {
-        path: Vec::new(),
-        link: Vec::new(),
-        kind,
         mode: stat.st_mode & 0o7777,
         uid,
         gid,
-        size: 0,
         // Whole seconds, as Docker: a fraction would need a record of its own for every file.
         mtime: (stat.st_mtime, 0),
         device,
-        xattrs: Vec::new(),
-        sparse: None,
+        ..Header::new(b"", kind, 0)
     }
 }
 

@@ -58,6 +58,26 @@ pub struct Header {
     pub sparse: Option<Vec<(u64, u64)>>,
 }
 
+impl Header {
+    /// An entry of root's and of 1970, for archives that must be the same each time.
+    #[must_use]
+    pub fn new(path: &[u8], kind: Kind, size: u64) -> Self {
+        Self {
+            path: path.to_vec(),
+            link: Vec::new(),
+            kind,
+            mode: if kind == Kind::Dir { 0o755 } else { 0o644 },
+            uid: 0,
+            gid: 0,
+            size,
+            mtime: (0, 0),
+            device: (0, 0),
+            xattrs: Vec::new(),
+            sparse: None,
+        }
+    }
+}
+
 /// A tar stream.
 pub struct TarReader<R> {
     source: R,

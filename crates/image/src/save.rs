@@ -178,12 +178,12 @@ impl Saving {
     pub fn write(self, out: impl Write) -> io::Result<()> {
         let mut tar = TarWriter::new(out);
         for dir in ["blobs/", "blobs/sha256/"] {
-            tar.entry(&header(dir, Kind::Dir, 0))?;
+            tar.entry(&Header::new(dir.as_bytes(), Kind::Dir, 0))?;
         }
         let mut piece = vec![0; PIECE];
         for (digest, size) in &self.blobs {
             let name = format!("blobs/sha256/{}", digest.hex());
-            tar.entry(&header(&name, Kind::File, *size))?;
+            tar.entry(&Header::new(name.as_bytes(), Kind::File, *size))?;
             let mut file = self.store.0.blobs.open(digest).map_err(io::Error::other)?;
             while tar.left() > 0 {
                 let length = usize::try_from(tar.left()).unwrap_or(PIECE).min(PIECE);
@@ -192,26 +192,13 @@ impl Saving {
             }
         }
         for (name, bytes) in &self.documents {
-            tar.entry(&header(name, Kind::File, bytes.len() as u64))?;
+            tar.entry(&Header::new(
+                name.as_bytes(),
+                Kind::File,
+                bytes.len() as u64,
+            ))?;
             tar.data(bytes)?;
         }
         tar.finish().map(drop)
-    }
-}
-
-/// Always the same for the same images: of 1970, and root's.
-fn header(path: &str, kind: Kind, size: u64) -> Header {
-    Header {
-        path: path.as_bytes().to_vec(),
-        link: Vec::new(),
-        kind,
-        mode: if kind == Kind::Dir { 0o755 } else { 0o644 },
-        uid: 0,
-        gid: 0,
-        size,
-        mtime: (0, 0),
-        device: (0, 0),
-        xattrs: Vec::new(),
-        sparse: None,
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use archive::{Header, Kind, TarReader, TarWriter};
+
 use super::{DOCKER, Material, Meta, Store};
 use crate::error::{Error, Result};
 
@@ -12,24 +14,24 @@ impl Store {
     /// The context as a tar archive.
     pub(crate) fn export(&self, meta: &Meta, material: &Material) -> Result<Vec<u8>> {
         let wrong = |e: std::io::Error| Error::msg(format!("cannot write the archive: {e}"));
-        let mut archive = tar::Builder::new(Vec::new());
-        let mut add = |path: &str, kind: tar::EntryType, mode: u32, text: &[u8]| {
-            let mut header = tar::Header::new_ustar();
-            header.set_entry_type(kind);
-            header.set_mode(mode);
-            header.set_size(text.len() as u64);
-            archive.append_data(&mut header, path, text).map_err(wrong)
+        let mut archive = TarWriter::new(Vec::new());
+        let mut add = |path: &str, kind: Kind, mode: u32, text: &[u8]| {
+            let header = Header {
+                mode,
+                ..Header::new(path.as_bytes(), kind, text.len() as u64)
+            };
+            archive.entry(&header).map_err(wrong)?;
+            archive.data(text).map_err(wrong)
         };
-        let (file, dir) = (tar::EntryType::Regular, tar::EntryType::Directory);
-        add("meta.json", file, 0o644, meta.text()?.as_bytes())?;
-        add("tls", dir, 0o700, &[])?;
+        add("meta.json", Kind::File, 0o644, meta.text()?.as_bytes())?;
+        add("tls", Kind::Dir, 0o700, &[])?;
         if !material.is_empty() {
-            add(&format!("tls/{DOCKER}"), dir, 0o700, &[])?;
+            add(&format!("tls/{DOCKER}"), Kind::Dir, 0o700, &[])?;
         }
         for (name, text) in material.files() {
-            add(&format!("tls/{DOCKER}/{name}"), file, 0o600, text)?;
+            add(&format!("tls/{DOCKER}/{name}"), Kind::File, 0o600, text)?;
         }
-        archive.into_inner().map_err(wrong)
+        archive.finish().map_err(wrong)
     }
 
     /// Reads an archive that either command line made. Only the names that such archives have
@@ -50,22 +52,25 @@ impl Store {
         bytes.resize(bytes.len().next_multiple_of(512) + 1024, 0);
         let (mut meta, mut material) = (None, Material::default());
         let broken = |_| Error::msg("unexpected EOF");
-        let mut archive = tar::Archive::new(bytes.as_slice());
-        for entry in archive.entries().map_err(broken)? {
-            let mut entry = entry.map_err(broken)?;
-            let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            if entry.header().entry_type().is_dir() {
+        let mut archive = TarReader::new(bytes.as_slice());
+        while let Some(header) = archive.next().map_err(broken)? {
+            if header.kind == Kind::Dir {
                 continue;
             }
+            let path = String::from_utf8_lossy(&header.path).into_owned();
             let mut text = Vec::new();
-            entry.read_to_end(&mut text).map_err(broken)?;
+            while let data @ [_, ..] = archive.data().map_err(broken)? {
+                text.extend_from_slice(data);
+                let length = data.len();
+                archive.consume(length);
+            }
             if path == "meta.json" {
                 let parsed = serde_json::from_slice::<Meta>(&text);
                 meta = Some(parsed.map_err(|e| Error::msg(format!("meta.json: {e}")))?);
                 continue;
             }
             let file = path.strip_prefix("tls/docker/").unwrap_or_default();
-            if !entry.header().entry_type().is_file() || !material.set(file, text) {
+            if header.kind != Kind::File || !material.set(file, text) {
                 return Err(Error::msg(format!("{path}: unexpected context file")));
             }
         }
