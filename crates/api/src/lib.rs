@@ -32,6 +32,7 @@ mod networks;
 mod older;
 #[cfg(test)]
 mod properties;
+mod prune;
 mod query;
 mod route;
 mod serve;
