@@ -57,6 +57,9 @@ pub(crate) async fn build_cache(call: Call) -> Answer {
         "description",
         "id",
         "inuse",
+        // Sent by `system prune` for the rest; no record of the cache has any.
+        "label",
+        "label!",
         "parent",
         "private",
         "shared",

@@ -230,7 +230,13 @@ fn verbose(usage: &Usage, format: &str) -> Result<String> {
             "Images": images, "Containers": containers, "Volumes": volumes, "BuildCache": cache,
         });
         // Without a line's end, as docker's.
-        return Document::parse("", format)?.render(&all);
+        let text = Document::parse("", format)?.render(&all)?;
+        // Go writes the JSON of each row safe for HTML.
+        return Ok(if format.contains("json") {
+            template::escape(&text)
+        } else {
+            text
+        });
     }
     let table = |columns: &str, headers: &[(&str, &str)], rows: &[Value]| {
         template::rows("", columns, headers, rows)

@@ -19,7 +19,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "filter",
         "Provide filter values (e.g. \"until=<timestamp>\")",
     )
-    .check(checks::filter),
+    .value("filter", checks::filter),
     switch("force", "Do not prompt for confirmation").short('f'),
 ];
 

@@ -22,7 +22,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "filter",
         "Provide filter values (e.g. \"label=<key>=<value>\")",
     )
-    .check(checks::filter),
+    .value("filter", checks::filter),
     switch("force", "Do not prompt for confirmation").short('f'),
     switch("volumes", "Prune anonymous volumes"),
 ];
