@@ -2,6 +2,7 @@
 
 mod attach;
 mod commit;
+mod completion;
 mod config;
 mod container;
 mod context;
@@ -40,7 +41,7 @@ mod version;
 use std::{future::Future, pin::Pin};
 
 pub(crate) use pull::Show;
-pub(crate) use table::{GROUPS, MISSING, all};
+pub(crate) use table::{GROUPS, HIDDEN, MISSING, all};
 
 use crate::{
     client::Client,
