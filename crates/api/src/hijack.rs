@@ -2,7 +2,7 @@
 
 use std::{io, pin::Pin, time::Duration};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
@@ -26,6 +26,8 @@ const INPUT: usize = 32 << 10;
 /// What takes a connection over.
 pub(crate) struct Takeover {
     head: String,
+    /// The head's status and headers, for those who are asked about them.
+    shown: (StatusCode, HeaderMap),
     tty: bool,
     attachment: BoxFuture<'static, Result<Attachment, Refusal>>,
     escape: Option<Escape>,
@@ -59,12 +61,25 @@ impl Takeover {
             "HTTP/1.1 {line}\r\nContent-Type: {media}\r\n{more}Api-Version: 1.51\r\n\
              Docker-Experimental: false\r\nOstype: linux\r\nServer: {SERVER}\r\n\r\n"
         );
+        let mut shown = HeaderMap::new();
+        shown.insert("content-type", HeaderValue::from_static(media));
+        let status = if upgrade {
+            StatusCode::SWITCHING_PROTOCOLS
+        } else {
+            StatusCode::OK
+        };
         Self {
             head,
+            shown: (status, shown),
             tty,
             attachment,
             escape: tty.then_some(escape),
         }
+    }
+
+    /// Status and headers of the head.
+    pub(crate) fn shown(&self) -> &(StatusCode, HeaderMap) {
+        &self.shown
     }
 }
 
@@ -84,6 +99,7 @@ pub(crate) async fn run(
     let (mut reader, mut writer) = tokio::io::split(socket);
     let work = async {
         writer.write_all(takeover.head.as_bytes()).await?;
+        writer.flush().await?;
         let Attachment { output, input } = match takeover.attachment.await {
             Ok(attachment) => attachment,
             Err(refusal) => told(takeover.tty, &refusal),
@@ -136,6 +152,8 @@ async fn write_output(
             frame(stream, &bytes)
         };
         writer.write_all(&bytes).await?;
+        // TLS holds back what did not fit into the socket.
+        writer.flush().await?;
     }
     Ok(())
 }
