@@ -282,6 +282,16 @@ impl Daemon {
         self.wait()
     }
 
+    /// Sends the daemon SIGHUP: it reads its configuration again.
+    pub fn sighup(&self) {
+        processes::signal(self.pid(), Signal::HUP);
+    }
+
+    /// Writes another text into the configuration file it was started with.
+    pub fn configure(&self, text: &str) {
+        self.config_file(text);
+    }
+
     /// Waits for the end of the daemon; its exit code.
     #[track_caller]
     pub fn wait(&mut self) -> i32 {

@@ -53,6 +53,23 @@ impl Certificates {
         folder
     }
 
+    /// [`Certificates::client`], whose certificate ended long ago.
+    pub fn expired(&self, name: &str) -> PathBuf {
+        let folder = self.client(name);
+        let config = "[ca]\ndefault_ca=c\n[c]\ndatabase=index\nserial=serial\nnew_certs_dir=.\n\
+                      default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n";
+        std::fs::write(self.path("ca.cnf"), config).expect("our own folder");
+        std::fs::write(self.path("index"), "").expect("our own folder");
+        std::fs::write(self.path("serial"), "77\n").expect("our own folder");
+        self.openssl(&format!(
+            "ca -batch -config ca.cnf -cert ca.pem -keyfile ca-key.pem -in {name}.csr \
+             -startdate 200101000000Z -enddate 200102000000Z -extfile ext -out {name}.pem -notext"
+        ));
+        std::fs::copy(self.path(&format!("{name}.pem")), folder.join("cert.pem"))
+            .expect("openssl wrote it");
+        folder
+    }
+
     /// A file of it: `ca.pem`, `server.pem`, `server-key.pem`, ...
     pub fn path(&self, file: &str) -> PathBuf {
         self.dir.path().join(file)

@@ -2,6 +2,7 @@
 
 mod file;
 mod flags;
+mod kept;
 mod parse;
 mod table;
 mod values;
@@ -14,7 +15,7 @@ use std::{
 };
 
 use runtime::protocol::OWN_RUNTIME;
-use types::container::Ulimit;
+use types::container::{LogConfig, Ulimit};
 
 use values::Values;
 
@@ -78,6 +79,7 @@ pub(crate) struct Settings {
     pub default_runtime: String,
     pub default_ulimits: Vec<Ulimit>,
     pub cdi_spec_dirs: Vec<PathBuf>,
+    pub log: LogConfig,
     pub remap: Option<engine::Remap>,
     pub defaults: engine::Defaults,
     pub resolver: engine::Resolver,
@@ -86,49 +88,6 @@ pub(crate) struct Settings {
     pub live: Live,
     /// What was given and has no effect.
     pub warnings: Vec<String>,
-}
-
-impl Settings {
-    /// What is other in `new` and waits for a restart, by name.
-    pub(crate) fn waiting(&self, new: &Self) -> Vec<&'static str> {
-        let mut waiting = Vec::new();
-        let mut other = |other: bool, name| {
-            if other {
-                waiting.push(name);
-            }
-        };
-        other(self.hosts != new.hosts, "hosts");
-        other(self.listening.tls != new.listening.tls, "tls");
-        other(self.data_root != new.data_root, "data-root");
-        other(self.bridge != new.bridge, "bridge");
-        other(self.bip != new.bip, "bip");
-        other(self.mtu != new.mtu, "mtu");
-        other(self.cgroup_parent != new.cgroup_parent, "cgroup-parent");
-        other(
-            self.insecure_registries != new.insecure_registries,
-            "insecure-registries",
-        );
-        other(
-            self.max_concurrent_downloads != new.max_concurrent_downloads,
-            "max-concurrent-downloads",
-        );
-        other(
-            self.max_download_attempts != new.max_download_attempts,
-            "max-download-attempts",
-        );
-        other(self.runtimes != new.runtimes, "runtimes");
-        other(
-            self.default_runtime != new.default_runtime,
-            "default-runtime",
-        );
-        other(
-            self.default_ulimits != new.default_ulimits,
-            "default-ulimits",
-        );
-        other(self.cdi_spec_dirs != new.cdi_spec_dirs, "cdi-spec-dirs");
-        other(self.defaults != new.defaults, "the containers' defaults");
-        waiting
-    }
 }
 
 /// What SIGHUP can change.
@@ -275,6 +234,7 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
             .map(|u| parse::ulimit(u))
             .collect::<Result<_, _>>()?,
         cdi_spec_dirs,
+        log: log(values)?,
         remap,
         defaults: defaults(values)?,
         resolver: resolver(values)?,
@@ -370,6 +330,21 @@ fn resolver(values: &Values) -> Result<engine::Resolver, String> {
     })
 }
 
+/// Where the output of containers goes that do not say.
+fn log(values: &Values) -> Result<LogConfig, String> {
+    let options = values.list("log-opts");
+    let options = options.iter().map(|text| {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        (name.to_owned(), value.to_owned())
+    });
+    let log = LogConfig {
+        kind: values.text("log-driver").unwrap_or("json-file".into()),
+        config: options.collect(),
+    };
+    engine::check_log(&log).map_err(|e| format!("failed to set log opts: {e}"))?;
+    Ok(log)
+}
+
 fn live(values: &Values) -> Result<Live, String> {
     let debug = values.bool("debug") == Some(true);
     let log_level = if debug {
@@ -415,100 +390,4 @@ fn defaults(values: &Values) -> Result<engine::Defaults, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(name: Name, args: &[&str]) -> Result<Settings, String> {
-        let args = [&["x", "--config-file=/dev/null"], args].concat();
-        let args: Vec<OsString> = args.iter().map(Into::into).collect();
-        reread(name, &args)
-    }
-
-    #[test]
-    fn hosts_repeat_and_default() {
-        let hosts = |name, args: &[&str]| settings(name, args).unwrap().hosts;
-        assert_eq!(
-            hosts(
-                Name::Wharf,
-                &["-H", "unix:///a", "-H", "tcp://:1", "-H", "unix:///a"]
-            ),
-            ["unix:///a", "tcp://:1"]
-        );
-        assert_eq!(hosts(Name::Wharf, &[]), ["unix:///run/wharf/wharf.sock"]);
-        assert_eq!(hosts(Name::Dockerd, &[]), ["unix:///var/run/docker.sock"]);
-        assert_eq!(
-            hosts(Name::Dockerd, &["-H", "unix://"]),
-            ["unix:///var/run/docker.sock"]
-        );
-    }
-
-    #[test]
-    fn tls_is_turned_on_as_in_dockerd() {
-        let tls = |args: &[&str]| settings(Name::Dockerd, args).unwrap().listening.tls;
-        assert_eq!(tls(&[]), None);
-        assert_eq!(tls(&["--tls=false"]), None);
-        assert!(!tls(&["--tls"]).unwrap().verify);
-        assert!(!tls(&["--tlsverify=false"]).unwrap().verify);
-        let all = tls(&[
-            "--tlsverify",
-            "--tlscacert=/a",
-            "--tlscert=/b",
-            "--tlskey=/c",
-        ]);
-        let (ca, cert, key) = ("/a".into(), "/b".into(), "/c".into());
-        assert_eq!(
-            all,
-            Some(Tls {
-                verify: true,
-                ca,
-                cert,
-                key
-            })
-        );
-    }
-
-    #[test]
-    fn the_file_and_the_flags_are_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("daemon.json");
-        std::fs::write(
-            &path,
-            r#"{"debug": true, "labels": ["a=b"], "default-shm-size": "1g"}"#,
-        )
-        .unwrap();
-        let file = format!("--config-file={}", path.display());
-        let found = settings(Name::Dockerd, &[&file, "--init"]).unwrap();
-        assert_eq!(
-            (&found.live.log_level[..], &found.live.labels[..]),
-            ("debug", &["a=b".to_owned()][..])
-        );
-        assert_eq!(
-            (found.defaults.shm_size, found.defaults.init),
-            (Some(1 << 30), true)
-        );
-        let error = settings(Name::Dockerd, &[&file, "--label=c=d"]).unwrap_err();
-        assert!(
-            error.contains("labels: (from flag: [c=d], from file: [a=b])"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused() {
-        for wrong in [
-            "--label=a",
-            "--log-level=loud",
-            "--default-ipc-mode=host",
-            "--default-runtime=other",
-            "--default-ulimit=nofile",
-            "--max-concurrent-downloads=0",
-            "--authorization-plugin=../x",
-            "--host=ftp://x",
-            "--iptables=false",
-            "--seccomp-profile=/nowhere",
-            "--default-shm-size=-1",
-        ] {
-            assert!(settings(Name::Wharf, &[wrong]).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;
