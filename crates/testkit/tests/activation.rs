@@ -52,15 +52,15 @@ fn sockets_of_systemd_are_served_and_stay() {
             let cli = cli.at(&format!("unix://{listen}"));
             assert_eq!(cli.ok("run --rm busybox echo hello"), "hello");
             // The container's helpers have nothing of it.
-            cli.ok("run -d --name c busybox sleep 300");
-            let pid = d.pid_of("c");
+            cli.ok("run -d --name one busybox sleep 300");
+            let pid = d.pid_of("one");
             let shim = testkit::parent_of(pid).expect("the shim");
             for process in [pid, shim] {
                 let environment = std::fs::read(format!("/proc/{process}/environ")).expect("root");
                 let environment = String::from_utf8_lossy(&environment).into_owned();
                 assert!(!environment.contains("LISTEN_"), "{environment}");
             }
-            cli.ok("rm -f c");
+            cli.ok("rm -f one");
         }
         assert_eq!(d.sigterm(), 0);
         assert!(path.exists(), "the socket is systemd's");
@@ -122,7 +122,7 @@ fn what_was_not_handed_over_is_not_served() {
     ]
     .map(Into::into)
     .to_vec();
-    Daemon::refused(&Host::new(), opts).refused(&["no sockets found via socket activation"]);
+    Daemon::refused(&Host::new(), opts).refused(&["cannot listen on fd://"]);
 }
 
 #[test]
@@ -164,10 +164,10 @@ fn the_service_manager_is_told() {
     let reloading = next("RELOADING=1");
     assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
     next("READY=1");
-    d.docker().ok("run -d --name c busybox sleep 300");
-    let environment = std::fs::read(format!("/proc/{}/environ", d.pid_of("c"))).expect("root");
+    d.docker().ok("run -d --name one busybox sleep 300");
+    let environment = std::fs::read(format!("/proc/{}/environ", d.pid_of("one"))).expect("root");
     assert!(!String::from_utf8_lossy(&environment).contains("NOTIFY_SOCKET"));
-    d.docker().ok("rm -f c");
+    d.docker().ok("rm -f one");
     assert_eq!(d.sigterm(), 0);
     next("STOPPING=1");
 }

@@ -251,7 +251,7 @@ fn sighup_reads_the_file_again() {
     let labels = || d.api().get("/info").expect(200).json()["Labels"].clone();
     assert_eq!(labels(), json!(["a=1"]));
     let mut events = d.docker().start("events --filter type=daemon");
-    d.docker().ok("run -d --name c busybox sleep 300");
+    d.docker().ok("run -d --name one busybox sleep 300");
     d.configure(r#"{"labels": ["a=2", "b=3"], "mtu": 1300}"#);
     // An event that came before the subscription would not be seen.
     testkit::eventually("the event of a reload", || {
@@ -277,7 +277,7 @@ fn sighup_reads_the_file_again() {
         d.log().contains("the configuration is as it was")
     });
     assert_eq!(labels(), json!(["a=2", "b=3"]));
-    d.until("c", "running");
+    d.until("one", "running");
 }
 
 #[test]

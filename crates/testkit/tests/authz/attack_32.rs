@@ -10,15 +10,18 @@ use testkit::{Daemon, Plugin, Verdict};
 use crate::{asking, containers, no_privileged};
 
 const BODY: &str = r#"{"Image":"busybox","HostConfig":{"Privileged":true}}"#;
-const CREATE: &str = "POST /v1.51/containers/create HTTP/1.1\r\nHost: docker\r\n";
+const CREATE: &str =
+    "POST /v1.51/containers/create HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n";
 const JSON: &str = "Content-Type: application/json\r\n";
 
 /// These bytes on a connection of their own, and all that comes back.
 fn raw(d: &Daemon, bytes: &[u8]) -> String {
     let mut socket = UnixStream::connect(d.dir().join("d.sock")).expect("the socket");
+    socket
+        .set_read_timeout(Some(testkit::PATIENCE))
+        .expect("a socket");
     // A daemon that has refused need not read to the end.
     let _ = socket.write_all(bytes);
-    let _ = socket.shutdown(std::net::Shutdown::Write);
     let mut all = Vec::new();
     let _ = socket.read_to_end(&mut all);
     String::from_utf8_lossy(&all).into_owned()
@@ -188,7 +191,9 @@ fn attack_32_chunked() {
         "{CREATE}{JSON}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{BODY}",
         BODY.len() + 9
     );
-    raw(&d, cut.as_bytes());
+    let mut socket = UnixStream::connect(d.dir().join("d.sock")).expect("the socket");
+    socket.write_all(cut.as_bytes()).expect("the daemon reads");
+    drop(socket);
     assert_eq!(containers(&d), 0);
 }
 
@@ -247,12 +252,13 @@ fn attack_32_http_2_is_not_spoken() {
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let answer = raw(&d, preface.as_bytes());
     assert!(!answer.contains("\0\0"), "frames came back: {answer:?}");
-    let upgrade = "GET /v1.51/info HTTP/1.1\r\nHost: d\r\nConnection: Upgrade, HTTP2-Settings\r\n\
+    let upgrade = "GET /v1.51/info HTTP/1.1\r\nHost: d\r\nConnection: Upgrade, HTTP2-Settings, close\r\n\
                    Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
     let answer = raw(&d, upgrade.as_bytes());
     assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
     // Each request of a connection is asked about, however they come.
-    let two = "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\nGET /v1.51/info HTTP/1.1\r\nHost: d\r\n\r\n";
+    let two = "GET /_ping HTTP/1.1\r\nHost: d\r\n\r\nGET /v1.51/info HTTP/1.1\r\nHost: d\r\n\
+               Connection: close\r\n\r\n";
     let answer = raw(&d, two.as_bytes());
     assert_eq!(answer.matches("HTTP/1.1 403").count(), 2, "{answer}");
     let old = raw(&d, b"GET /v1.51/info HTTP/1.0\r\n\r\n");
@@ -288,7 +294,10 @@ fn attack_32_versions_and_paths_written_otherwise() {
     let d = asking(&[&plugin]);
     let length = BODY.len();
     let to = |path: &str| {
-        format!("POST {path} HTTP/1.1\r\nHost: d\r\n{JSON}Content-Length: {length}\r\n\r\n{BODY}")
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: d\r\nConnection: close\r\n{JSON}\
+             Content-Length: {length}\r\n\r\n{BODY}"
+        )
     };
     let nowhere: &[u16] = &[400, 403, 404];
     let paths = [

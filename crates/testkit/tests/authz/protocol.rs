@@ -1,5 +1,8 @@
 //! What plugins are told, and what their words do.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::json;
 use testkit::{Certificates, Daemon, Host, Opts, Plugin, Verdict};
 
@@ -149,12 +152,16 @@ fn one_that_cannot_answer_has_refused() {
             "authorization denied",
         ),
     ];
-    for (verdict, said) in words {
-        let plugin = Plugin::start(move |q| match is(q, "POST", "/containers/create") {
-            true => verdict(),
-            false => Verdict::Allow,
-        });
-        let d = asking(&[&plugin]);
+    let now = Arc::new(AtomicUsize::new(0));
+    let which = now.clone();
+    let verdicts = words.map(|(verdict, _)| verdict);
+    let plugin = Plugin::start(move |q| match is(q, "POST", "/containers/create") {
+        true => verdicts[which.load(Ordering::Relaxed)](),
+        false => Verdict::Allow,
+    });
+    let d = asking(&[&plugin]);
+    for (number, (_, said)) in words.into_iter().enumerate() {
+        now.store(number, Ordering::Relaxed);
         d.docker().refused("create busybox", &[plugin.name(), said]);
         assert_eq!(containers(&d), 0, "{said}");
     }
