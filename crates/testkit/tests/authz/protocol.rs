@@ -128,7 +128,8 @@ fn all_are_asked_in_order_until_one_denies() {
 
 #[test]
 fn one_that_cannot_answer_has_refused() {
-    let words: [(fn() -> Verdict, &str); 6] = [
+    type Say = fn() -> Verdict;
+    let words: [(Say, &str); 6] = [
         (
             || Verdict::Fail("the database is away".into()),
             "the database is away",
