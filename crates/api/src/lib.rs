@@ -10,7 +10,9 @@ pub mod backend;
 
 mod answer;
 mod auth;
+mod authz;
 mod body;
+mod common_name;
 mod connection;
 mod containers;
 mod create;
@@ -21,6 +23,7 @@ mod error;
 mod exec;
 pub mod fields;
 mod files;
+mod handshake;
 mod hijack;
 mod image_work;
 mod images;
@@ -49,7 +52,7 @@ use std::sync::Arc;
 pub use error::status;
 pub use serve::{GRACE, Listener};
 
-use backend::{Containers, Files, ImageWork, Images, Life, Live, Networks, System};
+use backend::{Authorization, Containers, Files, ImageWork, Images, Life, Live, Networks, System};
 
 /// The API in front of its backends.
 #[derive(Clone)]
@@ -70,4 +73,34 @@ pub struct Server {
     pub networks: Arc<dyn Networks>,
     /// The daemon and its host.
     pub system: Arc<dyn System>,
+    /// Who is asked about every request, if anyone.
+    pub authorization: Option<Arc<dyn Authorization>>,
+}
+
+/// What a fuzzer feeds.
+#[doc(hidden)]
+pub mod fuzzing {
+    use types::container::CreateRequest;
+
+    use crate::{fields, json, validate};
+
+    /// Reads a body that is to make a container.
+    ///
+    /// # Panics
+    /// When a body that is taken reads differently for another reader of JSON.
+    pub fn create(bytes: &[u8]) {
+        let Ok(value) = json::parse(bytes) else {
+            return;
+        };
+        let other: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+        assert_eq!(Some(&value), other.as_ref(), "it can be read in two ways");
+        let Ok(mut request) = json::from_value::<CreateRequest>(value) else {
+            return;
+        };
+        // An error is an answer.
+        if fields::check(&request).is_ok() {
+            fields::fill_host_config(&mut request.host_config);
+            let _ = validate::request(&request);
+        }
+    }
 }

@@ -106,10 +106,7 @@ fn links() {
         cli.ok(&format!("cp box:/real/f {}", at("way")));
         assert_eq!(fs::read_to_string(dir.join("real/f")).unwrap(), "inside\n");
         symlink("turns", dir.join("turns")).unwrap();
-        cli.refused(
-            &format!("cp box:/real/f {}", at("turns")),
-            &["symbolic links"],
-        );
+        cli.refused(&format!("cp box:/real/f {}", at("turns")), &["too many"]);
         cli.ok(&format!("cp {} box:/way", at("real/file")));
         assert_eq!(cli.ok("exec box cat /real/file"), "inside");
         cli.ok("rm -f box");
