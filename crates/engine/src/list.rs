@@ -21,8 +21,21 @@ use crate::{
 
 /// Filters of Docker's that are understood.
 const KNOWN: &[&str] = &[
-    "ancestor", "before", "since", "exited", "expose", "health", "id", "is-task", "label", "name",
-    "network", "publish", "status", "volume",
+    "ancestor",
+    "before",
+    "since",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "status",
+    "volume",
 ];
 
 const STATUSES: &[&str] = &[
@@ -51,11 +64,8 @@ impl Engine {
             ))
         };
         let (before, since) = (edge("before")?, edge("since")?);
-        let stopped_too = options.all
-            || options.limit.is_some()
-            || ["status", "exited", "before", "since"]
-                .iter()
-                .any(|f| options.filters.contains_key(*f));
+        let stopped_too =
+            options.all || options.limit.is_some() || options.filters.contains_key("status");
         let mut found = Vec::new();
         let now = Timestamp::now();
         for container in all {
@@ -144,9 +154,16 @@ impl Engine {
             if filter == "label" {
                 return values.iter().all(|v| has_label(&record.config.labels, v));
             }
+            // Of published and exposed ports either one will do.
+            if filter == "publish" || filter == "expose" {
+                return ["publish", "expose"].iter().any(|kind| {
+                    let ports = filters.get(*kind);
+                    ports.is_some_and(|p| has_port(container, record, state, kind, p))
+                });
+            }
             values.is_empty()
                 || values.iter().any(|value| match filter.as_str() {
-                    "id" => record.id.starts_with(value.as_str()),
+                    "id" => record.id.contains(value.as_str()),
                     "name" => names.iter().any(|p| name_matches(&record.name, p)),
                     "status" => state.word() == value,
                     "exited" => {
@@ -159,31 +176,23 @@ impl Engine {
                                 .get(value)
                                 .is_ok_and(|i| i.id.to_string() == record.image_id)
                     }
-                    "volume" => record
-                        .mounts
-                        .iter()
-                        .any(|m| m.name == *value || m.destination == *value),
+                    "volume" => record.mounts.iter().any(|m| {
+                        // What has no name goes by its path.
+                        let own = if m.name.is_empty() {
+                            &m.source
+                        } else {
+                            &m.name
+                        };
+                        own == value || m.destination == *value
+                    }),
                     "network" => self
                         .networks(container, record)
                         .iter()
                         .any(|(name, n)| name == value || n.network_id.starts_with(value.as_str())),
-                    "publish" | "expose" => {
-                        let wanted = value.split_once('/').unwrap_or((value, "tcp"));
-                        port_list(container, record, state).iter().any(|p| {
-                            (filter == "expose" || p.public_port.is_some())
-                                && p.kind == wanted.1
-                                && in_range(
-                                    wanted.0,
-                                    if filter == "publish" {
-                                        p.public_port.unwrap_or(0)
-                                    } else {
-                                        p.private_port
-                                    },
-                                )
-                        })
-                    }
                     "health" => state.health().word() == value,
-                    "is-task" => matches!(value.as_str(), "0" | "false" | "False"),
+                    "is-task" => truth(value) == Some(false),
+                    // Said of Windows; on Linux Docker takes every one.
+                    "isolation" => true,
                     // Handled by their position in the list.
                     "before" | "since" => true,
                     _ => false,
@@ -210,8 +219,67 @@ fn check(filters: &Filters) -> Result<()> {
             invalid("health", |v| {
                 ["none", "starting", "healthy", "unhealthy"].contains(&v.as_str())
             })
-        });
-    wrong.map_or(Ok(()), Err)
+        })
+        .or_else(|| invalid("is-task", |v| truth(v).is_some()));
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    for kind in ["publish", "expose"] {
+        for value in filters.get(kind).into_iter().flatten() {
+            if value.contains(':') {
+                return Err(Error::Invalid(format!(
+                    "filter for '{kind}' should not contain ':': {value}"
+                )));
+            }
+            if port_range(value).is_none() {
+                return Err(Error::Invalid(format!(
+                    "error while looking up for {kind} {value}: invalid range"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Go's words for yes and no.
+fn truth(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// First and last port and the protocol of `80`, `80-90` or `53/udp`.
+fn port_range(value: &str) -> Option<(u16, u16, &str)> {
+    let (range, kind) = value.split_once('/').unwrap_or((value, "tcp"));
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last).then_some((first, last, kind))
+}
+
+/// Whether one of the container's ports, of `kind`, is among `wanted`.
+fn has_port(
+    container: &Container,
+    record: &Record,
+    state: &State,
+    kind: &str,
+    wanted: &[String],
+) -> bool {
+    let ports = port_list(container, record, state);
+    wanted
+        .iter()
+        .filter_map(|w| port_range(w))
+        .any(|(first, last, proto)| {
+            ports.iter().filter(|p| p.kind == proto).any(|p| {
+                let port = if kind == "publish" {
+                    p.public_port
+                } else {
+                    Some(p.private_port)
+                };
+                port.is_some_and(|port| (first..=last).contains(&port))
+            })
+        })
 }
 
 /// Whether `labels` have `wanted`: `name` or `name=value`.
@@ -244,11 +312,6 @@ fn name_patterns(filters: &Filters) -> Result<Vec<Regex>> {
 /// With or without the name's leading slash.
 fn name_matches(name: &str, pattern: &Regex) -> bool {
     pattern.is_match(name) || pattern.is_match(&format!("/{name}"))
-}
-
-fn in_range(range: &str, port: u16) -> bool {
-    let (first, last) = range.split_once('-').unwrap_or((range, range));
-    matches!((first.parse::<u16>(), last.parse::<u16>()), (Ok(f), Ok(l)) if (f..=l).contains(&port))
 }
 
 /// Published and exposed ports of a running container.

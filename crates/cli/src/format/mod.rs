@@ -33,20 +33,22 @@ pub(crate) fn quote(text: &str) -> String {
     out
 }
 
-/// At most `columns` columns of `text`, the last one `…` where something was cut.
+/// At most `columns` columns of `text`, the last one `…` where something was cut: between what is
+/// read as one, never between a letter and its signs.
 pub(crate) fn ellipsis(text: &str, columns: usize) -> String {
-    use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+    use unicode_segmentation::UnicodeSegmentation;
+    use unicode_width::UnicodeWidthStr;
     if text.width() <= columns {
         return text.to_owned();
     }
     let mut out = String::new();
     let mut used = 0;
-    for c in text.chars() {
-        used += c.width().unwrap_or(0);
+    for cluster in text.graphemes(true) {
+        used += cluster.width();
         if used > columns.saturating_sub(1) {
             break;
         }
-        out.push(c);
+        out.push_str(cluster);
     }
     out.push('…');
     out
@@ -66,5 +68,20 @@ mod tests {
         assert_eq!(ellipsis("0123456789", 10), "0123456789");
         assert_eq!(ellipsis("0123456789a", 10), "012345678…");
         assert_eq!(ellipsis("文字文字文字", 5), "文字…");
+        assert_eq!(ellipsis("контейнеры", 6), "конте…");
+        // Signs stay with their letters.
+        assert_eq!(ellipsis("e\u{301}e\u{301}e\u{301}", 2), "e\u{301}…");
+        assert_eq!(ellipsis("👩‍👩‍👧‍👦 family", 4), "👩‍👩‍👧‍👦 …");
+        let cut = ellipsis("স্ক্রিপ্ট চালানো হচ্ছে", 6);
+        let kept = cut.strip_suffix('…').unwrap();
+        assert!("স্ক্রিপ্ট চালানো হচ্ছে".starts_with(kept));
+        let whole = unicode_segmentation::UnicodeSegmentation::graphemes("স্ক্রিপ্ট চালানো হচ্ছে", true);
+        let ends: Vec<usize> = whole
+            .scan(0, |at, c| {
+                *at += c.len();
+                Some(*at)
+            })
+            .collect();
+        assert!(ends.contains(&kept.len()), "{cut}");
     }
 }

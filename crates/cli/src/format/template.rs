@@ -146,3 +146,28 @@ pub(crate) fn alias(value: &mut Value, format: &str, api: &str, go: &str) {
         map.insert(go.to_owned(), field);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use unicode_width::UnicodeWidthStr;
+
+    #[test]
+    fn columns_are_straight_in_every_script() {
+        let names = [
+            "web",
+            "контейнер",
+            "কন্টেইনার",
+            "容器容器容器容器",
+            "e\u{301}te\u{301}",
+        ];
+        let values: Vec<_> = names.iter().map(|n| json!({"A": n, "B": "|"})).collect();
+        let headers = [("A", "NAME"), ("B", "|")];
+        let table = super::rows("table {{.A}}\t{{.B}}", "", &headers, &values).unwrap();
+        let columns: Vec<usize> = table
+            .lines()
+            .map(|line| line.split('|').next().unwrap_or_default().width())
+            .collect();
+        assert_eq!(columns, [columns[0]; 6], "{table}");
+    }
+}

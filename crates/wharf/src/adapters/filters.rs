@@ -7,7 +7,15 @@ use types::{Failure, options::Filters};
 
 /// The images of `store` that match, newest first.
 pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>, Failure> {
-    const KNOWN: &[&str] = &["before", "dangling", "label", "reference", "since", "until"];
+    const KNOWN: &[&str] = &[
+        "before",
+        "dangling",
+        "label",
+        "label!",
+        "reference",
+        "since",
+        "until",
+    ];
     if let Some(unknown) = filters.keys().find(|k| !KNOWN.contains(&k.as_str())) {
         return Err(Failure::invalid(format!("invalid filter '{unknown}'")));
     }
@@ -44,6 +52,7 @@ pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>
             && since.is_none_or(|s| created(image).is_some_and(|c| c > s))
             && until.is_none_or(|u| created(image).is_some_and(|c| c < u))
             && all("label", &|wanted| engine::has_label(labels, wanted))
+            && all("label!", &|wanted| !engine::has_label(labels, wanted))
             && filters.get("reference").is_none_or(|patterns| {
                 image
                     .repo_tags()
