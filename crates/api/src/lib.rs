@@ -33,6 +33,7 @@ mod older;
 #[cfg(test)]
 mod properties;
 mod query;
+mod registries;
 mod route;
 mod serve;
 mod signals;

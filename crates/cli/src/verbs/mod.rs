@@ -25,6 +25,7 @@ mod port;
 mod prune;
 mod ps;
 mod pull;
+mod push;
 mod run;
 mod save;
 pub(crate) mod spec;

@@ -1,6 +1,6 @@
 //! Longer work on images.
 
-use super::super::{Args, Verb, history, prune, save};
+use super::super::{Args, Verb, history, prune, push, save};
 
 /// The verbs.
 pub(super) const VERBS: &[Verb] = &[
@@ -21,6 +21,15 @@ pub(super) const VERBS: &[Verb] = &[
         args: Args::AtLeast(1),
         mixed: true,
         run: |c, m| Box::pin(save::save(c, m)),
+    },
+    Verb {
+        names: &["image push", "push"],
+        usage: "[OPTIONS] NAME[:TAG]",
+        about: "Upload an image to a registry",
+        flags: &[push::FLAGS],
+        args: Args::Exactly(1),
+        mixed: true,
+        run: |c, m| Box::pin(push::push(c, m)),
     },
     Verb {
         names: &["image prune"],
