@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_one_stream_that_anything_unpacks() {
-        for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 9 * PIECE + 77] {
+        for length in [0, PIECE, 2 * PIECE + 77] {
             let mut seed = 1_u32;
             let plain: Vec<u8> = (0..length)
                 .map(|at| {
