@@ -1,8 +1,6 @@
 //! Credentials for registries, wherever they are kept: in `config.json`, with a helper, or in
 //! the variable `DOCKER_AUTH_CONFIG`.
 
-#![allow(dead_code, reason = "`login` and `logout` use the rest")]
-
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};

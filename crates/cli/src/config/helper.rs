@@ -3,8 +3,6 @@
 //! A helper takes one verb as its argument and its input on standard input, answers on standard
 //! output, and says there too what went wrong.
 
-#![allow(dead_code, reason = "`login` and `logout` use the rest")]
-
 use std::{
     collections::BTreeMap,
     io::Write,

@@ -23,6 +23,7 @@ pub(crate) struct File {
     pub bip: Option<String>,
     pub cgroup_parent: Option<String>,
     pub insecure_registries: Option<Vec<String>>,
+    pub registry_certs_dir: Option<PathBuf>,
     pub log_level: Option<String>,
     pub debug: Option<bool>,
     pub default_runtime: Option<String>,

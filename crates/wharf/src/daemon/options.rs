@@ -49,6 +49,9 @@ struct Flags {
     /// Registry that may be spoken to without verified TLS: host[:port] or CIDR (may be repeated)
     #[arg(long, value_name = "REGISTRY")]
     insecure_registry: Vec<String>,
+    /// Directory of certificates for single registries, DIR/HOST[:PORT]/*.crt [default: /etc/docker/certs.d]
+    #[arg(long, value_name = "DIR")]
+    registry_certs_dir: Option<PathBuf>,
     /// debug, info, warn, error or fatal [default: info]
     #[arg(short = 'l', long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -96,6 +99,7 @@ pub(crate) struct Settings {
     pub bip: Option<String>,
     pub cgroup_parent: String,
     pub insecure_registries: Vec<String>,
+    pub registry_certs_dir: PathBuf,
     pub log_level: String,
     pub runtimes: HashMap<String, PathBuf>,
     pub default_runtime: String,
@@ -162,6 +166,11 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
         "cgroup-parent",
     );
     both(
+        flags.registry_certs_dir.is_some(),
+        file.registry_certs_dir.is_some(),
+        "registry-certs-dir",
+    );
+    both(
         flags.log_level.is_some(),
         file.log_level.is_some(),
         "log-level",
@@ -217,6 +226,10 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
     }
     let mut insecure_registries = flags.insecure_registry;
     insecure_registries.extend(file.insecure_registries.unwrap_or_default());
+    let registry_certs_dir = flags
+        .registry_certs_dir
+        .or(file.registry_certs_dir)
+        .unwrap_or_else(|| "/etc/docker/certs.d".into());
     let mut runtimes: HashMap<String, PathBuf> = file
         .runtimes
         .unwrap_or_default()
@@ -325,6 +338,7 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
         bip: flags.bip.or(file.bip),
         cgroup_parent,
         insecure_registries,
+        registry_certs_dir: absolute(registry_certs_dir)?,
         log_level,
         runtimes,
         default_runtime,
