@@ -14,6 +14,7 @@ use testkit::{Auth, Daemon, Engine, Lan, Opts, Registry, images};
 const USAGE: &str = "benches/run [--runs N] [--pulls N] [--dry]
   --runs N   rounds of each command (default 21)
   --pulls N  rounds of the pull and of fifty containers (default 3; 0 leaves them out)
+  --log N    megabytes of the log that is written and read (default 1000; 0 leaves logs out)
   --dry      prints the table and leaves docs/performance.md alone";
 
 fn main() {
@@ -48,6 +49,10 @@ fn main() {
         rows.extend(fifty(&peers, pulls));
         registry.push(lan.outside(), &images::ten_layers_tar(), "ten:1");
         rows.extend(pull(&peers, &registry.reference("ten:1"), pulls));
+    }
+    let log = number("--log", 1000);
+    if log > 0 {
+        rows.extend(logs(&peers, log as u64, pulls.max(1)));
     }
     drop(peers);
     rows.push(runtimes(runs));
@@ -164,6 +169,39 @@ fn pull(peers: &[Peer], reference: &str, rounds: usize) -> Vec<Row> {
     for (times, peak) in all {
         rows[0].times(&times);
         rows[1].kibibytes(peak);
+    }
+    rows.into()
+}
+
+/// A long log written and read, and a hundred followed.
+fn logs(peers: &[Peer], megabytes: u64, rounds: usize) -> Vec<Row> {
+    let mut rows = [
+        Row::new(
+            &format!("a container writes {megabytes} MB in lines of 100 bytes"),
+            "5 s a GB",
+        ),
+        Row::new(
+            &format!("`logs` of these {megabytes} MB by the API"),
+            "1 s a GB",
+        ),
+        Row::new(
+            "processor time of the daemon in 20 s, with 100 followed logs of a line a second",
+            "",
+        ),
+    ];
+    for peer in peers {
+        rows[0].times(&[peer.write_lines("long", megabytes * 1_000_000)]);
+        let read: Vec<_> = (0..rounds)
+            .map(|_| {
+                let (took, bytes) = peer.read_log("long");
+                // With the frames' heads there are some more.
+                assert!(bytes >= megabytes * 1_000_000, "{bytes}");
+                took
+            })
+            .collect();
+        rows[1].times(&read);
+        peer.daemon.docker().ok("rm -f long");
+        rows[2].times(&[peer.follow_many(100, 20)]);
     }
     rows.into()
 }

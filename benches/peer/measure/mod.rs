@@ -1,5 +1,6 @@
 //! One engine, and what is measured of it.
 
+mod logs;
 pub(crate) mod oci;
 
 use std::{

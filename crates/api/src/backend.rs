@@ -47,6 +47,8 @@ pub struct Attachment {
     pub output: Output,
     /// What it reads; `shutdown` ends its standard input, dropping detaches.
     pub input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
+    /// To be called when the client detaches by its keys.
+    pub detached: Box<dyn FnOnce() + Send>,
 }
 
 /// Containers and the processes in them. A `name` is a name, a full identifier or the unique

@@ -154,25 +154,8 @@ pub fn check(request: &CreateRequest) -> Result<()> {
             return refuse(field.name);
         }
     }
-    check_log(host)?;
     check_config(request)?;
     check_networks(request)
-}
-
-fn check_log(host: &HostConfig) -> Result<()> {
-    let log = &host.log_config;
-    if !matches!(log.kind.as_str(), "" | "json-file" | "none") {
-        return Err(unsupported(&format!(
-            "HostConfig.LogConfig.Type {:?}",
-            log.kind
-        )));
-    }
-    match log.config.keys().next() {
-        Some(name) => Err(unsupported(&format!(
-            "HostConfig.LogConfig.Config {name:?}"
-        ))),
-        None => Ok(()),
-    }
 }
 
 fn check_config(request: &CreateRequest) -> Result<()> {

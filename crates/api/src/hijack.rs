@@ -4,7 +4,7 @@ use std::{io, pin::Pin, time::Duration};
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
-use futures_util::{StreamExt, future::BoxFuture, stream};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio_util::sync::CancellationToken;
 
@@ -14,11 +14,15 @@ use crate::{
     detach::Escape,
     dispatch::{Call, SERVER},
     error::Refusal,
-    stream::{MULTIPLEXED, RAW, frame},
+    stream::{MULTIPLEXED, RAW, wire},
+    websocket::{self, Kind},
 };
 
 /// How long a client may go on sending after the end.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How long after the head the first output comes at the earliest, where the client may lose it.
+const HEAD_START: Duration = Duration::from_millis(10);
 
 /// How much input is read at a time.
 const INPUT: usize = 32 << 10;
@@ -29,6 +33,9 @@ pub(crate) struct Takeover {
     tty: bool,
     attachment: BoxFuture<'static, Result<Attachment, Refusal>>,
     escape: Option<Escape>,
+    /// The client may lose what comes together with the head.
+    head_start: bool,
+    websocket: Option<Kind>,
 }
 
 impl Takeover {
@@ -64,8 +71,35 @@ impl Takeover {
             tty,
             attachment,
             escape: tty.then_some(escape),
+            head_start: !keeps_what_follows_the_head(&call.headers),
+            websocket: None,
         }
     }
+
+    /// The same over a websocket, whose answer to the client's greeting is `head`.
+    pub(crate) fn websocket(
+        head: String,
+        tty: bool,
+        attachment: Attachment,
+        escape: Escape,
+        kind: Kind,
+    ) -> Self {
+        Self {
+            head,
+            tty,
+            attachment: std::future::ready(Ok(attachment)).boxed(),
+            escape: tty.then_some(escape),
+            head_start: false,
+            websocket: Some(kind),
+        }
+    }
+}
+
+/// Whether the client is known to read on where the head ended. Some libraries (the Docker SDK for
+/// Python) take the socket from under a buffered reader, with whatever that has read ahead.
+fn keeps_what_follows_the_head(headers: &HeaderMap) -> bool {
+    let agent = headers.get("user-agent").and_then(|a| a.to_str().ok());
+    agent.is_some_and(|a| a.starts_with("Docker-Client/") || a.starts_with("wharf"))
 }
 
 fn wants_upgrade(headers: &HeaderMap) -> bool {
@@ -80,17 +114,33 @@ pub(crate) async fn run(
     takeover: Takeover,
     closing: &CancellationToken,
 ) {
+    if let Some(kind) = takeover.websocket {
+        let Ok(attachment) = takeover.attachment.await else {
+            return;
+        };
+        let (head, escape) = (takeover.head, takeover.escape);
+        return websocket::run(socket, early, head, attachment, escape, kind, closing).await;
+    }
     let watched = socket.try_clone();
     let (mut reader, mut writer) = tokio::io::split(socket);
     let work = async {
         writer.write_all(takeover.head.as_bytes()).await?;
-        let Attachment { output, input } = match takeover.attachment.await {
+        let sent = tokio::time::Instant::now();
+        let Attachment {
+            output,
+            input,
+            detached,
+        } = match takeover.attachment.await {
             Ok(attachment) => attachment,
             Err(refusal) => told(takeover.tty, &refusal),
         };
+        let first = takeover.head_start.then_some(sent + HEAD_START);
         tokio::select! {
-            ended = write_output(output, &mut writer) => ended?,
-            ended = read_input(&mut reader, early, input, takeover.escape) => ended?,
+            ended = write_output(output, &mut writer, first) => ended?,
+            ended = read_input(&mut reader, early, input, takeover.escape) => {
+                ended?;
+                detached();
+            }
             () = gone(watched) => return Ok(()),
             () = closing.cancelled() => {}
         }
@@ -111,6 +161,7 @@ fn told(tty: bool, refusal: &Refusal) -> Attachment {
     Attachment {
         output,
         input: None,
+        detached: Box::new(|| ()),
     }
 }
 
@@ -124,17 +175,18 @@ pub(crate) async fn linger(reader: &mut (impl AsyncRead + Unpin), closing: &Canc
     let _ = closing.run_until_cancelled(rest).await;
 }
 
+/// Nothing is written before `first`.
 async fn write_output(
-    mut output: Output,
+    output: Output,
     writer: &mut (impl AsyncWrite + Unpin),
+    mut first: Option<tokio::time::Instant>,
 ) -> io::Result<()> {
-    while let Some(chunk) = output.chunks.next().await {
-        let (stream, bytes) = chunk?;
-        let bytes = if output.tty {
-            bytes
-        } else {
-            frame(stream, &bytes)
-        };
+    let mut wire = std::pin::pin!(wire(output));
+    while let Some(bytes) = wire.next().await {
+        let bytes = bytes?;
+        if let Some(first) = first.take() {
+            tokio::time::sleep_until(first).await;
+        }
         writer.write_all(&bytes).await?;
     }
     Ok(())
@@ -171,7 +223,7 @@ async fn read_input(
 }
 
 /// Whether the bytes held the keys that detach.
-async fn feed(
+pub(crate) async fn feed(
     input: &mut Option<Pin<Box<dyn AsyncWrite + Send>>>,
     escape: &mut Option<Escape>,
     bytes: &[u8],

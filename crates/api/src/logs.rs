@@ -22,20 +22,16 @@ pub(crate) async fn logs(call: Call) -> Answer {
             "Bad parameters: you must choose at least one stream",
         ));
     }
-    if query.bool("details") {
-        return Err(crate::fields::unsupported("the parameter details").into());
-    }
-    let tail: Option<i64> = match query.text("tail") {
-        "all" => None,
-        _ => query.number("tail")?,
-    };
+    // What is no number, or a negative one, stands for all, as for Docker.
+    let tail: Option<usize> = query.text("tail").parse().ok();
     let options = LogsOptions {
         stdout,
         stderr,
         follow: query.bool("follow"),
         since: query.time("since")?.filter(|t| *t != 0),
         until: query.time("until")?.filter(|t| *t != 0),
-        tail: tail.and_then(|n| usize::try_from(n).ok()),
+        tail,
+        details: query.bool("details"),
         timestamps: query.bool("timestamps"),
     };
     let output = call.server.containers.logs(&call.name, options).await?;

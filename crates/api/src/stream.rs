@@ -1,8 +1,10 @@
 //! Answers that arrive in pieces: frames of output, lines of JSON.
 
+use std::{collections::VecDeque, io};
+
 use axum::body::Body;
-use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::{Stream, StreamExt};
+use bytes::{Bytes, BytesMut};
+use futures_util::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -13,28 +15,67 @@ pub(crate) const RAW: &str = "application/vnd.docker.raw-stream";
 /// Frames that tell the streams apart.
 pub(crate) const MULTIPLEXED: &str = "application/vnd.docker.multiplexed-stream";
 
-/// A frame: the stream's number, three zeros, the length, the bytes.
-pub(crate) fn frame(stream: StdStream, bytes: &Bytes) -> Bytes {
-    let mut out = BytesMut::with_capacity(8 + bytes.len());
-    out.put_u8(match stream {
+/// Pieces as long as this are passed on without being copied.
+const LONG: usize = 16 << 10;
+/// Shorter ones are sent together, as far as they are there.
+const TOGETHER: usize = 64 << 10;
+
+/// A frame's head: the stream's number, three zeros, the length of what follows.
+fn head(stream: StdStream, length: usize) -> [u8; 8] {
+    // A chunk of 4 GiB would have to be in memory first.
+    let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    let number = match stream {
         StdStream::Out => 1,
         StdStream::Err => 2,
-    });
-    out.put_bytes(0, 3);
-    // A chunk of 4 GiB would have to be in memory first.
-    out.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-    out.extend_from_slice(bytes);
-    out.freeze()
+    };
+    [number, 0, 0, 0, a, b, c, d]
+}
+
+/// A process's output as it goes over the wire, what is there at once in one piece.
+pub(crate) fn wire(output: Output) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let state = (output.chunks, VecDeque::new(), output.tty);
+    futures_util::stream::unfold(state, |(mut chunks, mut ready, tty)| async move {
+        if ready.is_empty() {
+            let mut next = Some(chunks.next().await?);
+            let mut out = BytesMut::new();
+            while let Some(chunk) = next.take() {
+                match chunk {
+                    Ok((stream, bytes)) => {
+                        if !tty {
+                            out.extend_from_slice(&head(stream, bytes.len()));
+                        }
+                        if bytes.len() < LONG {
+                            out.extend_from_slice(&bytes);
+                            if out.len() < TOGETHER {
+                                next = chunks.next().now_or_never().flatten();
+                            }
+                        } else {
+                            push(&mut ready, &mut out);
+                            ready.push_back(Ok(bytes));
+                        }
+                    }
+                    Err(e) => {
+                        push(&mut ready, &mut out);
+                        ready.push_back(Err(e));
+                    }
+                }
+            }
+            push(&mut ready, &mut out);
+        }
+        let first = ready.pop_front()?;
+        Some((first, (chunks, ready, tty)))
+    })
+}
+
+fn push(ready: &mut VecDeque<io::Result<Bytes>>, out: &mut BytesMut) {
+    if !out.is_empty() {
+        ready.push_back(Ok(out.split().freeze()));
+    }
 }
 
 /// A process's output as a body.
 pub(crate) fn output(output: Output, closing: &CancellationToken) -> Body {
-    let tty = output.tty;
-    let chunks = output.chunks.map(move |chunk| {
-        let (stream, bytes) = chunk?;
-        std::io::Result::Ok(if tty { bytes } else { frame(stream, &bytes) })
-    });
-    Body::from_stream(until(chunks, closing))
+    Body::from_stream(until(wire(output), closing))
 }
 
 /// Values as lines of JSON, each flushed as it comes.
@@ -63,13 +104,25 @@ fn until<S: Stream>(
 mod tests {
     use super::*;
 
-    #[test]
-    fn frames_are_dockers() {
-        let framed = frame(StdStream::Err, &Bytes::from_static(b"hello"));
-        assert_eq!(&framed[..], b"\x02\0\0\0\0\0\0\x05hello");
-        assert_eq!(
-            &frame(StdStream::Out, &Bytes::new())[..],
-            b"\x01\0\0\0\0\0\0\0"
-        );
+    #[tokio::test]
+    async fn frames_are_dockers() {
+        let long = Bytes::from(vec![b'x'; LONG]);
+        let chunks = vec![
+            Ok((StdStream::Err, Bytes::from_static(b"hello"))),
+            Ok((StdStream::Out, Bytes::new())),
+            Ok((StdStream::Out, long.clone())),
+            Err(io::Error::other("broken")),
+        ];
+        let output = Output {
+            tty: false,
+            chunks: futures_util::stream::iter(chunks).boxed(),
+        };
+        let all: Vec<_> = wire(output).collect().await;
+        let mut first = b"\x02\0\0\0\0\0\0\x05hello\x01\0\0\0\0\0\0\0".to_vec();
+        first.extend_from_slice(b"\x01\0\0\0\0\0\x40\0");
+        assert_eq!(all[0].as_ref().unwrap(), &first);
+        assert_eq!(all[1].as_ref().unwrap(), &long);
+        assert!(all[2].is_err());
+        assert_eq!(all.len(), 3);
     }
 }

@@ -284,7 +284,7 @@ async fn logs_are_framed_unless_there_is_a_terminal() {
     assert_eq!(
         s.fake.last(),
         "logs a LogsOptions { stdout: true, stderr: false, follow: false, \
-         since: Some(1500000000), until: None, tail: Some(7), timestamps: true }"
+         since: Some(1500000000), until: None, tail: Some(7), timestamps: true, details: false }"
     );
     assert_eq!(s.get("/containers/missing/logs?stdout=1").await.status, 404);
 }

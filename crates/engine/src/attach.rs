@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures_util::{
-    FutureExt, Stream, StreamExt,
+    FutureExt, StreamExt,
     stream::{self, BoxStream},
 };
 use tokio::{io::AsyncWrite, sync::oneshot};
@@ -14,11 +14,14 @@ use crate::{
     container::{Container, Waiting},
     error::{Error, Result},
     link::{Input, Link},
-    logs::{self, Chunk},
+    logs::{self, Chunk, Hub},
     state::Phase,
     sync::lock,
 };
-use runtime::protocol::{Request, Response, Size};
+use runtime::{
+    logfile::LogEnd,
+    protocol::{Request, Response, Size},
+};
 
 /// What a process writes.
 pub struct Output {
@@ -40,14 +43,13 @@ impl Engine {
     /// What a container wrote.
     pub fn logs(&self, name: &str, options: LogsOptions) -> Result<Output> {
         let container = self.find(name)?;
-        let (tty, kind) =
-            container.with_record(|r| (r.config.tty, r.host_config.log_config.kind.clone()));
-        if kind == "none" {
+        let tty = container.with_record(|r| r.config.tty);
+        let Some(place) = container.log() else {
             return Err(Error::NotSupported(
                 "configured logging driver does not support reading".into(),
             ));
-        }
-        let chunks = logs::read(container.log_path(), options, container.watch());
+        };
+        let chunks = logs::read(place, options, None, container.watch(), &self.log_hub);
         Ok(Output {
             tty,
             chunks: chunks.boxed(),
@@ -64,24 +66,19 @@ impl Engine {
         }
         let (tty, open_stdin) = container.with_record(|r| (r.config.tty, r.config.open_stdin));
         let stdin = options.stdin && open_stdin;
-        let past = if options.logs {
-            self.past(&container, options)
-        } else {
-            None
-        };
         let (output, input) = if options.stream {
             self.connect(&container, AttachOptions { stdin, ..options })
                 .await?
         } else {
-            (stream::empty().boxed(), None)
+            let past = self.past(&container, options, None);
+            (past, None)
         };
         self.tell(&container, "attach", &[]);
-        let chunks = match past {
-            Some(past) => past.chain(output).boxed(),
-            None => output,
-        };
         Ok(Attachment {
-            output: Output { tty, chunks },
+            output: Output {
+                tty,
+                chunks: output,
+            },
             input,
         })
     }
@@ -90,14 +87,17 @@ impl Engine {
         &self,
         container: &Container,
         options: AttachOptions,
-    ) -> Option<impl Stream<Item = Chunk> + Send + 'static> {
-        let AttachOptions { stdout, stderr, .. } = options;
-        let options = LogsOptions {
-            stdout,
-            stderr,
-            ..LogsOptions::default()
-        };
-        Some(logs::read(container.log_path(), options, container.watch()))
+        end: Option<LogEnd>,
+    ) -> BoxStream<'static, Chunk> {
+        past(container, options, end, &self.log_hub)
+    }
+
+    /// A client let go of a container by its keys.
+    pub fn detached(&self, name: &str) {
+        // One that is gone by now has told more than this.
+        if let Ok(container) = self.find(name) {
+            self.tell(&container, "detach", &[]);
+        }
     }
 
     async fn connect(
@@ -110,16 +110,17 @@ impl Engine {
     )> {
         let state = container.state();
         if state.is_running() {
-            let link = match self.link(container, options).await {
+            let (link, end) = match self.link(container, options).await {
                 Ok(link) => link,
                 // It ended this very moment: there is nothing more to come.
                 Err(_) if container.ends_now(state.exits).await => {
-                    return Ok((stream::empty().boxed(), None));
+                    return Ok((self.past(container, options, None), None));
                 }
                 Err(error) => return Err(error),
             };
             let (output, input) = link.into_io(options.stdin, |_| ());
-            return Ok((output.boxed(), input.map(boxed)));
+            let past = self.past(container, options, end);
+            return Ok((past.chain(output).boxed(), input.map(boxed)));
         }
         if container.state().phase == Phase::Removing {
             return Err(Error::Conflict(format!(
@@ -147,15 +148,17 @@ impl Engine {
         // The two directions of a connection that is still to come.
         let (mut halves, output) = oneshot::channel();
         let (input_end, input) = oneshot::channel();
+        let (container, hub) = (Arc::clone(container), Arc::clone(&self.log_hub));
         tokio::spawn(async move {
             let link = tokio::select! {
                 link = link => link,
                 () = halves.closed() => return,
             };
-            if let Ok(link) = link {
+            if let Ok((link, end)) = link {
+                let past = past(&container, options, end, &hub);
                 let (chunks, input) = link.into_io(options.stdin, |_| ());
                 // Whoever attached may have gone away meanwhile.
-                let _ = halves.send(chunks.boxed());
+                let _ = halves.send(past.chain(chunks).boxed());
                 let _ = input.map(|input| input_end.send(input));
             }
         });
@@ -170,15 +173,20 @@ impl Engine {
     }
 
     /// A connection to a running container's shim, as an attachment.
-    pub(crate) async fn link(&self, container: &Container, options: AttachOptions) -> Result<Link> {
+    /// Tells where the log ended at that moment, if that was asked for.
+    pub(crate) async fn link(
+        &self,
+        container: &Container,
+        options: AttachOptions,
+    ) -> Result<(Link, Option<LogEnd>)> {
         let what = || format!("attach to container {}", container.id);
         let mut link = Link::connect(&container.run_dir)
             .await
             .map_err(Error::io(what()))?;
-        attach(&mut link, options)
+        let end = attach(&mut link, options)
             .await
             .map_err(Error::io(what()))?;
-        Ok(link)
+        Ok((link, end))
     }
 
     /// Sets the size of a container's terminal.
@@ -215,20 +223,46 @@ impl Engine {
 }
 
 /// Makes a connection an attachment.
-pub(crate) async fn attach(link: &mut Link, options: AttachOptions) -> std::io::Result<()> {
+pub(crate) async fn attach(
+    link: &mut Link,
+    options: AttachOptions,
+) -> std::io::Result<Option<LogEnd>> {
     let AttachOptions {
         stdin,
         stdout,
         stderr,
+        logs,
         ..
     } = options;
-    link.ask(Request::Attach {
+    let request = Request::Attach {
         stdin,
         stdout,
         stderr,
-    })
-    .await
-    .map(|_| ())
+        logs,
+    };
+    match link.ask(request).await? {
+        Response::Attached { log } => Ok(log),
+        _ => Ok(None),
+    }
+}
+
+/// What was logged, if it is wanted: up to `end`, where the stream goes on, if there is one.
+fn past(
+    container: &Container,
+    options: AttachOptions,
+    end: Option<LogEnd>,
+    hub: &Arc<Hub>,
+) -> BoxStream<'static, Chunk> {
+    let Some(place) = container.log().filter(|_| options.logs) else {
+        return stream::empty().boxed();
+    };
+    let AttachOptions { stdout, stderr, .. } = options;
+    let options = LogsOptions {
+        stdout,
+        stderr,
+        ..LogsOptions::default()
+    };
+    logs::read(place, options, end, container.watch(), hub).boxed()
 }
 
 fn boxed(input: impl AsyncWrite + Send + 'static) -> Pin<Box<dyn AsyncWrite + Send>> {

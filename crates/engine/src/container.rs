@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
+use runtime::logfile::{LogEnd, LogForm};
 use tokio::sync::{oneshot, watch};
 use types::options::AttachOptions;
 
-use crate::{link::Link, record::Record, state::State, sync::lock};
+use crate::{link::Link, logs::Place, record::Record, state::State, sync::lock};
 
 /// How long it takes at most, after a shim's end, until everybody knows of it.
 const NOTICED: Duration = Duration::from_secs(2);
@@ -21,7 +22,7 @@ const NOTICED: Duration = Duration::from_secs(2);
 pub(crate) struct Waiting {
     pub options: AttachOptions,
     /// Gets the connection when the container starts; dropped when it will not.
-    pub link: oneshot::Sender<Link>,
+    pub link: oneshot::Sender<(Link, Option<LogEnd>)>,
 }
 
 /// See [`Container::hold`].
@@ -125,9 +126,20 @@ impl Container {
         lock(&self.record).name.clone()
     }
 
-    /// Its log.
-    pub(crate) fn log_path(&self) -> PathBuf {
-        self.data_dir.join(format!("{}-json.log", self.id))
+    /// Its log; nothing where its driver keeps none.
+    pub(crate) fn log(&self) -> Option<Place> {
+        let (name, form) = match self
+            .with_record(|r| r.host_config.log_config.kind.clone())
+            .as_str()
+        {
+            "none" => return None,
+            "local" => ("container.log".to_owned(), LogForm::Local),
+            _ => (format!("{}-json.log", self.id), LogForm::JsonFile),
+        };
+        Some(Place {
+            path: self.data_dir.join(name),
+            form,
+        })
     }
 
     /// Whether it is removed when it ends.

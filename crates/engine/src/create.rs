@@ -12,7 +12,7 @@ use crate::{
     Engine, blocking, clock,
     container::Container,
     error::{Error, Result},
-    files, health, merge,
+    files, health, log_options, merge,
     network_mode::NetworkMode,
     ports,
     record::{MountKind, Record},
@@ -172,9 +172,7 @@ impl Engine {
         host.memory_swappiness = host.memory_swappiness.filter(|n| *n != -1);
         host.pids_limit = host.pids_limit.filter(|n| *n > 0);
         spec::settle_cgroupns(host)?;
-        if host.log_config.kind.is_empty() {
-            host.log_config.kind = "json-file".into();
-        }
+        log_options::settle(host, &self.config.log)?;
         if host.restart_policy.name.is_empty() {
             host.restart_policy.name = "no".into();
         }

@@ -83,7 +83,15 @@ impl Engine {
         let mut failure = watching.err().filter(|e| !over(e));
         while watched && failure.is_none() {
             match link.event().await {
-                Ok(Some(Event::Exited(exit))) => return Some(exit.into()),
+                Ok(Some(Event::Exited(exit))) => {
+                    if exit.log_lost > 0 {
+                        tracing::warn!(
+                            container = %container.id, lines = exit.log_lost,
+                            "output was lost: it could not be written to the log"
+                        );
+                    }
+                    return Some(exit.into());
+                }
                 Ok(Some(Event::ExecExited { id, exit })) => self.exec_ended(&id, exit.code),
                 Ok(Some(Event::Started { .. })) => {}
                 Ok(None) => break,
@@ -277,11 +285,17 @@ pub(crate) fn lost() -> Exit {
 
 impl From<runtime::protocol::Exit> for Exit {
     fn from(exit: runtime::protocol::Exit) -> Self {
+        let lost = (exit.log_lost > 0).then(|| {
+            format!(
+                "{} lines of output could not be written to the log",
+                exit.log_lost
+            )
+        });
         Self {
             code: exit.code,
             at: exit.finished_at,
             oom_killed: exit.oom_killed,
-            error: exit.error.unwrap_or_default(),
+            error: exit.error.or(lost).unwrap_or_default(),
         }
     }
 }

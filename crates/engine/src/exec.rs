@@ -302,6 +302,13 @@ impl Engine {
         lock(&self.execs).retain(|_, e| e.container.id != container.id);
     }
 
+    /// A client let go of an exec by its keys.
+    pub fn exec_detached(&self, id: &str) {
+        if let Ok(exec) = self.find_exec(id) {
+            self.tell_exec(&exec, "exec_detach", false, &[]);
+        }
+    }
+
     fn find_exec(&self, id: &str) -> Result<Arc<Exec>> {
         lock(&self.execs)
             .get(id)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use runtime::logfile::LogForm;
 use types::{
     container::{
         ContainerInspect, ContainerState, EndpointSettings, GraphDriver, MountPoint,
@@ -53,11 +54,12 @@ impl Engine {
             resolv_conf_path: path("resolv.conf"),
             hostname_path: path("hostname"),
             hosts_path: path("hosts"),
-            log_path: if record.host_config.log_config.kind == "none" {
-                String::new()
-            } else {
-                container.log_path().to_string_lossy().into_owned()
-            },
+            // Docker tells only where a `json-file` is.
+            log_path: container
+                .log()
+                .filter(|log| log.form == LogForm::JsonFile)
+                .map(|log| log.path.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             name: format!("/{}", record.name),
             restart_count: state.last.restarts,
             driver: "overlay2".into(),

@@ -28,6 +28,7 @@ mod keep;
 mod link;
 mod links;
 mod list;
+mod log_options;
 mod logs;
 mod merge;
 mod modes;
@@ -77,6 +78,7 @@ pub use error::{Error, Result};
 pub use events::Events;
 pub use link::Input;
 pub use list::has_label;
+pub use log_options::check as check_log;
 
 pub use cdi::{DEFAULT_DIRS as CDI_DIRS, discovered as cdi_devices};
 use container::Container;
@@ -104,6 +106,8 @@ pub struct Config {
     pub default_ulimits: Vec<types::container::Ulimit>,
     /// Where devices are described.
     pub cdi_spec_dirs: Vec<PathBuf>,
+    /// Where the output of containers goes that do not say.
+    pub log: types::container::LogConfig,
     /// Whose users containers' users are on the host; the host's own if none.
     pub remap: Option<Remap>,
     /// What containers' names are resolved with, where they do not say otherwise.
@@ -127,6 +131,8 @@ pub struct Engine {
     containers: Mutex<Index>,
     sampler: stats::Sampler,
     execs: Mutex<HashMap<String, Arc<Exec>>>,
+    /// Watches the logs that are followed.
+    log_hub: Arc<logs::Hub>,
     /// All containers that do not run are being removed.
     pruning: AtomicBool,
 }
@@ -183,6 +189,7 @@ impl Engine {
             containers: Mutex::default(),
             sampler: stats::Sampler::default(),
             execs: Mutex::default(),
+            log_hub: Arc::default(),
             pruning: AtomicBool::new(false),
         });
         engine.restore().await?;

@@ -1,191 +1,316 @@
-//! Reading a container's log: lines of Docker's `json-file` form, which its shim appends.
+//! Reading a container's log, which its shim writes: all of it or its end, over all files that are
+//! there, and what comes.
+//!
+//! Files are read in blocks on threads that may block; each block is sent before the next is read,
+//! so a client that does not read holds up nothing but itself. Who follows waits for the kernel's
+//! word that the newest file has grown or was renamed.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod files;
+mod filter;
+mod hub;
+mod json;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, stream};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use jiff::Timestamp;
-use serde::Deserialize;
-use sys::watch::FileWatch;
-use tokio::{
-    fs::File,
-    io::{AsyncReadExt, AsyncSeekExt, SeekFrom, unix::AsyncFd},
-    sync::{mpsc, watch},
-};
+use runtime::logfile::LogEnd;
+use tokio::sync::{mpsc, watch};
 use types::options::{LogsOptions, StdStream};
 
+pub(crate) use self::{files::Place, hub::Hub};
+use self::{
+    files::{Got, Opened},
+    filter::Filter,
+};
 use crate::{clock, state::State};
 
-/// How much is read at a time.
-const BLOCK: usize = 64 * 1024;
-/// A line that the shim writes is far below this; what is longer is damage.
-const LONGEST: usize = 1 << 20;
+/// How long to wait for the file that follows one which was just rotated away.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// A piece of output, or why there is no more.
 pub(crate) type Chunk = io::Result<(StdStream, Bytes)>;
 
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow)]
-    log: std::borrow::Cow<'a, str>,
-    stream: &'a str,
-    time: &'a str,
-}
+/// Pieces that were read together.
+type Chunks = io::Result<Vec<(StdStream, Bytes)>>;
 
-/// The log at `path` as `options` ask for it. Following ends with the container's run.
+/// The log at `place` as `options` ask for it. Following ends with the container's run; where
+/// there is an `end`, reading ends there.
 pub(crate) fn read(
-    path: PathBuf,
+    place: Place,
     options: LogsOptions,
+    end: Option<LogEnd>,
     state: watch::Receiver<State>,
+    hub: &Arc<Hub>,
 ) -> impl Stream<Item = Chunk> + Send + 'static {
-    let (chunks, receiver) = mpsc::channel(8);
+    let (chunks, mut receiver) = mpsc::channel(2);
+    let hub = Arc::clone(hub);
     tokio::spawn(async move {
         let reader = Reader {
-            options,
+            follow: options.follow && end.is_none(),
+            until: options.until,
+            hub,
             chunks: chunks.clone(),
-            line_open: [false; 2],
         };
-        if let Err(error) = reader.run(path, state).await {
+        let filter = Filter::new(options, place.form);
+        if let Err(error) = reader.run(place, filter, end, state).await {
             // The reader of a closed channel went away: nobody to tell.
             let _ = chunks.send(Err(error)).await;
         }
     });
-    stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|chunk| (chunk, receiver))
+    stream::poll_fn(move |cx| receiver.poll_recv(cx)).flat_map(|chunks: Chunks| {
+        let chunks = match chunks {
+            Ok(chunks) => chunks.into_iter().map(Ok).collect(),
+            Err(e) => vec![Err(e)],
+        };
+        stream::iter(chunks)
     })
 }
 
 struct Reader {
-    options: LogsOptions,
-    chunks: mpsc::Sender<Chunk>,
-    /// For each stream: its last entry did not end its line, and the next gets no time stamp.
-    line_open: [bool; 2],
+    follow: bool,
+    until: Option<i64>,
+    hub: Arc<Hub>,
+    chunks: mpsc::Sender<Chunks>,
+}
+
+/// The files that are still to be read, the first of them under way.
+struct Cursor {
+    place: Place,
+    files: VecDeque<Opened>,
+    filter: Filter,
+}
+
+/// What became of a step.
+enum Step {
+    /// Records were read.
+    Read(Vec<(StdStream, Bytes)>),
+    /// Everything that is there was read.
+    End,
 }
 
 impl Reader {
-    async fn run(mut self, path: PathBuf, mut state: watch::Receiver<State>) -> io::Result<()> {
-        let mut file = match File::open(&path).await {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && !self.options.follow => return Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                if !wait_for_start(&mut state, &self.chunks).await {
-                    return Ok(());
-                }
-                match File::open(&path).await {
-                    Ok(file) => file,
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-                    Err(e) => return Err(e),
-                }
-            }
-            Err(e) => return Err(e),
-        };
-        if let Some(lines) = self.options.tail {
-            let start = start_of_tail(&mut file, lines).await?;
-            file.seek(SeekFrom::Start(start)).await?;
-        }
-        let notify = self.options.follow.then(|| watch_file(&path)).transpose()?;
-        let mut pending = BytesMut::with_capacity(BLOCK);
-        loop {
-            // Looked at before reading: what the container wrote before it ended is read below.
-            let over = !runs(&state.borrow_and_update());
-            while file.read_buf(&mut pending).await? > 0 {
-                if !self.pass_on(&mut pending).await {
-                    return Ok(());
-                }
-            }
-            let Some(notify) = &notify else { return Ok(()) };
-            if over || self.past_the_end() {
+    async fn run(
+        self,
+        place: Place,
+        filter: Filter,
+        end: Option<LogEnd>,
+        mut state: watch::Receiver<State>,
+    ) -> io::Result<()> {
+        let mut opened = open(place.clone(), &filter, end.clone()).await;
+        if self.follow && matches!(&opened, Err(e) if e.kind() == io::ErrorKind::NotFound) {
+            if !wait_for_start(&mut state, &self.chunks).await {
                 return Ok(());
             }
-            tokio::select! {
-                ready = notify.readable() => {
-                    let mut ready = ready?;
-                    ready.get_inner().clear()?;
-                    ready.clear_ready();
+            opened = open(place.clone(), &filter, end).await;
+        }
+        let files = match opened {
+            Ok(files) => files,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        let mut cursor = Cursor {
+            place,
+            files,
+            filter,
+        };
+        let mut watched = None;
+        loop {
+            if self.follow && watched.is_none() {
+                watched = Some(self.hub.watch(&cursor.place.path));
+            }
+            // From here on no change is missed.
+            let changed = match &watched {
+                Some(Ok(watched)) => Some(watched.changed()),
+                _ => None,
+            };
+            // Looked at before reading: what the container wrote before it ended is read below.
+            let over = !runs(&state.borrow_and_update());
+            loop {
+                let step;
+                (cursor, step) = cursor.step_elsewhere().await?;
+                match step {
+                    Step::Read(pieces) if pieces.is_empty() => {}
+                    Step::Read(pieces) => {
+                        if self.chunks.send(Ok(pieces)).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                    Step::End => break,
                 }
+            }
+            if !self.follow || cursor.filter.done {
+                return Ok(());
+            }
+            let newest;
+            (cursor, newest) = cursor.goes_on().await?;
+            match newest {
+                Next::Files => {
+                    drop(changed);
+                    watched = None;
+                    continue;
+                }
+                Next::Nothing if over || self.past_the_end() => return Ok(()),
+                Next::Nothing => {}
+                Next::Soon if over => return Ok(()),
+                Next::Soon => {
+                    drop(changed);
+                    watched = None;
+                    tokio::time::sleep(MOMENT).await;
+                    continue;
+                }
+            }
+            let Some(changed) = changed else {
+                // It was renamed before it could be watched, or there are no watches left.
+                match watched {
+                    Some(Err(e)) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                    _ => {}
+                }
+                watched = None;
+                tokio::time::sleep(MOMENT).await;
+                continue;
+            };
+            tokio::select! {
+                () = changed => {}
                 gone = state.changed() => if gone.is_err() { return Ok(()) },
                 () = self.chunks.closed() => return Ok(()),
-                () = sleep_until(self.options.until) => {}
+                () = sleep_until(self.until) => {}
             }
         }
-    }
-
-    /// Sends the whole lines in `pending`; false when nobody reads any more.
-    async fn pass_on(&mut self, pending: &mut BytesMut) -> bool {
-        let Some(end) = memchr_last(pending) else {
-            if pending.len() > LONGEST {
-                pending.clear();
-            }
-            return true;
-        };
-        let lines = pending.split_to(end + 1);
-        let mut out = BytesMut::new();
-        let mut kind = StdStream::Out;
-        for line in lines
-            .as_ref()
-            .split(|b: &u8| *b == b'\n')
-            .filter(|l| !l.is_empty())
-        {
-            // A damaged line is passed over rather than hiding all that follow it.
-            let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else {
-                continue;
-            };
-            let stream = if line.stream == "stderr" {
-                StdStream::Err
-            } else {
-                StdStream::Out
-            };
-            if !self.wants(stream, line.time) {
-                continue;
-            }
-            if stream != kind
-                && !out.is_empty()
-                && self
-                    .chunks
-                    .send(Ok((kind, out.split().freeze())))
-                    .await
-                    .is_err()
-            {
-                return false;
-            }
-            kind = stream;
-            let line_open = &mut self.line_open[usize::from(stream == StdStream::Err)];
-            if self.options.timestamps && !*line_open {
-                out.extend_from_slice(line.time.as_bytes());
-                out.extend_from_slice(b" ");
-            }
-            *line_open = !line.log.ends_with('\n');
-            out.extend_from_slice(line.log.as_bytes());
-        }
-        out.is_empty() || self.chunks.send(Ok((kind, out.freeze()))).await.is_ok()
-    }
-
-    fn wants(&self, stream: StdStream, time: &str) -> bool {
-        let o = &self.options;
-        let wanted = if stream == StdStream::Err {
-            o.stderr
-        } else {
-            o.stdout
-        };
-        if !wanted || (o.since.is_none() && o.until.is_none()) {
-            return wanted;
-        }
-        let Ok(time) = time.parse::<Timestamp>() else {
-            return true;
-        };
-        let time = clock::nanos(time);
-        o.since.is_none_or(|since| time >= since) && o.until.is_none_or(|until| time <= until)
     }
 
     fn past_the_end(&self) -> bool {
-        self.options
-            .until
+        self.until
             .is_some_and(|until| clock::nanos(Timestamp::now()) > until)
     }
+}
+
+/// Opens the files and goes to where the reader begins.
+async fn open(place: Place, filter: &Filter, end: Option<LogEnd>) -> io::Result<VecDeque<Opened>> {
+    let (tail, since) = (filter.options().tail, filter.options().since);
+    elsewhere(move || {
+        let mut files = VecDeque::from(place.open()?);
+        if let Some(end) = end {
+            cut(&mut files, &end)?;
+        }
+        if let Some(mut lines) = tail {
+            let mut kept = VecDeque::new();
+            while let Some(mut file) = files.pop_back() {
+                let newest = kept.is_empty();
+                if lines == 0 && !newest {
+                    break;
+                }
+                lines -= file.tail(lines)?;
+                kept.push_front(file);
+            }
+            files = kept;
+        }
+        if let Some(since) = since {
+            // The newest is kept, to be followed.
+            while files.len() > 1 && files.front().is_some_and(|f| f.is_older_than(since)) {
+                files.pop_front();
+            }
+        }
+        Ok(files)
+    })
+    .await
+}
+
+/// Leaves only what was written when the log ended there.
+fn cut(files: &mut VecDeque<Opened>, end: &LogEnd) -> io::Result<()> {
+    while let Some(mut file) = files.pop_back() {
+        let first = file.first()?;
+        if end.first.is_some() && first == end.first {
+            file.stop_at(end.size);
+            files.push_back(file);
+            return Ok(());
+        }
+        if end.first.is_none() {
+            // The newest was empty then: nothing of it counts, and all of those before it.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// What there is to read after everything was read.
+enum Next {
+    /// Files that came after.
+    Files,
+    /// Only what is still to be written to the newest file.
+    Nothing,
+    /// A file that is about to be there.
+    Soon,
+}
+
+impl Cursor {
+    /// Reads one block.
+    fn step(&mut self) -> io::Result<Step> {
+        let mut block = Vec::new();
+        while !self.filter.done {
+            // A file that others follow grows no more.
+            let more = self.files.len() > 1;
+            let filter = &mut self.filter;
+            let Some(file) = self.files.front_mut() else {
+                break;
+            };
+            match file.read(&mut block, more, |bytes, last| filter.feed(bytes, last))? {
+                Got::Some => return Ok(Step::Read(self.filter.take())),
+                Got::End if more => {
+                    self.files.pop_front();
+                }
+                Got::End => break,
+            }
+        }
+        let pieces = self.filter.take();
+        Ok(if pieces.is_empty() {
+            Step::End
+        } else {
+            Step::Read(pieces)
+        })
+    }
+
+    async fn step_elsewhere(mut self) -> io::Result<(Self, Step)> {
+        elsewhere(move || {
+            let step = self.step()?;
+            Ok((self, step))
+        })
+        .await
+    }
+
+    /// Whether the last file read is still the newest; takes up those that follow it if not.
+    async fn goes_on(mut self) -> io::Result<(Self, Next)> {
+        elsewhere(move || {
+            let Some(file) = self.files.front() else {
+                return Ok((self, Next::Nothing));
+            };
+            if self.place.is_newest(file) {
+                return Ok((self, Next::Nothing));
+            }
+            let next = match self.place.after(file.first()?.as_deref()) {
+                Ok(files) if files.is_empty() => Next::Soon,
+                Ok(files) => {
+                    // What was written to it before it was renamed comes first.
+                    self.files.extend(files);
+                    Next::Files
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Next::Soon,
+                Err(e) => return Err(e),
+            };
+            Ok((self, next))
+        })
+        .await
+    }
+}
+
+/// Runs `work` where it may block.
+async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }
 
 fn runs(state: &State) -> bool {
@@ -194,7 +319,7 @@ fn runs(state: &State) -> bool {
 }
 
 /// Waits until a container that never ran starts; false when it never will or nobody listens.
-async fn wait_for_start(state: &mut watch::Receiver<State>, to: &mpsc::Sender<Chunk>) -> bool {
+async fn wait_for_start(state: &mut watch::Receiver<State>, to: &mpsc::Sender<Chunks>) -> bool {
     tokio::select! {
         ready = state.wait_for(|s| s.removed || s.phase != crate::state::Phase::Created) => {
             ready.is_ok_and(|s| !s.removed)
@@ -213,134 +338,5 @@ async fn sleep_until(until: Option<i64>) {
     tokio::time::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
 }
 
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe; FileWatch owns its descriptor, so this is sound"
-)]
-fn watch_file(path: &Path) -> io::Result<AsyncFd<FileWatch>> {
-    AsyncFd::new(FileWatch::new(path)?)
-}
-
-fn memchr_last(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().rposition(|b| *b == b'\n')
-}
-
-/// Where the last `lines` lines begin; read backwards, so that it costs what is shown.
-async fn start_of_tail(file: &mut File, lines: usize) -> io::Result<u64> {
-    let end = file.seek(SeekFrom::End(0)).await?;
-    if lines == 0 {
-        return Ok(end);
-    }
-    let mut block = vec![0; BLOCK];
-    // The newline that ends the last line counts as the first one met.
-    let (mut position, mut met) = (end, 0);
-    while position > 0 {
-        let length = BLOCK.min(usize::try_from(position).unwrap_or(BLOCK));
-        position -= length as u64;
-        file.seek(SeekFrom::Start(position)).await?;
-        file.read_exact(&mut block[..length]).await?;
-        for (offset, _) in block[..length]
-            .iter()
-            .enumerate()
-            .rev()
-            .filter(|(_, b)| **b == b'\n')
-        {
-            met += 1;
-            if met > lines {
-                return Ok(position + offset as u64 + 1);
-            }
-        }
-    }
-    Ok(0)
-}
-
 #[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
-
-    use futures_util::StreamExt;
-
-    use super::*;
-
-    fn sample(lines: usize) -> tempfile::NamedTempFile {
-        let mut text = String::new();
-        for n in 0..lines {
-            let stream = if n % 2 == 0 { "stdout" } else { "stderr" };
-            writeln!(
-                text,
-                r#"{{"log":"line {n}\n","stream":"{stream}","time":"2026-01-01T00:00:{:02}.000000000Z"}}"#,
-                n % 60
-            )
-            .unwrap();
-        }
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        file
-    }
-
-    async fn text(file: &tempfile::NamedTempFile, options: LogsOptions) -> String {
-        let (_keep, state) = watch::channel(State::at_rest(None));
-        let chunks = read(file.path().to_owned(), options, state);
-        chunks
-            .map(|c| String::from_utf8(c.unwrap().1.to_vec()).unwrap())
-            .collect::<Vec<_>>()
-            .await
-            .concat()
-    }
-
-    #[tokio::test]
-    async fn tail_since_and_streams() {
-        let file = sample(10_000);
-        let all = LogsOptions {
-            stdout: true,
-            stderr: true,
-            ..LogsOptions::default()
-        };
-        assert_eq!(text(&file, all.clone()).await.lines().count(), 10_000);
-        let tail = LogsOptions {
-            tail: Some(2),
-            ..all.clone()
-        };
-        assert_eq!(text(&file, tail).await, "line 9998\nline 9999\n");
-        let none = LogsOptions {
-            tail: Some(0),
-            ..all.clone()
-        };
-        assert_eq!(text(&file, none).await, "");
-        let out = LogsOptions {
-            stderr: false,
-            tail: Some(2),
-            ..all.clone()
-        };
-        assert_eq!(text(&file, out).await, "line 9998\n");
-        let small = sample(10);
-        let since = clock::nanos("2026-01-01T00:00:08Z".parse().unwrap());
-        let since = LogsOptions {
-            since: Some(since),
-            timestamps: true,
-            ..all
-        };
-        assert_eq!(
-            text(&small, since).await,
-            "2026-01-01T00:00:08.000000000Z line 8\n2026-01-01T00:00:09.000000000Z line 9\n"
-        );
-    }
-
-    #[tokio::test]
-    async fn damage_hides_only_itself() {
-        let file = sample(2);
-        let mut text_before = std::fs::read(file.path()).unwrap();
-        text_before.extend_from_slice(b"\0\0garbage\n");
-        text_before.extend_from_slice(
-            br#"{"log":"after\n","stream":"stdout","time":"2026-01-01T00:00:00Z"}"#,
-        );
-        text_before.push(b'\n');
-        std::fs::write(file.path(), text_before).unwrap();
-        let all = LogsOptions {
-            stdout: true,
-            stderr: true,
-            ..LogsOptions::default()
-        };
-        assert_eq!(text(&file, all).await, "line 0\nline 1\nafter\n");
-    }
-}
+mod tests;

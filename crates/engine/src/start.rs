@@ -23,6 +23,7 @@ use crate::{
     join::Joined,
     link::Link,
     links::Linked,
+    log_options,
     network_mode::NetworkMode,
     ports,
     record::Record,
@@ -319,7 +320,8 @@ impl Engine {
             size: (width > 0 && height > 0).then_some(Size { width, height }),
             open_stdin: record.config.open_stdin,
             stdin_once: record.config.stdin_once,
-            log: (host.log_config.kind != "none").then(|| text(&container.log_path())),
+            log: container.log().map(|log| text(&log.path)),
+            log_options: log_options::for_shim(record)?.unwrap_or_default(),
             fds,
         })
     }

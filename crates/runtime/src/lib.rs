@@ -5,6 +5,7 @@
 //! Without the feature `full` only the protocol is built, and with `oci` the runtime itself: the shim
 //! needs no more.
 
+pub mod logfile;
 #[cfg(feature = "oci")]
 pub mod oci;
 pub mod protocol;

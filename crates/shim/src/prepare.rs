@@ -159,7 +159,8 @@ fn ready(launch: &Launch, fds: &mut Vec<OwnedFd>) -> io::Result<Made> {
     }
     let log = match &launch.log {
         Some(path) => Some(
-            Log::open(path).map_err(|e| about(e, format_args!("cannot open the log {path}")))?,
+            Log::open(path, &launch.log_options)
+                .map_err(|e| about(e, format_args!("cannot open the log {path}")))?,
         ),
         None => None,
     };

@@ -180,9 +180,19 @@ impl Shim {
                 stdin,
                 stdout,
                 stderr,
+                logs,
             } => {
+                let log = self.log.as_ref().filter(|_| logs);
                 let conn = &mut self.conns[i];
-                conn.answer(Response::Attached);
+                conn.answer(Response::Attached {
+                    log: log.map(Log::end),
+                });
+                // The log's reader takes over where the stream begins: with the line under way.
+                for (stream, wanted) in [stdout, stderr].into_iter().enumerate() {
+                    if let Some(log) = log.filter(|log| wanted && !log.pending(stream).is_empty()) {
+                        conn.send_data(stream == 1, log.pending(stream));
+                    }
+                }
                 conn.mode = Mode::Stream {
                     process: 0,
                     stdin,

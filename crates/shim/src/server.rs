@@ -277,7 +277,10 @@ impl Shim {
         self.ended(ended);
     }
 
-    fn ended(&mut self, ended: Vec<(Pid, i32)>) {
+    fn ended(&mut self, mut ended: Vec<(Pid, i32)>) {
+        if let Some(log) = &mut self.log {
+            ended.retain(|(pid, code)| !log.child_ended(*pid, *code));
+        }
         self.strangers.extend(ended);
         // Runtimes first: they tell which processes are ours.
         let runtimes: Vec<(u64, Pid)> = std::iter::once(&self.main)

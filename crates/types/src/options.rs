@@ -67,6 +67,8 @@ pub struct LogsOptions {
     pub tail: Option<usize>,
     /// Put its time before each line.
     pub timestamps: bool,
+    /// Put the labels and variables that were logged too before each line.
+    pub details: bool,
 }
 
 /// `POST /containers/{id}/attach`.

@@ -43,7 +43,9 @@ const LAYERS: [Layer; 16] = [
     layer("network", &["types", "sys"], &["axum", "redb"]),
     layer(
         "engine",
-        &["types", "sys", "runtime", "archive", "image", "network"],
+        &[
+            "types", "sys", "runtime", "archive", "image", "network", "gotmpl",
+        ],
         &HTTP,
     ),
     layer("api", &["types"], &["redb", "rustix"]),

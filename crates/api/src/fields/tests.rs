@@ -133,14 +133,6 @@ fn parts_of_supported_members_are_refused_by_name() {
         check(&request).unwrap_err().message
     };
     for (body, name) in [
-        (
-            json!({"HostConfig": {"LogConfig": {"Type": "syslog"}}}),
-            "HostConfig.LogConfig.Type",
-        ),
-        (
-            json!({"HostConfig": {"LogConfig": {"Config": {"max-size": "1m"}}}}),
-            "HostConfig.LogConfig.Config \"max-size\"",
-        ),
         (json!({"NetworkDisabled": true}), "Config.NetworkDisabled"),
         (
             json!({"NetworkingConfig": {"EndpointsConfig": {"bridge": {"Aliases": ["a"]}}}}),

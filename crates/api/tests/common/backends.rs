@@ -111,6 +111,7 @@ impl Fake {
                 chunks: chunks.boxed(),
             },
             input: Some(Box::pin(input)),
+            detached: Box::new(|| ()),
         }
     }
 }

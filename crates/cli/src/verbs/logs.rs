@@ -17,8 +17,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     switch(
         "details",
         "Show the labels and variables that were logged too",
-    )
-    .only(&["false"]),
+    ),
     switch("follow", "Go on with what comes").short('f'),
     text(
         "since",
@@ -46,6 +45,7 @@ pub(crate) async fn logs(context: &Context, m: Matches) -> Result {
         .query("stderr", "1")
         .query_on("follow", m.on("follow"))
         .query_on("timestamps", m.on("timestamps"))
+        .query_on("details", m.on("details"))
         .query_text("since", &since)
         .query_text("until", &until)
         .query("tail", m.get("tail").unwrap_or("all"));

@@ -247,6 +247,7 @@ mod tests {
                 stdin: true,
                 stdout: true,
                 stderr: false,
+                logs: false,
             }),
             Frame::Fds,
             Frame::Stdin(b"hello".to_vec()),
@@ -323,7 +324,8 @@ mod tests {
             Frame::Request(Request::Attach {
                 stdin: false,
                 stdout: true,
-                stderr: false
+                stderr: false,
+                logs: false,
             })
         );
     }

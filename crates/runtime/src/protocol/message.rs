@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::logfile::{LogEnd, LogOptions};
+
 /// What a client asks of a shim.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -48,6 +50,10 @@ pub enum Request {
         /// Standard error is wanted.
         #[serde(default)]
         stderr: bool,
+        /// The log is wanted too: the answer tells where it ends, and the stream begins with what
+        /// is not in it yet, which is a line that has not ended.
+        #[serde(default)]
+        logs: bool,
     },
     /// Run another process in the container; answered by [`Response::ExecStarted`] or
     /// [`Response::ExecFailed`]. Then the connection is the stream of its input and output, and
@@ -85,6 +91,9 @@ pub struct Launch {
     /// The file to which output is appended, as Docker's json-file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// How it is kept.
+    #[serde(default)]
+    pub log_options: LogOptions,
     /// Who is root in the container, where that is not the host's: owner of its standard streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<(u32, u32)>,
@@ -176,7 +185,11 @@ pub enum Response {
     /// To [`Request::Signal`], [`Request::Resize`], [`Request::Watch`], [`Request::Abandon`].
     Done,
     /// To [`Request::Attach`].
-    Attached,
+    Attached {
+        /// Where the log ends at this moment, if that was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<LogEnd>,
+    },
     /// To [`Request::Exec`].
     ExecStarted {
         /// Its first process, as the host sees it.

@@ -121,6 +121,7 @@ impl Container {
             open_stdin: false,
             stdin_once: false,
             log: Some(dir.path().join("log").to_str().unwrap().to_owned()),
+            log_options: runtime::logfile::LogOptions::default(),
             owner: None,
             fds: vec![FdRole::Rootfs],
         };
@@ -233,8 +234,12 @@ impl Container {
             stdin,
             stdout: true,
             stderr: true,
+            logs: false,
         };
-        assert_eq!(connection.request(&request).unwrap(), Response::Attached);
+        assert_eq!(
+            connection.request(&request).unwrap(),
+            Response::Attached { log: None }
+        );
         connection
     }
 

@@ -36,10 +36,14 @@ fn output(output: engine::Output) -> Output {
     }
 }
 
-fn attachment(attachment: engine::Attachment) -> Attachment {
+fn attachment(
+    attachment: engine::Attachment,
+    detached: impl FnOnce() + Send + 'static,
+) -> Attachment {
     Attachment {
         output: output(attachment.output),
         input: attachment.input,
+        detached: Box::new(detached),
     }
 }
 
@@ -107,7 +111,9 @@ impl backend::Containers for Containers {
     }
 
     async fn attach(&self, name: &str, options: AttachOptions) -> Result<Attachment> {
-        Ok(attachment(self.engine.attach(name, options).await?))
+        let attached = self.engine.attach(name, options).await?;
+        let (engine, name) = self.parts(name);
+        Ok(attachment(attached, move || engine.detached(&name)))
     }
 
     async fn resize(&self, name: &str, rows: u16, columns: u16) -> Result<()> {
@@ -119,9 +125,11 @@ impl backend::Containers for Containers {
     }
 
     async fn exec_start(&self, exec: &str, start: ExecStart) -> Result<Option<Attachment>> {
-        let (engine, exec) = self.parts(exec);
-        let started = to_the_end(async move { engine.exec_start(&exec, start).await });
-        Ok(started.await?.map(attachment))
+        let (engine, id) = self.parts(exec);
+        let started = to_the_end(async move { engine.exec_start(&id, start).await });
+        let (engine, id) = self.parts(exec);
+        let detached = move || engine.exec_detached(&id);
+        Ok(started.await?.map(|started| attachment(started, detached)))
     }
 
     async fn exec_resize(&self, exec: &str, rows: u16, columns: u16) -> Result<()> {

@@ -1,11 +1,16 @@
 //! The daemon's options: dockerd's flags, and dockerd's configuration file under them.
 
-use std::{collections::HashMap, ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::OsString,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::Parser;
 
 use runtime::protocol::OWN_RUNTIME;
-use types::container::Ulimit;
+use types::container::{LogConfig, Ulimit};
 
 use super::config_file::{self, File};
 
@@ -70,6 +75,12 @@ struct Flags {
     /// Directory of device specifications (may be repeated) [default: /etc/cdi and /run/cdi]
     #[arg(long, value_name = "DIR")]
     cdi_spec_dir: Vec<PathBuf>,
+    /// Where the output of containers goes: json-file, local or none [default: json-file]
+    #[arg(long, value_name = "DRIVER")]
+    log_driver: Option<String>,
+    /// Option of the log driver: NAME=VALUE (may be repeated)
+    #[arg(long, value_name = "NAME=VALUE")]
+    log_opt: Vec<String>,
     /// Give containers users of their own: default, or USER[:GROUP] with ranges in /etc/subuid
     #[arg(long, value_name = "USER[:GROUP]")]
     userns_remap: Option<String>,
@@ -105,6 +116,7 @@ pub(crate) struct Settings {
     pub default_runtime: String,
     pub default_ulimits: Vec<Ulimit>,
     pub cdi_spec_dirs: Vec<PathBuf>,
+    pub log: LogConfig,
     pub remap: Option<engine::Remap>,
     pub resolver: engine::Resolver,
 }
@@ -179,6 +191,16 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
         flags.default_runtime.is_some(),
         file.default_runtime.is_some(),
         "default-runtime",
+    );
+    both(
+        flags.log_driver.is_some(),
+        file.log_driver.is_some(),
+        "log-driver",
+    );
+    both(
+        !flags.log_opt.is_empty(),
+        file.log_opts.is_some(),
+        "log-opts",
     );
     both(
         flags.userns_remap.is_some(),
@@ -301,6 +323,11 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
             .collect(),
         None => flags.cdi_spec_dir,
     };
+    let log = log(
+        flags.log_driver.or(file.log_driver),
+        &flags.log_opt,
+        file.log_opts,
+    )?;
     let remap = flags.userns_remap.or(file.userns_remap);
     let remap = remap.filter(|r| !r.is_empty());
     let remap = remap.map(|r| engine::Remap::read(&r)).transpose()?;
@@ -344,9 +371,31 @@ fn settle(flags: Flags, file: File) -> Result<Settings, String> {
         default_runtime,
         default_ulimits,
         cdi_spec_dirs,
+        log,
         remap,
         resolver,
     })
+}
+
+/// Where the output of containers goes that do not say.
+fn log(
+    driver: Option<String>,
+    flags: &[String],
+    file: Option<BTreeMap<String, String>>,
+) -> Result<LogConfig, String> {
+    let mut config = file.unwrap_or_default();
+    for text in flags {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        config.insert(name.to_owned(), value.to_owned());
+    }
+    let log = LogConfig {
+        kind: driver
+            .filter(|d| !d.is_empty())
+            .unwrap_or("json-file".into()),
+        config,
+    };
+    engine::check_log(&log).map_err(|e| format!("failed to set log opts: {e}"))?;
+    Ok(log)
 }
 
 /// `name=soft[:hard]`.

@@ -151,6 +151,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         default_runtime: settings.default_runtime.clone(),
         default_ulimits: settings.default_ulimits.clone(),
         cdi_spec_dirs: settings.cdi_spec_dirs.clone(),
+        log: settings.log.clone(),
         remap: settings.remap.clone(),
         resolver: settings.resolver.clone(),
     };
