@@ -28,7 +28,9 @@ pub(crate) const FLAGS: &[Flag] = &[
 pub(crate) async fn login(context: &Context, m: Matches) -> Result {
     let (mut user, mut password) = (m.text("username"), m.text("password"));
     if !password.is_empty() {
-        output::complain("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
+        output::complain(
+            "WARNING! Using --password via the CLI is insecure. Use --password-stdin.",
+        );
     }
     if m.on("password-stdin") {
         if !password.is_empty() {

@@ -36,10 +36,7 @@ pub(crate) async fn search(context: &Context, m: Matches) -> Result {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
         _ => "",
     };
-    let auth = context
-        .config
-        .credentials()
-        .get(config::server(domain))?;
+    let auth = context.config.credentials().get(config::server(domain))?;
     let mut request = Request::get("/images/search")
         .query("term", term)
         .filters(&m.all("filter"))
