@@ -249,7 +249,10 @@ fn tls_by_an_authority_that_is_put_down() {
     registry.push(host.outside(), &images::busybox_tar(), "box:1");
     let reference = registry.reference("box:1");
     for cli in d.clis() {
-        cli.refused(&format!("pull {reference}"), &["certificate"]);
+        cli.refused(
+            &format!("pull {reference}"),
+            &["certificate signed by unknown authority"],
+        );
         let out = login(&cli, &registry);
         assert!(out.code != 0 && out.stderr.contains("certificate"), "{out}");
         // Nothing has to be started again.

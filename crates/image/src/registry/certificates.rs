@@ -3,44 +3,57 @@
 //! what this host shows of itself.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use rustls::ClientConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::trust::Trust;
 use crate::error::{Error, Result};
+
+/// A certificate with what vouches for it, and its key.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// What there is for one registry.
 #[derive(Default)]
 pub(super) struct Certificates {
-    pub(super) authorities: Vec<reqwest::Certificate>,
-    pub(super) identity: Option<reqwest::Identity>,
-}
-
-impl Certificates {
-    pub(super) fn is_empty(&self) -> bool {
-        self.authorities.is_empty() && self.identity.is_none()
-    }
+    authorities: Vec<CertificateDer<'static>>,
+    identity: Option<Identity>,
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| Error::io(format!("read {}", path.display()), e))
 }
 
-pub(super) fn of(dir: Option<&Path>, domain: &str) -> Result<Certificates> {
-    let mut found = Certificates::default();
+fn invalid(path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::Invalid(format!("certificate {}: {why}", path.display()))
+}
+
+fn all(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let pem = read(path)?;
+    let all: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|e| invalid(path, e))?;
+    if all.is_empty() {
+        return Err(invalid(path, "it has no certificate in PEM form"));
+    }
+    Ok(all)
+}
+
+/// What is there for the registry `domain`; none where nothing is.
+pub(super) fn of(dir: Option<&Path>, domain: &str) -> Result<Option<Certificates>> {
     let Some(Ok(entries)) = dir.map(|dir| std::fs::read_dir(dir.join(domain))) else {
-        return Ok(found);
+        return Ok(None);
     };
+    let mut found = Certificates::default();
     let mut paths: Vec<_> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect();
     paths.sort();
-    let invalid = |path: &Path, e: &dyn std::fmt::Display| {
-        Error::Invalid(format!("certificate {}: {e}", path.display()))
-    };
     for path in &paths {
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("crt") => found.authorities.extend(
-                reqwest::Certificate::from_pem_bundle(&read(path)?)
-                    .map_err(|e| invalid(path, &e))?,
-            ),
+            Some("crt") => found.authorities.extend(all(path)?),
             Some("cert") => {
                 let key = path.with_extension("key");
                 if !paths.contains(&key) {
@@ -51,9 +64,11 @@ pub(super) fn of(dir: Option<&Path>, domain: &str) -> Result<Certificates> {
                         path.display()
                     )));
                 }
-                let pem = [read(path)?, b"\n".to_vec(), read(&key)?].concat();
-                let identity = reqwest::Identity::from_pem(&pem).map_err(|e| invalid(path, &e))?;
-                found.identity.get_or_insert(identity);
+                let secret =
+                    PrivateKeyDer::from_pem_slice(&read(&key)?).map_err(|e| invalid(&key, e))?;
+                if found.identity.is_none() {
+                    found.identity = Some((all(path)?, secret));
+                }
             }
             Some("key") if !paths.contains(&path.with_extension("cert")) => {
                 return Err(Error::Invalid(format!(
@@ -65,5 +80,26 @@ pub(super) fn of(dir: Option<&Path>, domain: &str) -> Result<Certificates> {
             _ => {}
         }
     }
-    Ok(found)
+    let any = !found.authorities.is_empty() || found.identity.is_some();
+    Ok(any.then_some(found))
+}
+
+impl Certificates {
+    /// How TLS is spoken with them. `insecure` takes any certificate of the registry's.
+    pub(super) fn config(self, insecure: bool) -> Result<ClientConfig> {
+        let failed = |e: rustls::Error| Error::Invalid(format!("certificates for a registry: {e}"));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let trust = Trust::new(self.authorities, provider.clone(), insecure).map_err(failed)?;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(failed)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(trust));
+        let mut config = match self.identity {
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(failed)?,
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec!["http/1.1".into()];
+        Ok(config)
+    }
 }

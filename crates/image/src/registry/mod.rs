@@ -6,6 +6,7 @@ mod certificates;
 mod requests;
 mod session;
 mod token;
+mod trust;
 mod upload;
 
 use std::net::IpAddr;
@@ -130,28 +131,25 @@ impl Registries {
         } else {
             &self.verified
         };
-        if certificates.is_empty()
+        if certificates.is_none()
             && let Some(client) = kept.get()
         {
             return Ok(client.clone());
         }
         // Fails only when somebody chose a provider before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let own = !certificates.is_empty();
-        let mut builder = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
             // Followed by hand, because credentials must not follow to another host.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(15))
             .read_timeout(Duration::from_secs(60))
-            .pool_idle_timeout(Duration::from_secs(15))
-            .tls_danger_accept_invalid_certs(insecure);
-        for certificate in certificates.authorities {
-            builder = builder.add_root_certificate(certificate);
-        }
-        if let Some(identity) = certificates.identity {
-            builder = builder.identity(identity);
-        }
+            .pool_idle_timeout(Duration::from_secs(15));
+        let own = certificates.is_some();
+        let builder = match certificates {
+            Some(certificates) => builder.tls_backend_preconfigured(certificates.config(insecure)?),
+            None => builder.tls_danger_accept_invalid_certs(insecure),
+        };
         let client = builder.build().map_err(|e| Error::Registry {
             registry: domain.to_owned(),
             detail: format!("cannot set up TLS: {}", answer::chain(&e)),
