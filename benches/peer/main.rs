@@ -3,223 +3,139 @@
 //! here: docs/performance.md gets a table.
 
 mod measure;
+mod rows;
 mod table;
 
-use std::time::Duration;
-
-use measure::{Peer, oci};
+use measure::Peer;
 use table::Row;
 use testkit::{Auth, Daemon, Engine, Lan, Opts, Registry, images};
 
-const USAGE: &str = "benches/run [--runs N] [--pulls N] [--dry]
+const USAGE: &str = "benches/run [--runs N] [--rounds N] [--size N] [--count N] [--dry] [GROUP…]
   --runs N   rounds of each command (default 21)
-  --pulls N  rounds of the pull and of fifty containers (default 3; 0 leaves them out)
-  --log N    megabytes of the log that is written and read (default 1000; 0 leaves logs out)
-  --dry      prints the table and leaves docs/performance.md alone";
+  --rounds N rounds of what takes seconds (default 3)
+  --size N   megabytes of logs, files and images (default 1000)
+  --count N  containers in lists (default 1000; a fifth of them run for statistics)
+  --dry      prints the table and leaves docs/performance.md alone
+  GROUP      memory commands fifty runtimes pull logs lists live copies images; all if none is given.
+             Rows of other groups stay as they are in the table";
+
+/// What is measured, on what, how often.
+struct Bench {
+    lan: Lan,
+    registry: Registry,
+    peers: Vec<Peer>,
+    runs: usize,
+    rounds: usize,
+    /// Megabytes.
+    size: usize,
+    count: usize,
+}
+
+type Group = fn(&Bench) -> Vec<Row>;
+
+/// Memory comes first, while the daemons are fresh.
+const GROUPS: [(&str, Group); 10] = [
+    ("memory", rows::starts::memory),
+    ("commands", rows::starts::commands),
+    ("fifty", rows::starts::fifty),
+    ("runtimes", rows::starts::runtimes),
+    ("pull", rows::images::pull),
+    ("logs", rows::logs::logs),
+    ("lists", rows::lists::lists),
+    ("live", rows::live::live),
+    ("copies", rows::copies::copies),
+    ("images", rows::images::moved),
+];
 
 fn main() {
-    let args: Vec<_> = std::env::args()
-        .skip(1)
-        .filter(|a| a != "--bench")
-        .collect();
-    if args.iter().any(|a| a == "--help") {
-        println!("{USAGE}");
-        return;
-    }
-    let number = |name: &str, default: usize| {
-        let at = args.iter().position(|a| a == name);
-        at.and_then(|at| args.get(at + 1)?.parse().ok())
-            .unwrap_or(default)
-    };
-    let (runs, pulls) = (number("--runs", 21), number("--pulls", 3));
-    let lan = Lan::new();
-    let registry = Registry::start(lan.outside(), Lan::OUTSIDE, Auth::None);
-    let mut peers = Vec::new();
-    for engine in [Engine::Wharf, Engine::Dockerd] {
-        let opts = Opts {
-            engine: Some(engine),
-            insecure: vec![registry.address().to_string()],
-            ..Opts::default()
+    let mut wanted = Vec::new();
+    let mut dry = false;
+    let (mut runs, mut rounds, mut size, mut count) = (21, 3, 1000, 1000);
+    let mut args = std::env::args().skip(1).filter(|a| a != "--bench");
+    while let Some(arg) = args.next() {
+        let number = match arg.as_str() {
+            "--runs" => &mut runs,
+            "--rounds" => &mut rounds,
+            "--size" => &mut size,
+            "--count" => &mut count,
+            "--dry" => {
+                dry = true;
+                continue;
+            }
+            group if GROUPS.iter().any(|(name, _)| *name == group) => {
+                wanted.push(arg);
+                continue;
+            }
+            _ => {
+                println!("{USAGE}");
+                return;
+            }
         };
-        peers.push(Peer::new(Daemon::start(&lan.host(), opts)));
+        let value = args.next().and_then(|v| v.parse().ok());
+        *number = value.unwrap_or_else(|| panic!("{arg} needs a number"));
     }
-    let mut rows = memory(&mut peers);
-    rows.splice(0..0, commands(&peers, runs));
-    if pulls > 0 {
-        rows.extend(fifty(&peers, pulls));
-        registry.push(lan.outside(), &images::ten_layers_tar(), "ten:1");
-        rows.extend(pull(&peers, &registry.reference("ten:1"), pulls));
-    }
-    let log = number("--log", 1000);
-    if log > 0 {
-        rows.extend(logs(&peers, log as u64, pulls.max(1)));
-    }
-    drop(peers);
-    rows.push(runtimes(runs));
-    let text = table::render(&rows, runs, pulls);
-    println!("{text}");
-    if !args.iter().any(|a| a == "--dry") {
-        table::write(&text);
-    }
-}
-
-/// What each takes while it does nothing.
-fn memory(peers: &mut [Peer]) -> Vec<Row> {
-    let daemon = Row::new("idle daemon with its helpers (RSS)", "25 MB");
-    let published = Row::new(
-        "idle container with a published port, all its processes (PSS)",
-        "1 MB",
-    );
-    let idle = Row::new(
-        "helper and shim of an idle container (PSS)",
-        "1 MB, then 0.5",
-    );
-    let mut rows = [daemon, published, idle];
-    for peer in peers {
-        rows[0].kibibytes(peer.idle());
-        peer.daemon.load(&images::busybox_tar());
-        rows[1].kibibytes(peer.container("-p 8080:80"));
-        rows[2].kibibytes(peer.container("--network none"));
-    }
-    rows.into()
-}
-
-/// Commands of the two CLIs, from fork to exit, alternately. dockerd has no CLI but docker's.
-fn commands(peers: &[Peer], runs: usize) -> Vec<Row> {
-    const COMMANDS: [(&str, &str, &str); 3] = [
-        (
-            "`run --rm busybox true`, bridge",
-            "run --rm busybox true",
-            "50 ms, then 25",
-        ),
-        (
-            "`run --rm --network none busybox true`",
-            "run --rm --network none busybox true",
-            "40 ms, then 20",
-        ),
-        ("`exec … true`", "exec bench-exec true", "20 ms, then 10"),
-    ];
-    for peer in peers {
-        peer.daemon
-            .docker()
-            .ok("run -d --name bench-exec busybox sleep 100000");
-    }
+    let bench = Bench::new(runs, rounds, size, count);
     let mut rows = Vec::new();
-    for (what, line, goal) in COMMANDS {
-        let mut own = vec![Vec::new(); peers.len()];
-        let mut docker = own.clone();
-        for _ in 0..runs {
-            for (at, peer) in peers.iter().enumerate() {
-                docker[at].push(measure::time(|| drop(peer.daemon.docker().ok(line))));
-                if peer.daemon.engine() == Engine::Wharf {
-                    own[at].push(measure::time(|| drop(peer.daemon.wharf().ok(line))));
-                }
+    for (name, group) in GROUPS {
+        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+            for row in group(&bench) {
+                println!("{}", row.line());
+                rows.push(row);
             }
         }
-        let mut first = Row::new(&format!("{what}, own CLI"), goal);
-        let mut second = Row::new("the same by the `docker` CLI", "");
-        for (own, docker) in own.iter().zip(&docker) {
-            first.times(if own.is_empty() { docker } else { own });
-            second.times(docker);
-        }
-        rows.extend([first, second]);
     }
-    for peer in peers {
-        peer.daemon.docker().ok("rm -f bench-exec");
+    if !dry {
+        table::write(&rows, runs, rounds);
     }
-    rows
 }
 
-/// Fifty containers at once from one client, and their forced removal.
-fn fifty(peers: &[Peer], rounds: usize) -> Vec<Row> {
-    let mut rows = [
-        Row::new("50 containers at once, one API client", "1 s"),
-        Row::new("`docker rm -f` of these 50", "0.8 s"),
-    ];
-    let mut times = vec![[Vec::new(), Vec::new()]; peers.len()];
-    for _ in 0..rounds {
-        for (at, peer) in peers.iter().enumerate() {
-            times[at][0].push(measure::time(|| peer.start_many(50)));
-            times[at][1].push(measure::time(|| peer.remove_many(50)));
-        }
-    }
-    for [start, remove] in &times {
-        rows[0].times(start);
-        rows[1].times(remove);
-    }
-    rows.into()
-}
-
-fn pull(peers: &[Peer], reference: &str, rounds: usize) -> Vec<Row> {
-    let mut rows = [
-        Row::new("pull of 10 layers, 523 MB, local registry", "3.5 s"),
-        Row::new("highest memory in these pulls (RSS)", "flat"),
-    ];
-    let mut all: Vec<(Vec<Duration>, u64)> = vec![(Vec::new(), 0); peers.len()];
-    for _ in 0..rounds {
-        for (peer, (times, peak)) in peers.iter().zip(&mut all) {
-            let docker = peer.daemon.docker();
-            times.push(measure::time(|| {
-                drop(docker.ok(&format!("pull -q {reference}")))
-            }));
-            *peak = (*peak).max(peer.peak());
-            docker.ok(&format!("rmi {reference}"));
+impl Bench {
+    fn new(runs: usize, rounds: usize, size: usize, count: usize) -> Self {
+        let lan = Lan::new();
+        let registry = Registry::start(lan.outside(), Lan::OUTSIDE, Auth::None);
+        let peers = [Engine::Wharf, Engine::Dockerd].map(|engine| {
+            let opts = Opts {
+                engine: Some(engine),
+                // Every registry that a group starts at this address.
+                insecure: vec![format!("{}/32", Lan::OUTSIDE)],
+                ..Opts::default()
+            };
+            let peer = Peer::new(Daemon::start(&lan.host(), opts));
+            peer.daemon.load(&images::busybox_tar());
+            peer
+        });
+        Self {
+            lan,
+            registry,
+            peers: peers.into(),
+            runs,
+            rounds,
+            size,
+            count,
         }
     }
-    for (times, peak) in all {
-        rows[0].times(&times);
-        rows[1].kibibytes(peak);
-    }
-    rows.into()
-}
 
-/// A long log written and read, and a hundred followed.
-fn logs(peers: &[Peer], megabytes: u64, rounds: usize) -> Vec<Row> {
-    let mut rows = [
-        Row::new(
-            &format!("a container writes {megabytes} MB in lines of 100 bytes"),
-            "5 s a GB",
-        ),
-        Row::new(
-            &format!("`logs` of these {megabytes} MB by the API"),
-            "1 s a GB",
-        ),
-        Row::new(
-            "processor time of the daemon in 20 s, with 100 followed logs of a line a second",
-            "",
-        ),
-    ];
-    for peer in peers {
-        rows[0].times(&[peer.write_lines("long", megabytes * 1_000_000)]);
-        let read: Vec<_> = (0..rounds)
-            .map(|_| {
-                let (took, bytes) = peer.read_log("long");
-                // With the frames' heads there are some more.
-                assert!(bytes >= megabytes * 1_000_000, "{bytes}");
-                took
-            })
-            .collect();
-        rows[1].times(&read);
-        peer.daemon.docker().ok("rm -f long");
-        rows[2].times(&[peer.follow_many(100, 20)]);
+    /// Measures `work` at each peer, alternately; a row of the medians.
+    fn compare(&self, row: Row, rounds: usize, work: impl Fn(&Peer)) -> Row {
+        self.compare_after(row, rounds, |_| (), |peer, ()| work(peer))
     }
-    rows.into()
-}
 
-/// `wharf runtime run` beside `runc run`, each of the same bundle.
-fn runtimes(runs: usize) -> Row {
-    let mut row = Row::new(
-        "`wharf runtime run` of `true`; beside it `runc run`",
-        "half of runc",
-    );
-    let bundle = oci::Bundle::new();
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..runs {
-        times[0].push(measure::time(|| bundle.run(&oci::wharf())));
-        times[1].push(measure::time(|| bundle.run(&oci::runc())));
+    /// The same with something to be done before, which is not measured.
+    fn compare_after<T>(
+        &self,
+        mut row: Row,
+        rounds: usize,
+        before: impl Fn(&Peer) -> T,
+        work: impl Fn(&Peer, T),
+    ) -> Row {
+        let mut times = vec![Vec::new(); self.peers.len()];
+        for _ in 0..rounds {
+            for (peer, times) in self.peers.iter().zip(&mut times) {
+                let ready = before(peer);
+                times.push(measure::time(|| work(peer, ready)));
+            }
+        }
+        times.iter().for_each(|times| row.times(times));
+        row
     }
-    for times in &times {
-        row.times(times);
-    }
-    row
 }

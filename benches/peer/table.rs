@@ -1,6 +1,6 @@
 //! The table of docs/performance.md.
 
-use std::{fmt::Write as _, fs, time::Duration};
+use std::{fs, time::Duration};
 
 use testkit::workspace;
 
@@ -50,33 +50,48 @@ impl Row {
             _ => "–".to_owned(),
         }
     }
+
+    /// The row as Markdown.
+    pub(crate) fn line(&self) -> String {
+        let cells: Vec<_> = self.cells.iter().map(|(_, text)| text.as_str()).collect();
+        let (what, goal, cells) = (&self.what, &self.goal, cells.join(" | "));
+        format!("| {what} | {goal} | {cells} | {} |", self.ratio())
+    }
 }
 
-/// The table as Markdown, with the line that says how it came about.
-pub(crate) fn render(rows: &[Row], runs: usize, rounds: usize) -> String {
-    let mut text = String::from("|  | wharf at most | wharf | dockerd 20.10 | ratio |\n");
-    text.push_str("| --- | --- | --- | --- | --- |\n");
+const HEAD: &str = "|  | wharf at most | wharf | dockerd 20.10 | ratio |\n\
+                    | --- | --- | --- | --- | --- |\n";
+
+/// Puts the rows into the table between the markers of docs/performance.md, each in the place of
+/// the one that had its name; others stay.
+pub(crate) fn write(rows: &[Row], runs: usize, rounds: usize) {
+    let path = workspace().join("docs/performance.md");
+    let page = fs::read_to_string(&path).expect("docs/performance.md is there");
+    let (head, rest) = page.split_once(BEGIN).expect("it has the first marker");
+    let (old, tail) = rest.split_once(END).expect("it has the second marker");
+    let mut lines: Vec<String> = old
+        .lines()
+        .filter(|l| l.starts_with("| ") && !l.starts_with("| ---") && !l.starts_with("|  |"))
+        .map(str::to_owned)
+        .collect();
     for row in rows {
-        let cells: Vec<_> = row.cells.iter().map(|(_, text)| text.as_str()).collect();
-        let (what, goal, cells) = (&row.what, &row.goal, cells.join(" | "));
-        let _ = writeln!(text, "| {what} | {goal} | {cells} | {} |", row.ratio());
+        let name = format!("| {} |", row.what);
+        match lines.iter_mut().find(|l| l.starts_with(&name)) {
+            Some(line) => *line = row.line(),
+            None => lines.push(row.line()),
+        }
     }
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let kernel = kernel.trim().split('-').next().unwrap_or_default();
-    let _ = write!(
-        text,
-        "\nMedians (10th to 90th percentile) of {runs} runs, and of {rounds} pulls and fifties, \
-         alternating, on {cpus} cores, Linux {kernel}. Method: benches/peer.\n",
+    let note = format!(
+        "Medians (10th to 90th percentile) of {runs} runs, and of {rounds} of what takes seconds, \
+         alternating, on {cpus} cores, Linux {kernel}. Method: benches/peer."
     );
-    text
-}
-
-/// Puts the table between the markers of docs/performance.md.
-pub(crate) fn write(table: &str) {
-    let path = workspace().join("docs/performance.md");
-    let page = fs::read_to_string(&path).expect("docs/performance.md is there");
-    let (head, rest) = page.split_once(BEGIN).expect("it has the first marker");
-    let (_, tail) = rest.split_once(END).expect("it has the second marker");
-    fs::write(&path, format!("{head}{BEGIN}\n{table}{END}{tail}")).expect("docs/ is writable");
+    let table = lines.join("\n");
+    fs::write(
+        &path,
+        format!("{head}{BEGIN}\n{HEAD}{table}\n\n{note}\n{END}{tail}"),
+    )
+    .expect("docs/ is writable");
 }

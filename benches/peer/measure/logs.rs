@@ -75,7 +75,7 @@ impl Peer {
     }
 
     /// What the daemon's own processes have used.
-    fn processor_time(&self) -> Duration {
+    pub(super) fn processor_time(&self) -> Duration {
         let ticks = |pid: u32| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);

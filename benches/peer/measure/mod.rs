@@ -1,5 +1,7 @@
 //! One engine, and what is measured of it.
 
+pub(crate) mod copies;
+mod live;
 mod logs;
 pub(crate) mod oci;
 
@@ -8,8 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
-use testkit::{Daemon, poll, pss_of, rss_of};
+use testkit::{Cli, Daemon, Engine, poll, pss_of, rss_of};
 
 /// How long something takes.
 pub(crate) fn time(work: impl FnOnce()) -> Duration {
@@ -60,29 +61,24 @@ impl Peer {
         self.daemon.processes().into_iter().map(peak).sum()
     }
 
-    /// Creates and starts `count` containers at once, by so many threads of one client.
-    pub(crate) fn start_many(&self, count: usize) {
-        let body = json!({"Image": "busybox", "Cmd": ["sleep", "100000"]});
-        std::thread::scope(|scope| {
-            for n in 0..count {
-                let (api, body) = (self.daemon.api(), &body);
-                scope.spawn(move || {
-                    let made = api.post(&format!("/containers/create?name=many-{n}"), Some(body));
-                    made.expect(201);
-                    api.post(&format!("/containers/many-{n}/start"), None)
-                        .expect(204);
-                });
-            }
-        });
+    /// Our own command line where it is our engine; Docker has none but docker's.
+    pub(crate) fn cli(&self) -> Cli {
+        match self.daemon.engine() {
+            Engine::Wharf => self.daemon.wharf(),
+            Engine::Dockerd => self.daemon.docker(),
+        }
     }
 
-    /// Removes what [`start_many`](Self::start_many) made, by one command.
+    /// Removes the first `count` of the numbered containers, by one command.
     pub(crate) fn remove_many(&self, count: usize) {
-        let names: Vec<_> = (0..count).map(|n| format!("many-{n}")).collect();
-        self.daemon
-            .docker()
-            .ok(&format!("rm -f {}", names.join(" ")));
+        self.daemon.docker().ok(&format!("rm -f {}", many(count)));
     }
+}
+
+/// The names of the first `count` numbered containers.
+pub(crate) fn many(count: usize) -> String {
+    let names: Vec<_> = (0..count).map(|n| format!("many-{n}")).collect();
+    names.join(" ")
 }
 
 /// A size once it stays the same for a moment.

@@ -71,3 +71,31 @@ pub struct Server {
     /// The daemon and its host.
     pub system: Arc<dyn System>,
 }
+
+/// What a fuzzer feeds.
+#[doc(hidden)]
+pub mod fuzzing {
+    use types::container::CreateRequest;
+
+    use crate::{fields, json, validate};
+
+    /// Reads a body that is to make a container.
+    ///
+    /// # Panics
+    /// When a body that is taken reads differently for another reader of JSON.
+    pub fn create(bytes: &[u8]) {
+        let Ok(value) = json::parse(bytes) else {
+            return;
+        };
+        let other: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+        assert_eq!(Some(&value), other.as_ref(), "it can be read in two ways");
+        let Ok(mut request) = json::from_value::<CreateRequest>(value) else {
+            return;
+        };
+        // An error is an answer.
+        if fields::check(&request).is_ok() {
+            fields::fill_host_config(&mut request.host_config);
+            let _ = validate::request(&request);
+        }
+    }
+}

@@ -15,6 +15,10 @@ const BUFFER: usize = 1 << 20;
 /// Longest value of an extended attribute, by the kernel.
 const MAX_XATTR: usize = 64 << 10;
 
+/// Bytes of the names of files with several names that are remembered; files beyond are packed once
+/// for each of their names.
+const MAX_LINKS: usize = 64 << 20;
+
 /// File systems of the kernel's own, whose files are no content.
 const PSEUDO: &[i64] = &[
     0x9fa0,      // proc
@@ -38,6 +42,8 @@ pub struct Packer<'a, W> {
     ids: Ids<'a>,
     /// Where files with several names are in the archive.
     links: HashMap<(u64, u64), Vec<u8>>,
+    /// Bytes of those.
+    link_bytes: usize,
     buffer: Vec<u8>,
     one_file_system: bool,
     layer: bool,
@@ -53,6 +59,7 @@ impl<'a, W: Write> Packer<'a, W> {
             out: TarWriter::new(out),
             ids,
             links: HashMap::new(),
+            link_bytes: 0,
             buffer: vec![0; BUFFER],
             one_file_system: false,
             layer: false,
@@ -216,7 +223,7 @@ impl<'a, W: Write> Packer<'a, W> {
                 header.link.clone_from(first);
                 return self.out.entry(&header);
             }
-            self.links.insert((stat.st_dev, stat.st_ino), path.to_vec());
+            self.remember(stat, path);
         }
         if header.kind != Kind::File {
             return self.out.entry(&header);
@@ -232,6 +239,15 @@ impl<'a, W: Write> Packer<'a, W> {
         header.xattrs = xattrs(file.as_fd());
         self.out.entry(&header)?;
         self.content(&file)
+    }
+
+    fn remember(&mut self, stat: &Stat, path: &[u8]) {
+        // What an entry takes besides its path, about.
+        const ENTRY: usize = 64;
+        if self.link_bytes + path.len() + ENTRY <= MAX_LINKS {
+            self.link_bytes += path.len() + ENTRY;
+            self.links.insert((stat.st_dev, stat.st_ino), path.to_vec());
+        }
     }
 
     /// Exactly as much as the header says: a file that shrinks meanwhile is filled up with zeros.
@@ -310,7 +326,8 @@ fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
-fn is_opaque(dir: BorrowedFd<'_>) -> bool {
+/// Whether this directory of an overlay hides what layers below have in it.
+pub fn is_opaque(dir: BorrowedFd<'_>) -> bool {
     let mut value = [0_u8; 4];
     rustix::fs::fgetxattr(dir, OPAQUE, &mut value).is_ok_and(|n| value[..n] == *b"y")
 }

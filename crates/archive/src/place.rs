@@ -18,8 +18,9 @@ use crate::remove::remove_all;
 
 /// Entries that one archive may have.
 const MAX_ENTRIES: u64 = 20_000_000;
-/// Directories whose times are set at the end; a larger archive sets those of the first.
-const MAX_TIMES: usize = 1_000_000;
+/// Bytes of the paths of directories whose times are set at the end; what is more keeps the times
+/// it was made at.
+const MAX_TIMES: usize = 64 << 20;
 
 /// Gives an entry another path, or none.
 pub type Rename<'a> = &'a (dyn Fn(&[u8]) -> Option<Vec<u8>> + Sync);
@@ -39,6 +40,24 @@ pub struct Placer<'a> {
     pub rename: Option<Rename<'a>>,
 }
 
+/// The times of directories, which are set when nothing more is made in them.
+#[derive(Default)]
+struct Times {
+    all: Vec<(Vec<u8>, (i64, u32))>,
+    bytes: usize,
+}
+
+impl Times {
+    fn push(&mut self, path: Vec<u8>, mtime: (i64, u32)) {
+        // What an entry takes besides its path.
+        const ENTRY: usize = size_of::<(Vec<u8>, (i64, u32))>();
+        self.bytes += path.len() + ENTRY;
+        if self.bytes <= MAX_TIMES {
+            self.all.push((path, mtime));
+        }
+    }
+}
+
 impl Placer<'_> {
     /// Places all of the archive.
     ///
@@ -48,7 +67,7 @@ impl Placer<'_> {
     pub fn place(&self, source: impl BufRead) -> io::Result<()> {
         let mut tar = TarReader::new(source);
         let mut entries = 0_u64;
-        let mut directories = Vec::new();
+        let mut directories = Times::default();
         while let Some(mut header) = tar.next()? {
             entries += 1;
             if entries > MAX_ENTRIES {
@@ -66,7 +85,7 @@ impl Placer<'_> {
             self.entry(&header, &mut tar, &mut directories)
                 .map_err(|e| named(&header, e))?;
         }
-        for (path, mtime) in directories.into_iter().rev() {
+        for (path, mtime) in directories.all.into_iter().rev() {
             self.directory_times(&path, mtime)?;
         }
         tar.drain().map(drop)
@@ -76,7 +95,7 @@ impl Placer<'_> {
         &self,
         header: &Header,
         tar: &mut TarReader<R>,
-        directories: &mut Vec<(Vec<u8>, (i64, u32))>,
+        directories: &mut Times,
     ) -> io::Result<()> {
         let path = clean(&header.path)
             .ok_or_else(|| invalid("it leads out of the destination, which is refused"))?;
@@ -93,9 +112,7 @@ impl Placer<'_> {
         match header.kind {
             Kind::Dir => {
                 self.directory(parent, name, header)?;
-                if directories.len() < MAX_TIMES {
-                    directories.push((path, header.mtime));
-                }
+                directories.push(path, header.mtime);
                 Ok(())
             }
             Kind::File => self.file(parent, name, header, tar),

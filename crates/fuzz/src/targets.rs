@@ -1,5 +1,6 @@
 //! The targets by name.
 
+use archive::{Header, TarReader, TarWriter};
 use gotmpl::{Options, Template};
 use types::reference::Reference;
 
@@ -11,6 +12,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("reference", reference),
     ("template", template),
     ("manifest", manifest),
+    ("tar", tar),
+    ("body", api::fuzzing::create),
 ];
 
 /// Names of images. What was read and written again is the same name.
@@ -61,4 +64,69 @@ fn manifest(bytes: &[u8]) {
         Some("text/plain"),
     ];
     image::fuzzing::manifest(rest, carriers[usize::from(*first) % carriers.len()]);
+}
+
+/// Archives. What was read and written again reads the same.
+fn tar(bytes: &[u8]) {
+    // Files of holes have any size: as much of each as a fuzzer has time for.
+    const MOST: usize = 1 << 16;
+    let bytes = summed(bytes);
+    let mut read = Vec::new();
+    let mut reader = TarReader::new(bytes.as_slice());
+    while let Ok(Some(header)) = reader.next() {
+        let mut data = Vec::new();
+        while let Ok(piece) = reader.data() {
+            let length = piece.len();
+            if length == 0 || data.len() > MOST {
+                break;
+            }
+            data.extend_from_slice(piece);
+            reader.consume(length);
+        }
+        let whole = header.sparse.is_none() && data.len() as u64 == header.size;
+        if whole {
+            read.push((header, data));
+        }
+    }
+    let mut writer = TarWriter::new(Vec::new());
+    for (header, data) in &read {
+        writer.entry(header).expect("memory takes it");
+        writer.data(data).expect("as much as it has");
+    }
+    let bytes = writer.finish().expect("all is there");
+    let mut reader = TarReader::new(bytes.as_slice());
+    for (header, data) in &read {
+        let again = reader.next().expect("our own archive").expect("an entry");
+        assert_eq!(parts(header), parts(&again));
+        let mut rest = data.as_slice();
+        while !rest.is_empty() {
+            let piece = reader.data().expect("our own archive");
+            let length = piece.len();
+            assert_eq!(piece, &rest[..length]);
+            rest = &rest[length..];
+            reader.consume(length);
+        }
+    }
+}
+
+/// The archive with right checksums, which no fuzzer would find.
+fn summed(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for block in bytes.chunks_exact_mut(512) {
+        if block[257..].starts_with(b"ustar") {
+            block[148..156].fill(b' ');
+            let sum: u32 = block.iter().map(|b| u32::from(*b)).sum();
+            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        }
+    }
+    bytes
+}
+
+/// What of an entry must come back.
+fn parts(header: &Header) -> impl PartialEq + std::fmt::Debug + '_ {
+    (
+        (&header.path, &header.link, header.kind, header.size),
+        (header.mode, header.uid, header.gid, header.mtime.0),
+        (header.device, &header.xattrs),
+    )
 }

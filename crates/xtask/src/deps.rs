@@ -58,7 +58,7 @@ const LAYERS: [Layer; 16] = [
         ],
         &[],
     ),
-    layer("fuzz", &["types", "gotmpl", "image"], &[]),
+    layer("fuzz", &["types", "gotmpl", "image", "archive", "api"], &[]),
     layer("testkit", &[], &["tokio"]),
     layer("xtask", &[], &["tokio"]),
 ];

@@ -1,7 +1,8 @@
 //! What a container has changed in its image's files: `docker diff`.
 
 use std::{
-    ffi::OsStr,
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
     fs, io,
     os::{
         fd::AsFd,
@@ -56,12 +57,28 @@ fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>>
     let mut changes = Vec::new();
     let root = fs::File::open(upper)?;
     let mut waiting = vec![PathBuf::new()];
+    let mut add = |path: &Path, kind| {
+        changes.push(FilesystemChange {
+            path: format!("/{}", path.display()),
+            kind,
+        });
+        if changes.len() > MOST {
+            return Err(io::Error::other(format!("it has more than {MOST} changes")));
+        }
+        Ok(())
+    };
     while let Some(dir) = waiting.pop() {
         let open = match archive::open_below(root.as_fd(), dir.as_os_str().as_bytes()) {
             Ok(open) => open,
             // The container runs meanwhile.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
             Err(e) => return Err(e.into()),
+        };
+        // A directory that was removed and made again hides what was in it.
+        let mut hidden = if archive::is_opaque(open.as_fd()) {
+            names_below(lower, &dir)?
+        } else {
+            BTreeSet::new()
         };
         for entry in rfs::Dir::read_from(&open)? {
             let entry = entry?;
@@ -72,6 +89,7 @@ fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>>
             let Ok(stat) = rfs::statat(&open, name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
+            hidden.remove(OsStr::from_bytes(name.to_bytes()));
             let path = dir.join(OsStr::from_bytes(name.to_bytes()));
             let what = FileType::from_raw_mode(stat.st_mode);
             let kind = if what == FileType::CharacterDevice && stat.st_rdev == 0 {
@@ -87,13 +105,10 @@ fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>>
             if what == FileType::Directory {
                 waiting.push(path.clone());
             }
-            changes.push(FilesystemChange {
-                path: format!("/{}", path.display()),
-                kind,
-            });
-            if changes.len() > MOST {
-                return Err(io::Error::other(format!("it has more than {MOST} changes")));
-            }
+            add(&path, kind)?;
+        }
+        for name in hidden {
+            add(&dir.join(name), DELETED)?;
         }
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -102,6 +117,33 @@ fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>>
 
 fn is_whiteout(meta: &fs::Metadata) -> bool {
     meta.file_type().is_char_device() && meta.rdev() == 0
+}
+
+/// What the layers show in the directory `path`.
+fn names_below(layers: &[PathBuf], path: &Path) -> io::Result<BTreeSet<OsString>> {
+    let mut names = BTreeSet::new();
+    for layer in layers {
+        let entries = match fs::read_dir(layer.join(path)) {
+            Ok(entries) => entries,
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                continue;
+            }
+            Err(e) => return Err(e),
+        };
+        for entry in entries {
+            names.insert(entry?.file_name());
+        }
+        if names.len() > MOST {
+            return Err(io::Error::other(format!("it has more than {MOST} changes")));
+        }
+    }
+    names.retain(|name| is_below(layers, &path.join(name)));
+    Ok(names)
 }
 
 /// Whether the layers, topmost first, show something at `path`.
@@ -126,9 +168,7 @@ fn is_below(layers: &[PathBuf], path: &Path) -> bool {
                     // Something else hides what was a directory further down.
                     return false;
                 }
-                let mut value = [0_u8; 4];
-                opaque |= rustix::fs::getxattr(&at, "trusted.overlay.opaque", &mut value)
-                    .is_ok_and(|n| value[..n] == *b"y");
+                opaque |= fs::File::open(&at).is_ok_and(|dir| archive::is_opaque(dir.as_fd()));
             }
         }
         if opaque {
@@ -163,12 +203,23 @@ mod tests {
         fs::write(make("up", "d/gone"), "again").unwrap();
         fs::write(make("up", "new/file"), "x").unwrap();
         whiteout(make("up", "kept"));
+        fs::write(make("low", "again/old"), "").unwrap();
+        fs::write(make("low", "again/both"), "").unwrap();
+        whiteout(make("high", "again/gone"));
+        fs::write(make("low", "again/gone"), "").unwrap();
+        fs::write(make("up", "again/both"), "").unwrap();
+        let again = fs::File::open(dir.path().join("up/again")).unwrap();
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::fsetxattr(&again, "trusted.overlay.opaque", b"y", flags).unwrap();
         let layers = ["high", "low"].map(|l| dir.path().join(l));
         let changes = compare(&dir.path().join("up"), &layers).unwrap();
         let shown: Vec<_> = changes.iter().map(|c| (c.path.as_str(), c.kind)).collect();
         assert_eq!(
             shown,
             [
+                ("/again", MODIFIED),
+                ("/again/both", MODIFIED),
+                ("/again/old", DELETED),
                 ("/d", MODIFIED),
                 ("/d/gone", ADDED),
                 ("/d/old", MODIFIED),

@@ -4,6 +4,7 @@
 //! is a real one.
 
 mod bait;
+mod copy;
 mod failures;
 mod identity;
 mod paths;

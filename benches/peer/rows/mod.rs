@@ -1,0 +1,8 @@
+//! What is measured, a file a subject: each answers with rows of the table.
+
+pub(crate) mod copies;
+pub(crate) mod images;
+pub(crate) mod lists;
+pub(crate) mod live;
+pub(crate) mod logs;
+pub(crate) mod starts;
