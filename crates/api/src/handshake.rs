@@ -32,12 +32,12 @@ struct Place {
 impl Handshakes {
     fn enter(&self, address: IpAddr) -> io::Result<Place> {
         let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = under_way.values().sum::<usize>() >= ALL;
-        let own = under_way.entry(address).or_default();
-        if full || *own >= EACH {
+        // An address that is refused leaves nothing behind: there are very many addresses.
+        let own = under_way.get(&address).copied().unwrap_or_default();
+        if own >= EACH || under_way.values().sum::<usize>() >= ALL {
             return Err(io::Error::other("too many handshakes are under way"));
         }
-        *own += 1;
+        under_way.insert(address, own + 1);
         let all = self.clone();
         Ok(Place { all, address })
     }
@@ -92,5 +92,18 @@ mod tests {
         assert!(all.enter(one).is_err() && all.enter(other).is_ok());
         drop(places);
         assert!(all.enter(one).is_ok());
+    }
+
+    #[test]
+    fn who_is_refused_is_not_remembered() {
+        let all = Handshakes::default();
+        let address = |n: usize| IpAddr::from([10, 0, u8::try_from(n).unwrap(), 1]);
+        let places: Vec<_> = (0..ALL)
+            .map(|n| all.enter(address(n / EACH)).unwrap())
+            .collect();
+        assert!((100..200).all(|n| all.enter(address(n)).is_err()));
+        assert_eq!(all.0.lock().unwrap().len(), ALL / EACH);
+        drop(places);
+        assert!(all.0.lock().unwrap().is_empty());
     }
 }

@@ -10,7 +10,7 @@ use reqwest::header::{
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use types::reference::Reference;
 
-use super::answer::{Attempt, Retry, chain, without_query};
+use super::answer::{Attempt, Retry, told, without_query};
 use super::auth::{Credentials, challenge};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -348,18 +348,18 @@ impl Session {
                 .and_then(|value| at.join(value).ok());
             let Some(next) = next else {
                 return Err(Attempt::last(
-                    self.failed(at.as_str(), "redirects to nowhere"),
+                    self.failed(&without_query(&at), "redirects to nowhere"),
                 ));
             };
             let open = next.scheme() != "https" && !(next.scheme() == "http" && self.insecure);
             if open {
                 let detail = format!("redirects to {}, which is not https", without_query(&next));
-                return Err(Attempt::last(self.failed(at.as_str(), &detail)));
+                return Err(Attempt::last(self.failed(&without_query(&at), &detail)));
             }
             at = next;
         }
         Err(Attempt::last(
-            self.failed(url.as_str(), "redirects too often"),
+            self.failed(&without_query(url), "redirects too often"),
         ))
     }
 }
@@ -371,7 +371,7 @@ impl BlobStream {
             let chunk = self.response.chunk().await.map_err(|e| Retry {
                 error: Error::Registry {
                     registry: format!("Get \"{}\"", without_query(self.response.url())),
-                    detail: chain(&e),
+                    detail: told(&e),
                 },
                 again: true,
                 after: None,

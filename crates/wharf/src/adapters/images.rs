@@ -89,6 +89,8 @@ impl Steps {
         let cancel = CancellationToken::new();
         let steps = Self { sender };
         let running = work(Reporter(steps.sender.clone()), cancel.clone());
+        // From here on: a registry may take long to say its first word.
+        let guard = cancel.drop_guard();
         let (failed, mut failure) = mpsc::channel(1);
         tokio::spawn(async move {
             if let Err(error) = running.await {
@@ -103,7 +105,6 @@ impl Steps {
         {
             return Err(error);
         }
-        let guard = cancel.drop_guard();
         let rest = stream::unfold(
             (lines, failure, guard),
             |(mut lines, mut failure, guard)| async {
