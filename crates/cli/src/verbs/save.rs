@@ -38,7 +38,7 @@ pub(crate) async fn save(context: &Context, m: Matches) -> Result {
         ));
     }
     for platform in platforms {
-        request = request.query("platform", &platform);
+        request = request.query_platform(&platform);
     }
     write(request.send(&context.client).await?, target).await
 }
