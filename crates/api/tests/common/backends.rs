@@ -9,9 +9,9 @@ use std::{
 };
 
 use api::backend::{
-    AttachOptions, Attachment, Body, Containers, EventsOptions, Filters, Images, ImportOptions,
-    ListOptions, LogsOptions, Output, Progress, RemoveOptions, Result, StdStream, System,
-    WaitCondition,
+    AttachOptions, Attachment, Body, Containers, EventsOptions, Images, ImagesOptions,
+    ImportOptions, ListOptions, LogsOptions, Output, Progress, RemoveOptions, Result, StdStream,
+    System, WaitCondition,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
