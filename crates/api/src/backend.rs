@@ -1,5 +1,6 @@
 //! What the routes need from whoever does the work.
 
+mod authorization;
 mod files;
 mod image_work;
 mod life;
@@ -9,6 +10,7 @@ mod networks;
 use std::{io, pin::Pin};
 
 use async_trait::async_trait;
+pub use authorization::{Answered, Asked, Authorization, Chain, Peer};
 use bytes::Bytes;
 pub use files::{CommitOptions, Files};
 use futures_util::{future::BoxFuture, stream::BoxStream};

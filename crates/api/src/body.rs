@@ -72,7 +72,8 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
     )))
 }
 
-async fn read(body: Body) -> Result<Bytes, Refusal> {
+/// All of it, within bounds of size and time.
+pub(crate) async fn read(body: Body) -> Result<Bytes, Refusal> {
     let collect = async {
         let mut stream = body.into_data_stream();
         let mut all = BytesMut::new();

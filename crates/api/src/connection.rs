@@ -25,10 +25,12 @@ use tokio::{
     net::{TcpStream, UnixStream},
     sync::mpsc,
 };
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::{
+    backend::Peer,
     endpoints::Op,
     hijack::{self, Takeover},
     route,
@@ -43,6 +45,7 @@ const HEAD_LIMIT: usize = 64 * 1024;
 pub(crate) enum Socket {
     Unix(UnixStream),
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// A [`Socket`] whose end can be kept from hyper: a client that has said everything and waits
@@ -66,7 +69,7 @@ impl Handle {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn drive(socket: Socket, router: Router, closing: CancellationToken) {
+pub(crate) async fn drive(socket: Socket, peer: Peer, router: Router, closing: CancellationToken) {
     let (sender, mut takeovers) = mpsc::unbounded_channel();
     let hold = Arc::new(AtomicBool::new(false));
     let io = Held {
@@ -79,6 +82,7 @@ pub(crate) async fn drive(socket: Socket, router: Router, closing: CancellationT
         hold.store(hijackable, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Handle(sender.clone()));
+        request.extensions_mut().insert(peer.clone());
         let (router, hold) = (router.clone(), hold.clone());
         async move {
             let response: Result<Response<Body>, Infallible> = router.oneshot(request).await;
@@ -164,10 +168,9 @@ impl Socket {
                 let fd = socket.as_fd().try_clone_to_owned()?;
                 Self::Unix(UnixStream::from_std(fd.into())?)
             }
-            Self::Tcp(socket) => {
-                let fd = socket.as_fd().try_clone_to_owned()?;
-                Self::Tcp(TcpStream::from_std(fd.into())?)
-            }
+            Self::Tcp(socket) => Self::Tcp(cloned(socket)?),
+            // Only good to be watched.
+            Self::Tls(stream) => Self::Tcp(cloned(stream.get_ref().0)?),
         })
     }
 
@@ -175,6 +178,7 @@ impl Socket {
         match self {
             Self::Unix(socket) => socket.ready(interest).await,
             Self::Tcp(socket) => socket.ready(interest).await,
+            Self::Tls(stream) => stream.get_ref().0.ready(interest).await,
         }
     }
 
@@ -186,8 +190,13 @@ impl Socket {
         match self {
             Self::Unix(socket) => socket.try_io(interest, work),
             Self::Tcp(socket) => socket.try_io(interest, work),
+            Self::Tls(stream) => stream.get_ref().0.try_io(interest, work),
         }
     }
+}
+
+fn cloned(socket: &TcpStream) -> io::Result<TcpStream> {
+    TcpStream::from_std(socket.as_fd().try_clone_to_owned()?.into())
 }
 
 impl AsyncRead for Socket {
@@ -199,6 +208,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -212,6 +222,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Unix(socket) => Pin::new(socket).poll_write(cx, data),
             Self::Tcp(socket) => Pin::new(socket).poll_write(cx, data),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, data),
         }
     }
 
@@ -219,6 +230,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -226,6 +238,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -13,6 +13,7 @@ use types::version::ApiVersion;
 use crate::{
     Server,
     answer::Answer,
+    authz::{self, Approved},
     connection::Handle,
     containers, create,
     endpoints::{Endpoint, Op},
@@ -35,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) body: Body,
     /// The connection, for those that take it over.
     pub(crate) connection: Option<Handle>,
+    /// Who has to be asked about the answer.
+    pub(crate) approved: Option<Approved>,
     /// Cancelled when the server ends.
     pub(crate) closing: CancellationToken,
 }
@@ -68,7 +71,8 @@ async fn handle(
     let path = parts.uri.path().to_owned();
     let outcome = async {
         let route = route::find(method.as_str(), &path)?;
-        dispatch(Call {
+        let (approved, body) = authz::ask(&server, &parts, &route, body).await?;
+        let answered = dispatch(Call {
             server,
             version: route.version,
             endpoint: route.endpoint,
@@ -77,9 +81,18 @@ async fn handle(
             headers: std::mem::take(&mut parts.headers),
             body,
             connection: parts.extensions.remove::<Handle>(),
+            approved: approved.clone(),
             closing,
         })
-        .await
+        .await;
+        match approved {
+            None => answered,
+            // What went wrong is an answer, too.
+            Some(approved) => {
+                let response = answered.unwrap_or_else(Response::from);
+                approved.answer(response).await
+            }
+        }
     };
     let mut response: Response<Body> = outcome.await.unwrap_or_else(|refusal: Refusal| {
         tracing::debug!(%method, %path, status = refusal.status.as_u16(), "refused: {refusal}");

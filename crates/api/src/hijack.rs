@@ -2,7 +2,7 @@
 
 use std::{io, pin::Pin, time::Duration};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
@@ -30,6 +30,8 @@ const INPUT: usize = 32 << 10;
 /// What takes a connection over.
 pub(crate) struct Takeover {
     head: String,
+    /// The head's status and headers, for those who are asked about them.
+    shown: (StatusCode, HeaderMap),
     tty: bool,
     attachment: BoxFuture<'static, Result<Attachment, Refusal>>,
     escape: Option<Escape>,
@@ -66,14 +68,27 @@ impl Takeover {
             "HTTP/1.1 {line}\r\nContent-Type: {media}\r\n{more}Api-Version: 1.51\r\n\
              Docker-Experimental: false\r\nOstype: linux\r\nServer: {SERVER}\r\n\r\n"
         );
+        let mut shown = HeaderMap::new();
+        shown.insert("content-type", HeaderValue::from_static(media));
+        let status = if upgrade {
+            StatusCode::SWITCHING_PROTOCOLS
+        } else {
+            StatusCode::OK
+        };
         Self {
             head,
+            shown: (status, shown),
             tty,
             attachment,
             escape: tty.then_some(escape),
             head_start: !keeps_what_follows_the_head(&call.headers),
             websocket: None,
         }
+    }
+
+    /// Status and headers of the head.
+    pub(crate) fn shown(&self) -> &(StatusCode, HeaderMap) {
+        &self.shown
     }
 
     /// The same over a websocket, whose answer to the client's greeting is `head`.
@@ -86,6 +101,7 @@ impl Takeover {
     ) -> Self {
         Self {
             head,
+            shown: (StatusCode::SWITCHING_PROTOCOLS, HeaderMap::new()),
             tty,
             attachment: std::future::ready(Ok(attachment)).boxed(),
             escape: tty.then_some(escape),
@@ -125,6 +141,7 @@ pub(crate) async fn run(
     let (mut reader, mut writer) = tokio::io::split(socket);
     let work = async {
         writer.write_all(takeover.head.as_bytes()).await?;
+        writer.flush().await?;
         let sent = tokio::time::Instant::now();
         let Attachment {
             output,
@@ -188,6 +205,8 @@ async fn write_output(
             tokio::time::sleep_until(first).await;
         }
         writer.write_all(&bytes).await?;
+        // TLS holds back what did not fit into the socket.
+        writer.flush().await?;
     }
     Ok(())
 }

@@ -10,7 +10,9 @@ pub mod backend;
 
 mod answer;
 mod auth;
+mod authz;
 mod body;
+mod common_name;
 mod connection;
 mod containers;
 mod create;
@@ -21,6 +23,7 @@ mod error;
 mod exec;
 pub mod fields;
 mod files;
+mod handshake;
 mod hijack;
 mod image_work;
 mod images;
@@ -49,7 +52,7 @@ use std::sync::Arc;
 pub use error::status;
 pub use serve::{GRACE, Listener};
 
-use backend::{Containers, Files, ImageWork, Images, Life, Live, Networks, System};
+use backend::{Authorization, Containers, Files, ImageWork, Images, Life, Live, Networks, System};
 
 /// The API in front of its backends.
 #[derive(Clone)]
@@ -70,6 +73,8 @@ pub struct Server {
     pub networks: Arc<dyn Networks>,
     /// The daemon and its host.
     pub system: Arc<dyn System>,
+    /// Who is asked about every request, if anyone.
+    pub authorization: Option<Arc<dyn Authorization>>,
 }
 
 /// What a fuzzer feeds.

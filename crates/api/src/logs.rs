@@ -74,6 +74,10 @@ pub(crate) fn connected(call: &Call) -> Result<(), Refusal> {
 /// Does not return: the connection becomes a process's streams.
 pub(crate) async fn take_over(call: Call, takeover: Takeover) -> Answer {
     connected(&call)?;
+    if let Some(approved) = &call.approved {
+        let (status, headers) = takeover.shown();
+        approved.head(*status, headers).await?;
+    }
     if let Some(connection) = call.connection {
         connection.take_over(takeover).await;
     }

@@ -114,7 +114,11 @@ pub(crate) async fn run(
     kind: Kind,
     closing: &CancellationToken,
 ) {
-    if socket.write_all(head.as_bytes()).await.is_err() {
+    let greeted = async {
+        socket.write_all(head.as_bytes()).await?;
+        socket.flush().await
+    };
+    if greeted.await.is_err() {
         return;
     }
     let mut config = WebSocketConfig::default();

@@ -15,6 +15,7 @@ mod clock;
 mod container;
 mod contents;
 mod create;
+mod defaults;
 mod end;
 mod error;
 mod events;
@@ -74,6 +75,7 @@ use std::{
 pub use attach::{Attachment, Output};
 pub use contents::{Chunks, Commit, Sink, pipe};
 pub use create::image_defaults;
+pub use defaults::Defaults;
 pub use error::{Error, Result};
 pub use events::Events;
 pub use link::Input;
@@ -110,6 +112,8 @@ pub struct Config {
     pub log: types::container::LogConfig,
     /// Whose users containers' users are on the host; the host's own if none.
     pub remap: Option<Remap>,
+    /// What containers get that do not say.
+    pub defaults: Defaults,
     /// What containers' names are resolved with, where they do not say otherwise.
     pub resolver: Resolver,
 }

@@ -19,7 +19,7 @@ use crate::{
 const HOST_GATEWAY: &str = "host-gateway";
 
 /// The daemon's defaults.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resolver {
     /// Name servers of containers that name none.
     pub servers: Vec<IpAddr>,

@@ -2,6 +2,8 @@
 //!
 //! Without the feature `full` only what the programs beside a container need is built.
 
+#[cfg(feature = "full")]
+pub mod activation;
 pub mod attributes;
 pub mod bpf;
 pub mod cgroup;

@@ -108,7 +108,10 @@ impl Daemon {
         let mut command = match self.engine {
             Engine::Wharf => {
                 let mut command = self.program();
-                command.args(["daemon", "--log-level=debug"]);
+                if !self.opts.as_dockerd {
+                    command.arg("daemon");
+                }
+                command.arg("--log-level=debug");
                 match &self.opts.config {
                     None => command.arg("--config-file=/dev/null"),
                     Some(text) => command.arg(self.config_file(text)),
@@ -146,8 +149,13 @@ impl Daemon {
 
     /// Our program, in a mount namespace of its own where files shall look different to it.
     fn program(&self) -> Command {
+        let program = self.called();
         if self.opts.files.is_empty() {
-            return Command::new(wharf_bin());
+            let before = self.opts.before.iter().map(PathBuf::from);
+            let mut words = before.chain([program]);
+            let mut command = Command::new(words.next().expect("at least the program"));
+            command.args(words);
+            return command;
         }
         let mut script = String::from("set -e; ");
         for (number, (path, text)) in self.opts.files.iter().enumerate() {
@@ -166,8 +174,20 @@ impl Daemon {
             &script,
             "sh",
         ]);
-        command.arg(wharf_bin());
+        command.args(&self.opts.before).arg(program);
         command
+    }
+
+    /// Our program by the name it is called with.
+    fn called(&self) -> PathBuf {
+        if !self.opts.as_dockerd {
+            return wharf_bin();
+        }
+        let link = self.dir.path().join("dockerd");
+        if !link.exists() {
+            std::os::unix::fs::symlink(wharf_bin(), &link).expect("our own folder");
+        }
+        link
     }
 
     fn config_file(&self, text: &str) -> String {
@@ -260,6 +280,16 @@ impl Daemon {
     pub fn sigterm(&mut self) -> i32 {
         processes::signal(self.pid(), Signal::TERM);
         self.wait()
+    }
+
+    /// Sends the daemon SIGHUP: it reads its configuration again.
+    pub fn sighup(&self) {
+        processes::signal(self.pid(), Signal::HUP);
+    }
+
+    /// Writes another text into the configuration file it was started with.
+    pub fn configure(&self, text: &str) {
+        self.config_file(text);
     }
 
     /// Waits for the end of the daemon; its exit code.

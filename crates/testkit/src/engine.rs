@@ -47,6 +47,10 @@ pub struct Opts {
     pub data_size: Option<String>,
     /// Files that this daemon alone sees in place of the machine's: path and text.
     pub files: Vec<(String, String)>,
+    /// Whether our daemon is called as `dockerd` instead of `wharf daemon`.
+    pub as_dockerd: bool,
+    /// What is put in front of its command line: a program that becomes it.
+    pub before: Vec<String>,
 }
 
 impl Opts {

@@ -18,12 +18,14 @@ pub mod http;
 pub mod images;
 mod leaks;
 pub mod node;
+mod plugin;
 mod poll;
 mod processes;
 pub mod python;
 mod registry;
 mod relay;
 mod spec;
+mod tls;
 mod token;
 mod tty;
 pub mod vm;
@@ -37,6 +39,7 @@ pub use engine::{Engine, Opts, wharf_bin};
 pub use fixtures::{cached, target_dir, workspace};
 pub use host::{Host, Lan, Ns};
 pub use leaks::Leaks;
+pub use plugin::{Plugin, Question, Verdict};
 pub use poll::{PATIENCE, eventually, poll};
 pub use processes::{
     alive, cgroup_value, cgroups_of, children_of, kill, parent_of, pss_of, rss_of,
@@ -44,4 +47,5 @@ pub use processes::{
 pub use registry::{Auth, Registry};
 pub use relay::Relay;
 pub use spec::Spec;
+pub use tls::Certificates;
 pub use tty::Tty;

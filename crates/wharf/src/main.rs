@@ -2,6 +2,7 @@
 //! this process is gets decided before any thread starts.
 
 mod adapters;
+mod authz;
 mod daemon;
 mod embedded;
 mod hello;
@@ -25,6 +26,9 @@ fn main() -> ExitCode {
         args.remove(0);
         return oci::main(args);
     }
+    if program == "dockerd" {
+        return daemon::main(daemon::Name::Dockerd, args);
+    }
     let program = if program == "docker" {
         "docker"
     } else {
@@ -32,7 +36,7 @@ fn main() -> ExitCode {
     };
     if program == "wharf" && args.get(1).is_some_and(|verb| verb == "daemon") {
         args.remove(1);
-        return daemon::main(&args);
+        return daemon::main(daemon::Name::Wharf, args);
     }
     if program == "wharf" && args.get(1).is_some_and(|verb| verb == "runtime") {
         args.drain(..2);

@@ -63,6 +63,7 @@ pub fn server(fake: &Arc<Fake>) -> Server {
         image_work: fake.clone(),
         networks: fake.clone(),
         system: fake.clone(),
+        authorization: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::{PoisonError, RwLock},
 };
 
 use anyhow::{Context, Result};
@@ -12,12 +13,13 @@ use types::system::{
     RuntimePath, SwarmInfo, Version,
 };
 
-use super::options::Settings;
+use super::settings::{Live, Settings};
 
 /// The host and how the daemon is set up on it.
 #[derive(Debug)]
 pub(crate) struct Host {
     settings: Settings,
+    live: RwLock<Live>,
     id: String,
     name: String,
     kernel: String,
@@ -54,12 +56,36 @@ impl Host {
             controllers: list.split_whitespace().map(str::to_owned).collect(),
             memory: memory(),
             seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
+            live: RwLock::new(settings.live.clone()),
             settings: settings.clone(),
         })
     }
 
     fn has(&self, controller: &str) -> bool {
         self.controllers.iter().any(|c| c == controller)
+    }
+
+    /// The settings that may change, as they are now.
+    pub(crate) fn live(&self) -> Live {
+        self.live
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Changes them.
+    pub(crate) fn set_live(&self, live: Live) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+    }
+
+    /// The identity that lasts with the data root.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The host's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// What containers will miss on this host, in Docker's words.
@@ -81,16 +107,30 @@ impl Host {
         if let runtime::apparmor::State::Missing(why) = runtime::apparmor::prepare() {
             warnings.push(format!("WARNING: {why}"));
         }
+        if !capable_of_resources() {
+            warnings.push(
+                "WARNING: the daemon lacks CAP_SYS_RESOURCE: limits of processes cannot be raised"
+                    .into(),
+            );
+        }
+        let tls = self.settings.listening.tls.as_ref();
         for url in self
             .settings
             .hosts
             .iter()
             .filter(|h| h.starts_with("tcp://"))
         {
-            warnings.push(format!(
-                "WARNING: API is accessible on {url} without encryption: \
-                 access to it is root access to this host"
-            ));
+            match tls {
+                Some(tls) if tls.verify => {}
+                Some(_) => warnings.push(format!(
+                    "WARNING: API is accessible on {url} without TLS client verification: \
+                     access to it is root access to this host"
+                )),
+                None => warnings.push(format!(
+                    "WARNING: API is accessible on {url} without encryption: \
+                     access to it is root access to this host"
+                )),
+            }
         }
         warnings
     }
@@ -136,6 +176,7 @@ impl Host {
     /// The answer to `GET /info`, as far as it depends on the host alone.
     pub(crate) fn info(&self) -> Info {
         let s = &self.settings;
+        let live = self.live();
         let runtimes = s.runtimes.iter().map(|(name, path)| {
             (
                 name.clone(),
@@ -151,7 +192,7 @@ impl Host {
             plugins: Plugins {
                 volume: vec!["local".into()],
                 network: vec!["bridge".into(), "host".into(), "null".into()],
-                authorization: None,
+                authorization: Some(live.authorization_plugins.clone()).filter(|p| !p.is_empty()),
                 log: vec!["json-file".into(), "local".into(), "none".into()],
             },
             memory_limit: self.has("memory"),
@@ -163,7 +204,7 @@ impl Host {
             pids_limit: self.has("pids"),
             ipv4_forwarding: fs::read_to_string("/proc/sys/net/ipv4/ip_forward")
                 .is_ok_and(|f| f.trim() == "1"),
-            debug: s.log_level == "debug",
+            debug: live.log_level == "debug",
             n_fd: fs::read_dir("/proc/self/fd").map_or(0, |d| d.count().cast_signed() as i64),
             oom_kill_disable: !self.cgroup_v2,
             system_time: jiff::Timestamp::now().to_string(),
@@ -181,6 +222,7 @@ impl Host {
             mem_total: self.memory,
             docker_root_dir: s.data_root.to_string_lossy().into_owned(),
             name: self.name.clone(),
+            labels: live.labels,
             server_version: env!("CARGO_PKG_VERSION").into(),
             runtimes: runtimes.collect(),
             default_runtime: s.default_runtime.clone(),
@@ -211,10 +253,18 @@ impl Host {
             options.push("name=apparmor".to_owned());
         }
         if self.seccomp {
-            options.push("name=seccomp,profile=builtin".to_owned());
+            let profile = match self.settings.defaults.seccomp.as_deref() {
+                None => "builtin",
+                Some("unconfined") => "unconfined",
+                Some(_) => "custom",
+            };
+            options.push(format!("name=seccomp,profile={profile}"));
         }
         if self.cgroup_v2 {
             options.push("name=cgroupns".to_owned());
+        }
+        if self.settings.defaults.no_new_privileges {
+            options.push("name=no-new-privileges".to_owned());
         }
         if self.settings.remap.is_some() {
             options.push("name=userns".to_owned());
@@ -282,6 +332,14 @@ fn controllers_v1() -> String {
         .flat_map(|l| l.split(','))
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// Whether the daemon may raise limits: bit 24 of the effective set.
+fn capable_of_resources() -> bool {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let set = text.lines().find_map(|l| l.strip_prefix("CapEff:"));
+    set.and_then(|s| u64::from_str_radix(s.trim(), 16).ok())
+        .is_none_or(|bits| bits & (1 << 24) != 0)
 }
 
 fn memory() -> i64 {

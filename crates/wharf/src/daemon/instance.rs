@@ -87,7 +87,11 @@ fn check(pidfile: &Path) -> Result<()> {
         return Ok(());
     };
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let ours = command.split(|b| *b == 0).any(|a| a == b"daemon");
+    let mut words = command.split(|b| *b == 0);
+    let named = words
+        .next()
+        .is_some_and(|program| program.ends_with(b"dockerd"));
+    let ours = named || words.any(|a| a == b"daemon");
     if ours && pid != std::process::id() {
         bail!(
             "process with PID {pid} is still running (from {}): give this daemon its own --pidfile",

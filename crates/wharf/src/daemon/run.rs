@@ -1,6 +1,6 @@
 //! Start-up order and the end.
 
-use std::{os::unix::net::UnixListener, path::PathBuf, sync::Arc};
+use std::{ffi::OsString, os::unix::net::UnixListener, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
 use engine::{Engine, Events, Programs};
@@ -10,49 +10,69 @@ use super::{
     info::Host,
     instance::Instance,
     listen::{self, Socket},
-    options::Settings,
+    notify::Notify,
+    reload::{Log, Reload},
+    settings::Settings,
 };
-use crate::{adapters, embedded};
+use crate::{adapters, authz, embedded};
+
+/// What a daemon starts with.
+pub(crate) struct Start {
+    pub settings: Settings,
+    /// The command line, to be read again with the file.
+    pub args: Vec<OsString>,
+    pub activation: sys::activation::Activation,
+    pub log: Log,
+}
 
 /// Sends the log to stderr, where a service manager picks it up.
-pub(crate) fn log_to_stderr(level: &str) {
-    let level = match level {
-        "debug" => "debug",
-        "warn" => "warn",
-        "error" | "fatal" => "error",
-        _ => "info",
-    };
-    let filter = tracing_subscriber::EnvFilter::new(level);
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+pub(crate) fn log_to_stderr(settings: &Settings) -> Log {
+    use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
+    let level = &settings.live.log_level;
+    let (filter, log) = Log::new(level);
+    let terminal = rustix::termios::isatty(rustix::stdio::stderr());
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(rustix::termios::isatty(rustix::stdio::stderr()))
-        .with_target(level == "debug")
+        .with_ansi(terminal && !settings.raw_logs)
+        .with_target(level == "debug");
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
         .init();
+    log
 }
 
 /// Opens the state, serves the API, and ends on SIGTERM or SIGINT with containers left running.
-pub(crate) async fn serve(settings: Settings) -> Result<()> {
+pub(crate) async fn serve(start: Start) -> Result<()> {
     // Before anything slow: a signal during start-up must not be lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     // Like dockerd, which reloads its configuration on SIGHUP and does not end.
-    let _hangup = signal(SignalKind::hangup())?;
+    let hangup = signal(SignalKind::hangup())?;
+    let tell = signal(SignalKind::user_defined1())?;
+    let Start {
+        settings,
+        args,
+        activation,
+        log,
+    } = start;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let notify = Notify::new(activation.notify, activation.watchdog);
     let instance = Instance::take(&settings.data_root, &settings.exec_root, &settings.pidfile)?;
     // Refused before containers are touched, opened for clients after.
-    let sockets = settings
-        .hosts
-        .iter()
-        .map(|url| listen::open(url, settings.insecure_tcp))
-        .collect::<Result<Vec<_>>>()?;
+    let sockets = listen::open(&settings.hosts, &settings.listening, activation.sockets)?;
+    let plugins = Arc::new(authz::Plugins::default());
+    plugins
+        .set(&settings.live.authorization_plugins)
+        .await
+        .context("error validating authorization plugin")?;
     let paths: Vec<PathBuf> = sockets
         .iter()
-        .filter_map(|s| {
-            if let Socket::Unix(_, path) = s {
-                Some(path.clone())
-            } else {
-                None
-            }
+        .filter_map(|s| match s {
+            Socket::Unix(_, path) => path.clone(),
+            _ => None,
         })
         .collect();
     let engine = tokio::select! {
@@ -78,17 +98,31 @@ pub(crate) async fn serve(settings: Settings) -> Result<()> {
             Arc::clone(&engine),
             Arc::clone(&host),
         )),
+        authorization: Some(plugins.clone()),
     };
     let listeners = sockets
         .into_iter()
         .map(listener)
         .collect::<Result<Vec<_>>>()?;
     tracing::info!(hosts = ?settings.hosts, "wharf {} is ready", env!("CARGO_PKG_VERSION"));
+    notify.ready();
+    let reload = Reload {
+        args,
+        settings: settings.clone(),
+        host,
+        engine: Arc::clone(&engine),
+        plugins,
+        log,
+        notify: notify.clone(),
+    };
+    tokio::spawn(reload.serve(hangup, tell));
+    tokio::spawn(notify.clone().live());
     let end = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        notify.stopping();
         tracing::info!("ending; containers go on running");
     };
     server.serve(listeners, end).await;
@@ -112,6 +146,10 @@ fn listener(socket: Socket) -> Result<api::Listener> {
             listener.set_nonblocking(true)?;
             api::Listener::Tcp(tokio::net::TcpListener::from_std(listener)?)
         }
+        Socket::Tls(listener, tls) => {
+            listener.set_nonblocking(true)?;
+            api::Listener::Tls(tokio::net::TcpListener::from_std(listener)?, tls)
+        }
     })
 }
 
@@ -123,10 +161,20 @@ fn to_tokio(listener: UnixListener) -> Result<tokio::net::UnixListener> {
 async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let images = {
         let root = settings.data_root.clone();
+        let usual = image::Options::default();
         let options = image::Options {
             insecure_registries: settings.insecure_registries.clone(),
             certs_dir: Some(settings.registry_certs_dir.clone()),
-            ..image::Options::default()
+            max_concurrent_downloads: settings
+                .max_concurrent_downloads
+                .unwrap_or(usual.max_concurrent_downloads),
+            max_concurrent_uploads: settings
+                .max_concurrent_uploads
+                .unwrap_or(usual.max_concurrent_uploads),
+            max_download_attempts: settings
+                .max_download_attempts
+                .unwrap_or(usual.max_download_attempts),
+            ..usual
         };
         tokio::task::spawn_blocking(move || image::Store::open(&root, options)).await?
     };
@@ -134,6 +182,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let config = network::Config {
         bridge: settings.bridge.clone(),
         bip: settings.bip.clone(),
+        mtu: settings.mtu,
         ..network::Config::default()
     };
     let network = tokio::task::spawn_blocking(move || network::Network::open(&config)).await?;
@@ -151,6 +200,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         cdi_spec_dirs: settings.cdi_spec_dirs.clone(),
         log: settings.log.clone(),
         remap: settings.remap.clone(),
+        defaults: settings.defaults.clone(),
         resolver: settings.resolver.clone(),
     };
     let programs = Programs {

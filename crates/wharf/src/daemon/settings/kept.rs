@@ -1,0 +1,65 @@
+//! What a reload cannot change.
+
+use super::Settings;
+
+impl Settings {
+    /// What is other in `new` and waits for a restart, by name.
+    pub(crate) fn waiting(&self, new: &Self) -> Vec<&'static str> {
+        let (old, listening) = (self, &self.listening);
+        let all = [
+            ("hosts", old.hosts != new.hosts),
+            ("tls", listening.tls != new.listening.tls),
+            (
+                "insecure-tcp",
+                listening.insecure_tcp != new.listening.insecure_tcp,
+            ),
+            ("group", listening.group != new.listening.group),
+            ("data-root", old.data_root != new.data_root),
+            ("exec-root", old.exec_root != new.exec_root),
+            ("pidfile", old.pidfile != new.pidfile),
+            ("bridge", old.bridge != new.bridge),
+            ("bip", old.bip != new.bip),
+            ("mtu", old.mtu != new.mtu),
+            ("cgroup-parent", old.cgroup_parent != new.cgroup_parent),
+            (
+                "insecure-registries",
+                old.insecure_registries != new.insecure_registries,
+            ),
+            (
+                "registry-certs-dir",
+                old.registry_certs_dir != new.registry_certs_dir,
+            ),
+            (
+                "max-concurrent-uploads",
+                old.max_concurrent_uploads != new.max_concurrent_uploads,
+            ),
+            (
+                "max-concurrent-downloads",
+                old.max_concurrent_downloads != new.max_concurrent_downloads,
+            ),
+            (
+                "max-download-attempts",
+                old.max_download_attempts != new.max_download_attempts,
+            ),
+            ("runtimes", old.runtimes != new.runtimes),
+            (
+                "default-runtime",
+                old.default_runtime != new.default_runtime,
+            ),
+            (
+                "default-ulimits",
+                old.default_ulimits != new.default_ulimits,
+            ),
+            ("log-driver and log-opts", old.log != new.log),
+            ("cdi-spec-dirs", old.cdi_spec_dirs != new.cdi_spec_dirs),
+            ("userns-remap", old.remap != new.remap),
+            ("the containers' defaults", old.defaults != new.defaults),
+            ("the resolver's settings", old.resolver != new.resolver),
+            ("raw-logs", old.raw_logs != new.raw_logs),
+        ];
+        all.into_iter()
+            .filter(|(_, other)| *other)
+            .map(|(name, _)| name)
+            .collect()
+    }
+}

@@ -1,0 +1,114 @@
+//! Single values.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use types::container::Ulimit;
+
+use super::Name;
+
+/// `-H` in dockerd's forms: `unix://` alone is the default socket, an address alone is `tcp://`.
+pub(super) fn host(name: Name, text: &str) -> Result<String, String> {
+    let invalid = || format!("invalid -H {text}: use unix:///path, tcp://address:port or fd://");
+    let url = match text.trim() {
+        "" => return Err(invalid()),
+        "unix://" => name.host().to_owned(),
+        bare if !bare.contains("://") => format!("tcp://{bare}"),
+        url => url.to_owned(),
+    };
+    match url.split_once("://") {
+        Some(("unix" | "tcp" | "fd", _)) => Ok(url),
+        _ => Err(invalid()),
+    }
+}
+
+/// `name=soft[:hard]`.
+pub(super) fn ulimit(text: &str) -> Result<Ulimit, String> {
+    let invalid = || format!("invalid ulimit argument: {text}");
+    let (name, values) = text.split_once('=').ok_or_else(invalid)?;
+    let (soft, hard) = values.split_once(':').unwrap_or((values, values));
+    let number = |t: &str| match t {
+        "unlimited" => Ok(-1),
+        t => t.parse::<i64>().map_err(|_| invalid()),
+    };
+    let limit = Ulimit {
+        name: name.to_owned(),
+        soft: number(soft)?,
+        hard: number(hard)?,
+    };
+    if name.is_empty() || limit.hard != -1 && (limit.soft > limit.hard || limit.soft == -1) {
+        return Err(invalid());
+    }
+    Ok(limit)
+}
+
+/// Labels of the daemon: each key has one value.
+pub(super) fn labels(texts: &[String]) -> Result<Vec<String>, String> {
+    let mut found: BTreeMap<&str, &str> = BTreeMap::new();
+    for text in texts {
+        let (key, value) = text
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| format!("bad attribute format: {text}"))?;
+        if found.insert(key, value).is_some_and(|other| other != value) {
+            return Err(format!(
+                "conflict labels for {key}={value} and {key}={}",
+                found[key]
+            ));
+        }
+    }
+    Ok(found.iter().map(|(k, v)| format!("{k}={v}")).collect())
+}
+
+/// Names of plugins, each once: they are names of files.
+pub(super) fn plugins(names: &[String]) -> Result<Vec<String>, String> {
+    let mut found: Vec<String> = Vec::new();
+    for name in names {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);
+        if name.is_empty() || name.starts_with('.') || !name.bytes().all(fits) {
+            return Err(format!("invalid name of a plugin: {name:?}"));
+        }
+        if !found.contains(name) {
+            found.push(name.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// `64m`, `1g`, `65536`.
+pub(super) fn size(text: &str) -> Result<i64, String> {
+    let invalid = || format!("invalid size: '{text}'");
+    let lower = text.trim().to_ascii_lowercase();
+    let number = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match lower[number.len()..].trim() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return Err(invalid()),
+    };
+    let number: i64 = number.trim().parse().map_err(|_| invalid())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|n| *n > 0)
+        .ok_or_else(invalid)
+}
+
+/// A seccomp profile for all containers; read once, so that the file may go.
+pub(super) fn seccomp(path: &Path) -> Result<String, String> {
+    let unable =
+        |why: String| format!("opening seccomp profile ({}) failed: {why}", path.display());
+    let text = fs::read_to_string(path).map_err(|e| unable(e.to_string()))?;
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text)
+        .map_err(|e| unable(e.to_string()))?;
+    Ok(text)
+}
+
+/// The path from the root.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, String> {
+    std::path::absolute(path)
+        .map_err(|e| format!("the path {} cannot be used: {e}", path.display()))
+}
