@@ -91,6 +91,9 @@ impl Store {
             return Err(Error::Invalid("cannot push a digest reference".to_owned()));
         }
         let name = reference.name();
+        progress(Progress::Status(format!(
+            "The push refers to repository [{name}]"
+        )));
         let (entries, from) = {
             let state = self.state();
             let named = |entry: &&Entry| {
@@ -113,9 +116,6 @@ impl Store {
                 repositories(&state.entries, reference, &state.manifests),
             )
         };
-        progress(Progress::Status(format!(
-            "The push refers to repository [{name}]"
-        )));
         if entries.is_empty() {
             let text = format!("tag does not exist: {}", reference.familiar());
             return Err(Error::Missing(text));

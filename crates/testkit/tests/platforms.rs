@@ -16,7 +16,7 @@ fn arch() -> &'static str {
 
 #[test]
 fn of_what_is_here() {
-    let d = Daemon::fresh();
+    let d = Daemon::start(&Host::new(), Opts::default());
     let archive = images::busybox_tar();
     let own = format!("linux/{}", arch());
     for cli in d.clis() {
@@ -82,7 +82,7 @@ fn manifests_and_shared_sizes_are_told_where_they_are_asked_for() {
     assert_eq!(both.status, 400);
     let odd = "/images/busybox/json?platform=%7B%22os%22:%22linux%22,%22os.version%22:%2210%22%7D";
     let refused = api.get(odd);
-    assert_eq!(refused.status, 501, "{}", refused.text());
+    assert_eq!(refused.status, 400, "{}", refused.text());
     assert!(
         refused.message().contains("os.version"),
         "{}",

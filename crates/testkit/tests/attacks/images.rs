@@ -14,7 +14,7 @@ fn remake(
     registry: &Registry,
     outside: &Ns,
     (repository, from, to): (&str, &str, &str),
-    change: impl FnOnce(&mut Value),
+    change: impl FnOnce(&mut Value) + Send,
 ) {
     outside.within(|| {
         let client = Client::tcp(registry.address());
