@@ -48,13 +48,13 @@ fn with_registry(opts: Opts) -> (Daemon, Registry) {
 #[test]
 fn attack_22_a_bomb_fills_the_disk_for_nobody() {
     let opts = Opts {
-        data_size: Some("160m".to_owned()),
+        data_size: Some("40m".to_owned()),
         ..Opts::default()
     };
     let (d, registry) = with_registry(opts);
     let big = images::variant(
         "bomb",
-        |l| l.file("big", 0o644, vec![0_u8; 400 << 20]),
+        |l| l.file("big", 0o644, vec![7_u8; 64 << 20]),
         &json!({}),
     );
     registry.push(d.host().outside(), &big, "bomb:1");
@@ -191,17 +191,21 @@ fn attack_25_labels_and_annotations_change_nothing() {
             "image inspect -f '{{{{join .RepoTags \" \"}}}}' {reference}"
         ));
         assert_eq!(tags, reference);
-        cli.ok(&format!("run -d --name l {reference} sleep 60"));
-        cli.ok("run -d --name b busybox sleep 60");
+        cli.ok(&format!("run -d --name labelled {reference} sleep 60"));
+        cli.ok("run -d --name plain busybox sleep 60");
         let of = |name: &str| {
             let mut all: Value =
                 serde_json::from_str(&cli.ok(&format!("inspect {name}"))).expect("JSON");
             all[0]["HostConfig"].take()
         };
-        assert_eq!(of("l"), of("b"), "as of an image that says nothing");
+        assert_eq!(
+            of("labelled"),
+            of("plain"),
+            "as of an image that says nothing"
+        );
         let devices = |name: &str| cli.ok(&format!("exec {name} ls /dev"));
-        assert_eq!(devices("l"), devices("b"));
-        cli.ok("rm -f l b");
+        assert_eq!(devices("labelled"), devices("plain"));
+        cli.ok("rm -f labelled plain");
         cli.ok(&format!("rmi {reference}"));
         assert!(!trap.exists());
     }
