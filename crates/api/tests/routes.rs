@@ -329,6 +329,15 @@ async fn images_come_and_go() {
         ),
         ("GET", "/images/json?all=1", 200, "images true {}"),
         (
+            "POST",
+            "/images/a/b/c:x/push?tag=d&platform=%7B%22os%22%3A%22linux%22%7D",
+            200,
+            "push a/b/c:d Some(\"linux\") None",
+        ),
+        ("POST", "/images/a:5/b/push", 200, "push a:5/b None None"),
+        ("GET", "/images/search?term=a&limit=3", 200, "search a 3 {}"),
+        ("GET", "/distribution/a/b:1/json", 200, "distribution a/b:1"),
+        (
             "GET",
             "/v1.40/images/json?filter=a",
             200,

@@ -30,6 +30,10 @@ impl Settings {
                 old.registry_certs_dir != new.registry_certs_dir,
             ),
             (
+                "max-concurrent-uploads",
+                old.max_concurrent_uploads != new.max_concurrent_uploads,
+            ),
+            (
                 "max-concurrent-downloads",
                 old.max_concurrent_downloads != new.max_concurrent_downloads,
             ),

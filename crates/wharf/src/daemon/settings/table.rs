@@ -196,7 +196,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("log-level", "LEVEL", Works, "debug, info, warn, error or fatal [default: info]").short('l'),
     map("log-opt", "log-opts", "NAME=VALUE", Works, "Option of the log driver (may be repeated)"),
     number("max-concurrent-downloads", Works, "Layers fetched at the same time [default: 3]"),
-    number("max-concurrent-uploads", Idle(&["5"], "layers are pushed as wharf sees fit"), "Layers pushed at the same time"),
+    number("max-concurrent-uploads", Works, "Layers pushed at the same time [default: 5]"),
     number("max-download-attempts", Works, "How often a download is tried [default: 5]"),
     text("metrics-addr", "ADDRESS", Only(&[""], "wharf does not serve metrics yet"), "Address to serve metrics on"),
     number("mtu", Works, "Largest packet of the bridge and its links [default: the kernel's]"),
