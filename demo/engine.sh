@@ -41,6 +41,7 @@ engine() {
     "$cli" export shop | tar -t | grep -x www/index.html
     show "$cli" events --since 1h --until 0s --filter container=shop --format '{{.Type}} {{.Action}}'
     show "$cli" rm -f shop
+    show "$cli" system df
     show "$cli" image prune -af
     show "$cli" container prune -f
     [ -z "$("$cli" ps -aq)$("$cli" images -q)" ] || fail "something is left"
