@@ -13,7 +13,7 @@ use crate::firewall::Firewall;
 use crate::ipam::Ipam;
 use crate::ports::PortTable;
 use crate::reaper::Reaper;
-use crate::subnet::Subnet;
+use crate::subnet::{Pool, Subnet};
 use crate::wire::Wire;
 use crate::{bridge, foreign, names};
 
@@ -25,6 +25,8 @@ pub struct Config {
     /// The bridge's address and prefix, such as `172.20.0.1/16`. Without one an existing bridge
     /// keeps its own, and a new one gets the first default subnet that the host does not use.
     pub bip: Option<String>,
+    /// Where a new bridge without `bip` gets its subnet from; the default ones if there are none.
+    pub pools: Vec<Pool>,
     /// The nftables table (family `ip`); derived from the bridge if `None`, so that two daemons
     /// with different bridges do not meet.
     pub table: Option<String>,
@@ -37,6 +39,7 @@ impl Default for Config {
         Self {
             bridge: "wharf0".into(),
             bip: None,
+            pools: Vec::new(),
             table: None,
             mtu: None,
         }
@@ -90,7 +93,7 @@ impl Network {
             source,
         };
         let mut route = Socket::route().map_err(kernel)?;
-        let made = bridge::ensure(&mut route, &name, bip, config.mtu)?;
+        let made = bridge::ensure(&mut route, &name, bip, &config.pools, config.mtu)?;
         let firewall = Firewall::new(table, name.clone(), made.subnet).map_err(kernel)?;
         firewall.take_over().map_err(kernel)?;
         bridge::allow_forwarding(&name)?;

@@ -168,10 +168,6 @@ fn what_cannot_be_had_is_refused_by_name() {
         ("--icc=false", "icc"),
         ("--storage-driver=zfs", "storage-driver"),
         (
-            "--default-address-pool=base=10.0.0.0/8,size=24",
-            "default-address-pools",
-        ),
-        (
             "--registry-mirror=https://m.example.com",
             "registry-mirrors",
         ),
@@ -278,6 +274,35 @@ fn sighup_reads_the_file_again() {
     });
     assert_eq!(labels(), json!(["a=2", "b=3"]));
     d.until("one", "running");
+}
+
+#[test]
+fn the_bridge_gets_its_addresses_from_the_pools() {
+    let host = Host::new();
+    // The first subnet is the host's already.
+    host.ns()
+        .ip("link add own type dummy\naddress add 10.77.0.9/24 dev own\nlink set own up");
+    let pool = "--default-address-pool=base=10.77.0.0/16,size=24";
+    {
+        let d = Daemon::start(&host, Opts::args(&[pool]));
+        d.load(&testkit::images::busybox_tar());
+        d.docker().ok("run -d --name one busybox sleep 300");
+        assert_eq!(d.address_of("one").to_string(), "10.77.1.2");
+    }
+    let file = r#"{"default-address-pools": [{"base": "10.77.0.0/24", "size": 28}]}"#;
+    let opts = Opts {
+        config: Some(file.into()),
+        ..Opts::args(&["--bridge=wharf7"])
+    };
+    Daemon::refused(&host, opts).refused(&["default address pools"]);
+    for wrong in [
+        "base=10.0.0.0/8",
+        "base=10.0.0.0/8,size=4",
+        "base=x,size=24",
+        "colour=red",
+    ] {
+        validate(&[&format!("--default-address-pool={wrong}")]).refused(&["address"]);
+    }
 }
 
 #[test]

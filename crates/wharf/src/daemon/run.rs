@@ -181,6 +181,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let config = network::Config {
         bridge: settings.bridge.clone(),
         bip: settings.bip.clone(),
+        pools: settings.pools.clone(),
         mtu: settings.mtu,
         ..network::Config::default()
     };

@@ -70,6 +70,7 @@ pub(crate) struct Settings {
     pub pidfile: PathBuf,
     pub bridge: String,
     pub bip: Option<String>,
+    pub pools: Vec<network::Pool>,
     pub mtu: Option<u32>,
     pub cgroup_parent: String,
     pub insecure_registries: Vec<String>,
@@ -216,6 +217,11 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
         pidfile: path("pidfile", name.pidfile())?,
         bridge: values.text("bridge").unwrap_or("wharf0".into()),
         bip: values.text("bip"),
+        pools: values
+            .list("default-address-pools")
+            .iter()
+            .map(|p| parse::pool(p))
+            .collect::<Result<_, _>>()?,
         mtu: values
             .number("mtu")
             .filter(|n| *n != 0)

@@ -153,7 +153,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     number("cpu-rt-runtime", Only(&["0"], "real-time scheduling of cgroups is not supported"), "Real-time runtime in microseconds"),
     text("data-root", "DIR", Works, "Directory of what lasts: images, containers, volumes [default: /var/lib/wharf]"),
     bool("debug", Works, "Log more").short('D'),
-    list("default-address-pool", "default-address-pools", "POOL", Only(&[], "networks of your own do not exist yet; give the bridge's with --bip"), "Addresses for networks"),
+    list("default-address-pool", "default-address-pools", "base=CIDR,size=N", Works, "Addresses for the bridge if --bip is not given: subnets of that size (may be repeated)"),
     text("default-cgroupns-mode", "MODE", Works, "host or private, for containers that do not say [default: private on cgroup v2]"),
     text("default-gateway", "ADDRESS", Only(&[""], "the bridge's own address is the gateway"), "Gateway of the default bridge"),
     text("default-gateway-v6", "ADDRESS", NO_IPV6, "IPv6 gateway of the default bridge"),
