@@ -205,6 +205,7 @@ impl Error {
             | Self::Exhausted { .. }
             | Self::BridgeFull(_)
             | Self::NoSubnet
+            | Self::NoSubnetInPools
             | Self::NotABridge(..)
             | Self::Kernel { .. }
             | Self::Sysctl { .. }
