@@ -28,15 +28,15 @@ impl Peer {
         });
     }
 
-    /// Has `clients` clients inspect `times` containers each, at once, a connection each.
-    pub(crate) fn ask_at_once(&self, clients: usize, times: usize) {
+    /// Has `clients` clients inspect `times` of the first `count` containers each, at once.
+    pub(crate) fn ask_at_once(&self, clients: usize, times: usize, count: usize) {
         std::thread::scope(|scope| {
             for client in 0..clients {
                 let api = self.daemon.api();
                 scope.spawn(move || {
                     for n in 0..times {
                         let number = client * times + n;
-                        api.get(&format!("/containers/many-{}/json", number % 100))
+                        api.get(&format!("/containers/many-{}/json", number % count))
                             .expect(200);
                     }
                 });

@@ -43,7 +43,7 @@ pub(crate) fn lists(bench: &Bench) -> Vec<Row> {
         bench.compare(
             Row::new("100 API clients at once, 10 inspections each", "a third"),
             bench.rounds,
-            |peer| peer.ask_at_once(100, 10),
+            |peer| peer.ask_at_once(100, 10, count),
         ),
     ];
     for peer in &bench.peers {

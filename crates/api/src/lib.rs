@@ -36,6 +36,7 @@ mod older;
 #[cfg(test)]
 mod properties;
 mod query;
+mod registries;
 mod route;
 mod serve;
 mod signals;

@@ -29,6 +29,9 @@ use crate::{clock, state::State};
 /// How long to wait for the file that follows one which was just rotated away.
 const MOMENT: Duration = Duration::from_millis(5);
 
+/// Pieces in a block by which it is no longer a line now and then.
+const MANY: usize = 64;
+
 /// A piece of output, or why there is no more.
 pub(crate) type Chunk = io::Result<(StdStream, Bytes)>;
 
@@ -80,6 +83,7 @@ struct Cursor {
     place: Place,
     files: VecDeque<Opened>,
     filter: Filter,
+    block: Vec<u8>,
 }
 
 /// What became of a step.
@@ -114,8 +118,11 @@ impl Reader {
             place,
             files,
             filter,
+            block: Vec::new(),
         };
         let mut watched = None;
+        // Whether the container is waited for, and not the disk.
+        let mut caught_up = false;
         loop {
             if self.follow && watched.is_none() {
                 watched = Some(self.hub.watch(&cursor.place.path));
@@ -129,10 +136,17 @@ impl Reader {
             let over = !runs(&state.borrow_and_update());
             loop {
                 let step;
-                (cursor, step) = cursor.step_elsewhere().await?;
+                (cursor, step) = if caught_up {
+                    // What was written this moment is in memory: no other thread need wake for it.
+                    let step = cursor.step()?;
+                    (cursor, step)
+                } else {
+                    cursor.step_elsewhere().await?
+                };
                 match step {
                     Step::Read(pieces) if pieces.is_empty() => {}
                     Step::Read(pieces) => {
+                        caught_up &= pieces.len() < MANY;
                         if self.chunks.send(Ok(pieces)).await.is_err() {
                             return Ok(());
                         }
@@ -143,9 +157,8 @@ impl Reader {
             if !self.follow || cursor.filter.done {
                 return Ok(());
             }
-            let newest;
-            (cursor, newest) = cursor.goes_on().await?;
-            match newest {
+            caught_up = true;
+            match cursor.goes_on()? {
                 Next::Files => {
                     drop(changed);
                     watched = None;
@@ -247,7 +260,6 @@ enum Next {
 impl Cursor {
     /// Reads one block.
     fn step(&mut self) -> io::Result<Step> {
-        let mut block = Vec::new();
         while !self.filter.done {
             // A file that others follow grows no more.
             let more = self.files.len() > 1;
@@ -255,7 +267,9 @@ impl Cursor {
             let Some(file) = self.files.front_mut() else {
                 break;
             };
-            match file.read(&mut block, more, |bytes, last| filter.feed(bytes, last))? {
+            match file.read(&mut self.block, more, |bytes, last| {
+                filter.feed(bytes, last)
+            })? {
                 Got::Some => return Ok(Step::Read(self.filter.take())),
                 Got::End if more => {
                     self.files.pop_front();
@@ -279,28 +293,25 @@ impl Cursor {
         .await
     }
 
-    /// Whether the last file read is still the newest; takes up those that follow it if not.
-    async fn goes_on(mut self) -> io::Result<(Self, Next)> {
-        elsewhere(move || {
-            let Some(file) = self.files.front() else {
-                return Ok((self, Next::Nothing));
-            };
-            if self.place.is_newest(file) {
-                return Ok((self, Next::Nothing));
+    /// Whether the last file read is still the newest; takes up those that follow it if not. Looks
+    /// at names only.
+    fn goes_on(&mut self) -> io::Result<Next> {
+        let Some(file) = self.files.front() else {
+            return Ok(Next::Nothing);
+        };
+        if self.place.is_newest(file) {
+            return Ok(Next::Nothing);
+        }
+        match self.place.after(file.first()?.as_deref()) {
+            Ok(files) if files.is_empty() => Ok(Next::Soon),
+            Ok(files) => {
+                // What was written to it before it was renamed comes first.
+                self.files.extend(files);
+                Ok(Next::Files)
             }
-            let next = match self.place.after(file.first()?.as_deref()) {
-                Ok(files) if files.is_empty() => Next::Soon,
-                Ok(files) => {
-                    // What was written to it before it was renamed comes first.
-                    self.files.extend(files);
-                    Next::Files
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => Next::Soon,
-                Err(e) => return Err(e),
-            };
-            Ok((self, next))
-        })
-        .await
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Next::Soon),
+            Err(e) => Err(e),
+        }
     }
 }
 

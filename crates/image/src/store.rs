@@ -93,6 +93,7 @@ impl Store {
             "containers",
             "tmp",
             "empty",
+            "packed",
         ] {
             make_dir(&root.join(part))?;
         }

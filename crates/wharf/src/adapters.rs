@@ -8,6 +8,7 @@ mod images;
 mod life;
 mod live;
 mod networks;
+mod registries;
 mod system;
 
 pub(crate) use containers::Containers;

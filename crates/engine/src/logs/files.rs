@@ -17,6 +17,8 @@ use runtime::logfile::{FIRST, LogForm, compressed, first_time, local, rotated};
 
 /// How much is read at a time.
 const BLOCK: usize = 256 * 1024;
+/// How much at first, where a reader waits for what is written.
+const LITTLE: usize = 4 * 1024;
 /// How often the opening is tried again when it is rotated meanwhile.
 const TRIES: u32 = 50;
 
@@ -142,6 +144,8 @@ pub(super) struct Opened {
     skip: usize,
     /// Where to stop.
     limit: Option<u64>,
+    /// How much to read next.
+    want: usize,
 }
 
 /// How reading went.
@@ -175,6 +179,7 @@ impl Opened {
             left: Vec::new(),
             skip: 0,
             limit: None,
+            want: BLOCK,
         }
     }
 
@@ -225,7 +230,7 @@ impl Opened {
     ) -> io::Result<Got> {
         match &mut self.source {
             Source::Plain(file) => {
-                let mut want = BLOCK;
+                let mut want = self.want;
                 loop {
                     let limit = self
                         .limit
@@ -239,7 +244,12 @@ impl Opened {
                         got = read_at(file, block, 0)?;
                     }
                     if got == 0 {
+                        *block = Vec::new();
+                        self.want = LITTLE;
                         return Ok(Got::End);
+                    }
+                    if got == self.want {
+                        self.want = BLOCK;
                     }
                     let whole_file = got < want;
                     let used = take(&block[..got], last && whole_file);

@@ -68,10 +68,18 @@ impl Session {
         // A name that does not resolve, or nobody there: only a registry that has answered before
         // is worth waiting for. Otherwise a typing error takes a minute to be told.
         let unreachable = error.is_connect() && self.known().scheme.is_none();
-        let error = self.failed(&without_query(url), &chain(&error));
+        let mut detail = chain(&error);
+        let unknown = ["UnknownIssuer", "CaUsedAsEndEntity"];
+        let untrusted = detail.contains("invalid peer certificate");
+        if untrusted && unknown.iter().any(|why| detail.contains(why)) {
+            detail = "tls: failed to verify certificate: x509: certificate signed by unknown \
+                      authority"
+                .to_owned();
+        }
         Attempt {
-            error,
-            again: true,
+            error: self.failed(&without_query(url), &detail),
+            // It will not be another one in a second.
+            again: !untrusted || self.insecure,
             unreachable,
             after: None,
         }

@@ -63,16 +63,16 @@ impl Images {
 }
 
 /// Steps of a long operation, sent to the client as they happen.
-struct Steps {
+pub(super) struct Steps {
     sender: mpsc::UnboundedSender<ProgressLine>,
 }
 
 /// What a long operation runs with.
 #[derive(Clone)]
-struct Reporter(mpsc::UnboundedSender<ProgressLine>);
+pub(super) struct Reporter(mpsc::UnboundedSender<ProgressLine>);
 
 impl Reporter {
-    fn line(&self, line: ProgressLine) {
+    pub(super) fn line(&self, line: ProgressLine) {
         // The client may be gone; the operation is cancelled by then.
         let _ = self.0.send(line);
     }
@@ -81,7 +81,7 @@ impl Reporter {
 impl Steps {
     /// Runs `work` and answers with its lines. An error before the first line is the answer; a
     /// later one is the last line. The client's going away cancels the work.
-    async fn run<F>(work: impl FnOnce(Reporter, CancellationToken) -> F) -> Result<Lines>
+    pub(super) async fn run<F>(work: impl FnOnce(Reporter, CancellationToken) -> F) -> Result<Lines>
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
@@ -138,7 +138,7 @@ pub(super) fn failure(error: image::Error) -> Failure {
     Failure::new(kind, error)
 }
 
-fn reference(text: &str) -> Result<Reference> {
+pub(super) fn reference(text: &str) -> Result<Reference> {
     Reference::parse(text).map_err(Failure::invalid)
 }
 
@@ -185,18 +185,15 @@ impl backend::Images for Images {
                 .await?;
                 reference.familiar()
             } else {
-                let wanted = reference.clone();
-                let runtime = tokio::runtime::Handle::current();
-                // On a thread of its own: a pull is long, and its future borrows what it reports to.
-                blocking(move || {
-                    let report = |progress: Progress| reporter.line(progress.line());
-                    let pull =
-                        store.pull(&wanted, platform.as_ref(), auth.as_ref(), &report, cancel);
-                    runtime.block_on(pull).map_err(failure)
-                })
-                .await?
-                .reference
-                .familiar()
+                let report = |progress: Progress| reporter.line(progress.line());
+                let pull = store.pull(
+                    &reference,
+                    platform.as_ref(),
+                    auth.as_ref(),
+                    &report,
+                    cancel,
+                );
+                pull.await.map_err(failure)?.reference.familiar()
             };
             let attributes = BTreeMap::from([("name".to_owned(), reference.familiar_name())]);
             engine.events.tell("image", "pull", &pulled, attributes);

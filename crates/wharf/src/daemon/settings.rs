@@ -74,6 +74,7 @@ pub(crate) struct Settings {
     pub mtu: Option<u32>,
     pub cgroup_parent: String,
     pub insecure_registries: Vec<String>,
+    pub registry_certs_dir: PathBuf,
     pub max_concurrent_downloads: Option<usize>,
     pub max_download_attempts: Option<u32>,
     pub runtimes: HashMap<String, PathBuf>,
@@ -229,6 +230,7 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
             .transpose()?,
         cgroup_parent,
         insecure_registries: values.list("insecure-registries"),
+        registry_certs_dir: path("registry-certs-dir", "/etc/docker/certs.d")?,
         max_concurrent_downloads: positive("max-concurrent-downloads")?
             .and_then(|n| usize::try_from(n).ok()),
         max_download_attempts: positive("max-download-attempts")?

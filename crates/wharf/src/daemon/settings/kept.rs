@@ -27,6 +27,10 @@ impl Settings {
                 old.insecure_registries != new.insecure_registries,
             ),
             (
+                "registry-certs-dir",
+                old.registry_certs_dir != new.registry_certs_dir,
+            ),
+            (
                 "max-concurrent-downloads",
                 old.max_concurrent_downloads != new.max_concurrent_downloads,
             ),

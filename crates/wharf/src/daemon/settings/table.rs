@@ -207,6 +207,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     number("oom-score-adjust", Idle(&["0"], "set OOMScoreAdjust= in the unit file"), "The daemon's place in line when memory ends"),
     text("pidfile", "FILE", Works, "File for the daemon's process number [default: /run/wharf.pid, as dockerd /var/run/docker.pid]").short('p'),
     bool("raw-logs", Works, "Log without colours"),
+    text("registry-certs-dir", "DIR", Works, "Directory of certificates for single registries, DIR/HOST[:PORT]/*.crt [default: /etc/docker/certs.d]"),
     list("registry-mirror", "registry-mirrors", "URL", Only(&[], "wharf does not pull from mirrors yet"), "Mirror of Docker Hub"),
     bool("rootless", Only(&["false"], "the daemon needs root"), "Run without root"),
     text("seccomp-profile", "PROFILE", Works, "File of a seccomp profile, builtin or unconfined, for containers that do not say [default: builtin]"),
