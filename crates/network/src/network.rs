@@ -27,6 +27,8 @@ pub struct Config {
     pub bip: Option<String>,
     /// Where a new bridge without `bip` gets its subnet from; the default ones if there are none.
     pub pools: Vec<Pool>,
+    /// Whether containers on the bridge reach each other other than by published ports.
+    pub icc: bool,
     /// The nftables table (family `ip`); derived from the bridge if `None`, so that two daemons
     /// with different bridges do not meet.
     pub table: Option<String>,
@@ -40,6 +42,7 @@ impl Default for Config {
             bridge: "wharf0".into(),
             bip: None,
             pools: Vec::new(),
+            icc: true,
             table: None,
             mtu: None,
         }
@@ -53,6 +56,7 @@ pub struct Network {
     pub(crate) bridge_index: u32,
     pub(crate) subnet: Subnet,
     pub(crate) mtu: Option<u32>,
+    pub(crate) icc: bool,
     pub(crate) firewall: Firewall,
     pub(crate) route: Mutex<Socket>,
     pub(crate) reaper: Reaper,
@@ -94,13 +98,15 @@ impl Network {
         };
         let mut route = Socket::route().map_err(kernel)?;
         let made = bridge::ensure(&mut route, &name, bip, &config.pools, config.mtu)?;
-        let firewall = Firewall::new(table, name.clone(), made.subnet).map_err(kernel)?;
+        let firewall =
+            Firewall::new(table, name.clone(), made.subnet, config.icc).map_err(kernel)?;
         firewall.take_over().map_err(kernel)?;
         bridge::allow_forwarding(&name)?;
         let network = Self {
             bridge_index: made.index,
             subnet: made.subnet,
             mtu: config.mtu,
+            icc: config.icc,
             firewall,
             reaper: Reaper::start(Socket::route().map_err(kernel)?)
                 .map_err(|e| kernel(e.into()))?,
@@ -124,6 +130,12 @@ impl Network {
     #[must_use]
     pub fn mtu(&self) -> Option<u32> {
         self.mtu
+    }
+
+    /// Whether containers on the bridge reach each other other than by published ports.
+    #[must_use]
+    pub fn icc(&self) -> bool {
+        self.icc
     }
 
     /// The subnet, with the bridge's address.
@@ -189,6 +201,7 @@ impl Network {
             bridge_index: self.bridge_index,
             endpoint: &endpoint,
             mtu: self.mtu,
+            isolated: !self.icc,
         };
         let host = |work: &mut dyn FnMut(&mut Socket) -> Result<()>| work(&mut self.route());
         let mut done = wire.connect(netns, host);

@@ -149,6 +149,16 @@ impl Network {
                     },
                 );
             }
+            if link.isolated == self.icc {
+                change_link(
+                    &mut batch,
+                    &link.name,
+                    LinkChange {
+                        isolated: Some(!self.icc),
+                        ..unchanged
+                    },
+                );
+            }
             if hairpin {
                 change_link(
                     &mut batch,

@@ -165,7 +165,7 @@ fn it_takes_what_provisioning_gives_to_dockerd() {
 fn what_cannot_be_had_is_refused_by_name() {
     for (flag, name) in [
         ("--iptables=false", "iptables"),
-        ("--icc=false", "icc"),
+        ("--ip-masq=false", "ip-masq"),
         ("--storage-driver=zfs", "storage-driver"),
         (
             "--registry-mirror=https://m.example.com",
@@ -302,6 +302,49 @@ fn the_bridge_gets_its_addresses_from_the_pools() {
     ] {
         validate(&[&format!("--default-address-pool={wrong}")]).refused(&["address"]);
     }
+}
+
+#[test]
+fn containers_are_kept_apart_without_icc() {
+    let host = Host::new();
+    let mut d = Daemon::start(&host, Opts::args(&["--icc=false"]));
+    d.load(&testkit::images::busybox_tar());
+    let docker = d.docker();
+    let serve = "sh -c 'mkdir /w; echo hi > /w/index.html; httpd -f -h /w'";
+    docker.ok(&format!("run -d --name one -p 8080:80 busybox {serve}"));
+    let one = d.address_of("one");
+    let apart = |d: &Daemon| {
+        let docker = d.docker();
+        let get = |more: &str, url: &str| {
+            docker.run(&format!("run --rm {more} busybox wget -T 2 -q -O - {url}"))
+        };
+        assert_ne!(get("", &format!("http://{one}/")).code, 0, "frames pass");
+        // Nor by the bridge, which would send it on.
+        let way = format!(
+            "run --rm --cap-add NET_ADMIN busybox sh -c \
+             'ip route add {one}/32 via 172.17.0.1; wget -T 2 -q -O - http://{one}/'"
+        );
+        assert_ne!(docker.code(&way), 0, "packets pass");
+        // Published ports do, and the outside does.
+        let published = format!("http://{}:8080/", d.host().address());
+        assert_eq!(get("", &published).ok(), "hi");
+        docker.ok("run --rm busybox ping -c 1 -W 5 192.0.2.1");
+    };
+    testkit::eventually("the published port", || {
+        let url = "http://172.17.0.1:8080/";
+        docker.code(&format!("run --rm busybox wget -T 2 -q -O - {url}")) == 0
+    });
+    apart(&d);
+    docker.refused("run --rm --link one busybox true", &["--icc=false"]);
+    let inspect = d.api().get("/networks/bridge").expect(200).json();
+    assert_eq!(
+        inspect["Options"]["com.docker.network.bridge.enable_icc"],
+        "false"
+    );
+    // A daemon that finds it running keeps it so.
+    d.kill9();
+    d.restart();
+    apart(&d);
 }
 
 #[test]

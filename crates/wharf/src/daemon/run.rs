@@ -180,6 +180,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         bridge: settings.bridge.clone(),
         bip: settings.bip.clone(),
         pools: settings.pools.clone(),
+        icc: settings.icc,
         mtu: settings.mtu,
         ..network::Config::default()
     };

@@ -71,6 +71,7 @@ pub(crate) struct Settings {
     pub bridge: String,
     pub bip: Option<String>,
     pub pools: Vec<network::Pool>,
+    pub icc: bool,
     pub mtu: Option<u32>,
     pub cgroup_parent: String,
     pub insecure_registries: Vec<String>,
@@ -223,6 +224,7 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
             .iter()
             .map(|p| parse::pool(p))
             .collect::<Result<_, _>>()?,
+        icc: values.bool("icc") != Some(false),
         mtu: values
             .number("mtu")
             .filter(|n| *n != 0)

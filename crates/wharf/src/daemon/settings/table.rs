@@ -177,7 +177,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     list("host-gateway-ip", "host-gateway-ips", "ADDRESS", Works, "Address of host-gateway"),
     text("http-proxy", "URL", NO_PROXY, "Proxy for http"),
     text("https-proxy", "URL", NO_PROXY, "Proxy for https"),
-    bool("icc", Only(&["true"], "containers on the bridge always reach each other; use --network none or your own firewall"), "Let containers on the bridge reach each other"),
+    bool("icc", Works, "Let containers on the bridge reach each other"),
     bool("init", Works, "Run an init in containers that do not say"),
     text("init-path", "FILE", Idle(&[], "wharf brings its own init"), "Program that is init"),
     list("insecure-registry", "insecure-registries", "REGISTRY", Works, "Registry that may be spoken to without verified TLS: host[:port] or CIDR (may be repeated)"),
