@@ -205,3 +205,9 @@ pub(crate) fn needs_hairpin() -> bool {
     fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables")
         .is_ok_and(|v| v.trim() == "1")
 }
+
+/// Whether the bridge itself keeps its ports apart. Where IP filters see its frames they do that, and
+/// let those for published ports pass.
+pub(crate) fn isolates(icc: bool) -> bool {
+    !icc && !needs_hairpin()
+}

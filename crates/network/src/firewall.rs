@@ -214,8 +214,8 @@ impl Firewall {
                 .verdict(Verdict::Accept),
             t,
         );
-        // Frames between containers do not come by here, but a container may send to another one
-        // by the bridge's address.
+        // Where the bridge keeps its ports apart, a container may still send to another one by the
+        // bridge's address.
         if self.icc {
             into(
                 &Rule::new().came_by(bridge, true).verdict(Verdict::Accept),

@@ -201,7 +201,7 @@ impl Network {
             bridge_index: self.bridge_index,
             endpoint: &endpoint,
             mtu: self.mtu,
-            isolated: !self.icc,
+            isolated: bridge::isolates(self.icc),
         };
         let host = |work: &mut dyn FnMut(&mut Socket) -> Result<()>| work(&mut self.route());
         let mut done = wire.connect(netns, host);

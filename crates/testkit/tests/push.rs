@@ -1,6 +1,9 @@
 //! Pushing to a real registry, and what else registries are asked, by both command lines.
 
-use std::fs;
+use std::{
+    fs,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::json;
 use testkit::{Auth, Cli, Daemon, Host, Lan, Opts, Registry, images};
@@ -116,8 +119,12 @@ fn tags_all_of_them_and_platforms() {
         };
         cli.ok(&format!("push --platform linux/{arch} {bare}:a"));
         cli.refused(&format!("push --platform linux/s390x {bare}:a"), &["s390x"]);
-        let events =
-            cli.ok("events --since 1h --until 0s --filter event=push --format '{{.Actor.ID}}'");
+        // docker's command line cuts a duration down to whole seconds.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let until = now.expect("after 1970").as_secs() + 1;
+        let events = cli.ok(&format!(
+            "events --since 1h --until {until} --filter event=push --format '{{{{.Actor.ID}}}}'"
+        ));
         assert!(events.lines().any(|e| e == format!("{bare}:a")), "{events}");
         assert!(events.lines().any(|e| e == bare), "{events}");
         cli.ok(&format!("rmi -f busybox {bare}:a {bare}:b {bare}:latest"));
