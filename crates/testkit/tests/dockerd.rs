@@ -306,8 +306,23 @@ fn the_bridge_gets_its_addresses_from_the_pools() {
 
 #[test]
 fn containers_are_kept_apart_without_icc() {
+    kept_apart(&Host::new());
+}
+
+#[test]
+fn containers_are_kept_apart_where_ip_filters_see_no_frames() {
     let host = Host::new();
-    let mut d = Daemon::start(&host, Opts::args(&["--icc=false"]));
+    let mut off = Command::new("sh");
+    off.args([
+        "-c",
+        "f=/proc/sys/net/bridge/bridge-nf-call-iptables; [ ! -e $f ] || echo 0 > $f",
+    ]);
+    host.ns().run(&mut off).ok();
+    kept_apart(&host);
+}
+
+fn kept_apart(host: &Host) {
+    let mut d = Daemon::start(host, Opts::args(&["--icc=false"]));
     d.load(&testkit::images::busybox_tar());
     let docker = d.docker();
     let serve = "sh -c 'mkdir /w; echo hi > /w/index.html; httpd -f -h /w'";
@@ -316,13 +331,15 @@ fn containers_are_kept_apart_without_icc() {
     let apart = |d: &Daemon| {
         let docker = d.docker();
         let get = |more: &str, url: &str| {
-            docker.run(&format!("run --rm {more} busybox wget -T 2 -q -O - {url}"))
+            docker.run(&format!(
+                "run --rm --init {more} busybox timeout 3 wget -q -O - {url}"
+            ))
         };
         assert_ne!(get("", &format!("http://{one}/")).code, 0, "frames pass");
         // Nor by the bridge, which would send it on.
         let way = format!(
-            "run --rm --cap-add NET_ADMIN busybox sh -c \
-             'ip route add {one}/32 via 172.17.0.1; wget -T 2 -q -O - http://{one}/'"
+            "run --rm --init --cap-add NET_ADMIN busybox sh -c \
+             'ip route add {one}/32 via 172.17.0.1; timeout 3 wget -q -O - http://{one}/'"
         );
         assert_ne!(docker.code(&way), 0, "packets pass");
         // Published ports do, and the outside does.
@@ -332,7 +349,9 @@ fn containers_are_kept_apart_without_icc() {
     };
     testkit::eventually("the published port", || {
         let url = "http://172.17.0.1:8080/";
-        docker.code(&format!("run --rm busybox wget -T 2 -q -O - {url}")) == 0
+        docker.code(&format!(
+            "run --rm --init busybox timeout 3 wget -q -O - {url}"
+        )) == 0
     });
     apart(&d);
     docker.refused("run --rm --link one busybox true", &["--icc=false"]);
