@@ -31,6 +31,7 @@ engine() {
     show "$cli" rename web shop
     show "$cli" commit -m 'a new page' shop 127.0.0.1:5000/web:2
     show "$cli" history 127.0.0.1:5000/web:2
+    show "$cli" push 127.0.0.1:5000/web:2
 
     say "$cli save 127.0.0.1:5000/web:1 127.0.0.1:5000/web:2 | $cli load"
     "$cli" save 127.0.0.1:5000/web:1 127.0.0.1:5000/web:2 | "$cli" load
@@ -40,6 +41,7 @@ engine() {
     "$cli" export shop | tar -t | grep -x www/index.html
     show "$cli" events --since 1h --until 0s --filter container=shop --format '{{.Type}} {{.Action}}'
     show "$cli" rm -f shop
+    show "$cli" system df
     show "$cli" image prune -af
     show "$cli" container prune -f
     [ -z "$("$cli" ps -aq)$("$cli" images -q)" ] || fail "something is left"

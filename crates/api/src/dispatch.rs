@@ -18,7 +18,7 @@ use crate::{
     containers, create,
     endpoints::{Endpoint, Op},
     error::Refusal,
-    exec, files, image_work, images, life, live, logs, networks,
+    exec, files, image_work, images, life, live, logs, networks, prune,
     query::Query,
     registries, route, system, websocket,
 };
@@ -169,6 +169,9 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
         Op::DiskUsage => live::disk_usage(call).boxed(),
         Op::NetworkList => networks::list(call).boxed(),
         Op::NetworkInspect => networks::inspect(call).boxed(),
+        Op::VolumePrune => prune::volumes(call).boxed(),
+        Op::NetworkPrune => prune::networks(call).boxed(),
+        Op::BuildPrune => prune::build_cache(call).boxed(),
         Op::Unsupported => std::future::ready(unsupported(&call)).boxed(),
     }
 }

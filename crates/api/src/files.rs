@@ -8,6 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use types::{
     Failure,
     container::{ContainerConfig, PathStat},
+    options::PlaceOptions,
 };
 
 use crate::{
@@ -87,13 +88,13 @@ pub(crate) async fn archive_get(call: Call) -> Answer {
 
 pub(crate) async fn archive_put(call: Call) -> Answer {
     let path = path(&call)?;
-    // Owners are those of the archive, with it or without: Docker would give the files to the
-    // container's own user.
-    let _copies_owners = call.query.bool("copyUIDGID");
-    let keep_kinds = call.query.bool("noOverwriteDirNonDir");
+    let options = PlaceOptions {
+        keep_kinds: call.query.bool("noOverwriteDirNonDir"),
+        to_user: call.query.bool("copyUIDGID"),
+    };
     let archive = body::stream(call.body);
     let (files, name) = (call.server.files, call.name);
-    to_its_end(async move { files.write_archive(&name, &path, keep_kinds, archive).await }).await?;
+    to_its_end(async move { files.write_archive(&name, &path, options, archive).await }).await?;
     Ok(empty(StatusCode::OK))
 }
 

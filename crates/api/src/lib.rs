@@ -35,6 +35,7 @@ mod networks;
 mod older;
 #[cfg(test)]
 mod properties;
+mod prune;
 mod query;
 mod registries;
 mod route;

@@ -11,7 +11,7 @@ use crate::{
     error::Refusal,
     fields,
     json::from_value_at,
-    time, validate,
+    prune, validate,
 };
 
 /// What can be changed after a container was made.
@@ -89,14 +89,7 @@ pub(crate) async fn unpause(call: Call) -> Answer {
 
 pub(crate) async fn prune(call: Call) -> Answer {
     let mut filters = call.query.filters(&["label", "label!", "until"])?;
-    let until = match filters.remove("until").unwrap_or_default().as_slice() {
-        [] => None,
-        [one] => Some(
-            time::parse(one)
-                .ok_or_else(|| Refusal::bad(format!("invalid filter 'until={one}'")))?,
-        ),
-        _ => return Err(Refusal::bad("more than one until filter specified")),
-    };
+    let until = prune::until(&mut filters)?;
     let life = call.server.life;
     let pruned = to_its_end(async move { life.prune(filters, until).await }).await?;
     json(StatusCode::OK, &pruned)

@@ -33,7 +33,8 @@ fn head(stream: StdStream, length: usize) -> [u8; 8] {
 
 /// A process's output as it goes over the wire, what is there at once in one piece.
 pub(crate) fn wire(output: Output) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    let state = (output.chunks, VecDeque::new(), output.tty);
+    // Its end may be found while looking for more to send together, and is asked for again then.
+    let state = (output.chunks.fuse(), VecDeque::new(), output.tty);
     futures_util::stream::unfold(state, |(mut chunks, mut ready, tty)| async move {
         if ready.is_empty() {
             let mut next = Some(chunks.next().await?);
@@ -124,5 +125,19 @@ mod tests {
         assert_eq!(all[1].as_ref().unwrap(), &long);
         assert!(all[2].is_err());
         assert_eq!(all.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn an_end_that_is_there_at_once_is_an_end() {
+        let once = futures_util::stream::unfold(0, |n| async move {
+            let chunk = Ok((StdStream::Out, Bytes::from_static(b"x")));
+            (n < 2).then_some((chunk, n + 1))
+        });
+        let output = Output {
+            tty: true,
+            chunks: once.boxed(),
+        };
+        let sent: Vec<_> = wire(output).map(|piece| piece.unwrap()).collect().await;
+        assert_eq!(sent, [Bytes::from_static(b"xx")]);
     }
 }

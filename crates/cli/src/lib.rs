@@ -6,6 +6,7 @@
 //! to find the version, no configuration read ahead.
 
 mod client;
+mod complete;
 mod config;
 mod contexts;
 mod error;
@@ -71,6 +72,12 @@ fn width() -> Option<usize> {
 fn dispatch(program: &str, args: &[String]) -> Result {
     if args.first().is_some_and(|verb| verb == client::ssh::VERB) {
         return Err(client::ssh::become_ssh(&args[1..]));
+    }
+    if let Some(verb) = args
+        .first()
+        .filter(|v| complete::VERBS.contains(&v.as_str()))
+    {
+        return complete::answer(verb, &args[1..]);
     }
     let globals = flags::parse(&[globals::FLAGS], false, args)
         .map_err(|e| usage(&e, program, "[OPTIONS] COMMAND [ARG...]"))?;

@@ -40,6 +40,7 @@ mod networks;
 mod pause;
 mod ports;
 mod prune;
+mod prune_volumes;
 mod record;
 mod records;
 mod remap;

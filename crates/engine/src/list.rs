@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     ports,
     record::Record,
-    state::State,
+    state::{Phase, State},
     sync::lock,
 };
 
@@ -89,7 +89,12 @@ impl Engine {
     ) -> Result<ContainerSummary> {
         let (size_rw, size_root_fs) = if size {
             let (images, id) = (self.images.clone(), container.id.clone());
-            let rw = blocking(move || Ok(images.container_size(&id)?)).await?;
+            let rw = match blocking(move || Ok(images.container_size(&id)?)).await {
+                Ok(rw) => rw,
+                // It is on its way out: its files went before its name.
+                Err(_) if container.state().phase == Phase::Removing => 0,
+                Err(error) => return Err(error),
+            };
             let image = self.images.get(&record.image_id).map_or(0, |i| i.size);
             (Some(rw.cast_signed()), Some((image + rw).cast_signed()))
         } else {

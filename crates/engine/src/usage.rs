@@ -9,22 +9,13 @@ use crate::{Engine, blocking, error::Result, sync::lock};
 impl Engine {
     /// All volumes with their sizes, by name.
     pub async fn volume_usage(&self) -> Result<Vec<Volume>> {
-        let mut list = Vec::new();
-        for (name, created) in self.volumes.names() {
-            let data = self.volumes.data(&name);
-            let mountpoint = data.to_string_lossy().into_owned();
+        let mut list = self.told_volumes();
+        for volume in &mut list {
+            let data = self.volumes.data(&volume.name);
             let size = blocking(move || Ok(size_of(&data))).await?;
-            list.push(Volume {
-                created_at: created,
-                driver: "local".into(),
-                mountpoint,
-                scope: "local".into(),
-                usage_data: Some(VolumeUsage {
-                    size: size.cast_signed(),
-                    ref_count: self.users_of_volume(&name),
-                }),
-                name,
-                ..Volume::default()
+            volume.usage_data = Some(VolumeUsage {
+                size: size.cast_signed(),
+                ref_count: self.users_of_volume(&volume.name),
             });
         }
         Ok(list)
@@ -36,7 +27,8 @@ impl Engine {
         i64::try_from(self.users_of(image).len()).unwrap_or(i64::MAX)
     }
 
-    fn users_of_volume(&self, name: &str) -> i64 {
+    /// How many containers have a volume.
+    pub(crate) fn users_of_volume(&self, name: &str) -> i64 {
         let all = lock(&self.containers).all();
         let users = all
             .iter()
@@ -47,7 +39,7 @@ impl Engine {
 
 /// Bytes of the files below `dir`, each counted once; what vanishes meanwhile or cannot be read is
 /// not counted. Links are not followed.
-fn size_of(dir: &Path) -> u64 {
+pub(crate) fn size_of(dir: &Path) -> u64 {
     let mut size = 0;
     let mut linked = HashSet::new();
     let mut dirs = vec![dir.to_owned()];

@@ -38,6 +38,9 @@ pub(crate) struct Volumes {
     /// Who is root in containers, where that is not the host's.
     owner: Option<(u32, u32)>,
     known: Mutex<BTreeMap<String, Volume>>,
+    /// Held while one is made or removed because nobody has it: who is given one in between would
+    /// be left with nothing.
+    gate: tokio::sync::Mutex<()>,
 }
 
 impl Volumes {
@@ -55,6 +58,7 @@ impl Volumes {
             records,
             owner,
             known: Mutex::new(known),
+            gate: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -62,6 +66,7 @@ impl Volumes {
     pub(crate) async fn ensure(&self, mount: &Mount) -> Result<(PathBuf, bool)> {
         let name = mount.name.as_str();
         let data = self.data(name);
+        let _gate = self.gate.lock().await;
         if lock(&self.known).contains_key(name) {
             return Ok((data, false));
         }
@@ -103,11 +108,19 @@ impl Volumes {
         Ok(())
     }
 
-    /// Names and times of creation of all.
-    pub(crate) fn names(&self) -> Vec<(String, String)> {
-        let known = lock(&self.known);
-        let pairs = known.values().map(|v| (v.name.clone(), v.created.clone()));
-        pairs.collect()
+    /// Removes the volume unless it is `unused` no longer; says whether it is gone. Containers are
+    /// registered before their volumes are made, so that none can come between.
+    pub(crate) async fn remove_if(&self, name: &str, unused: impl Fn() -> bool) -> Result<bool> {
+        let _gate = self.gate.lock().await;
+        if !unused() || !lock(&self.known).contains_key(name) {
+            return Ok(false);
+        }
+        self.remove(name).await.map(|()| true)
+    }
+
+    /// All definitions, by name.
+    pub(crate) fn all(&self) -> Vec<Volume> {
+        lock(&self.known).values().cloned().collect()
     }
 
     /// The directory of a volume's data.

@@ -326,7 +326,12 @@ impl Store {
                 Err(e) => return Err(Error::io(what(), e)),
             };
             for entry in entries {
-                let entry = entry.doing(what)?;
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    // The directory was removed while it was read.
+                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => break,
+                    Err(e) => return Err(Error::io(what(), e)),
+                };
                 let Ok(meta) = entry.metadata() else { continue };
                 if meta.is_dir() {
                     dirs.push(entry.path());

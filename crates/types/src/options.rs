@@ -121,6 +121,15 @@ pub enum StatsMode {
     OneShot,
 }
 
+/// How an archive is placed in a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PlaceOptions {
+    /// Refuse to put a directory in the place of something else, and the other way round.
+    pub keep_kinds: bool,
+    /// Give everything to the container's own user, if it names one.
+    pub to_user: bool,
+}
+
 /// What `GET /system/df` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]

@@ -24,6 +24,16 @@ pub struct Volume {
     pub usage_data: Option<VolumeUsage>,
 }
 
+/// `POST /volumes/prune`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct VolumesPruned {
+    /// Names of those that are gone.
+    pub volumes_deleted: Vec<String>,
+    /// Bytes.
+    pub space_reclaimed: i64,
+}
+
 /// How much a volume takes, and for whom.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

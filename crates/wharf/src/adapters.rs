@@ -10,6 +10,7 @@ mod live;
 mod networks;
 mod registries;
 mod system;
+mod threads;
 
 pub(crate) use containers::Containers;
 pub(crate) use images::Images;

@@ -1,7 +1,10 @@
 //! Files in containers, and what is made of them.
 
 use async_trait::async_trait;
-use types::container::{ContainerConfig, FilesystemChange, PathStat};
+use types::{
+    container::{ContainerConfig, FilesystemChange, PathStat},
+    options::PlaceOptions,
+};
 
 use super::{Body, Result};
 
@@ -29,13 +32,12 @@ pub trait Files: Send + Sync {
     async fn path_stat(&self, name: &str, path: &str) -> Result<PathStat>;
     /// A path and all below it as a tar archive.
     async fn read_archive(&self, name: &str, path: &str) -> Result<(PathStat, Body)>;
-    /// Places a tar archive, packed or not, in a directory. `keep_kinds` refuses to put a
-    /// directory in the place of something else, and the other way round.
+    /// Places a tar archive, packed or not, in a directory.
     async fn write_archive(
         &self,
         name: &str,
         path: &str,
-        keep_kinds: bool,
+        options: PlaceOptions,
         archive: Body,
     ) -> Result<()>;
     /// The whole file system as a tar archive.

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use types::{
-    options::{StatsMode, UsageOptions},
+    options::{Filters, StatsMode, UsageOptions},
     stats::ContainerStats,
     usage::DiskUsage,
+    volume::VolumesPruned,
 };
 
 use super::Result;
@@ -21,4 +22,6 @@ pub trait Live: Send + Sync {
     ) -> Result<BoxStream<'static, ContainerStats>>;
     /// How much disk everything takes.
     async fn disk_usage(&self, options: UsageOptions) -> Result<DiskUsage>;
+    /// Removes the volumes that no container has: those made for one container, or `all`.
+    async fn prune_volumes(&self, all: bool, filters: Filters) -> Result<VolumesPruned>;
 }

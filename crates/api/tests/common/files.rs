@@ -7,6 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use types::{
     Failure,
     container::{FilesystemChange, PathStat},
+    options::PlaceOptions,
 };
 
 use super::{Fake, backends::known};
@@ -41,13 +42,19 @@ impl Files for Fake {
         &self,
         name: &str,
         path: &str,
-        keep_kinds: bool,
+        options: PlaceOptions,
         archive: Body,
     ) -> Result<()> {
         known(name)?;
         let whole = archive.try_fold(0, |sum, part| async move { Ok(sum + part.len()) });
         let bytes = whole.await.map_err(|e| Failure::system(e.to_string()))?;
-        self.note(format!("write {name} {path} {keep_kinds} {bytes}"));
+        let PlaceOptions {
+            keep_kinds,
+            to_user,
+        } = options;
+        self.note(format!(
+            "write {name} {path} {keep_kinds} {to_user} {bytes}"
+        ));
         Ok(())
     }
     async fn export(&self, name: &str) -> Result<Body> {

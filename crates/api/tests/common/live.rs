@@ -4,9 +4,10 @@ use api::backend::{Live, Result};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use types::{
-    options::{StatsMode, UsageOptions},
+    options::{Filters, StatsMode, UsageOptions},
     stats::ContainerStats,
     usage::DiskUsage,
+    volume::VolumesPruned,
 };
 
 use super::Fake;
@@ -34,5 +35,10 @@ impl Live for Fake {
             images: options.images.then(Vec::new),
             ..DiskUsage::default()
         })
+    }
+
+    async fn prune_volumes(&self, all: bool, filters: Filters) -> Result<VolumesPruned> {
+        self.note(format!("volumes prune {all} {filters:?}"));
+        Ok(VolumesPruned::default())
     }
 }

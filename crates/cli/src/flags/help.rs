@@ -1,10 +1,15 @@
 //! Help texts in docker's layout.
 
-use super::{Flag, Kind};
-use crate::verbs::{GROUPS, MISSING, Verb, all};
+use super::{Flag, Kind, switch};
+use crate::verbs::{GROUPS, HIDDEN, MISSING, Verb, all};
 
 /// Columns of text when the terminal's width is not known.
 const WIDTH: usize = 80;
+
+/// What most people use, in docker's order.
+const COMMON: &[&str] = &[
+    "run", "exec", "ps", "pull", "push", "images", "login", "logout", "search", "version", "info",
+];
 
 fn left(flag: &Flag) -> String {
     let short = flag.short.map_or("    ".to_owned(), |s| format!("-{s}, "));
@@ -17,7 +22,7 @@ fn left(flag: &Flag) -> String {
 
 /// The list of `flags`, aligned and wrapped.
 fn flag_list(flags: &[Flag], width: usize) -> String {
-    let mut flags: Vec<&Flag> = flags.iter().collect();
+    let mut flags: Vec<&Flag> = flags.iter().filter(|f| !f.hidden).collect();
     flags.sort_by_key(|f| f.long);
     let column = flags.iter().map(|f| left(f).len()).max().unwrap_or(0) + 3;
     let room = width.saturating_sub(column).max(24);
@@ -61,7 +66,9 @@ fn commands(items: &[(&str, &str)]) -> String {
 
 /// `docker VERB --help`; `path` is the verb as it was called, with the program's name.
 pub(crate) fn verb_help(program: &str, path: &str, verb: &Verb, width: Option<usize>) -> String {
-    let mut out = format!("Usage:  {path} {}\n\n{}\n", verb.usage, verb.about);
+    let usage = verb.usage.replace("docker ", &format!("{program} "));
+    let usage = format!("Usage:  {path} {usage}");
+    let mut out = format!("{}\n\n{}\n", usage.trim_end(), verb.about);
     if verb.names.len() > 1 {
         let names: Vec<String> = verb
             .names
@@ -70,7 +77,11 @@ pub(crate) fn verb_help(program: &str, path: &str, verb: &Verb, width: Option<us
             .collect();
         out.push_str(&format!("\nAliases:\n  {}\n", names.join(", ")));
     }
-    let flags: Vec<Flag> = verb.flags.iter().copied().flatten().copied().collect();
+    let mut flags: Vec<Flag> = verb.flags.iter().copied().flatten().copied().collect();
+    if flags.iter().any(|f| f.short == Some('h')) {
+        // Only there is it not to be guessed.
+        flags.push(switch("help", "Print usage"));
+    }
     if !flags.is_empty() {
         out.push_str("\nOptions:\n");
         out.push_str(&flag_list(&flags, width.unwrap_or(WIDTH)));
@@ -85,7 +96,7 @@ pub(crate) fn group_help(program: &str, group: &str) -> String {
         .find(|(name, _)| *name == group)
         .map_or("", |(_, about)| about);
     let mut items: Vec<(&str, &str)> = Vec::new();
-    for verb in all() {
+    for verb in all().filter(|v| !HIDDEN.contains(&v.names[0])) {
         if let Some(name) = verb
             .names
             .iter()
@@ -118,6 +129,11 @@ pub(crate) fn root_help(program: &str, globals: &[Flag], width: Option<usize>) -
         ));
     }
     items.sort_unstable();
+    let common: Vec<(&str, &str)> = COMMON
+        .iter()
+        .filter_map(|name| items.iter().find(|(n, _)| n == name).copied())
+        .collect();
+    items.retain(|(name, _)| !COMMON.contains(name));
     let missing: Vec<&str> = MISSING
         .iter()
         .copied()
@@ -136,7 +152,8 @@ pub(crate) fn root_help(program: &str, globals: &[Flag], width: Option<usize>) -
     }
     not_yet.push_str(&line);
     format!(
-        "Usage:  {program} [OPTIONS] COMMAND\n\nRuns and manages containers\n\nManagement Commands:\n{}\nCommands:\n{}\nNot Supported Yet:\n{not_yet}\n\nGlobal Options:\n{}\nRun '{program} COMMAND --help' for more information on a command.\n",
+        "Usage:  {program} [OPTIONS] COMMAND\n\nRuns and manages containers\n\nCommon Commands:\n{}\nManagement Commands:\n{}\nCommands:\n{}\nNot Supported Yet:\n{not_yet}\n\nGlobal Options:\n{}\nRun '{program} COMMAND --help' for more information on a command.\n",
+        commands(&common),
         commands(GROUPS),
         commands(&items),
         flag_list(globals, width.unwrap_or(WIDTH)),

@@ -44,6 +44,8 @@ pub(crate) struct Flag {
     pub(crate) default: &'static str,
     /// Known, but only these values are accepted.
     pub(crate) only: Option<&'static [&'static str]>,
+    /// Of old: still read, no longer shown.
+    pub(crate) hidden: bool,
 }
 
 const fn flag(long: &'static str, kind: Kind, value: &'static str, about: &'static str) -> Flag {
@@ -56,6 +58,7 @@ const fn flag(long: &'static str, kind: Kind, value: &'static str, about: &'stat
         about,
         default: "",
         only: None,
+        hidden: false,
     }
 }
 
@@ -112,6 +115,12 @@ impl Flag {
     /// Docker's flag that wharf does not have: only values that change nothing pass.
     pub(crate) const fn only(mut self, values: &'static [&'static str]) -> Self {
         self.only = Some(values);
+        self
+    }
+
+    /// Read, and not shown.
+    pub(crate) const fn hidden(mut self) -> Self {
+        self.hidden = true;
         self
     }
 

@@ -7,6 +7,11 @@ pub(crate) fn now() -> i64 {
     Timestamp::now().as_second()
 }
 
+/// Seconds since the epoch of an RFC 3339 time.
+pub(crate) fn seconds(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>().ok().map(Timestamp::as_second)
+}
+
 /// As Go prints a time: `2026-11-21 07:08:59 +0000 UTC`, in the local zone.
 pub(crate) fn go(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or_else(

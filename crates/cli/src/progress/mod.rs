@@ -2,8 +2,11 @@
 //! drawn again in place; elsewhere the steps without the bars.
 
 mod bar;
+mod meter;
 
 use std::{collections::HashMap, fmt::Write as _, io::Write};
+
+pub(crate) use meter::Meter;
 
 use types::image::ProgressLine;
 

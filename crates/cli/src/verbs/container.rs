@@ -15,7 +15,7 @@ use crate::{
 pub(crate) const STOP: &[Flag] = &[
     text("signal", "The signal that asks it to stop").short('s'),
     int("timeout", "Seconds until it is killed").short('t'),
-    int("time", "The same, docker's old spelling"),
+    int("time", "The same, docker's old spelling").hidden(),
 ];
 
 /// Flags of `kill`.

@@ -4,17 +4,10 @@
 //! (`archive::Placer`), so that no link in it leads elsewhere on this host (CVE-2018-15664).
 
 mod place;
+mod source;
 
-use std::{
-    io::{self, Write},
-    os::{
-        fd::AsFd,
-        unix::ffi::{OsStrExt, OsStringExt},
-    },
-    path::{Path, PathBuf},
-};
+use std::io::{self, Write};
 
-use archive::Packer;
 use base64::Engine;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -22,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use place::Place;
+use source::{Source, pack};
 
 use super::Context;
 use crate::{
@@ -29,6 +23,7 @@ use crate::{
     error::{Error, Result},
     flags::{Flag, Matches, switch},
     format::{output, size},
+    progress::Meter,
     tty,
 };
 
@@ -46,6 +41,7 @@ pub(crate) const FLAGS: &[Flag] = &[
 /// Go's bits of directories and symbolic links.
 const DIR: u32 = 1 << 31;
 const LINK: u32 = 1 << 27;
+const DEVICE: u32 = 1 << 26;
 
 /// One chunk of an archive on its way.
 const CHUNK: usize = 256 << 10;
@@ -83,6 +79,9 @@ pub(crate) async fn cp(context: &Context, m: Matches) -> Result {
     if destination.is_empty() {
         return Err(Error::msg("destination can not be empty"));
     }
+    let quiet = m
+        .switch("quiet")
+        .unwrap_or_else(|| !tty::is_terminal(io::stdout()));
     let (copied, target) = match (split(source), split(destination)) {
         (Some(_), Some(_)) => {
             return Err(Error::msg("copying between containers is not supported"));
@@ -94,18 +93,18 @@ pub(crate) async fn cp(context: &Context, m: Matches) -> Result {
             if destination == "-" {
                 return to_stdout(context, &m, container, path).await;
             }
-            let copied = from_container(context, &m, container, path, destination).await?;
-            (copied, destination.clone())
+            let meter = Meter::new("Copying from container - ", quiet);
+            let copied = from_container(context, &m, container, path, destination, meter).await?;
+            let whole = std::path::absolute(destination);
+            let whole = whole.map(|path| path.display().to_string());
+            (copied, whole.unwrap_or_else(|_| destination.clone()))
         }
         (None, Some((container, path))) => {
-            if source == "-" {
-                return put(context, container, path, tokio::io::stdin()).await;
-            }
-            let copied = to_container(context, &m, source, container, path).await?;
-            (copied, format!("{container}:{path}"))
+            let meter = Meter::new("Copying to container - ", quiet);
+            to_container(context, &m, source, container, path, meter).await?
         }
     };
-    if !m.on("quiet") {
+    if !quiet {
         let bytes = i64::try_from(copied).unwrap_or(i64::MAX);
         output::complain(&format!(
             "Successfully copied {} to {target}",
@@ -134,15 +133,37 @@ fn stat_of(answer: &Answer<'_>) -> Result<Stat> {
         .ok_or_else(|| Error::msg("the daemon's answer does not say what the path is"))
 }
 
-/// The path with its link followed, if that was asked for.
-async fn followed(context: &Context, m: &Matches, container: &str, path: &str) -> Result<String> {
-    if m.on("follow-link") {
-        let stat = look(context, container, path).await?;
-        if stat.mode & LINK != 0 && !stat.link_target.is_empty() {
-            return Ok(stat.link_target);
-        }
+/// The path with its link followed, if that was asked for; and the name that it keeps, where the
+/// link's end has another one.
+async fn followed(
+    context: &Context,
+    m: &Matches,
+    container: &str,
+    path: &str,
+) -> Result<(String, Option<String>)> {
+    if !m.on("follow-link") {
+        return Ok((path.to_owned(), None));
     }
-    Ok(path.to_owned())
+    let Ok(stat) = look(context, container, path).await else {
+        // Whoever asks for its content is told why not.
+        return Ok((path.to_owned(), None));
+    };
+    if stat.mode & LINK == 0 || stat.link_target.is_empty() {
+        return Ok((path.to_owned(), None));
+    }
+    let end = beside(path, &stat.link_target);
+    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let (own, ends) = (base(path), base(&end));
+    Ok((end, (own != ends).then_some(own)))
+}
+
+/// Where a link at `path` leads.
+fn beside(path: &str, target: &str) -> String {
+    if target.starts_with('/') {
+        return target.to_owned();
+    }
+    let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+    format!("{above}/{target}")
 }
 
 async fn open<'c>(context: &'c Context, container: &str, path: &str) -> Result<(Answer<'c>, Stat)> {
@@ -160,7 +181,7 @@ async fn to_stdout(context: &Context, m: &Matches, container: &str, path: &str) 
             "cowardly refusing to copy an archive to a terminal: redirect it",
         ));
     }
-    let path = followed(context, m, container, path).await?;
+    let (path, _) = followed(context, m, container, path).await?;
     let (mut answer, _) = open(context, container, &path).await?;
     let mut out = io::stdout().lock();
     while let Some(chunk) = answer.chunk().await? {
@@ -176,9 +197,14 @@ async fn from_container(
     container: &str,
     path: &str,
     destination: &str,
+    mut meter: Meter,
 ) -> Result<u64> {
-    let path = followed(context, m, container, path).await?;
-    let (mut answer, stat) = open(context, container, &path).await?;
+    place::check(destination)?;
+    let (path, name) = followed(context, m, container, path).await?;
+    let (mut answer, mut stat) = open(context, container, &path).await?;
+    if let Some(name) = name {
+        stat.name = name;
+    }
     let place = Place::new(destination, &stat, &path)?;
     let keep_owners = m.on("archive");
     let (sender, mut receiver) = mpsc::channel::<Bytes>(4);
@@ -193,6 +219,7 @@ async fn from_container(
         match answer.chunk().await {
             Ok(Some(chunk)) => {
                 copied += chunk.len() as u64;
+                meter.show(copied);
                 if sender.send(chunk).await.is_err() {
                     break;
                 }
@@ -215,143 +242,129 @@ async fn from_container(
     }
 }
 
-/// Copies to a container; the bytes of the archive.
+/// Copies to a container; the bytes of the archive, and where they went.
 async fn to_container(
     context: &Context,
     m: &Matches,
     source: &str,
     container: &str,
     path: &str,
-) -> Result<u64> {
-    let mut from = PathBuf::from(source);
-    if m.on("follow-link") {
-        from = std::fs::canonicalize(&from).map_err(|e| Error::file("lstat", source, &e))?;
-    }
-    let meta = std::fs::symlink_metadata(&from).map_err(|e| Error::file("lstat", source, &e))?;
-    if !meta.is_dir() && source.ends_with('/') {
-        return Err(Error::msg(format!("not a directory: {source}")));
-    }
-    let contents = source.ends_with("/.") || source == ".";
-    let (dir, name) = destination(context, container, path, meta.is_dir(), contents, &from).await?;
-    let (writer, reader) = tokio::io::duplex(CHUNK * 4);
-    let writer = SyncIoBridge::new(writer);
-    let packing = tokio::task::spawn_blocking(move || pack(&from, &name, writer));
-    let sent = put(context, container, &dir, reader).await;
-    let packed = packing.await.map_err(|e| Error::msg(e.to_string()))?;
-    match (sent, packed) {
-        // Our own fault is the cause of whatever the daemon says of half an archive.
-        (_, Err(e)) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::file("read", source, &e))
-        }
-        (Err(e), _) => Err(e),
-        // It had read all it wanted.
-        (Ok(()), packed) => Ok(packed.unwrap_or_default()),
-    }
-}
-
-/// The directory in the container, and the name there; empty for what is in a directory.
-async fn destination(
-    context: &Context,
-    container: &str,
-    path: &str,
-    is_dir: bool,
-    contents: bool,
-    from: &Path,
-) -> Result<(String, Vec<u8>)> {
-    let own_name = || -> Result<Vec<u8>> {
-        let whole = std::fs::canonicalize(from);
-        let name = from.file_name().map(ToOwned::to_owned);
-        let name = name.or_else(|| whole.ok()?.file_name().map(ToOwned::to_owned));
-        Ok(name.map(OsStringExt::into_vec).unwrap_or_default())
-    };
-    let slash = path.ends_with('/') || path.ends_with("/.");
-    let mut path = if path.is_empty() {
-        "/".to_owned()
-    } else {
-        path.to_owned()
-    };
-    let mut stat = look(context, container, &path).await;
-    if let Ok(found) = &stat
-        && found.mode & LINK != 0
-        && !found.link_target.is_empty()
-    {
-        path.clone_from(&found.link_target);
-        stat = look(context, container, &path).await;
-    }
-    match stat {
-        Ok(found) if found.is_dir() => {
-            let name = if is_dir && contents {
-                Vec::new()
-            } else {
-                own_name()?
-            };
-            return Ok((path, name));
-        }
-        Ok(_) if is_dir => return Err(Error::msg("cannot copy directory")),
-        Ok(_) if slash => {
+    meter: Meter,
+) -> Result<(u64, String)> {
+    let found = Found::at(context, container, path).await?;
+    let owners = m.on("archive");
+    if source == "-" {
+        if !found.is_dir {
             return Err(Error::msg(format!(
-                "destination \"{container}:{path}\" is not a directory"
+                "destination \"{container}:{path}\" must be a directory"
             )));
         }
-        Ok(_) => {}
-        Err(Error::Client(e)) if e.is_not_found() => {
-            if slash && !is_dir {
-                return Err(Error::msg("no such directory"));
-            }
-        }
-        Err(e) => return Err(e),
+        let (reader, count) = meter.reader(tokio::io::stdin());
+        put(context, container, &found.path, owners, reader).await?;
+        return Ok((count.get(), format!("{container}:{}", found.path)));
     }
-    let trimmed = path.trim_end_matches("/.").trim_end_matches('/');
-    let (dir, name) = trimmed.rsplit_once('/').unwrap_or(("", trimmed));
-    let dir = if dir.is_empty() { "/" } else { dir };
-    Ok((dir.to_owned(), name.as_bytes().to_vec()))
+    let source = Source::new(source, m.on("follow-link"))?;
+    let (dir, name) = found.place(container, path, &source)?;
+    let (writer, reader) = tokio::io::duplex(CHUNK * 4);
+    let writer = SyncIoBridge::new(writer);
+    let (reader, _) = meter.reader(reader);
+    let told = source.told.clone();
+    let packing = tokio::task::spawn_blocking(move || pack(&source.path, &name, writer));
+    let sent = put(context, container, &dir, owners, reader).await;
+    let packed = packing.await.map_err(|e| Error::msg(e.to_string()))?;
+    let copied = match (sent, packed) {
+        // Our own fault is the cause of whatever the daemon says of half an archive.
+        (_, Err(e)) if e.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(Error::file("read", &told, &e));
+        }
+        (Err(e), _) => return Err(e),
+        // It had read all it wanted.
+        (Ok(()), packed) => packed.unwrap_or_default(),
+    };
+    Ok((copied, format!("{container}:{}", found.path)))
+}
+
+/// What is at the destination in a container.
+struct Found {
+    /// The path, its link followed.
+    path: String,
+    exists: bool,
+    is_dir: bool,
+}
+
+impl Found {
+    async fn at(context: &Context, container: &str, asked: &str) -> Result<Self> {
+        let mut path = if asked.is_empty() { "/" } else { asked }.to_owned();
+        let mut stat = look(context, container, &path).await;
+        if let Ok(found) = &stat
+            && found.mode & LINK != 0
+            && !found.link_target.is_empty()
+        {
+            path = beside(&path, &found.link_target);
+            stat = look(context, container, &path).await;
+        }
+        match stat {
+            Ok(found) if found.mode & DEVICE != 0 => Err(Error::msg(format!(
+                "destination \"{container}:{asked}\" must be a directory or a regular file: got a device"
+            ))),
+            Ok(found) => Ok(Self {
+                exists: true,
+                is_dir: found.is_dir(),
+                path,
+            }),
+            Err(Error::Client(e)) if e.is_not_found() => Ok(Self {
+                exists: false,
+                is_dir: false,
+                path,
+            }),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The directory that the archive goes to, and its first name there; empty for what is in a
+    /// directory.
+    fn place(&self, container: &str, asked: &str, source: &Source) -> Result<(String, Vec<u8>)> {
+        let slash = asked.ends_with('/') || asked.ends_with("/.");
+        if self.is_dir {
+            let name = if source.is_dir && source.contents {
+                Vec::new()
+            } else {
+                source.name.clone()
+            };
+            return Ok((self.path.clone(), name));
+        }
+        if self.exists && source.is_dir {
+            return Err(Error::msg("cannot copy directory"));
+        }
+        if self.exists && slash {
+            return Err(Error::msg(format!(
+                "destination \"{container}:{asked}\" is not a directory"
+            )));
+        }
+        if !self.exists && slash && !source.is_dir {
+            return Err(Error::msg("no such directory"));
+        }
+        let trimmed = self.path.trim_end_matches("/.").trim_end_matches('/');
+        let (dir, name) = trimmed.rsplit_once('/').unwrap_or(("", trimmed));
+        let dir = if dir.is_empty() { "/" } else { dir };
+        Ok((dir.to_owned(), name.as_bytes().to_vec()))
+    }
 }
 
 async fn put(
     context: &Context,
     container: &str,
     path: &str,
+    owners: bool,
     source: impl tokio::io::AsyncRead + Send + 'static,
 ) -> Result {
     Ok(Request::put(&format!("/containers/{container}/archive"))
         .query("path", path)
         .query("noOverwriteDirNonDir", "true")
+        .query_on("copyUIDGID", owners)
         .stream(source)
         .done(&context.client)
         .await?)
-}
-
-/// Counts what goes through it.
-struct Counted<W>(W, u64);
-
-impl<W: Write> Write for Counted<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.0.write(bytes)?;
-        self.1 += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-/// Writes the archive to `out`; its bytes.
-fn pack(from: &Path, name: &[u8], out: impl Write) -> io::Result<u64> {
-    let same = |uid, gid| (uid, gid);
-    let out = io::BufWriter::with_capacity(CHUNK, Counted(out, 0));
-    let mut packer = Packer::new(out, &same);
-    if std::fs::symlink_metadata(from)?.is_dir() {
-        let dir = std::fs::File::open(from)?;
-        packer.dir(&dir.into(), name)?;
-    } else {
-        let parent = from.parent().filter(|p| !p.as_os_str().is_empty());
-        let parent = std::fs::File::open(parent.unwrap_or(Path::new(".")))?;
-        let own = from.file_name().unwrap_or_default();
-        packer.tree(parent.as_fd(), own.as_bytes(), name)?;
-    }
-    let out = packer.finish()?.into_inner()?;
-    Ok(out.1)
 }
 
 #[cfg(test)]

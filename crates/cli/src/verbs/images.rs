@@ -22,7 +22,8 @@ pub(crate) const FLAGS: &[Flag] = &[
     switch("tree", "Platforms of an image as a tree").only(&["false"]),
 ];
 
-const HEADERS: &[(&str, &str)] = &[
+/// Headers of its fields.
+pub(super) const HEADERS: &[(&str, &str)] = &[
     ("Containers", "CONTAINERS"),
     ("CreatedAt", "CREATED AT"),
     ("CreatedSince", "CREATED"),
@@ -74,7 +75,7 @@ pub(crate) async fn images(context: &Context, m: Matches) -> Result {
 }
 
 /// A row for each name.
-fn rows(image: &ImageSummary, by_digest: bool, full: bool, now: i64) -> Vec<Value> {
+pub(super) fn rows(image: &ImageSummary, by_digest: bool, full: bool, now: i64) -> Vec<Value> {
     let mut names: Vec<(String, String, String)> = Vec::new();
     let digest_of = |repository: &str| {
         image

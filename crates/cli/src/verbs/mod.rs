@@ -2,11 +2,13 @@
 
 mod attach;
 mod commit;
+mod completion;
 mod config;
 mod container;
 mod context;
 mod cp;
 mod create;
+mod df;
 mod dial_stdio;
 mod events;
 mod exec;
@@ -33,6 +35,7 @@ mod search;
 pub(crate) mod spec;
 mod start;
 mod stats;
+mod system_prune;
 mod table;
 mod top;
 mod update;
@@ -41,7 +44,7 @@ mod version;
 use std::{future::Future, pin::Pin};
 
 pub(crate) use pull::Show;
-pub(crate) use table::{GROUPS, MISSING, all};
+pub(crate) use table::{GROUPS, HIDDEN, MISSING, all};
 
 use crate::{
     client::Client,

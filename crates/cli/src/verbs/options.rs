@@ -162,7 +162,7 @@ pub(crate) const SPEC: &[Flag] = &[
     text("userns", "User namespace to use"),
     list("add-host", "Add a name to its hosts, NAME:ADDRESS").check(names::host_check),
     list("dns", "Set a name server").check(names::address_check),
-    list("dns-opt", "Set an option of the resolver"),
+    list("dns-opt", "Set an option of the resolver").hidden(),
     list("dns-option", "Set an option of the resolver"),
     list("dns-search", "Set a domain in which names are looked for").check(names::search_check),
     text("ip", "Its IPv4 address (in networks of your own)"),

@@ -1,6 +1,6 @@
 //! `container prune` and `image prune`.
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 
 use serde::de::DeserializeOwned;
 use types::{container::PruneResponse, image::ImagesPruned};
@@ -19,7 +19,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "filter",
         "Provide filter values (e.g. \"until=<timestamp>\")",
     )
-    .check(checks::filter),
+    .value("filter", checks::filter),
     switch("force", "Do not prompt for confirmation").short('f'),
 ];
 
@@ -35,68 +35,44 @@ pub(crate) fn confirmed(warning: &str) -> Result<bool> {
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     read.map_err(|e| Error::file("read", "/dev/stdin", &e))?;
-    if answer.is_empty() {
-        // Where there is nobody the line is not ended by an answer.
-        output::line("")?;
-    }
-    // What cannot be flushed was not asked for.
-    let _ = std::io::stdout().flush();
     Ok(matches!(answer.trim(), "y" | "Y"))
 }
 
-/// Removes what `path` removes; none where the user thought better of it.
-async fn prune<T: DeserializeOwned>(
-    context: &Context,
-    m: &Matches,
-    warning: &str,
-    path: &str,
-    filters: &[String],
-) -> Result<Option<T>> {
-    if !m.on("force") && !confirmed(warning)? {
-        return Ok(None);
-    }
+async fn ask<T: DeserializeOwned>(context: &Context, path: &str, filters: &[String]) -> Result<T> {
     let request = Request::post(path).filters(filters);
-    lenient(request.decode(&context.client).await?, "answer").map(Some)
+    lenient(request.decode(&context.client).await?, "answer")
 }
 
 /// `gone`, what there was of it, and the bytes.
-fn tell(gone: &str, bytes: i64) -> Result {
+fn tell((gone, bytes): &(String, i64)) -> Result {
     let gap = if gone.is_empty() { "" } else { "\n" };
-    let bytes = size::human(bytes);
+    let bytes = size::human(*bytes);
     output::line(&format!("{gone}{gap}Total reclaimed space: {bytes}"))
 }
 
-/// `docker container prune`.
-pub(crate) async fn containers(context: &Context, m: Matches) -> Result {
-    let warning = "WARNING! This will remove all stopped containers.";
-    let (path, filters) = ("/containers/prune", m.all("filter"));
-    let Some(pruned) = prune::<PruneResponse>(context, &m, warning, path, &filters).await? else {
-        return Ok(());
-    };
+/// Removes containers; what went, and its bytes.
+pub(crate) async fn prune_containers(
+    context: &Context,
+    filters: &[String],
+) -> Result<(String, i64)> {
+    let pruned: PruneResponse = ask(context, "/containers/prune", filters).await?;
     let mut text = String::new();
     if let Some(deleted) = pruned.containers_deleted.filter(|d| !d.is_empty()) {
         text = format!("Deleted Containers:\n{}\n", deleted.join("\n"));
     }
-    tell(
-        &text,
-        i64::try_from(pruned.space_reclaimed).unwrap_or(i64::MAX),
-    )
+    let bytes = i64::try_from(pruned.space_reclaimed).unwrap_or(i64::MAX);
+    Ok((text, bytes))
 }
 
-/// `docker image prune`.
-pub(crate) async fn images(context: &Context, m: Matches) -> Result {
-    let all = m.on("all");
-    let warning = if all {
-        "WARNING! This will remove all images without at least one container associated to them."
-    } else {
-        "WARNING! This will remove all dangling images."
-    };
-    let mut filters = m.all("filter");
+/// Removes images; what went, and its bytes.
+pub(crate) async fn prune_images(
+    context: &Context,
+    all: bool,
+    filters: &[String],
+) -> Result<(String, i64)> {
+    let mut filters = filters.to_vec();
     filters.push(format!("dangling={}", !all));
-    let path = "/images/prune";
-    let Some(pruned) = prune::<ImagesPruned>(context, &m, warning, path, &filters).await? else {
-        return Ok(());
-    };
+    let pruned: ImagesPruned = ask(context, "/images/prune", &filters).await?;
     let mut text = String::new();
     for one in pruned.images_deleted.into_iter().flatten() {
         if text.is_empty() {
@@ -107,5 +83,28 @@ pub(crate) async fn images(context: &Context, m: Matches) -> Result {
             (None, id) => text.push_str(&format!("deleted: {}\n", id.unwrap_or_default())),
         }
     }
-    tell(&text, pruned.space_reclaimed)
+    Ok((text, pruned.space_reclaimed))
+}
+
+/// `docker container prune`.
+pub(crate) async fn containers(context: &Context, m: Matches) -> Result {
+    let warning = "WARNING! This will remove all stopped containers.";
+    if !m.on("force") && !confirmed(warning)? {
+        return Ok(());
+    }
+    tell(&prune_containers(context, &m.all("filter")).await?)
+}
+
+/// `docker image prune`.
+pub(crate) async fn images(context: &Context, m: Matches) -> Result {
+    let all = m.on("all");
+    let warning = if all {
+        "WARNING! This will remove all images without at least one container associated to them."
+    } else {
+        "WARNING! This will remove all dangling images."
+    };
+    if !m.on("force") && !confirmed(warning)? {
+        return Ok(());
+    }
+    tell(&prune_images(context, all, &m.all("filter")).await?)
 }

@@ -28,7 +28,8 @@ pub(crate) const FLAGS: &[Flag] = &[
 const COLUMNS: &str =
     "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 
-const HEADERS: &[(&str, &str)] = &[
+/// Headers of its fields.
+pub(super) const HEADERS: &[(&str, &str)] = &[
     ("Command", "COMMAND"),
     ("CreatedAt", "CREATED AT"),
     ("ID", "CONTAINER ID"),
@@ -95,7 +96,8 @@ pub(crate) async fn ps(context: &Context, m: Matches) -> Result {
     output::print(&template::rows(&format, &columns, HEADERS, &rows)?)
 }
 
-fn row(c: &ContainerSummary, full: bool, now: i64) -> Value {
+/// Its fields.
+pub(super) fn row(c: &ContainerSummary, full: bool, now: i64) -> Value {
     let short = |text: &str, columns: usize| {
         if full {
             text.to_owned()

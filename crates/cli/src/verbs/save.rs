@@ -6,18 +6,18 @@ use super::Context;
 use crate::{
     client::{Answer, Request},
     error::{Error, Result},
-    flags::{Flag, Matches, list, text},
+    flags::{Flag, Matches, text},
+    progress::Meter,
     tty,
 };
 
 /// Flags of `save`.
 pub(crate) const SAVE: &[Flag] = &[
     text("output", "Write to a file, instead of STDOUT").short('o'),
-    list(
+    text(
         "platform",
-        "Save only the given platform(s). Formatted as a comma-separated list of \"os[/arch[/variant]]\" (e.g., \"linux/amd64,linux/arm64/v8\")",
-    )
-    .value("strings", crate::flags::checks::any),
+        "Save only the given platform variant. Formatted as os[/arch[/variant]] (e.g., linux/amd64)",
+    ),
 ];
 
 /// Flags of `export`.
@@ -31,15 +31,7 @@ pub(crate) async fn save(context: &Context, m: Matches) -> Result {
     for name in &m.args {
         request = request.query("names", name);
     }
-    let platforms = m.all("platform");
-    if platforms.len() > 1 {
-        return Err(Error::msg(
-            "several platforms in one archive are not supported yet: name one",
-        ));
-    }
-    for platform in platforms {
-        request = request.query("platform", &platform);
-    }
+    request = request.query_text("platform", &m.text("platform"));
     write(request.send(&context.client).await?, target).await
 }
 
@@ -82,12 +74,16 @@ async fn write(mut answer: Answer<'_>, target: Option<String>) -> Result {
         }
         return out.flush().map_err(|e| Error::stdio(&e));
     };
+    let mut meter = Meter::new("Writing - ", false);
+    let mut saved = 0;
     let partial = format!("{path}.{}.partial", std::process::id());
     let failed = |e: &std::io::Error| Error::file("write", &path, e);
     let written = async {
         let mut file = File::create(&partial).map_err(|e| failed(&e))?;
         while let Some(chunk) = answer.chunk().await? {
             file.write_all(&chunk).map_err(|e| failed(&e))?;
+            saved += chunk.len() as u64;
+            meter.show(saved);
         }
         std::fs::rename(&partial, &path).map_err(|e| failed(&e))
     };

@@ -22,7 +22,9 @@ pub(crate) const FLAGS: &[Flag] = &[
         "Limit the CPU real-time runtime in microseconds",
     ),
     text("cpus", "Number of CPUs").value("decimal", checks::cpus),
-    text("kernel-memory", "Kernel memory limit (deprecated)").value("bytes", checks::bytes),
+    text("kernel-memory", "Kernel memory limit (deprecated)")
+        .value("bytes", checks::bytes)
+        .hidden(),
     text("memory", "Memory limit")
         .short('m')
         .value("bytes", checks::bytes),

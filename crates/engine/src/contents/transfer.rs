@@ -9,7 +9,7 @@ use std::{
 use archive::{Packer, Placer};
 use rustix::fs::{self as rfs, AtFlags, FileType, OFlags, StatVfsMountFlags};
 
-use types::container::PathStat;
+use types::{container::PathStat, options::PlaceOptions};
 
 use super::{
     ids::Owners,
@@ -62,6 +62,12 @@ impl Target {
         }
         format!("{}/{}", self.parent.trim_end_matches('/'), self.base)
     }
+}
+
+/// The user that the container's processes run as, if it names one.
+fn container_user(container: &Container) -> Option<String> {
+    let user = container.with_record(|r| r.config.user.clone());
+    (!user.is_empty()).then_some(user)
 }
 
 impl Engine {
@@ -148,7 +154,7 @@ impl Engine {
         self: &Arc<Self>,
         name: &str,
         path: &str,
-        keep_kinds: bool,
+        options: PlaceOptions,
         source: impl Read + Send + 'static,
     ) -> Result<()> {
         let container = self.find(name)?;
@@ -171,11 +177,18 @@ impl Engine {
             if let Some(why) = read_only(&inner, &view, &dir).map_err(failed)? {
                 return Err(Error::Forbidden(why.into()));
             }
-            let ids = |uid, gid| owners.outside(uid, gid);
+            let user = match container_user(&inner).filter(|_| options.to_user) {
+                Some(user) => Some(runtime::user::resolve(view.root(), &user, &[])?.user),
+                None => None,
+            };
+            let ids = |uid, gid| match &user {
+                Some(user) => owners.outside(user.uid, user.gid),
+                None => owners.outside(uid, gid),
+            };
             let placer = Placer {
                 root: view.root(),
                 dest: dest.trim_matches('/').as_bytes().to_vec(),
-                keep_kinds,
+                keep_kinds: options.keep_kinds,
                 ids: Some(&ids),
                 rename: None,
             };

@@ -8,6 +8,7 @@ use engine::Commit;
 use types::{
     Failure,
     container::{FilesystemChange, PathStat},
+    options::PlaceOptions,
 };
 
 use super::{Containers, images::reader, to_the_end};
@@ -26,14 +27,13 @@ impl backend::Files for Containers {
         &self,
         name: &str,
         path: &str,
-        keep_kinds: bool,
+        options: PlaceOptions,
         archive: Body,
     ) -> Result<()> {
         let (engine, name) = self.parts(name);
         let (path, source) = (path.to_owned(), reader(archive));
         // To its end when the client goes: then the archive ends, and with it the work.
-        to_the_end(async move { engine.write_archive(&name, &path, keep_kinds, source).await })
-            .await
+        to_the_end(async move { engine.write_archive(&name, &path, options, source).await }).await
     }
 
     async fn export(&self, name: &str) -> Result<Body> {

@@ -29,6 +29,7 @@ impl backend::ImageWork for Images {
 
     async fn save(&self, names: Vec<String>, wanted: Option<String>) -> Result<Body> {
         let wanted = platform(wanted)?;
+        let thread = self.outgoing.free().await?;
         let saving = self
             .store()
             .save(&names, wanted.as_ref())
@@ -39,10 +40,10 @@ impl backend::ImageWork for Images {
                 .tell("image", "save", image, BTreeMap::new());
         }
         let (mut sink, chunks) = engine::pipe();
-        tokio::task::spawn_blocking(move || {
+        thread.start(move || {
             let done = saving.write(&mut sink);
             sink.end(done);
-        });
+        })?;
         Ok(chunks)
     }
 

@@ -19,16 +19,24 @@ use types::{
     options::{Filters, ImportOptions},
 };
 
-use super::filters;
+use super::{filters, threads::Threads};
 use crate::hello;
 
 pub(crate) struct Images {
     pub(super) engine: Arc<Engine>,
+    /// Of what is taken in.
+    incoming: Threads,
+    /// Of what is given out.
+    pub(super) outgoing: Threads,
 }
 
 impl Images {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+        Self {
+            engine,
+            incoming: Threads::new(),
+            outgoing: Threads::new(),
+        }
     }
 
     pub(super) fn store(&self) -> Store {
@@ -204,9 +212,9 @@ impl backend::Images for Images {
 
     async fn load(&self, archive: Body, quiet: bool) -> Result<Lines> {
         let (store, engine) = (self.store(), Arc::clone(&self.engine));
-        let source = reader(archive);
+        let (source, threads) = (reader(archive), self.incoming.clone());
         Steps::run(move |reporter, cancel| async move {
-            let loaded = blocking(move || {
+            let loaded = threads.run(move || {
                 let report = |progress: Progress| {
                     if !quiet || matches!(progress, Progress::Line(_)) {
                         reporter.line(progress.line());
@@ -235,10 +243,10 @@ impl backend::Images for Images {
             platform: platform(options.platform)?,
         };
         let (store, engine) = (self.store(), Arc::clone(&self.engine));
-        let source = reader(archive);
+        let (source, threads) = (reader(archive), self.incoming.clone());
         Steps::run(move |reporter, cancel| async move {
-            let image =
-                blocking(move || store.import(source, &import, &cancel).map_err(failure)).await?;
+            let import = move || store.import(source, &import, &cancel).map_err(failure);
+            let image = threads.run(import).await?;
             let id = image.id.to_string();
             engine.events.tell("image", "import", &id, BTreeMap::new());
             reporter.line(ProgressLine {

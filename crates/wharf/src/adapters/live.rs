@@ -8,9 +8,10 @@ use types::{
     options::{Filters, ListOptions, StatsMode, UsageOptions},
     stats::ContainerStats,
     usage::DiskUsage,
+    volume::VolumesPruned,
 };
 
-use super::{Containers, images};
+use super::{Containers, images, to_the_end};
 
 #[async_trait]
 impl backend::Live for Containers {
@@ -46,6 +47,11 @@ impl backend::Live for Containers {
             usage.build_cache = Some(Vec::new());
         }
         Ok(usage)
+    }
+
+    async fn prune_volumes(&self, all: bool, filters: Filters) -> Result<VolumesPruned> {
+        let (engine, _) = self.parts("");
+        to_the_end(async move { engine.prune_volumes(all, &filters).await }).await
     }
 }
 

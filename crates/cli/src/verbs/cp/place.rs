@@ -2,14 +2,58 @@
 
 use std::{
     io,
-    os::{fd::AsFd, unix::ffi::OsStrExt},
+    os::{
+        fd::AsFd,
+        unix::{ffi::OsStrExt, fs::FileTypeExt},
+    },
     path::{Path, PathBuf},
 };
 
 use archive::Placer;
 
 use super::{CHUNK, Stat};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    format::quote,
+};
+
+/// Docker bears so many links in a row.
+const MAX_LINKS: usize = 10;
+
+/// Where the links at `path` end: what is copied goes to there, and the link stays.
+fn ends(path: &Path) -> Result<PathBuf> {
+    let mut end = path.to_owned();
+    for _ in 0..=MAX_LINKS {
+        let Ok(target) = std::fs::read_link(&end) else {
+            return Ok(end);
+        };
+        end = end.parent().unwrap_or(Path::new("")).join(target);
+    }
+    let path = path.display();
+    Err(Error::msg(format!("too many symlinks in {path}")))
+}
+
+/// What can be seen to be wrong before anything is asked of the daemon.
+pub(super) fn check(destination: &str) -> Result {
+    let path = Path::new(destination);
+    let above = path.parent().filter(|p| !p.as_os_str().is_empty());
+    if let Some(above) = above
+        && !above.exists()
+    {
+        let above = quote(&above.to_string_lossy());
+        return Err(Error::msg(format!(
+            "invalid output path: directory {above} does not exist"
+        )));
+    }
+    let kind = std::fs::metadata(path).map(|meta| meta.file_type());
+    if kind.is_ok_and(|kind| kind.is_char_device() || kind.is_block_device()) {
+        return Err(Error::msg(format!(
+            "invalid output path: {} must be a directory or a regular file: got a device",
+            quote(destination)
+        )));
+    }
+    Ok(())
+}
 
 /// Where an archive from a container goes on this host.
 pub(super) struct Place {
@@ -22,7 +66,8 @@ pub(super) struct Place {
 impl Place {
     /// By docker's rules: into a directory that is there, or under the destination's own name.
     pub(super) fn new(destination: &str, stat: &Stat, source: &str) -> Result<Self> {
-        let path = Path::new(destination);
+        let path = ends(Path::new(destination))?;
+        let path = path.as_path();
         let contents = source.ends_with("/.");
         let slash = destination.ends_with('/') || destination.ends_with("/.");
         let now = std::fs::metadata(path);

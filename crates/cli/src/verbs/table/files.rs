@@ -6,7 +6,7 @@ use super::super::{Args, Verb, commit, cp, save};
 pub(super) const VERBS: &[Verb] = &[
     Verb {
         names: &["container cp", "cp"],
-        usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tcp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+        usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tdocker cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
         about: "Copy files/folders between a container and the local filesystem",
         flags: &[cp::FLAGS],
         args: Args::Exactly(2),

@@ -19,6 +19,9 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("system", "Manage the daemon"),
 ];
 
+/// Verbs that no list shows: other programs call them.
+pub(crate) const HIDDEN: &[&str] = &["system dial-stdio"];
+
 /// Docker's verbs that wharf does not have yet.
 pub(crate) const MISSING: &[&str] = &[
     "build",

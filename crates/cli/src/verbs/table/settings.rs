@@ -1,9 +1,18 @@
 //! The user's settings: contexts, completion.
 
-use super::super::{Args, Verb, context, dial_stdio};
+use super::super::{Args, Verb, completion, context, dial_stdio};
 
 /// The verbs.
 pub(super) const VERBS: &[Verb] = &[
+    Verb {
+        names: &["completion"],
+        usage: "[OPTIONS] bash|zsh|fish",
+        about: "Generate the autocompletion script for the specified shell",
+        flags: &[completion::FLAGS],
+        args: Args::Exactly(1),
+        mixed: true,
+        run: |c, m| Box::pin(completion::completion(c, m)),
+    },
     Verb {
         names: &["context create"],
         usage: "[OPTIONS] CONTEXT",

@@ -1,6 +1,6 @@
 //! The daemon.
 
-use super::super::{Args, Verb, events, info, inspect, version};
+use super::super::{Args, Verb, df, events, info, inspect, system_prune, version};
 
 /// The verbs.
 pub(super) const VERBS: &[Verb] = &[
@@ -30,6 +30,24 @@ pub(super) const VERBS: &[Verb] = &[
         args: Args::None,
         mixed: true,
         run: |c, m| Box::pin(info::info(c, m)),
+    },
+    Verb {
+        names: &["system df"],
+        usage: "[OPTIONS]",
+        about: "Show docker disk usage",
+        flags: &[df::FLAGS],
+        args: Args::None,
+        mixed: true,
+        run: |c, m| Box::pin(df::df(c, m)),
+    },
+    Verb {
+        names: &["system prune"],
+        usage: "[OPTIONS]",
+        about: "Remove unused data",
+        flags: &[system_prune::FLAGS],
+        args: Args::None,
+        mixed: true,
+        run: |c, m| Box::pin(system_prune::prune(c, m)),
     },
     Verb {
         names: &["version"],

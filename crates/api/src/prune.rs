@@ -1,0 +1,80 @@
+//! Removing what nothing uses, beside containers and images: volumes; and what there is none of yet,
+//! so that `docker system prune` works.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::{
+    answer::{Answer, json as answer, to_its_end},
+    backend::Filters,
+    dispatch::Call,
+    error::Refusal,
+    time,
+};
+
+/// Takes the moment out of `filters`; nanoseconds since the epoch.
+pub(crate) fn until(filters: &mut Filters) -> Result<Option<i64>, Refusal> {
+    match filters.remove("until").unwrap_or_default().as_slice() {
+        [] => Ok(None),
+        [one] => time::parse(one)
+            .map(Some)
+            .ok_or_else(|| Refusal::bad(format!("invalid filter 'until={one}'"))),
+        _ => Err(Refusal::bad("more than one until filter specified")),
+    }
+}
+
+pub(crate) async fn volumes(call: Call) -> Answer {
+    // Before 1.42 named ones went, too.
+    let known: &[&str] = if call.since(42) {
+        &["all", "label", "label!"]
+    } else {
+        &["label", "label!"]
+    };
+    let mut filters = call.query.filters(known)?;
+    let all = match filters.remove("all").unwrap_or_default().as_slice() {
+        [] => !call.since(42),
+        [one] if matches!(one.as_str(), "1" | "true") => true,
+        [one] if matches!(one.as_str(), "0" | "false") => false,
+        other => {
+            let message = format!("invalid filter 'all={other:?}'");
+            return Err(Refusal::bad(message));
+        }
+    };
+    let live = call.server.live;
+    let pruned = to_its_end(async move { live.prune_volumes(all, filters).await }).await?;
+    answer(StatusCode::OK, &pruned)
+}
+
+/// All networks that there are belong to the daemon: there is nothing to remove.
+pub(crate) async fn networks(call: Call) -> Answer {
+    until(&mut call.query.filters(&["label", "label!", "until"])?)?;
+    answer(StatusCode::OK, &json!({"NetworksDeleted": []}))
+}
+
+/// Nothing is built yet, so that there is no cache of it.
+pub(crate) async fn build_cache(call: Call) -> Answer {
+    const FILTERS: &[&str] = &[
+        "description",
+        "id",
+        "inuse",
+        // Sent by `system prune` for the rest; no record of the cache has any.
+        "label",
+        "label!",
+        "parent",
+        "private",
+        "shared",
+        "type",
+        "until",
+    ];
+    until(&mut call.query.filters(FILTERS)?)?;
+    for name in [
+        "keep-storage",
+        "reserved-space",
+        "max-used-space",
+        "min-free-space",
+    ] {
+        call.query.number::<i64>(name)?;
+    }
+    let nothing = json!({"CachesDeleted": [], "SpaceReclaimed": 0});
+    answer(StatusCode::OK, &nothing)
+}

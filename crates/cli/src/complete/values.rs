@@ -1,0 +1,246 @@
+//! What flags can be set to.
+
+use super::{Asking, Offer, daemon::Which, line::Line, line::Stage};
+
+const SIGNALS: &[&str] = &[
+    "SIGABRT", "SIGALRM", "SIGCHLD", "SIGCONT", "SIGHUP", "SIGINT", "SIGIO", "SIGKILL", "SIGPIPE",
+    "SIGQUIT", "SIGSTOP", "SIGTERM", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGUSR1", "SIGUSR2",
+    "SIGWINCH",
+];
+
+/// As of Linux 6; the daemon says which of them it has.
+const CAPABILITIES: &[&str] = &[
+    "ALL",
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "PERFMON",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
+const PLATFORMS: &[&str] = &[
+    "linux/386",
+    "linux/amd64",
+    "linux/arm",
+    "linux/arm/v6",
+    "linux/arm/v7",
+    "linux/arm64",
+    "linux/ppc64le",
+    "linux/riscv64",
+    "linux/s390x",
+];
+
+const ULIMITS: &[&str] = &[
+    "as=",
+    "core=",
+    "cpu=",
+    "data=",
+    "fsize=",
+    "locks=",
+    "memlock=",
+    "msgqueue=",
+    "nice=",
+    "nofile=",
+    "nproc=",
+    "rss=",
+    "rtprio=",
+    "rttime=",
+    "sigpending=",
+    "stack=",
+];
+
+/// More of it is to be typed.
+fn open(words: &[&str]) -> Offer {
+    Offer {
+        open: true,
+        ..Offer::of(words.iter().copied())
+    }
+}
+
+/// What could be the value of `--flag`, of which `text` is typed.
+pub(super) async fn offer(asking: &Asking, line: &Line, flag: &str, text: &str) -> Offer {
+    match flag {
+        "network" => {
+            if text.starts_with("container:") {
+                return shared(asking).await;
+            }
+            let mut offer = Offer::of(asking.networks().await);
+            offer.words.push(("container:".to_owned(), String::new()));
+            offer
+        }
+        "ipc" if text.starts_with("container:") => shared(asking).await,
+        "pid" if text.starts_with("container:") => shared(asking).await,
+        "ipc" => Offer::of(["container:", "host", "none", "private", "shareable"]),
+        "pid" => Offer::of(["container:", "host"]),
+        "uts" | "userns" => Offer::of(["host"]),
+        "cgroupns" => Offer::of(["host", "private"]),
+        "volumes-from" | "link" => Offer::of(asking.containers(Which::All).await),
+        "volume" => Offer {
+            words: Offer::of(asking.volumes().await)
+                .words
+                .into_iter()
+                .map(|(name, about)| (format!("{name}:"), about))
+                .collect(),
+            open: true,
+            files: true,
+        },
+        "mount" => mount(asking, text).await,
+        "context" | "from" => Offer::of(asking.contexts()),
+        "pull" => Offer::of(["always", "missing", "never"]),
+        "restart" => Offer::of([
+            "always",
+            "no",
+            "on-failure",
+            "on-failure:",
+            "unless-stopped",
+        ]),
+        "signal" | "stop-signal" => Offer::of(SIGNALS.iter().copied()),
+        "cap-add" | "cap-drop" => Offer::of(CAPABILITIES.iter().copied()),
+        "attach" => Offer::of(["stderr", "stdin", "stdout"]),
+        "log-level" => Offer::of(["debug", "error", "fatal", "info", "warn"]),
+        "log-driver" => Offer::of(asking.known("/Plugins/Log").await),
+        "volume-driver" => Offer::of(asking.known("/Plugins/Volume").await),
+        "runtime" => Offer::of(asking.known("/Runtimes").await),
+        "platform" => Offer::of(PLATFORMS.iter().copied()),
+        "isolation" => Offer::of(["default"]),
+        "security-opt" => open(&[
+            "apparmor=",
+            "label=",
+            "no-new-privileges",
+            "seccomp=",
+            "systempaths=unconfined",
+        ]),
+        "ulimit" => open(ULIMITS),
+        "gpus" => Offer::of(["all"]),
+        "env" => variables(),
+        "format" => match line.stage {
+            Stage::Verb(verb) if verb.names[0].ends_with(" ls") => Offer::of(["json", "table"]),
+            _ => Offer::of(["json"]),
+        },
+        "filter" => filters(asking, line, text).await,
+        "cidfile" | "env-file" | "label-file" | "output" | "input" | "config" | "tlscacert"
+        | "tlscert" | "tlskey" | "device" => Offer::files(),
+        _ => Offer::default(),
+    }
+}
+
+/// `container:NAME`.
+async fn shared(asking: &Asking) -> Offer {
+    let names = asking.containers(Which::Running).await;
+    Offer::of(names.into_iter().map(|name| format!("container:{name}")))
+}
+
+/// Names of ours; a value may follow.
+fn variables() -> Offer {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    Offer::of(names)
+}
+
+/// The part behind the last comma of `type=…,source=…`.
+async fn mount(asking: &Asking, text: &str) -> Offer {
+    let (before, part) = text.rsplit_once(',').map_or(("", text), |(b, p)| (b, p));
+    let before = if before.is_empty() {
+        String::new()
+    } else {
+        format!("{before},")
+    };
+    let parts: Vec<String> = if part.starts_with("type=") || before.is_empty() {
+        ["bind", "tmpfs", "volume"]
+            .iter()
+            .map(|kind| format!("type={kind},"))
+            .collect()
+    } else if let Some(name) = ["src=", "source="].iter().find(|n| part.starts_with(**n)) {
+        if before.contains("type=bind") {
+            return Offer::files();
+        }
+        let volumes = asking.volumes().await;
+        volumes.iter().map(|v| format!("{name}{v},")).collect()
+    } else {
+        ["source=", "target=", "readonly"]
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect()
+    };
+    Offer {
+        open: true,
+        ..Offer::of(parts.into_iter().map(|part| format!("{before}{part}")))
+    }
+}
+
+/// Names of filters, and the values of those that name something.
+async fn filters(asking: &Asking, line: &Line, text: &str) -> Offer {
+    let Stage::Verb(verb) = line.stage else {
+        return Offer::default();
+    };
+    if let Some((name, _)) = text.split_once('=') {
+        let values: Vec<String> = match name {
+            "ancestor" | "before" | "since" | "image" if verb.names[0] != "container ls" => {
+                asking.images().await
+            }
+            "ancestor" | "image" | "reference" => asking.images().await,
+            "before" | "since" | "container" | "name" => asking.containers(Which::All).await,
+            "network" => asking.networks().await,
+            "volume" => asking.volumes().await,
+            "dangling" | "is-task" => vec!["false".to_owned(), "true".to_owned()],
+            "health" => words("healthy none starting unhealthy"),
+            "status" => words("created dead exited paused removing restarting running"),
+            "type" => words("container daemon image network volume"),
+            _ => Vec::new(),
+        };
+        return Offer::of(values.into_iter().map(|value| format!("{name}={value}")));
+    }
+    let names = match verb.names[0] {
+        "container ls" => {
+            "ancestor before exited expose health id is-task label name network publish since status volume"
+        }
+        "image ls" => "before dangling label reference since until",
+        "system events" => "container daemon event image label network scope type volume",
+        name if name.ends_with(" prune") => "label label! until",
+        _ => "",
+    };
+    let names: Vec<String> = words(names).into_iter().map(|n| n + "=").collect();
+    Offer {
+        open: true,
+        ..Offer::of(names)
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
