@@ -182,6 +182,8 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let config = network::Config {
         bridge: settings.bridge.clone(),
         bip: settings.bip.clone(),
+        pools: settings.pools.clone(),
+        icc: settings.icc,
         mtu: settings.mtu,
         ..network::Config::default()
     };

@@ -70,6 +70,8 @@ pub(crate) struct Settings {
     pub pidfile: PathBuf,
     pub bridge: String,
     pub bip: Option<String>,
+    pub pools: Vec<network::Pool>,
+    pub icc: bool,
     pub mtu: Option<u32>,
     pub cgroup_parent: String,
     pub insecure_registries: Vec<String>,
@@ -218,6 +220,12 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
         pidfile: path("pidfile", name.pidfile())?,
         bridge: values.text("bridge").unwrap_or("wharf0".into()),
         bip: values.text("bip"),
+        pools: values
+            .list("default-address-pools")
+            .iter()
+            .map(|p| parse::pool(p))
+            .collect::<Result<_, _>>()?,
+        icc: values.bool("icc") != Some(false),
         mtu: values
             .number("mtu")
             .filter(|n| *n != 0)
