@@ -57,6 +57,9 @@ pub(crate) async fn prune(call: Call) -> Answer {
 /// Clients send it as JSON (since 1.48) or as text.
 pub(crate) fn platform(call: &Call) -> Result<Option<String>, Refusal> {
     let text = call.query.text("platform");
+    if call.query.all("platform").count() > 1 {
+        return Err(fields::unsupported("more than one parameter platform").into());
+    }
     if !text.starts_with('{') {
         return Ok(call.query.some("platform"));
     }

@@ -51,6 +51,7 @@ pub use error::{Error, Result};
 pub use image::Image;
 pub use load::Loaded;
 pub use login::{Distribution, Found, SearchFilters};
+pub use lookup::KnownManifest;
 pub use make::Import;
 pub use platform::Platform;
 pub use progress::{LayerStep, Progress};

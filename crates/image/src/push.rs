@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use types::image::RegistryAuth;
@@ -25,8 +25,6 @@ use crate::pull::{OnProgress, blocking};
 use crate::registry::{Begun, Session, Source};
 use crate::store::Store;
 
-/// Layers sent at the same time, as many as Docker sends.
-const UPLOADS: usize = 5;
 /// Time between two reports of progress.
 const REPORT: Duration = Duration::from_millis(100);
 /// Most repositories that a registry is asked to take a layer from.
@@ -93,6 +91,9 @@ impl Store {
             return Err(Error::Invalid("cannot push a digest reference".to_owned()));
         }
         let name = reference.name();
+        progress(Progress::Status(format!(
+            "The push refers to repository [{name}]"
+        )));
         let (entries, from) = {
             let state = self.state();
             let named = |entry: &&Entry| {
@@ -115,9 +116,6 @@ impl Store {
                 repositories(&state.entries, reference, &state.manifests),
             )
         };
-        progress(Progress::Status(format!(
-            "The push refers to repository [{name}]"
-        )));
         if entries.is_empty() {
             let text = format!("tag does not exist: {}", reference.familiar());
             return Err(Error::Missing(text));
@@ -232,7 +230,7 @@ impl Push<'_> {
             };
             running.push(sent.boxed());
         }
-        let mut running = stream::iter(running).buffer_unordered(UPLOADS);
+        let mut running = running.into_iter().collect::<FuturesUnordered<_>>();
         let mut sent = std::collections::HashMap::new();
         while let Some(done) = running.next().await {
             sent.extend([done?]);
@@ -301,6 +299,14 @@ impl Push<'_> {
     /// Has the registry have a layer; answers in which form.
     async fn layer(&self, job: &Job, from: &[(String, HashSet<Digest>)]) -> Result<Descriptor> {
         let plain = &job.layer.digest;
+        let permit = match self.store.0.uploads.try_acquire() {
+            Ok(permit) => Ok(permit),
+            Err(_) => {
+                (self.progress)(job.step(LayerStep::Waiting));
+                self.store.0.uploads.acquire().await
+            }
+        };
+        let _permit = permit.map_err(|_| Error::Cancelled("the push"))?;
         let form = |digest: &Digest, size: u64| {
             if job.pack {
                 Descriptor::new(&format!("{OCI_LAYER}+gzip"), digest.clone(), size)

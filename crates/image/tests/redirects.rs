@@ -70,3 +70,49 @@ async fn attack_24_a_redirects_target_cannot_ask_for_credentials() {
         );
     }
 }
+
+/// A registry that has an upload go on elsewhere: that place is sent the layer, and no password.
+#[tokio::test(flavor = "multi_thread")]
+async fn attack_24_an_upload_that_goes_on_elsewhere_takes_no_credentials_along() {
+    for asks in [false, true] {
+        let elsewhere = Server::start(move |request| match request.method.as_str() {
+            _ if asks => Answer::new(401, "").with("WWW-Authenticate", "Basic realm=x"),
+            "PATCH" => Answer::new(202, "").with("Location", request.path.clone()),
+            _ => Answer::new(201, ""),
+        });
+        let at = format!("http://127.0.0.1:{}/upload", elsewhere.port);
+        let registry = Server::start(move |request| match request.method.as_str() {
+            _ if request.header("authorization").is_none() => {
+                Answer::new(401, "").with("WWW-Authenticate", "Basic realm=y")
+            }
+            "HEAD" => Answer::new(404, ""),
+            "POST" => Answer::new(202, "").with("Location", at.clone()),
+            _ => Answer::new(201, ""),
+        });
+        let dir = temp();
+        let store = open(dir.path());
+        let reference = Reference::parse(&format!("127.0.0.1:{}/r/i:1", registry.port)).unwrap();
+        let config = image::ImageConfig {
+            os: "linux".into(),
+            ..Default::default()
+        };
+        let layer = Tar::new().file("a", "1").build();
+        store.add_image(&reference, config, &[&layer]).unwrap();
+        let auth = RegistryAuth {
+            username: "captain".into(),
+            password: "secret".into(),
+            ..RegistryAuth::default()
+        };
+        let cancel = CancellationToken::new();
+        let pushed = store
+            .push(&reference, None, Some(&auth), &|_| (), cancel)
+            .await;
+        assert_eq!(pushed.is_ok(), !asks, "{pushed:?}");
+        let asked = elsewhere.requests();
+        assert!(asked.iter().any(|r| r.method == "PATCH"));
+        assert!(
+            asked.iter().all(|r| r.header("authorization").is_none()),
+            "{asked:?}"
+        );
+    }
+}

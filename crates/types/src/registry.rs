@@ -36,3 +36,52 @@ pub struct OciPlatform {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub variant: String,
 }
+
+/// One manifest of an image, as `manifests` asks for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageManifest {
+    /// Its digest.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// The same, with its type and length.
+    pub descriptor: Descriptor,
+    /// Whether all of it is here.
+    pub available: bool,
+    /// What it takes.
+    pub size: ManifestSize,
+    /// `image`.
+    pub kind: String,
+    /// What is to be told of images.
+    pub image_data: Option<ManifestImage>,
+}
+
+/// Bytes of a manifest with all that it names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ManifestSize {
+    /// As it was transferred, and unpacked.
+    pub total: u64,
+    /// As it was transferred.
+    pub content: u64,
+}
+
+/// The image of a manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ManifestImage {
+    /// For what it is.
+    pub platform: OciPlatform,
+    /// Identifiers of the containers that have it.
+    pub containers: Vec<String>,
+    /// What it takes.
+    pub size: UnpackedSize,
+}
+
+/// Bytes of an image's files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct UnpackedSize {
+    /// Of all of them.
+    pub unpacked: u64,
+}

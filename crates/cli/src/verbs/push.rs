@@ -46,7 +46,7 @@ pub(crate) async fn push(context: &Context, m: Matches) -> Result {
     let auth = context.config.credentials().get(server)?;
     let answer = Request::post(&format!("/images/{}/push", reference.full_name()))
         .query_text("tag", tag)
-        .query_text("platform", &m.text("platform"))
+        .query_platform(&m.text("platform"))
         // Older daemons want it, be it empty.
         .registry_auth(Some(&auth.unwrap_or_default()))
         .send(&context.client)

@@ -16,7 +16,8 @@ use types::{
         ErrorDetail, ImageDeleted, ImageInspect, ImageMetadata, ImageSummary, ProgressLine,
         RegistryAuth, RootFs,
     },
-    options::{Filters, ImportOptions},
+    options::{ImagesOptions, ImportOptions},
+    registry::{Descriptor, ImageManifest, ManifestImage, ManifestSize, OciPlatform, UnpackedSize},
 };
 
 use super::{filters, threads::Threads};
@@ -46,6 +47,41 @@ impl Images {
     pub(super) fn tell(&self, action: &str, id: &str, name: &str) {
         let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
         self.engine.events.tell("image", action, id, attributes);
+    }
+
+    /// The one manifest that an image has here.
+    fn manifests(&self, image: &Image) -> Vec<ImageManifest> {
+        let Some(manifest) = self.store().manifest_of(image) else {
+            return Vec::new();
+        };
+        let id = image.id.to_string();
+        let users = self.engine.users_of(&id).into_iter();
+        let platform = image.platform();
+        vec![ImageManifest {
+            id: manifest.digest.clone(),
+            descriptor: Descriptor {
+                media_type: manifest.media_type,
+                digest: manifest.digest,
+                size: manifest.size,
+            },
+            available: true,
+            size: ManifestSize {
+                total: manifest.content + image.size,
+                content: manifest.content,
+            },
+            kind: "image".to_owned(),
+            image_data: Some(ManifestImage {
+                platform: OciPlatform {
+                    architecture: platform.architecture,
+                    os: platform.os,
+                    variant: platform.variant.unwrap_or_default(),
+                },
+                containers: users.map(|(container, _)| container).collect(),
+                size: UnpackedSize {
+                    unpacked: image.size,
+                },
+            }),
+        }]
     }
 
     /// Tells of what is gone; the same as clients are answered.
@@ -211,7 +247,8 @@ impl backend::Images for Images {
         .await
     }
 
-    async fn load(&self, archive: Body, quiet: bool) -> Result<Lines> {
+    async fn load(&self, archive: Body, quiet: bool, wanted: Option<String>) -> Result<Lines> {
+        let platform = platform(wanted)?;
         let (store, engine) = (self.store(), Arc::clone(&self.engine));
         let (source, threads) = (reader(archive), self.incoming.clone());
         Steps::run(move |reporter, cancel| async move {
@@ -221,7 +258,9 @@ impl backend::Images for Images {
                         reporter.line(progress.line());
                     }
                 };
-                store.load(source, &report, &cancel).map_err(failure)
+                store
+                    .load_for(source, platform.as_ref(), &report, &cancel)
+                    .map_err(failure)
             });
             for one in loaded.await? {
                 engine
@@ -259,12 +298,21 @@ impl backend::Images for Images {
         .await
     }
 
-    async fn list(&self, _all: bool, filters: Filters) -> Result<Vec<ImageSummary>> {
+    async fn list(&self, options: ImagesOptions) -> Result<Vec<ImageSummary>> {
         // Every image is whole: there are no intermediate ones for `all` to show.
         let store = self.store();
-        let chosen = filters::images(&store, &filters)?;
+        let chosen = filters::images(&store, &options.filters)?;
         let mut list: Vec<_> = chosen.iter().map(|i| summary(i)).collect();
-        if let Some(patterns) = filters.get("reference") {
+        let shared = options.shared_size.then(|| store.usage().shared);
+        for (one, image) in list.iter_mut().zip(&chosen) {
+            if let Some(shared) = &shared {
+                one.shared_size = shared.get(&image.id).map_or(0, |n| n.cast_signed());
+            }
+            if options.manifests {
+                one.manifests = Some(self.manifests(image));
+            }
+        }
+        if let Some(patterns) = options.filters.get("reference") {
             // As Docker: of an image with several names, those that were asked for.
             for one in &mut list {
                 one.repo_tags
@@ -274,9 +322,18 @@ impl backend::Images for Images {
         Ok(list)
     }
 
-    async fn inspect(&self, name: &str) -> Result<ImageInspect> {
+    async fn inspect(
+        &self,
+        name: &str,
+        wanted: Option<String>,
+        manifests: bool,
+    ) -> Result<ImageInspect> {
+        let wanted = platform(wanted)?;
         let image = self.store().get(name).map_err(failure)?;
-        Ok(inspect(&image))
+        image.check_platform(wanted.as_ref()).map_err(failure)?;
+        let mut shown = inspect(&image);
+        shown.manifests = manifests.then(|| self.manifests(&image));
+        Ok(shown)
     }
 
     async fn tag(&self, name: &str, target: &str) -> Result<()> {
@@ -307,6 +364,7 @@ pub(super) fn summary(image: &Image) -> ImageSummary {
         created: created(image).map_or(0, jiff::Timestamp::as_second),
         size: image.size.cast_signed(),
         shared_size: -1,
+        manifests: None,
         virtual_size: None,
         labels: (!labels.is_empty()).then(|| labels.clone()),
         containers: -1,
@@ -338,6 +396,7 @@ fn inspect(image: &Image) -> ImageInspect {
         os: config.os.clone(),
         size: image.size.cast_signed(),
         virtual_size: None,
+        manifests: None,
         graph_driver: GraphDriver {
             name: "overlay2".into(),
             data: BTreeMap::new(),

@@ -168,6 +168,9 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
             max_concurrent_downloads: settings
                 .max_concurrent_downloads
                 .unwrap_or(usual.max_concurrent_downloads),
+            max_concurrent_uploads: settings
+                .max_concurrent_uploads
+                .unwrap_or(usual.max_concurrent_uploads),
             max_download_attempts: settings
                 .max_download_attempts
                 .unwrap_or(usual.max_download_attempts),
@@ -179,6 +182,8 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let config = network::Config {
         bridge: settings.bridge.clone(),
         bip: settings.bip.clone(),
+        pools: settings.pools.clone(),
+        icc: settings.icc,
         mtu: settings.mtu,
         ..network::Config::default()
     };
