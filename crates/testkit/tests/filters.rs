@@ -5,10 +5,7 @@ use testkit::{Daemon, http::Client};
 
 /// Names of the containers that match, oldest first; or what is said against it.
 fn names(api: &Client, all: bool, filters: &str) -> Result<Vec<String>, String> {
-    let escaped: String = filters
-        .bytes()
-        .map(|b| format!("%{b:02X}"))
-        .collect();
+    let escaped: String = filters.bytes().map(|b| format!("%{b:02X}")).collect();
     let answer = api.get(&format!("/containers/json?all={all}&filters={escaped}"));
     if answer.status != 200 {
         assert_eq!(answer.status, 400, "{filters}: {}", answer.text());
@@ -16,7 +13,12 @@ fn names(api: &Client, all: bool, filters: &str) -> Result<Vec<String>, String> 
     }
     let list: Value = answer.json();
     let name = |c: &Value| c["Names"][0].as_str().map(|n| n[1..].to_owned());
-    let mut names: Vec<_> = list.as_array().into_iter().flatten().filter_map(name).collect();
+    let mut names: Vec<_> = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(name)
+        .collect();
     names.reverse();
     Ok(names)
 }
@@ -47,7 +49,10 @@ fn of_containers() {
     let all = ["made", "web", "sick", "done", "rests"];
     for (filters, found) in [
         // Without a status, what does not run is asked for by `all`.
-        (r#"{"status":["created","exited"]}"#.to_owned(), &["made", "done"][..]),
+        (
+            r#"{"status":["created","exited"]}"#.to_owned(),
+            &["made", "done"][..],
+        ),
         (r#"{"status":["paused"]}"#.into(), &["rests"]),
         (r#"{"name":["e"]}"#.into(), &["web", "rests"]),
         (r#"{"name":["^/web$","sick"]}"#.into(), &["web", "sick"]),
@@ -66,17 +71,30 @@ fn of_containers() {
         (r#"{"volume":["/data"]}"#.into(), &["web"]),
         (format!(r#"{{"volume":["{host}"]}}"#), &["web"]),
         (r#"{"network":["none"]}"#.into(), &["sick"]),
-        (format!(r#"{{"network":["{}"]}}"#, &network[..12]), &["web", "rests"]),
+        (
+            format!(r#"{{"network":["{}"]}}"#, &network[..12]),
+            &["web", "rests"],
+        ),
         (r#"{"is-task":["false"]}"#.into(), &["web", "sick", "rests"]),
         (r#"{"is-task":["true"]}"#.into(), &[]),
-        (r#"{"isolation":["default"]}"#.into(), &["web", "sick", "rests"]),
-        (r#"{"isolation":["hyperv"]}"#.into(), &["web", "sick", "rests"]),
+        (
+            r#"{"isolation":["default"]}"#.into(),
+            &["web", "sick", "rests"],
+        ),
+        (
+            r#"{"isolation":["hyperv"]}"#.into(),
+            &["web", "sick", "rests"],
+        ),
         (r#"{"before":["sick"]}"#.into(), &["web"]),
         (r#"{"since":["web"]}"#.into(), &["sick", "rests"]),
         (r#"{"label":["team=red"]}"#.into(), &[]),
         (r#"{"label":{"team=red":true}}"#.into(), &[]),
     ] {
-        assert_eq!(names(&api, false, &filters).as_deref(), Ok(&found.map_to()[..]), "{filters}");
+        assert_eq!(
+            names(&api, false, &filters).as_deref(),
+            Ok(&found.map_to()[..]),
+            "{filters}"
+        );
     }
     for (filters, found) in [
         ("{}".to_owned(), &all[..]),
@@ -89,10 +107,20 @@ fn of_containers() {
         (format!(r#"{{"ancestor":["{}"]}}"#, &image[7..19]), &all),
         (r#"{"ancestor":["nothing:1"]}"#.into(), &[]),
         (r#"{"before":["sick"]}"#.into(), &["made", "web"]),
-        (r#"{"since":["sick"],"status":["exited"]}"#.into(), &["done"]),
-        (r#"{"name":["e"],"status":["running","paused"]}"#.into(), &["web", "rests"]),
+        (
+            r#"{"since":["sick"],"status":["exited"]}"#.into(),
+            &["done"],
+        ),
+        (
+            r#"{"name":["e"],"status":["running","paused"]}"#.into(),
+            &["web", "rests"],
+        ),
     ] {
-        assert_eq!(names(&api, true, &filters).as_deref(), Ok(&found.map_to()[..]), "{filters}");
+        assert_eq!(
+            names(&api, true, &filters).as_deref(),
+            Ok(&found.map_to()[..]),
+            "{filters}"
+        );
     }
     for filters in [
         r#"{"sand":["1"]}"#,
@@ -106,7 +134,11 @@ fn of_containers() {
     ] {
         assert!(names(&api, true, filters).is_err(), "{filters}");
     }
-    assert_eq!(api.get("/containers/json?filters=%7B%22before%22:%5B%22nobody%22%5D%7D").status, 404);
+    assert_eq!(
+        api.get("/containers/json?filters=%7B%22before%22:%5B%22nobody%22%5D%7D")
+            .status,
+        404
+    );
     cli.ok("unpause rests");
     cli.ok("rm -f made web sick done rests");
     d.assert_no_leaks();
@@ -132,7 +164,9 @@ fn of_images() {
     cli.ok("commit box");
     for cli in d.clis() {
         let find = |filters: &str| {
-            let out = cli.ok(&format!("images {filters} --format '{{{{.Repository}}}}:{{{{.Tag}}}}'"));
+            let out = cli.ok(&format!(
+                "images {filters} --format '{{{{.Repository}}}}:{{{{.Tag}}}}'"
+            ));
             let mut names: Vec<String> = out.lines().map(str::to_owned).collect();
             names.sort();
             names
@@ -140,7 +174,10 @@ fn of_images() {
         assert_eq!(find("-f label=team"), ["blue/red:2", "red:1"]);
         assert_eq!(find("-f label=team=red"), ["red:1"]);
         assert_eq!(find("-f label!=team"), ["<none>:<none>", "busybox:latest"]);
-        assert_eq!(find("-f label!=team=red -f dangling=false"), ["blue/red:2", "busybox:latest"]);
+        assert_eq!(
+            find("-f label!=team=red -f dangling=false"),
+            ["blue/red:2", "busybox:latest"]
+        );
         assert_eq!(find("-f dangling=true"), ["<none>:<none>"]);
         assert_eq!(find("-f reference=*red*"), ["red:1"]);
         assert_eq!(find("-f reference=*/*:2"), ["blue/red:2"]);
@@ -180,7 +217,10 @@ fn pipes_get_data_only() {
             (&format!("load -i {tar}"), Some("Loaded image: made:1\n")),
             (&format!("load -q -i {tar}"), Some("Loaded image: made:1\n")),
             ("ps --format '{{.Names}}'", Some("crate\n")),
-            ("stats --no-stream --format '{{.Name}}' crate", Some("crate\n")),
+            (
+                "stats --no-stream --format '{{.Name}}' crate",
+                Some("crate\n"),
+            ),
             ("top crate -o pid,args", None),
             ("port crate", Some("")),
             ("history -q made:1", None),

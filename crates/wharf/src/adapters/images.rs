@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use engine::Engine;
 use futures_util::{StreamExt, stream};
 use image::{CancellationToken, Deleted, Image, Import, Platform, Progress, Reference, Store};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use types::{
     ErrorKind, Failure,
@@ -135,32 +135,39 @@ impl Steps {
         let running = work(Reporter(steps.sender.clone()), cancel.clone());
         // From here on: a registry may take long to say its first word.
         let guard = cancel.drop_guard();
-        let (failed, mut failure) = mpsc::channel(1);
+        let (ended, outcome) = oneshot::channel();
         tokio::spawn(async move {
-            if let Err(error) = running.await {
-                // The receiver is dropped only together with the lines.
-                let _ = failed.send(error).await;
-            }
+            // The receiver is dropped only together with the lines.
+            let _ = ended.send(running.await);
             drop(steps);
         });
         let first = lines.recv().await;
-        if first.is_none()
-            && let Some(error) = failure.recv().await
-        {
-            return Err(error);
-        }
+        let outcome = match first {
+            Some(_) => Some(outcome),
+            None => {
+                told(outcome).await?;
+                None
+            }
+        };
         let rest = stream::unfold(
-            (lines, failure, guard),
-            |(mut lines, mut failure, guard)| async {
+            (lines, outcome, guard),
+            |(mut lines, mut outcome, guard)| async {
                 let line = match lines.recv().await {
                     Some(line) => line,
-                    None => error_line(&failure.recv().await?),
+                    None => error_line(&told(outcome.take()?).await.err()?),
                 };
-                Some((line, (lines, failure, guard)))
+                Some((line, (lines, outcome, guard)))
             },
         );
         Ok(stream::iter(first).chain(rest).boxed())
     }
+}
+
+/// How work ended; a task that panicked has not told.
+async fn told(outcome: oneshot::Receiver<Result<()>>) -> Result<()> {
+    outcome
+        .await
+        .unwrap_or_else(|_| Err(Failure::system("a task of the daemon failed")))
 }
 
 fn error_line(error: &Failure) -> ProgressLine {
