@@ -31,6 +31,7 @@ engine() {
     show "$cli" rename web shop
     show "$cli" commit -m 'a new page' shop 127.0.0.1:5000/web:2
     show "$cli" history 127.0.0.1:5000/web:2
+    show "$cli" push 127.0.0.1:5000/web:2
 
     say "$cli save 127.0.0.1:5000/web:1 127.0.0.1:5000/web:2 | $cli load"
     "$cli" save 127.0.0.1:5000/web:1 127.0.0.1:5000/web:2 | "$cli" load

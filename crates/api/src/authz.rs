@@ -51,6 +51,8 @@ const SECRET: &[&str] = &["x-registry-auth", "x-registry-config"];
 pub(crate) struct Approved {
     chain: Arc<dyn Chain>,
     asked: Arc<Asked>,
+    /// Request and answer hold credentials.
+    secret: bool,
     done: Arc<AtomicBool>,
 }
 
@@ -74,8 +76,7 @@ pub(crate) async fn ask(
         Op::ImageLoad | Op::ImageCreate | Op::ArchivePut => (Bytes::new(), sent),
         op => {
             let bytes = body::read(sent).await?;
-            // A password.
-            let shown = if op == Op::Auth {
+            let shown = if holds_credentials(op) {
                 Bytes::new()
             } else {
                 bytes.clone()
@@ -92,7 +93,18 @@ pub(crate) async fn ask(
     });
     chain.request(&asked).await?;
     let done = Arc::new(AtomicBool::new(false));
-    Ok((Some(Approved { chain, asked, done }), passed))
+    let approved = Approved {
+        chain,
+        asked,
+        secret: holds_credentials(route.endpoint.op),
+        done,
+    };
+    Ok((Some(approved), passed))
+}
+
+/// A password is sent, and what may be used in its place is answered.
+fn holds_credentials(op: Op) -> bool {
+    op == Op::Auth
 }
 
 impl Approved {
@@ -112,6 +124,7 @@ impl Approved {
         }
         let (parts, body) = response.into_parts();
         let (shown, body) = match body.size_hint().exact() {
+            _ if self.secret => (Bytes::new(), body),
             None => (Bytes::new(), body),
             Some(size) if size > ANSWER => {
                 return Err(Failure::system(

@@ -20,8 +20,8 @@ pub use live::Live;
 pub use networks::Networks;
 use tokio::io::AsyncWrite;
 pub use types::options::{
-    AttachOptions, EventsOptions, Filters, ImportOptions, ListOptions, LogsOptions, RemoveOptions,
-    StdStream, WaitCondition,
+    AttachOptions, EventsOptions, Filters, ImagesOptions, ImportOptions, ListOptions, LogsOptions,
+    RemoveOptions, StdStream, WaitCondition,
 };
 use types::{
     Failure,
@@ -117,13 +117,18 @@ pub trait Images: Send + Sync {
         auth: Option<RegistryAuth>,
     ) -> Result<Progress>;
     /// Takes in an archive that `save` wrote.
-    async fn load(&self, archive: Body, quiet: bool) -> Result<Progress>;
+    async fn load(&self, archive: Body, quiet: bool, platform: Option<String>) -> Result<Progress>;
     /// Makes an image of one layer from a root file system's archive.
     async fn import(&self, archive: Body, options: ImportOptions) -> Result<Progress>;
     /// Those that match, newest first.
-    async fn list(&self, all: bool, filters: Filters) -> Result<Vec<ImageSummary>>;
-    /// Everything about one.
-    async fn inspect(&self, name: &str) -> Result<ImageInspect>;
+    async fn list(&self, options: ImagesOptions) -> Result<Vec<ImageSummary>>;
+    /// Everything about one, which must be for `platform`; of its manifests too where asked for.
+    async fn inspect(
+        &self,
+        name: &str,
+        platform: Option<String>,
+        manifests: bool,
+    ) -> Result<ImageInspect>;
     /// Gives `name` the further reference `repository[:tag]`.
     async fn tag(&self, name: &str, reference: &str) -> Result<()>;
     /// Removes a reference, and the image with its last one.

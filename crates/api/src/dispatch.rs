@@ -20,7 +20,7 @@ use crate::{
     error::Refusal,
     exec, files, image_work, images, life, live, logs, networks, prune,
     query::Query,
-    route, system, websocket,
+    registries, route, system, websocket,
 };
 
 /// A request on its way to its backend.
@@ -159,13 +159,13 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
         Op::ContainerPrune => life::prune(call).boxed(),
         Op::ContainerAttachWs => websocket::attach(call).boxed(),
         Op::ImageHistory => image_work::history(call).boxed(),
-        Op::ImagePush => image_work::push(call).boxed(),
-        Op::ImageSearch => image_work::search(call).boxed(),
+        Op::ImagePush => registries::push(call).boxed(),
+        Op::ImageSearch => registries::search(call).boxed(),
         Op::ImagePrune => image_work::prune(call).boxed(),
         Op::ImageGet => image_work::get(call).boxed(),
         Op::ImagesGet => image_work::get(call).boxed(),
-        Op::Distribution => image_work::distribution(call).boxed(),
-        Op::Auth => image_work::auth(call).boxed(),
+        Op::Distribution => registries::distribution(call).boxed(),
+        Op::Auth => registries::auth(call).boxed(),
         Op::DiskUsage => live::disk_usage(call).boxed(),
         Op::NetworkList => networks::list(call).boxed(),
         Op::NetworkInspect => networks::inspect(call).boxed(),

@@ -8,38 +8,67 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::Semaphore};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 
 use crate::{backend::Peer, common_name};
 
-/// How long a client may take.
+/// How long a client may take, with the time that it waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How many may be under way at once, in all and with one address: nobody keeps others out.
+/// How many may be under way at once, in all and with one address, and how many more of one
+/// address may wait for their turn: nobody keeps others out.
 const ALL: usize = 512;
 const EACH: usize = 64;
+const WAITING: usize = 256;
 
 /// The handshakes under way.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Handshakes(Arc<Mutex<HashMap<IpAddr, usize>>>);
+#[derive(Debug, Clone)]
+pub(crate) struct Handshakes {
+    all: Arc<Semaphore>,
+    each: Arc<Mutex<HashMap<IpAddr, Address>>>,
+}
 
-/// One of them.
+/// Those of one address.
+#[derive(Debug)]
+struct Address {
+    turns: Arc<Semaphore>,
+    clients: usize,
+}
+
+/// A client that makes itself known or waits for its turn.
 struct Place {
-    all: Handshakes,
+    handshakes: Handshakes,
     address: IpAddr,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Handshakes {
+    fn default() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(ALL)),
+            each: Arc::default(),
+        }
+    }
 }
 
 impl Handshakes {
     fn enter(&self, address: IpAddr) -> io::Result<Place> {
-        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = under_way.values().sum::<usize>() >= ALL;
-        let own = under_way.entry(address).or_default();
-        if full || *own >= EACH {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = each.entry(address).or_insert_with(|| Address {
+            turns: Arc::new(Semaphore::new(EACH)),
+            clients: 0,
+        });
+        if own.clients >= EACH + WAITING {
             return Err(io::Error::other("too many handshakes are under way"));
         }
-        *own += 1;
-        let all = self.clone();
-        Ok(Place { all, address })
+        own.clients += 1;
+        let turns = Arc::clone(&own.turns);
+        let handshakes = self.clone();
+        Ok(Place {
+            handshakes,
+            address,
+            turns,
+        })
     }
 
     /// Makes the client known.
@@ -48,8 +77,13 @@ impl Handshakes {
         socket: TcpStream,
         config: Arc<ServerConfig>,
     ) -> io::Result<(Box<TlsStream<TcpStream>>, Peer)> {
-        let _place = self.enter(socket.peer_addr()?.ip())?;
-        let shake = TlsAcceptor::from(config).accept(socket);
+        let place = self.enter(socket.peer_addr()?.ip())?;
+        let shake = async {
+            // The address's own turn first: those that wait for it take no place of others.
+            let _own = place.turns.acquire().await.map_err(io::Error::other)?;
+            let _one = self.all.acquire().await.map_err(io::Error::other)?;
+            TlsAcceptor::from(config).accept(socket).await
+        };
         let stream = tokio::time::timeout(PATIENCE, shake)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
@@ -70,11 +104,12 @@ impl Handshakes {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut under_way = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = under_way.get_mut(&self.address) {
-            *own -= 1;
-            if *own == 0 {
-                under_way.remove(&self.address);
+        let each = &self.handshakes.each;
+        let mut each = each.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = each.get_mut(&self.address) {
+            own.clients -= 1;
+            if own.clients == 0 {
+                each.remove(&self.address);
             }
         }
     }
@@ -88,9 +123,24 @@ mod tests {
     fn one_address_does_not_keep_others_out() {
         let all = Handshakes::default();
         let (one, other) = (IpAddr::from([1, 1, 1, 1]), IpAddr::from([2, 2, 2, 2]));
-        let places: Vec<_> = (0..EACH).map(|_| all.enter(one).unwrap()).collect();
+        let places: Vec<_> = (0..EACH + WAITING)
+            .map(|_| all.enter(one).unwrap())
+            .collect();
         assert!(all.enter(one).is_err() && all.enter(other).is_ok());
         drop(places);
         assert!(all.enter(one).is_ok());
+        assert!(all.each.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn those_of_one_address_wait_for_their_turn() {
+        let all = Handshakes::default();
+        let address = IpAddr::from([1, 1, 1, 1]);
+        let first = all.enter(address).unwrap();
+        let second = all.enter(address).unwrap();
+        let held = first.turns.acquire_many(EACH as u32).await.unwrap();
+        assert!(second.turns.try_acquire().is_err());
+        drop(held);
+        assert!(second.turns.try_acquire().is_ok());
     }
 }

@@ -266,7 +266,7 @@ pub(crate) async fn feed(
 
 /// Ends when the peer has closed both ways. Watched on a descriptor of its own, because clearing
 /// readiness on the shared one would stall the writer.
-async fn gone(watched: io::Result<Socket>) {
+pub(crate) async fn gone(watched: io::Result<Socket>) {
     // Unwatched, the client's absence is found when something is written to it.
     if let Ok(watched) = watched {
         let blocked = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());

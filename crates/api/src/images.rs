@@ -6,11 +6,12 @@ use types::Failure;
 use crate::{
     answer::{Answer, empty, json, to_its_end, typed},
     auth,
-    backend::{ImportOptions, Progress},
+    backend::{ImagesOptions, ImportOptions, Progress},
     body,
     dispatch::Call,
     error::Refusal,
-    fields, stream, versions,
+    image_work::platform,
+    stream, versions,
 };
 
 /// Names that `filters` may have for the list.
@@ -26,17 +27,19 @@ const FILTERS: &[&str] = &[
 
 pub(crate) async fn list(call: Call) -> Answer {
     let mut filters = call.query.filters(FILTERS)?;
-    if call.query.bool("shared-size") {
-        return Err(fields::unsupported("the parameter shared-size").into());
-    }
     if let Some(reference) = call.query.some("filter").filter(|_| !call.since(41)) {
         filters
             .entry("reference".into())
             .or_default()
             .push(reference);
     }
-    let all = call.query.bool("all");
-    let images = call.server.images.list(all, filters).await?;
+    let options = ImagesOptions {
+        all: call.query.bool("all"),
+        manifests: call.query.bool("manifests"),
+        shared_size: call.query.bool("shared-size"),
+        filters,
+    };
+    let images = call.server.images.list(options).await?;
     json(StatusCode::OK, &versions::image_list(call.version, images))
 }
 
@@ -106,20 +109,26 @@ async fn import(
 }
 
 pub(crate) async fn load(call: Call) -> Answer {
-    call.query.refuse("platform")?;
+    let platform = platform(&call)?;
     let quiet = call.query.bool_or("quiet", true);
     let progress = call
         .server
         .images
-        .load(body::stream(call.body), quiet)
+        .load(body::stream(call.body), quiet, platform)
         .await?;
     let body = stream::lines(progress, "\r\n", &call.closing);
     Ok(typed(StatusCode::OK, "application/json", body))
 }
 
 pub(crate) async fn inspect(call: Call) -> Answer {
-    call.query.refuse("platform")?;
-    let image = call.server.images.inspect(&call.name).await?;
+    let (platform, manifests) = (platform(&call)?, call.query.bool("manifests"));
+    if manifests && platform.is_some() {
+        return Err(Refusal::bad(
+            "conflicting options: manifests and platform options cannot both be set",
+        ));
+    }
+    let images = &call.server.images;
+    let image = images.inspect(&call.name, platform, manifests).await?;
     let mut shown = versions::image_inspect(call.version, image)?;
     let agent = call.headers.get("user-agent").and_then(|a| a.to_str().ok());
     if agent.is_some_and(|agent| agent.starts_with("docker-compose/1.")) {

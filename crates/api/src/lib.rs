@@ -37,6 +37,7 @@ mod older;
 mod properties;
 mod prune;
 mod query;
+mod registries;
 mod route;
 mod serve;
 mod signals;

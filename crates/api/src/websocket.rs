@@ -126,6 +126,7 @@ pub(crate) async fn run(
     config.max_frame_size = Some(LONGEST);
     config.write_buffer_size = 0;
     config.max_write_buffer_size = BACKLOG;
+    let watched = socket.try_clone();
     let stream =
         WebSocketStream::from_partially_read(socket, early.to_vec(), Role::Server, Some(config));
     let (mut sink, mut messages) = stream.await.split();
@@ -171,6 +172,8 @@ pub(crate) async fn run(
     let code = tokio::select! {
         code = write => code,
         code = read => code,
+        // Nothing is read while the process does not take its input.
+        () = hijack::gone(watched) => CloseCode::Abnormal,
         () = closing.cancelled() => CloseCode::Away,
     };
     if code == CloseCode::Abnormal {

@@ -49,11 +49,6 @@ async fn known_paths_name_themselves_and_unknown_ones_do_not() {
     let s = Running::start();
     for (method, path, named) in [
         ("POST", "/v1.41/build", "POST /build"),
-        (
-            "POST",
-            "/images/a/b/c/push?tag=d",
-            "POST /images/{name}/push",
-        ),
         ("GET", "/volumes/data", "GET /volumes/{name}"),
         ("POST", "/session", "POST /session"),
         ("POST", "/v1.51/grpc", "POST /grpc"),
@@ -333,6 +328,15 @@ async fn images_come_and_go() {
             "pull a@sha256:00 None None",
         ),
         ("GET", "/images/json?all=1", 200, "images true {}"),
+        (
+            "POST",
+            "/images/a/b/c:x/push?tag=d&platform=%7B%22os%22%3A%22linux%22%7D",
+            200,
+            "push a/b/c:d Some(\"linux\") None",
+        ),
+        ("POST", "/images/a:5/b/push", 200, "push a:5/b None None"),
+        ("GET", "/images/search?term=a&limit=3", 200, "search a 3 {}"),
+        ("GET", "/distribution/a/b:1/json", 200, "distribution a/b:1"),
         (
             "GET",
             "/v1.40/images/json?filter=a",

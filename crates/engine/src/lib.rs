@@ -138,6 +138,8 @@ pub struct Engine {
     execs: Mutex<HashMap<String, Arc<Exec>>>,
     /// Watches the logs that are followed.
     log_hub: Arc<logs::Hub>,
+    /// Where files are copied at a client's pace.
+    paced: contents::Paced,
     /// All containers that do not run are being removed.
     pruning: AtomicBool,
 }
@@ -195,6 +197,7 @@ impl Engine {
             sampler: stats::Sampler::default(),
             execs: Mutex::default(),
             log_hub: Arc::default(),
+            paced: contents::Paced::default(),
             pruning: AtomicBool::new(false),
         });
         engine.restore().await?;

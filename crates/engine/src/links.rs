@@ -57,6 +57,12 @@ pub(crate) fn parse(text: &str) -> Result<(String, String)> {
 impl Engine {
     /// Finds what a new container links to.
     pub(crate) fn links(&self, host: &HostConfig) -> Result<Vec<LinkTo>> {
+        if host.links.as_ref().is_some_and(|l| !l.is_empty()) && !self.network.icc() {
+            return Err(Error::Invalid(
+                "links are not supported by wharf where containers are kept apart (--icc=false)"
+                    .into(),
+            ));
+        }
         let mut all: Vec<LinkTo> = Vec::new();
         let given = host.links.iter().flatten();
         for text in given {

@@ -25,6 +25,8 @@ const LOCAL_SIZE: u64 = 20_000_000;
 const LOCAL_FILES: u32 = 5;
 /// What is held in memory in the mode `non-blocking` where nothing is said.
 const BUFFER: u64 = 1 << 20;
+/// The most that may be: it is memory of the shim's, one for each container.
+const MOST_BUFFER: u64 = 1 << 30;
 
 /// What each driver takes beside `mode` and `max-buffer-size`.
 const JSON_OPTIONS: &[&str] = &[
@@ -173,9 +175,14 @@ fn buffer(none: bool, mode: Option<&str>, size: Option<&str>) -> std::result::Re
         Some(_) if blocking => {
             Err("logger: max-buffer-size option is only supported with 'mode=non-blocking'".into())
         }
-        Some(text) => {
-            human_size(text, 1024).map_err(|e| format!("error parsing option max-buffer-size: {e}"))
-        }
+        Some(text) => match human_size(text, 1024) {
+            Ok(size) if size > MOST_BUFFER => Err(format!(
+                "logger: max-buffer-size {text} is not supported by wharf: at most 1g is held in \
+                 memory"
+            )),
+            Ok(size) => Ok(size),
+            Err(e) => Err(format!("error parsing option max-buffer-size: {e}")),
+        },
         None if blocking => Ok(0),
         None => Ok(BUFFER),
     }

@@ -28,6 +28,8 @@ use crate::{clock, state::State};
 
 /// How long to wait for the file that follows one which was just rotated away.
 const MOMENT: Duration = Duration::from_millis(5);
+/// How often that wait is doubled at most: somebody may have removed the file for good.
+const DOUBLED: u32 = 7;
 
 /// Pieces in a block by which it is no longer a line now and then.
 const MANY: usize = 64;
@@ -123,6 +125,7 @@ impl Reader {
         let mut watched = None;
         // Whether the container is waited for, and not the disk.
         let mut caught_up = false;
+        let mut waited = 0;
         loop {
             if self.follow && watched.is_none() {
                 watched = Some(self.hub.watch(&cursor.place.path));
@@ -158,10 +161,13 @@ impl Reader {
                 return Ok(());
             }
             caught_up = true;
-            match cursor.goes_on()? {
+            let next;
+            (cursor, next) = cursor.goes_on().await?;
+            match next {
                 Next::Files => {
                     drop(changed);
                     watched = None;
+                    waited = 0;
                     continue;
                 }
                 Next::Nothing if over || self.past_the_end() => return Ok(()),
@@ -170,7 +176,9 @@ impl Reader {
                 Next::Soon => {
                     drop(changed);
                     watched = None;
-                    tokio::time::sleep(MOMENT).await;
+                    if !self.moment(&mut waited).await {
+                        return Ok(());
+                    }
                     continue;
                 }
             }
@@ -181,15 +189,28 @@ impl Reader {
                     _ => {}
                 }
                 watched = None;
-                tokio::time::sleep(MOMENT).await;
+                if !self.moment(&mut waited).await {
+                    return Ok(());
+                }
                 continue;
             };
+            waited = 0;
             tokio::select! {
                 () = changed => {}
                 gone = state.changed() => if gone.is_err() { return Ok(()) },
                 () = self.chunks.closed() => return Ok(()),
                 () = sleep_until(self.until) => {}
             }
+        }
+    }
+
+    /// Waits for a while, longer each time; false when nobody listens any more.
+    async fn moment(&self, waited: &mut u32) -> bool {
+        let pause = MOMENT * (1 << (*waited).min(DOUBLED));
+        *waited += 1;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = self.chunks.closed() => false,
         }
     }
 
@@ -293,15 +314,24 @@ impl Cursor {
         .await
     }
 
-    /// Whether the last file read is still the newest; takes up those that follow it if not. Looks
-    /// at names only.
-    fn goes_on(&mut self) -> io::Result<Next> {
+    /// Whether the last file read is still the newest, which one look at its name tells; takes up
+    /// those that follow it if not.
+    async fn goes_on(mut self) -> io::Result<(Self, Next)> {
+        if self.files.front().is_none_or(|f| self.place.is_newest(f)) {
+            return Ok((self, Next::Nothing));
+        }
+        // Waits where the files are being renamed, or are not there at all.
+        elsewhere(move || {
+            let next = self.take_up()?;
+            Ok((self, next))
+        })
+        .await
+    }
+
+    fn take_up(&mut self) -> io::Result<Next> {
         let Some(file) = self.files.front() else {
             return Ok(Next::Nothing);
         };
-        if self.place.is_newest(file) {
-            return Ok(Next::Nothing);
-        }
         match self.place.after(file.first()?.as_deref()) {
             Ok(files) if files.is_empty() => Ok(Next::Soon),
             Ok(files) => {

@@ -62,7 +62,7 @@ impl Engine {
             let mtu = self.network.mtu().unwrap_or(1500);
             for (key, value) in [
                 ("bridge.default_bridge", "true".to_owned()),
-                ("bridge.enable_icc", "true".to_owned()),
+                ("bridge.enable_icc", self.network.icc().to_string()),
                 ("bridge.enable_ip_masquerade", "true".to_owned()),
                 ("bridge.host_binding_ipv4", "0.0.0.0".to_owned()),
                 ("bridge.name", self.network.bridge().to_owned()),

@@ -155,12 +155,13 @@ impl Archive {
         self.find(name).is_ok()
     }
 
-    pub(crate) fn images(&self) -> Result<Vec<Found>> {
+    pub(crate) fn images(&self, platform: Option<&Platform>) -> Result<Vec<Found>> {
         if self.has(b"manifest.json") {
             return self.docker_images();
         }
         if self.has(b"index.json") {
-            return self.oci_images();
+            let host = Platform::host();
+            return self.oci_images(platform.unwrap_or(&host));
         }
         Err(bad(
             "it has neither manifest.json nor index.json, so it is not an image archive",
@@ -207,7 +208,7 @@ impl Archive {
         Ok(bytes)
     }
 
-    fn oci_images(&self) -> Result<Vec<Found>> {
+    fn oci_images(&self, platform: &Platform) -> Result<Vec<Found>> {
         let bytes = self.text(b"index.json", MAX_MANIFEST)?;
         let index: Index = serde_json::from_slice(&bytes)
             .map_err(|e| bad(format!("its index.json cannot be read: {e}")))?;
@@ -233,7 +234,7 @@ impl Archive {
             let (descriptor, bytes) = match manifest::parse(&what, &bytes, given)? {
                 Document::Manifest(_) => (entry.clone(), bytes),
                 Document::Index(inner) => {
-                    let chosen = inner.choose(&Platform::host())?.clone();
+                    let chosen = inner.choose(platform)?.clone();
                     let bytes = self.document(&chosen, MAX_MANIFEST)?;
                     (chosen, bytes)
                 }

@@ -252,6 +252,11 @@ impl Blob {
         }
     }
 
+    /// Where it is, as long as this lives.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.path.0.clone()
+    }
+
     /// Reads it from the beginning.
     pub(crate) fn reader(&self) -> Result<File> {
         File::open(&self.path.0).doing(|| format!("read {}", self.path.0.display()))

@@ -14,6 +14,9 @@ pub enum Error {
     /// Nothing here has that name or id.
     #[error("No such image: {0}")]
     NoSuchImage(String),
+    /// A name or tag that is to be pushed and is not here.
+    #[error("{0}")]
+    Missing(String),
     /// Several images' ids begin so.
     #[error("No such image: {0}: several image ids begin so, give more of it")]
     AmbiguousId(String),
@@ -173,6 +176,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NoSuchImage(_)
+            | Self::Missing(_)
             | Self::AmbiguousId(_)
             | Self::NoSuchContainer(_)
             | Self::ManifestUnknown { .. }

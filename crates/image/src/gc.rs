@@ -53,6 +53,7 @@ impl Store {
                 first_error = first_error.and(self.0.blobs.remove(&blob));
             }
         }
+        self.forget_packed(&keep);
         first_error.map(|()| trash)
     }
 

@@ -18,6 +18,7 @@ use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::image::Image;
 use crate::manifest::{Descriptor, MAX_LAYERS, Manifest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST};
+use crate::platform::Platform;
 use crate::progress::{LayerStep, Progress};
 use crate::pull::{OnProgress, check_config};
 use crate::store::{Store, parse_config};
@@ -43,15 +44,29 @@ impl Store {
         progress: OnProgress<'_>,
         cancel: &CancellationToken,
     ) -> Result<Vec<Loaded>> {
+        self.load_for(source, None, progress, cancel)
+    }
+
+    /// The same for a platform: of several it is chosen, and images for another are refused.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_for(
+        &self,
+        source: impl Read,
+        platform: Option<&Platform>,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Loaded>> {
         let source = std::io::BufReader::with_capacity(64 << 10, source);
         let mut archive = Archive::read(self, source, cancel)?;
-        let images = archive.images()?;
+        let images = archive.images(platform)?;
         if images.is_empty() {
             return Err(bad("it has no images"));
         }
         let mut loaded = Vec::new();
         for found in images {
-            let done = self.load_image_of(&mut archive, found, progress, cancel)?;
+            let done = self.load_image_of(&mut archive, found, platform, progress, cancel)?;
             if done.names.is_empty() {
                 progress(Progress::Line(format!(
                     "Loaded image ID: {}",
@@ -70,6 +85,7 @@ impl Store {
         &self,
         archive: &mut Archive,
         found: Found,
+        platform: Option<&Platform>,
         progress: OnProgress<'_>,
         cancel: &CancellationToken,
     ) -> Result<Loaded> {
@@ -147,7 +163,7 @@ impl Store {
         };
         let shown = found.names.first().cloned();
         let shown = shown.map_or_else(|| Reference::parse("archive"), Ok)?;
-        check_config(&shown, &manifest, &config, None)?;
+        check_config(&shown, &manifest, &config, platform)?;
         let _manifest_pin = self.pin([descriptor.digest.clone()]);
         self.0.blobs.put(&self.0.temp, &found.config)?;
         self.0.blobs.put(&self.0.temp, &bytes)?;

@@ -66,6 +66,19 @@ fn by_reference(state: &State, reference: &Reference) -> Option<Arc<Image>> {
     state.images.get(&manifest.config.digest).cloned()
 }
 
+/// What there is to tell of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownManifest {
+    /// Its media type.
+    pub media_type: String,
+    /// Its digest.
+    pub digest: String,
+    /// Its length.
+    pub size: u64,
+    /// Bytes of it and of all that it names.
+    pub content: u64,
+}
+
 impl Store {
     /// The image of a name, a digest reference, an id or the beginning of one.
     ///
@@ -73,6 +86,22 @@ impl Store {
     /// With Docker's text, when there is none, or when several ids begin so.
     pub fn get(&self, name_or_id: &str) -> Result<Arc<Image>> {
         find(&self.state(), name_or_id)
+    }
+
+    /// The manifest of an image here.
+    #[must_use]
+    pub fn manifest_of(&self, image: &Image) -> Option<KnownManifest> {
+        let state = self.state();
+        let mut entries = state.entries.iter();
+        let entry = entries.find(|e| e.manifest.digest == image.manifest)?;
+        let manifest = state.manifests.get(&image.manifest)?;
+        let blobs: u64 = manifest.layers.iter().map(|layer| layer.size).sum();
+        Some(KnownManifest {
+            media_type: entry.manifest.media_type.clone(),
+            digest: image.manifest.to_string(),
+            size: entry.manifest.size,
+            content: entry.manifest.size + manifest.config.size + blobs,
+        })
     }
 
     /// All images, those made last first.

@@ -1,4 +1,4 @@
-//! What a pull, load or import tells its caller on the way.
+//! What a pull, push, load or import tells its caller on the way.
 
 use types::image::{ProgressDetail, ProgressLine};
 
@@ -25,6 +25,15 @@ pub enum Progress {
     Status(String),
     /// A line to be printed as it is.
     Line(String),
+    /// For programs: a tag is in the registry now.
+    Tag {
+        /// The tag.
+        tag: String,
+        /// Its manifest's digest.
+        digest: String,
+        /// Its manifest's length.
+        size: u64,
+    },
 }
 
 /// What happens to a layer.
@@ -58,6 +67,21 @@ pub enum LayerStep {
     PullComplete,
     /// It was here before.
     AlreadyExists,
+    /// It is about to be looked for in the registry.
+    Preparing,
+    /// Bytes are sent.
+    Pushing {
+        /// So many.
+        current: u64,
+        /// Of so many.
+        total: u64,
+    },
+    /// The registry has it now.
+    Pushed,
+    /// The registry had it.
+    LayerExists,
+    /// The registry took it from its other repository.
+    Mounted(String),
     /// It is taken in from an archive.
     Loading {
         /// So many bytes.
@@ -87,6 +111,10 @@ impl Progress {
             }
             Self::Digest(digest) => line.status = Some(format!("Digest: {digest}")),
             Self::Status(text) => line.status = Some(text.clone()),
+            Self::Tag { tag, digest, size } => {
+                line.detail = Some(ProgressDetail::default());
+                line.aux = Some(serde_json::json!({"Tag": tag, "Digest": digest, "Size": size}));
+            }
             Self::Line(text) => line.stream = Some(format!("{text}\n")),
         }
         line
@@ -110,6 +138,13 @@ impl LayerStep {
             }
             Self::PullComplete => "Pull complete",
             Self::AlreadyExists => "Already exists",
+            Self::Preparing => "Preparing",
+            Self::Pushing { current, total } => {
+                return ("Pushing".to_owned(), Some((*current, *total)));
+            }
+            Self::Pushed => "Pushed",
+            Self::LayerExists => "Layer already exists",
+            Self::Mounted(from) => return (format!("Mounted from {from}"), None),
             Self::Loading { current, total } => {
                 return ("Loading layer".to_owned(), Some((*current, *total)));
             }

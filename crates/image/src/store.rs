@@ -29,6 +29,8 @@ pub struct Options {
     pub certs_dir: Option<PathBuf>,
     /// Layers fetched at the same time.
     pub max_concurrent_downloads: usize,
+    /// Layers sent at the same time.
+    pub max_concurrent_uploads: usize,
     /// How often a broken download is tried in all.
     pub max_download_attempts: u32,
     /// What a layer may ask for.
@@ -41,6 +43,7 @@ impl Default for Options {
             insecure_registries: Vec::new(),
             certs_dir: None,
             max_concurrent_downloads: 3,
+            max_concurrent_uploads: 5,
             max_download_attempts: 5,
             limits: Limits::default(),
         }
@@ -64,6 +67,7 @@ pub(crate) struct Inner {
     state: Mutex<State>,
     pub(crate) busy: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     pub(crate) downloads: tokio::sync::Semaphore,
+    pub(crate) uploads: tokio::sync::Semaphore,
 }
 
 /// What is known in memory; always to be had again from the disk.
@@ -93,6 +97,7 @@ impl Store {
             "containers",
             "tmp",
             "empty",
+            "packed",
         ] {
             make_dir(&root.join(part))?;
         }
@@ -115,6 +120,7 @@ impl Store {
             }),
             busy: Mutex::new(HashMap::new()),
             downloads: tokio::sync::Semaphore::new(options.max_concurrent_downloads.max(1)),
+            uploads: tokio::sync::Semaphore::new(options.max_concurrent_uploads.max(1)),
             temp,
             options,
             root,

@@ -525,6 +525,49 @@ async fn attack_24_credentials_do_not_follow_a_redirect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attack_24_secrets_of_signed_addresses_are_not_told() {
+    let image = session_image();
+    // A storage service behind the registry: it is not there, sends on to nowhere, or in a circle.
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let nowhere = Server::start(|_| Answer::new(307, ""));
+    let circle = Server::start(|request| {
+        Answer::new(307, "").with("Location", format!("{}&again", request.path))
+    });
+    let ftp = Server::start(|_| Answer::new(307, "").with("Location", "ftp://h/x?sig=hush"));
+    for port in [closed, nowhere.port, circle.port, ftp.port] {
+        let server = serve(&image, move |request| {
+            request.path.contains("/blobs/").then(|| {
+                let at = format!("http://127.0.0.1:{port}{}?sig=hush", request.path);
+                Answer::new(307, "").with("Location", at)
+            })
+        });
+        let dir = temp();
+        let store = Store::open(
+            dir.path(),
+            Options {
+                max_download_attempts: 1,
+                ..Options::default()
+            },
+        )
+        .unwrap();
+        let pulled = store
+            .pull(
+                &scripted_reference(&server),
+                None,
+                None,
+                &|_| (),
+                CancellationToken::new(),
+            )
+            .await;
+        let told = format!("{:#}", pulled.map(drop).unwrap_err());
+        assert!(!told.contains("hush"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attack_23_ambiguous_manifest_from_a_registry_is_refused() {
     let image = session_image();
     let manifest = image.manifest();

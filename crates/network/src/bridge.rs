@@ -9,7 +9,7 @@ use sys::netlink::{
 
 use crate::endpoint::Mac;
 use crate::error::{Error, Result};
-use crate::subnet::Subnet;
+use crate::subnet::{Pool, Subnet};
 
 /// An ordinary route, and those that refuse: all of them say that the subnet means something.
 const ROUTE_KINDS: [u8; 4] = [1, 6, 7, 8];
@@ -24,6 +24,7 @@ pub(crate) fn ensure(
     socket: &mut Socket,
     name: &str,
     bip: Option<Subnet>,
+    pools: &[Pool],
     mtu: Option<u32>,
 ) -> Result<Bridge> {
     let kernel = |source| Error::Kernel {
@@ -48,9 +49,13 @@ pub(crate) fn ensure(
     let subnet = match (bip, kept) {
         (Some(bip), _) => bip,
         (None, Some(kept)) => kept,
-        (None, None) => choose(socket, existing.as_ref())
+        (None, None) => choose(socket, existing.as_ref(), pools)
             .map_err(kernel)?
-            .ok_or(Error::NoSubnet)?,
+            .ok_or(if pools.is_empty() {
+                Error::NoSubnet
+            } else {
+                Error::NoSubnetInPools
+            })?,
     };
     let link = match existing {
         Some(link) => link,
@@ -143,8 +148,13 @@ fn address(
     Ok(())
 }
 
-/// The first default subnet that overlaps no address and no route of the host.
-fn choose(socket: &mut Socket, bridge: Option<&Link>) -> Result<Option<Subnet>, netlink::Error> {
+/// The first subnet of the pools, or default subnet if there are none, that overlaps no address
+/// and no route of the host.
+fn choose(
+    socket: &mut Socket,
+    bridge: Option<&Link>,
+    pools: &[Pool],
+) -> Result<Option<Subnet>, netlink::Error> {
     let bridge = bridge.map(|l| l.index);
     let mut taken: Vec<Subnet> = Vec::new();
     for a in addresses(socket)?.iter().filter(|a| Some(a.link) != bridge) {
@@ -161,7 +171,12 @@ fn choose(socket: &mut Socket, bridge: Option<&Link>) -> Result<Option<Subnet>, 
             });
         }
     }
-    Ok(Subnet::candidates().find(|c| taken.iter().all(|t| !t.overlaps(*c))))
+    let free = |c: &Subnet| taken.iter().all(|t| !t.overlaps(*c));
+    Ok(if pools.is_empty() {
+        Subnet::candidates().find(free)
+    } else {
+        pools.iter().flat_map(|p| p.candidates()).find(free)
+    })
 }
 
 /// Lets the host pass packets on, and lets its own 127.0.0.1 be translated to containers. The
@@ -189,4 +204,10 @@ fn set(path: &str) -> Result<()> {
 pub(crate) fn needs_hairpin() -> bool {
     fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables")
         .is_ok_and(|v| v.trim() == "1")
+}
+
+/// Whether the bridge itself keeps its ports apart. Where IP filters see its frames they do that, and
+/// let those for published ports pass.
+pub(crate) fn isolates(icc: bool) -> bool {
+    !icc && !needs_hairpin()
 }

@@ -22,6 +22,12 @@ pub enum Error {
          choose one with --bip"
     )]
     NoSubnet,
+    /// No subnet of the configured pools is free.
+    #[error(
+        "every subnet of the default address pools overlaps a route of this host; \
+         give another pool, or the bridge's address with --bip"
+    )]
+    NoSubnetInPools,
     /// The bridge's name belongs to something else.
     #[error(
         "the link {0} exists and is not a bridge (it is: {1}); choose another name or remove it"
@@ -199,6 +205,7 @@ impl Error {
             | Self::Exhausted { .. }
             | Self::BridgeFull(_)
             | Self::NoSubnet
+            | Self::NoSubnetInPools
             | Self::NotABridge(..)
             | Self::Kernel { .. }
             | Self::Sysctl { .. }

@@ -41,15 +41,23 @@ pub(crate) struct Firewall {
     table: String,
     bridge: String,
     subnet: Subnet,
+    /// Whether containers may send to one another by the bridge's address.
+    icc: bool,
     socket: Mutex<Socket>,
 }
 
 impl Firewall {
-    pub(crate) fn new(table: String, bridge: String, subnet: Subnet) -> Result<Self, Error> {
+    pub(crate) fn new(
+        table: String,
+        bridge: String,
+        subnet: Subnet,
+        icc: bool,
+    ) -> Result<Self, Error> {
         Ok(Self {
             table,
             bridge,
             subnet,
+            icc,
             socket: Mutex::new(Socket::netfilter()?),
         })
     }
@@ -206,10 +214,14 @@ impl Firewall {
                 .verdict(Verdict::Accept),
             t,
         );
-        into(
-            &Rule::new().came_by(bridge, true).verdict(Verdict::Accept),
-            t,
-        );
+        // Where the bridge keeps its ports apart, a container may still send to another one by the
+        // bridge's address.
+        if self.icc {
+            into(
+                &Rule::new().came_by(bridge, true).verdict(Verdict::Accept),
+                t,
+            );
+        }
         into(
             &Rule::new()
                 .comment("published ports")

@@ -27,4 +27,4 @@ mod wire;
 pub use endpoint::{Connected, Endpoint, Mac, PortRequest, Proto, PublishedPort, Request};
 pub use error::{Error, Result};
 pub use network::{Config, Network};
-pub use subnet::Subnet;
+pub use subnet::{Pool, Subnet};

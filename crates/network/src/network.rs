@@ -13,7 +13,7 @@ use crate::firewall::Firewall;
 use crate::ipam::Ipam;
 use crate::ports::PortTable;
 use crate::reaper::Reaper;
-use crate::subnet::Subnet;
+use crate::subnet::{Pool, Subnet};
 use crate::wire::Wire;
 use crate::{bridge, foreign, names};
 
@@ -25,6 +25,10 @@ pub struct Config {
     /// The bridge's address and prefix, such as `172.20.0.1/16`. Without one an existing bridge
     /// keeps its own, and a new one gets the first default subnet that the host does not use.
     pub bip: Option<String>,
+    /// Where a new bridge without `bip` gets its subnet from; the default ones if there are none.
+    pub pools: Vec<Pool>,
+    /// Whether containers on the bridge reach each other other than by published ports.
+    pub icc: bool,
     /// The nftables table (family `ip`); derived from the bridge if `None`, so that two daemons
     /// with different bridges do not meet.
     pub table: Option<String>,
@@ -37,6 +41,8 @@ impl Default for Config {
         Self {
             bridge: "wharf0".into(),
             bip: None,
+            pools: Vec::new(),
+            icc: true,
             table: None,
             mtu: None,
         }
@@ -50,6 +56,7 @@ pub struct Network {
     pub(crate) bridge_index: u32,
     pub(crate) subnet: Subnet,
     pub(crate) mtu: Option<u32>,
+    pub(crate) icc: bool,
     pub(crate) firewall: Firewall,
     pub(crate) route: Mutex<Socket>,
     pub(crate) reaper: Reaper,
@@ -90,14 +97,16 @@ impl Network {
             source,
         };
         let mut route = Socket::route().map_err(kernel)?;
-        let made = bridge::ensure(&mut route, &name, bip, config.mtu)?;
-        let firewall = Firewall::new(table, name.clone(), made.subnet).map_err(kernel)?;
+        let made = bridge::ensure(&mut route, &name, bip, &config.pools, config.mtu)?;
+        let firewall =
+            Firewall::new(table, name.clone(), made.subnet, config.icc).map_err(kernel)?;
         firewall.take_over().map_err(kernel)?;
         bridge::allow_forwarding(&name)?;
         let network = Self {
             bridge_index: made.index,
             subnet: made.subnet,
             mtu: config.mtu,
+            icc: config.icc,
             firewall,
             reaper: Reaper::start(Socket::route().map_err(kernel)?)
                 .map_err(|e| kernel(e.into()))?,
@@ -121,6 +130,12 @@ impl Network {
     #[must_use]
     pub fn mtu(&self) -> Option<u32> {
         self.mtu
+    }
+
+    /// Whether containers on the bridge reach each other other than by published ports.
+    #[must_use]
+    pub fn icc(&self) -> bool {
+        self.icc
     }
 
     /// The subnet, with the bridge's address.
@@ -186,6 +201,7 @@ impl Network {
             bridge_index: self.bridge_index,
             endpoint: &endpoint,
             mtu: self.mtu,
+            isolated: bridge::isolates(self.icc),
         };
         let host = |work: &mut dyn FnMut(&mut Socket) -> Result<()>| work(&mut self.route());
         let mut done = wire.connect(netns, host);

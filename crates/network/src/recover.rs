@@ -123,6 +123,7 @@ impl Network {
         let mut route = self.route();
         let all = links(&mut route).map_err(|e| self.kernel(e))?;
         let hairpin = bridge::needs_hairpin();
+        let isolated = bridge::isolates(self.icc);
         let mut dead = Vec::new();
         let mut batch = Batch::new();
         for link in all
@@ -145,6 +146,16 @@ impl Network {
                     LinkChange {
                         up: true,
                         master,
+                        ..unchanged
+                    },
+                );
+            }
+            if link.isolated != isolated {
+                change_link(
+                    &mut batch,
+                    &link.name,
+                    LinkChange {
+                        isolated: Some(isolated),
                         ..unchanged
                     },
                 );

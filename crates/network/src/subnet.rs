@@ -58,6 +58,48 @@ impl Subnet {
     }
 }
 
+/// Where networks without an address of their own may go: subnets of one size out of a larger one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    base: Subnet,
+    size: u8,
+}
+
+impl Pool {
+    /// The subnets with prefixes of `size` bits in `base`, such as `10.1.0.0/16`.
+    ///
+    /// # Errors
+    /// What makes no sense, as a sentence.
+    pub fn new(base: &str, size: u8) -> Result<Self, String> {
+        let wrong = |why: &str| format!("invalid address pool {base:?} with size {size}: {why}");
+        let (ip, prefix) = base
+            .split_once('/')
+            .ok_or_else(|| wrong("the base has no prefix length"))?;
+        let gateway: Ipv4Addr = ip.parse().map_err(|_| wrong("the base is not IPv4"))?;
+        let prefix: u8 = prefix.parse().map_err(|_| wrong("no prefix length"))?;
+        if !(8..=30).contains(&prefix) || !(prefix..=30).contains(&size) {
+            return Err(wrong(
+                "base and size must be from 8 to 30, and size not smaller than the base's length",
+            ));
+        }
+        let base = Subnet { gateway, prefix };
+        if gateway.is_loopback() || gateway.is_multicast() || gateway.is_unspecified() {
+            return Err(wrong("no link can have such an address"));
+        }
+        Ok(Self { base, size })
+    }
+
+    /// Its subnets in order, each with its first address as the bridge's.
+    pub(crate) fn candidates(self) -> impl Iterator<Item = Subnet> {
+        let first = u32::from(self.base.network());
+        let step = 1_u32 << (32 - self.size);
+        (0..1_u32 << (self.size - self.base.prefix)).map(move |n| Subnet {
+            gateway: Ipv4Addr::from(first + n * step + 1),
+            prefix: self.size,
+        })
+    }
+}
+
 impl fmt::Display for Subnet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.network(), self.prefix)
@@ -112,6 +154,29 @@ mod tests {
             "127.0.0.1/8",
         ] {
             assert!(bad.parse::<Subnet>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pools() {
+        let all: Vec<String> = Pool::new("10.1.0.0/22", 24)
+            .unwrap()
+            .candidates()
+            .map(|s| format!("{} in {s}", s.gateway))
+            .collect();
+        assert_eq!(all.len(), 4);
+        assert_eq!(all[3], "10.1.3.1 in 10.1.3.0/24");
+        let last = Pool::new("255.0.0.0/8", 30).unwrap().candidates().last();
+        assert_eq!(last.unwrap().broadcast(), Ipv4Addr::BROADCAST);
+        for (base, size) in [
+            ("10.0.0.0", 24),
+            ("10.0.0.0/16", 15),
+            ("10.0.0.0/16", 31),
+            ("10.0.0.0/7", 24),
+            ("2001:db8::/64", 80),
+            ("127.0.0.0/8", 24),
+        ] {
+            assert!(Pool::new(base, size).is_err(), "{base} {size}");
         }
     }
 

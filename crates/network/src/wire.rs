@@ -25,6 +25,8 @@ pub(crate) struct Wire<'a> {
     pub(crate) bridge_index: u32,
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) mtu: Option<u32>,
+    /// Whether it is kept from other containers.
+    pub(crate) isolated: bool,
 }
 
 impl Wire<'_> {
@@ -87,6 +89,16 @@ impl Wire<'_> {
                 ..unchanged
             },
         );
+        if self.isolated {
+            change_link(
+                &mut batch,
+                name,
+                LinkChange {
+                    isolated: Some(true),
+                    ..unchanged
+                },
+            );
+        }
         if bridge::needs_hairpin() {
             change_link(
                 &mut batch,

@@ -23,6 +23,9 @@ use self::{batch::Batch, clock::Clock, files::Files, form::Form};
 /// Longer lines are split, as Docker does.
 const LINE: usize = 16 << 10;
 
+/// No more than this is ever kept in memory; a batch counts its bytes in 32 bits.
+const KEEP: usize = 1 << 30;
+
 /// Records are written when there are so many bytes of them: one byte of output can become eighty
 /// in the log.
 const BATCH: usize = 96 << 10;
@@ -52,7 +55,7 @@ impl Log {
             form: Form::new(options),
             partial: [Vec::new(), Vec::new()],
             kept: Batch::default(),
-            keep: usize::try_from(options.keep).unwrap_or(usize::MAX),
+            keep: usize::try_from(options.keep).unwrap_or(KEEP).min(KEEP),
             lost: 0,
             untold: 0,
             reason: String::new(),

@@ -27,7 +27,7 @@ pub enum Auth {
     BearerAnonymous,
 }
 
-/// A running registry without TLS.
+/// A running registry, without TLS unless it was started [`Registry::with_tls`].
 pub struct Registry {
     address: SocketAddr,
     auth: Auth,
@@ -45,7 +45,17 @@ impl Registry {
     /// Starts a registry that listens at `ip` in `ns`.
     #[track_caller]
     pub fn start(ns: &Ns, ip: impl Into<IpAddr>, auth: Auth) -> Self {
-        let ip = ip.into();
+        Self::launch(ns, ip.into(), auth, false)
+    }
+
+    /// The same with TLS, by an authority of its own: [`Registry::authority`].
+    #[track_caller]
+    pub fn with_tls(ns: &Ns, ip: impl Into<IpAddr>, auth: Auth) -> Self {
+        Self::launch(ns, ip.into(), auth, true)
+    }
+
+    #[track_caller]
+    fn launch(ns: &Ns, ip: IpAddr, auth: Auth, tls: bool) -> Self {
         let dir = TempDir::new().expect("/tmp is writable");
         let address = ns.within(|| {
             let free = TcpListener::bind((ip, 0)).expect("the namespace has the address");
@@ -54,7 +64,10 @@ impl Registry {
         let tokens = matches!(auth, Auth::Bearer | Auth::BearerAnonymous)
             .then(|| TokenServer::start(ns, ip, dir.path(), auth == Auth::BearerAnonymous));
         let config = dir.path().join("config.yml");
-        let text = configuration(dir.path(), address, auth, tokens.as_ref());
+        let mut text = configuration(dir.path(), address, auth, tokens.as_ref());
+        if tls {
+            text = with_certificate(dir.path(), ip, &text);
+        }
         fs::write(&config, text).expect("our own folder");
         let log = fs::File::create(dir.path().join("log")).expect("our own folder");
         drop(log);
@@ -63,6 +76,9 @@ impl Registry {
         command.env("OTEL_TRACES_EXPORTER", "none");
         let process = ns.start(&mut command);
         eventually("the registry to answer", || {
+            if tls {
+                return ns.within(|| std::net::TcpStream::connect(address)).is_ok();
+            }
             ns.within(|| Client::tcp(address).try_send("GET", "/v2/", &[], &[]))
                 .is_ok_and(|r| matches!(r.status, 200 | 401))
         });
@@ -78,6 +94,11 @@ impl Registry {
     /// Where it listens, which is also how references to its images begin.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The certificate of the authority behind the registry's own.
+    pub fn authority(&self) -> PathBuf {
+        self.dir.path().join("tls.crt")
     }
 
     /// `address/name`.
@@ -124,6 +145,30 @@ impl Registry {
             .join("store/docker/registry/v2/blobs/sha256");
         blobs.join(&hex[..2]).join(hex).join("data")
     }
+}
+
+/// The same configuration with TLS, by a certificate that vouches for itself.
+fn with_certificate(dir: &Path, ip: IpAddr, text: &str) -> String {
+    let (key, certificate) = (dir.join("tls.key"), dir.join("tls.crt"));
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt"])
+        .args(["ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=registry", "-addext"])
+        .arg(format!("subjectAltName=IP:{ip}"))
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate);
+    run(&mut openssl).ok();
+    text.replace(
+        "secret: unused}",
+        &format!(
+            "secret: unused, tls: {{certificate: {}, key: {}}}}}",
+            certificate.display(),
+            key.display()
+        ),
+    )
 }
 
 fn configuration(

@@ -165,12 +165,8 @@ fn it_takes_what_provisioning_gives_to_dockerd() {
 fn what_cannot_be_had_is_refused_by_name() {
     for (flag, name) in [
         ("--iptables=false", "iptables"),
-        ("--icc=false", "icc"),
+        ("--ip-masq=false", "ip-masq"),
         ("--storage-driver=zfs", "storage-driver"),
-        (
-            "--default-address-pool=base=10.0.0.0/8,size=24",
-            "default-address-pools",
-        ),
         (
             "--registry-mirror=https://m.example.com",
             "registry-mirrors",
@@ -278,6 +274,96 @@ fn sighup_reads_the_file_again() {
     });
     assert_eq!(labels(), json!(["a=2", "b=3"]));
     d.until("one", "running");
+}
+
+#[test]
+fn the_bridge_gets_its_addresses_from_the_pools() {
+    let host = Host::new();
+    // The first subnet is the host's already.
+    host.ns().ip("address add 10.77.0.9/24 dev lo");
+    let pool = "--default-address-pool=base=10.77.0.0/16,size=24";
+    {
+        let d = Daemon::start(&host, Opts::args(&[pool]));
+        d.load(&testkit::images::busybox_tar());
+        d.docker().ok("run -d --name one busybox sleep 300");
+        assert_eq!(d.address_of("one").to_string(), "10.77.1.2");
+    }
+    let file = r#"{"default-address-pools": [{"base": "10.77.0.0/24", "size": 28}]}"#;
+    let opts = Opts {
+        config: Some(file.into()),
+        ..Opts::args(&["--bridge=wharf7"])
+    };
+    Daemon::refused(&host, opts).refused(&["default address pools"]);
+    for wrong in [
+        "base=10.0.0.0/8",
+        "base=10.0.0.0/8,size=4",
+        "base=x,size=24",
+        "colour=red",
+    ] {
+        validate(&[&format!("--default-address-pool={wrong}")]).refused(&["address"]);
+    }
+}
+
+#[test]
+fn containers_are_kept_apart_without_icc() {
+    kept_apart(&Host::new());
+}
+
+#[test]
+fn containers_are_kept_apart_where_ip_filters_see_no_frames() {
+    let host = Host::new();
+    let mut off = Command::new("sh");
+    off.args([
+        "-c",
+        "f=/proc/sys/net/bridge/bridge-nf-call-iptables; [ ! -e $f ] || echo 0 > $f",
+    ]);
+    host.ns().run(&mut off).ok();
+    kept_apart(&host);
+}
+
+fn kept_apart(host: &Host) {
+    let mut d = Daemon::start(host, Opts::args(&["--icc=false"]));
+    d.load(&testkit::images::busybox_tar());
+    let docker = d.docker();
+    let serve = "sh -c 'mkdir /w; echo hi > /w/index.html; httpd -f -h /w'";
+    docker.ok(&format!("run -d --name one -p 8080:80 busybox {serve}"));
+    let one = d.address_of("one");
+    let apart = |d: &Daemon| {
+        let docker = d.docker();
+        let get = |more: &str, url: &str| {
+            docker.run(&format!(
+                "run --rm --init {more} busybox timeout 3 wget -q -O - {url}"
+            ))
+        };
+        assert_ne!(get("", &format!("http://{one}/")).code, 0, "frames pass");
+        // Nor by the bridge, which would send it on.
+        let way = format!(
+            "run --rm --init --cap-add NET_ADMIN busybox sh -c \
+             'ip route add {one}/32 via 172.17.0.1; timeout 3 wget -q -O - http://{one}/'"
+        );
+        assert_ne!(docker.code(&way), 0, "packets pass");
+        // Published ports do, and the outside does.
+        let published = format!("http://{}:8080/", d.host().address());
+        assert_eq!(get("", &published).ok(), "hi");
+        docker.ok("run --rm busybox ping -c 1 -W 5 192.0.2.1");
+    };
+    testkit::eventually("the published port", || {
+        let url = "http://172.17.0.1:8080/";
+        docker.code(&format!(
+            "run --rm --init busybox timeout 3 wget -q -O - {url}"
+        )) == 0
+    });
+    apart(&d);
+    docker.refused("run --rm --link one busybox true", &["--icc=false"]);
+    let inspect = d.api().get("/networks/bridge").expect(200).json();
+    assert_eq!(
+        inspect["Options"]["com.docker.network.bridge.enable_icc"],
+        "false"
+    );
+    // A daemon that finds it running keeps it so.
+    d.kill9();
+    d.restart();
+    apart(&d);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Files in and out of containers, and what is made of them.
 
-use std::fs;
+use std::{fs, io::Write, os::unix::net::UnixStream};
 
 use testkit::{Daemon, http::Client};
 
@@ -192,6 +192,34 @@ fn attack_18_links_that_are_swapped() {
         .map(|e| e.unwrap().file_name())
         .collect();
     assert_eq!(names, ["secret"], "nothing was written to the host");
+    d.docker().ok("rm -f box");
+    d.assert_no_leaks();
+}
+
+/// Clients that ask for files and then read nothing take nothing from anybody else.
+#[test]
+fn clients_that_stand_still() {
+    let d = Daemon::fresh();
+    d.docker().ok(
+        "run -d --name box busybox sh -c 'dd if=/dev/zero of=/large bs=1M count=32; sleep 1000'",
+    );
+    testkit::eventually("the file is there", || {
+        d.docker().run("exec box stat -c %s /large").stdout.trim() == "33554432"
+    });
+    // More than there are threads for work that blocks; most of them wait for their turn.
+    let still: Vec<_> = (0..600)
+        .map(|_| {
+            let mut client = UnixStream::connect(d.dir().join("d.sock")).unwrap();
+            let path = "/containers/box/archive?path=/large";
+            write!(client, "GET {path} HTTP/1.1\r\nHost: docker\r\n\r\n").unwrap();
+            client
+        })
+        .collect();
+    assert_eq!(d.docker().ok("run --rm busybox echo runs"), "runs");
+    drop(still);
+    let out = d.dir().join("large");
+    d.docker().ok(&format!("cp box:/large {}", out.display()));
+    assert_eq!(fs::metadata(&out).unwrap().len(), 32 << 20);
     d.docker().ok("rm -f box");
     d.assert_no_leaks();
 }

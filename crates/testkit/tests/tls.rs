@@ -213,4 +213,11 @@ fn what_is_wrong_with_the_files_is_told() {
         &certificates.path("ca-key.pem"),
         &["could not load X509 key pair"],
     );
+    // The environment alone turns it on, as for dockerd.
+    let mut opts = Opts::args(&["--host=tcp://127.0.0.1:2376"]);
+    opts.env = vec![
+        ("DOCKER_TLS_VERIFY".into(), "1".into()),
+        ("DOCKER_CERT_PATH".into(), "/nowhere".into()),
+    ];
+    Daemon::refused(&host, opts).refused(&["/nowhere/cert.pem"]);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::container::{ContainerConfig, GraphDriver};
+use crate::registry::ImageManifest;
 
 /// `GET /images/{name}/json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct ImageInspect {
     #[serde(rename = "RootFS")]
     pub root_fs: RootFs,
     pub metadata: ImageMetadata,
+    /// Where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<Vec<ImageManifest>>,
 }
 
 /// An image's layers.
@@ -81,6 +85,9 @@ pub struct ImageSummary {
     pub labels: Option<BTreeMap<String, String>>,
     /// -1 when they were not counted.
     pub containers: i64,
+    /// Where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<Vec<ImageManifest>>,
 }
 
 /// An element of the answer to `DELETE /images/{name}`; one of the two is set.

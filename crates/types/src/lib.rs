@@ -12,6 +12,7 @@ pub mod names;
 pub mod network;
 pub mod options;
 pub mod reference;
+pub mod registry;
 pub mod stats;
 pub mod sysctl;
 pub mod system;

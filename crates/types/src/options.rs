@@ -50,6 +50,19 @@ pub struct ListOptions {
     pub filters: Filters,
 }
 
+/// `GET /images/json`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImagesOptions {
+    /// Those that others are built on, too.
+    pub all: bool,
+    /// Tell of their manifests.
+    pub manifests: bool,
+    /// Count what they share.
+    pub shared_size: bool,
+    /// Which.
+    pub filters: Filters,
+}
+
 /// `GET /containers/{id}/logs`. Times are nanoseconds since the epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogsOptions {

@@ -8,7 +8,9 @@ mod images;
 mod life;
 mod live;
 mod networks;
+mod registries;
 mod system;
+mod threads;
 
 pub(crate) use containers::Containers;
 pub(crate) use images::Images;

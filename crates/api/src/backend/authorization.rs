@@ -55,6 +55,6 @@ pub struct Answered {
     pub status: u16,
     /// Its headers.
     pub headers: BTreeMap<String, String>,
-    /// Its body; empty where it is a stream.
+    /// Its body; empty where it is a stream or holds credentials.
     pub body: Bytes,
 }

@@ -9,9 +9,9 @@ use std::{
 };
 
 use api::backend::{
-    AttachOptions, Attachment, Body, Containers, EventsOptions, Filters, Images, ImportOptions,
-    ListOptions, LogsOptions, Output, Progress, RemoveOptions, Result, StdStream, System,
-    WaitCondition,
+    AttachOptions, Attachment, Body, Containers, EventsOptions, Images, ImagesOptions,
+    ImportOptions, ListOptions, LogsOptions, Output, Progress, RemoveOptions, Result, StdStream,
+    System, WaitCondition,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -342,9 +342,10 @@ impl Images for Fake {
         }
         Ok(progress())
     }
-    async fn load(&self, archive: Body, quiet: bool) -> Result<Progress> {
+    async fn load(&self, archive: Body, quiet: bool, platform: Option<String>) -> Result<Progress> {
         let size = size(archive).await?;
-        self.note(format!("load {size} {quiet}"));
+        let platform = platform.unwrap_or_default();
+        self.note(format!("load {size} {quiet}{platform}"));
         Ok(progress())
     }
     async fn import(&self, archive: Body, options: ImportOptions) -> Result<Progress> {
@@ -352,12 +353,13 @@ impl Images for Fake {
         self.note(format!("import {size} {options:?}"));
         Ok(progress())
     }
-    async fn list(&self, all: bool, filters: Filters) -> Result<Vec<ImageSummary>> {
-        self.note(format!("images {all} {filters:?}"));
+    async fn list(&self, options: ImagesOptions) -> Result<Vec<ImageSummary>> {
+        self.note(format!("images {} {:?}", options.all, options.filters));
         Ok(vec![ImageSummary::default()])
     }
-    async fn inspect(&self, name: &str) -> Result<ImageInspect> {
-        self.note(format!("image {name}"));
+    async fn inspect(&self, name: &str, platform: Option<String>, _: bool) -> Result<ImageInspect> {
+        let platform = platform.unwrap_or_default();
+        self.note(format!("image {name}{platform}"));
         known(name)?;
         Ok(ImageInspect::default())
     }

@@ -124,6 +124,19 @@ impl Request {
         }
     }
 
+    /// Adds `platform` as the newer endpoints want it: as JSON where its parts are clear.
+    pub(crate) fn query_platform(self, platform: &str) -> Self {
+        let parts: Vec<_> = platform.split('/').collect();
+        let value = match parts.as_slice() {
+            [os, architecture] => serde_json::json!({"architecture": architecture, "os": os}),
+            [os, architecture, variant] => {
+                serde_json::json!({"architecture": architecture, "os": os, "variant": variant})
+            }
+            _ => return self.query_text("platform", platform),
+        };
+        self.query("platform", &value.to_string())
+    }
+
     /// Sets a header.
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));

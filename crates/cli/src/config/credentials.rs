@@ -1,10 +1,6 @@
 //! Credentials for registries, wherever they are kept: in `config.json`, with a helper, or in
 //! the variable `DOCKER_AUTH_CONFIG`.
 
-#![allow(dead_code, reason = "`login` and `logout` use the rest")]
-
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 use types::image::RegistryAuth;
 
@@ -127,45 +123,6 @@ impl<'c> Credentials<'c> {
             all.is_some_and(|all| all.shift_remove(server).is_some())
         })
     }
-
-    /// Whether `config.json` itself has an entry called `server`.
-    pub(crate) fn noted(&self, server: &str) -> bool {
-        self.entries().is_some_and(|all| all.contains_key(server))
-    }
-
-    /// All credentials, by server: what builds and pulls on the daemon's side may need.
-    pub(crate) fn all(&self) -> Result<BTreeMap<String, RegistryAuth>> {
-        let mut all = BTreeMap::new();
-        let known = self.entries().into_iter().flatten();
-        match self.common_helper() {
-            Some(name) => {
-                for server in helper::list(&name)? {
-                    if let Some(auth) = helper::get(&name, &server)? {
-                        all.insert(server, auth);
-                    }
-                }
-            }
-            None => all.extend(known.filter_map(|(server, entry)| {
-                Some((server.clone(), auths::decode(entry, server)?))
-            })),
-        }
-        for (server, name) in self.config.texts("credHelpers") {
-            // One helper that fails is no reason to go without the others.
-            match helper::get(name, server) {
-                Ok(Some(auth)) => {
-                    all.insert(server.to_owned(), auth);
-                }
-                Ok(None) => {}
-                Err(e) => output::complain(&format!("WARNING: {server}: {e}")),
-            }
-        }
-        for (server, entry) in from_environment().iter().flatten() {
-            if let Some(auth) = auths::decode(entry, server) {
-                all.insert(server.clone(), auth);
-            }
-        }
-        Ok(all)
-    }
 }
 
 /// `DOCKER_AUTH_CONFIG`: a whole `{"auths": …}` in a variable, as CI systems set it.
@@ -222,12 +179,11 @@ mod tests {
             (found.username.as_str(), found.password.as_str()),
             ("me", "secret")
         );
-        assert_eq!(config.credentials().all().unwrap().len(), 1);
         config.credentials().erase("r.example").unwrap();
         config.credentials().erase("never.example").unwrap();
         let config = ConfigFile::new(at);
         assert_eq!(config.credentials().get("r.example").unwrap(), None);
-        assert!(config.credentials().noted("o") && config.value().contains_key("x"));
+        assert!(config.value()["auths"]["o"].is_object() && config.value().contains_key("x"));
     }
 
     #[test]

@@ -3,10 +3,7 @@
 //! A helper takes one verb as its argument and its input on standard input, answers on standard
 //! output, and says there too what went wrong.
 
-#![allow(dead_code, reason = "`login` and `logout` use the rest")]
-
 use std::{
-    collections::BTreeMap,
     io::Write,
     process::{Command, Stdio},
 };
@@ -86,13 +83,6 @@ pub(super) fn erase(helper: &str, server: &str) -> Result {
     call(helper, "erase", server.as_bytes())
         .map(drop)
         .map_err(|e| e.at("erasing"))
-}
-
-/// The servers that the helper knows.
-pub(super) fn list(helper: &str) -> Result<Vec<String>> {
-    let answer = call(helper, "list", b"unused").map_err(|e| e.at("listing"))?;
-    let servers: BTreeMap<String, String> = parse(helper, &answer)?;
-    Ok(servers.into_keys().collect())
 }
 
 fn parse<T: serde::de::DeserializeOwned>(helper: &str, answer: &[u8]) -> Result<T> {

@@ -15,7 +15,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use credentials::{Credentials, server};
+pub(crate) use auths::hostname;
+pub(crate) use credentials::{Credentials, HUB, server};
 pub(crate) use save::replace;
 use serde_json::{Map, Value};
 

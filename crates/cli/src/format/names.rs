@@ -124,6 +124,11 @@ impl Reference {
         }
     }
 
+    /// The name alone, with the registry named.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}/{}", self.domain, self.path)
+    }
+
     /// [`Self::familiar`] with the registry named.
     pub(crate) fn full(&self) -> String {
         let short = self.familiar();

@@ -29,6 +29,9 @@ pub(crate) async fn follow(mut answer: Answer<'_>, show: Show) -> Result {
         if let Some(text) = failure(&line) {
             return Err(Error::msg(text));
         }
+        if line.aux.is_some() && line.status.is_none() {
+            continue; // for programs
+        }
         let text = board.draw(&line);
         let written = match show {
             Show::Nothing => Ok(()),

@@ -41,7 +41,7 @@ const PLAIN: &str = "table {{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{
 /// `docker history`.
 pub(crate) async fn history(context: &Context, m: Matches) -> Result {
     let list: Vec<Value> = Request::get(&format!("/images/{}/history", m.args[0]))
-        .query_text("platform", &m.text("platform"))
+        .query_platform(&m.text("platform"))
         .decode(&context.client)
         .await?;
     let steps: Vec<HistoryItem> = items(list)?;

@@ -26,7 +26,10 @@ pub(crate) const RM: &[Flag] = &[
 /// Flags of `load`.
 pub(crate) const LOAD: &[Flag] = &[
     text("input", "Read this file, not standard input").short('i'),
-    text("platform", "Only this platform").only(&[""]),
+    text(
+        "platform",
+        "Load only the given platform. Formatted as \"os[/arch[/variant]]\"",
+    ),
     switch("quiet", "Do not show progress").short('q'),
 ];
 
@@ -93,7 +96,9 @@ pub(crate) async fn tag(context: &Context, m: Matches) -> Result {
 /// `docker load`.
 pub(crate) async fn load(context: &Context, m: Matches) -> Result {
     let quiet = m.on("quiet") || !tty::is_terminal(std::io::stdout());
-    let request = Request::post("/images/load").query("quiet", if quiet { "1" } else { "0" });
+    let request = Request::post("/images/load")
+        .query("quiet", if quiet { "1" } else { "0" })
+        .query_platform(&m.text("platform"));
     let input = m.text("input");
     let request = if !input.is_empty() {
         let file = tokio::fs::File::open(&input)

@@ -26,7 +26,13 @@ pub(crate) const ANY: &[Flag] = &[
 pub(crate) const CONTAINER: &[Flag] = &[FORMAT, SIZE];
 
 /// Flags of `image inspect`.
-pub(crate) const IMAGE: &[Flag] = &[FORMAT, text("platform", "Only this platform").only(&[""])];
+pub(crate) const IMAGE: &[Flag] = &[
+    FORMAT,
+    text(
+        "platform",
+        "Inspect a specific platform of the multi-platform image, os[/arch[/variant]]",
+    ),
+];
 
 /// docker's types of objects.
 const TYPES: &[&str] = &[
@@ -98,7 +104,8 @@ async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
     let mut failures = Vec::new();
     let mut shown = String::new();
     for name in &m.args {
-        match get(context, name, kind, m.on("size")).await {
+        let platform = m.text("platform");
+        match get(context, name, kind, m.on("size"), &platform).await {
             Ok(text) => {
                 if let Some(document) = &document {
                     let mut value: Value = serde_json::from_str(&text).map_err(|e| {
@@ -140,12 +147,21 @@ async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
     }
 }
 
-async fn get(context: &Context, name: &str, kind: Kind, size: bool) -> Result<String> {
+async fn get(
+    context: &Context,
+    name: &str,
+    kind: Kind,
+    size: bool,
+    platform: &str,
+) -> Result<String> {
     let container = async || {
         let request = Request::get(&format!("/containers/{name}/json")).query_on("size", size);
         body(context, request).await
     };
-    let image = async || body(context, Request::get(&format!("/images/{name}/json"))).await;
+    let image = async || {
+        let request = Request::get(&format!("/images/{name}/json")).query_platform(platform);
+        body(context, request).await
+    };
     let answer = match kind {
         Kind::Container => container().await,
         Kind::Image => image().await,

@@ -31,7 +31,9 @@ pub(crate) async fn save(context: &Context, m: Matches) -> Result {
     for name in &m.args {
         request = request.query("names", name);
     }
-    request = request.query_text("platform", &m.text("platform"));
+    if let Some(platform) = m.get("platform") {
+        request = request.query_platform(platform);
+    }
     write(request.send(&context.client).await?, target).await
 }
 

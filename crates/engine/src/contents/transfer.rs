@@ -103,7 +103,9 @@ impl Engine {
         let (found, answer) = tokio::sync::oneshot::channel();
         let (engine, path, name) = (Arc::clone(self), path.to_owned(), name.to_owned());
         tokio::spawn(async move {
-            let _op = hold(&container).await;
+            let thread = engine.paced.free().await;
+            let held = hold(&container).await;
+            let sink = patient(sink, held.as_ref());
             let inner = Arc::clone(&container);
             let told = path.clone();
             let work = move || {
@@ -131,7 +133,7 @@ impl Engine {
                 Ok(())
             };
             // What went wrong the client was told.
-            _ = blocking(work).await;
+            _ = thread.run(work).await;
         });
         match answer.await {
             Ok(Ok(stat)) => Ok((stat, chunks)),
@@ -157,10 +159,11 @@ impl Engine {
     ) -> Result<()> {
         let container = self.find(name)?;
         let owners = self.owners(&container);
-        let _op = hold(&container).await;
+        let thread = self.paced.free().await;
+        let _held = hold(&container).await;
         let (engine, inner) = (Arc::clone(self), Arc::clone(&container));
         let (name, path, told) = (name.to_owned(), path.to_owned(), path.to_owned());
-        blocking(move || {
+        let work = move || {
             let view = engine.view(&inner)?;
             let failed = |e: io::Error| path_error(&name, &path, e);
             let dest = Target::new(&format!("{path}/")).parent;
@@ -194,8 +197,8 @@ impl Engine {
             let source = io::BufReader::with_capacity(256 << 10, source);
             placer.place(source).map_err(bad_archive)?;
             Ok(())
-        })
-        .await?;
+        };
+        thread.run(work).await?;
         self.tell(&container, "extract-to-dir", &[("path", told)]);
         Ok(())
     }
@@ -211,7 +214,9 @@ impl Engine {
         let engine = Arc::clone(self);
         self.tell(&container, "export", &[]);
         tokio::spawn(async move {
-            let _op = hold(&container).await;
+            let thread = engine.paced.free().await;
+            let held = hold(&container).await;
+            let sink = patient(sink, held.as_ref());
             let inner = Arc::clone(&container);
             let work = move || {
                 let ids = |uid, gid| owners.inside(uid, gid);
@@ -227,7 +232,7 @@ impl Engine {
                 Ok(())
             };
             // What went wrong the client was told.
-            _ = blocking(work).await;
+            _ = thread.run(work).await;
         });
         Ok(chunks)
     }
@@ -249,6 +254,14 @@ async fn hold(container: &Container) -> Option<tokio::sync::MutexGuard<'_, ()>> 
     }
     let op = container.op.lock().await;
     (!container.state().is_running()).then_some(op)
+}
+
+/// A sink that gives up on its client, where a container is held for it.
+fn patient<T>(sink: Sink, held: Option<&T>) -> Sink {
+    match held {
+        Some(_) => sink.with_patience(),
+        None => sink,
+    }
 }
 
 /// Ends the archive, and tells the client how that went.

@@ -88,3 +88,45 @@ async fn damage_hides_only_itself() {
     };
     assert_eq!(text(&file, all).await, "line 0\nline 1\nafter\n");
 }
+
+#[tokio::test]
+async fn a_follower_of_a_log_that_was_removed_ends_with_its_client() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x-json.log");
+    let record = |n: u32| {
+        format!(r#"{{"log":"{n}\n","stream":"stdout","time":"2026-01-0{n}T00:00:00.000000000Z"}}"#)
+            + "\n"
+    };
+    std::fs::write(dir.path().join("x-json.log.1"), record(1)).unwrap();
+    std::fs::write(&path, record(2)).unwrap();
+    let mut state = State::at_rest(None);
+    state.phase = crate::state::Phase::Restarting;
+    let (_keep, state) = watch::channel(state);
+    let place = Place {
+        path: path.clone(),
+        form: runtime::logfile::LogForm::JsonFile,
+    };
+    let options = LogsOptions {
+        stdout: true,
+        follow: true,
+        ..LogsOptions::default()
+    };
+    let hub = Arc::new(Hub::default());
+    let mut chunks = Box::pin(read(place, options, None, state, &hub));
+    for expected in ["1\n", "2\n"] {
+        let (_, bytes) = chunks.next().await.unwrap().unwrap();
+        assert_eq!(bytes, expected);
+    }
+    // Somebody makes room on a full disk; others still have the file open.
+    std::fs::remove_file(&path).unwrap();
+    tokio::task::yield_now().await;
+    drop(chunks);
+    let ended = async {
+        while Arc::strong_count(&hub) > 1 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended)
+        .await
+        .expect("its reader goes on for nobody");
+}

@@ -55,6 +55,16 @@ pub(super) fn without_query(url: &Url) -> String {
     url.to_string()
 }
 
+/// What went wrong with a request. Its address, which whoever tells of this knows, is left out: a
+/// storage service's has secrets in its query.
+pub(super) fn told(error: &reqwest::Error) -> String {
+    let text = chain(error);
+    match error.url() {
+        Some(url) => text.replace(&format!(" for url ({url})"), ""),
+        None => text,
+    }
+}
+
 /// Why a blob could not be had, and whether to try again.
 #[derive(Debug)]
 pub(crate) struct Retry {
@@ -68,10 +78,18 @@ impl Session {
         // A name that does not resolve, or nobody there: only a registry that has answered before
         // is worth waiting for. Otherwise a typing error takes a minute to be told.
         let unreachable = error.is_connect() && self.known().scheme.is_none();
-        let error = self.failed(&without_query(url), &chain(&error));
+        let mut detail = told(error);
+        let unknown = ["UnknownIssuer", "CaUsedAsEndEntity"];
+        let untrusted = detail.contains("invalid peer certificate");
+        if untrusted && unknown.iter().any(|why| detail.contains(why)) {
+            detail = "tls: failed to verify certificate: x509: certificate signed by unknown \
+                      authority"
+                .to_owned();
+        }
         Attempt {
-            error,
-            again: true,
+            error: self.failed(&without_query(url), &detail),
+            // It will not be another one in a second.
+            again: !untrusted || self.insecure,
             unreachable,
             after: None,
         }

@@ -140,6 +140,8 @@ pub(crate) struct TokenAnswer {
     token: Option<String>,
     #[serde(default)]
     access_token: Option<String>,
+    #[serde(default)]
+    pub(super) refresh_token: Option<String>,
 }
 
 impl TokenAnswer {

@@ -2,8 +2,12 @@
 
 mod answer;
 mod auth;
+mod certificates;
+mod requests;
 mod session;
 mod token;
+mod trust;
+mod upload;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,9 +21,12 @@ use crate::store::Options;
 
 pub(crate) use answer::Retry;
 pub(crate) use session::{Session, back_off};
+pub(crate) use upload::{Begun, Source};
 
 /// Where `docker.io` really is.
 const HUB: &str = "registry-1.docker.io";
+/// Where it can be searched.
+const INDEX: &str = "index.docker.io";
 
 /// All that is kept between pulls. Clients are made when first needed: reading the system's
 /// certificates costs time and memory that an idle daemon need not spend.
@@ -118,31 +125,31 @@ impl Registries {
     }
 
     fn client(&self, insecure: bool, domain: &str) -> Result<reqwest::Client> {
-        let certificates = self.certificates(domain)?;
+        let certificates = certificates::of(self.certs_dir.as_deref(), domain)?;
         let kept = if insecure {
             &self.unverified
         } else {
             &self.verified
         };
-        if certificates.is_empty()
+        if certificates.is_none()
             && let Some(client) = kept.get()
         {
             return Ok(client.clone());
         }
         // Fails only when somebody chose a provider before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let own = !certificates.is_empty();
-        let mut builder = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
             // Followed by hand, because credentials must not follow to another host.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(15))
             .read_timeout(Duration::from_secs(60))
-            .pool_idle_timeout(Duration::from_secs(15))
-            .tls_danger_accept_invalid_certs(insecure);
-        for certificate in certificates {
-            builder = builder.add_root_certificate(certificate);
-        }
+            .pool_idle_timeout(Duration::from_secs(15));
+        let own = certificates.is_some();
+        let builder = match certificates {
+            Some(certificates) => builder.tls_backend_preconfigured(certificates.config(insecure)?),
+            None => builder.tls_danger_accept_invalid_certs(insecure),
+        };
         let client = builder.build().map_err(|e| Error::Registry {
             registry: domain.to_owned(),
             detail: format!("cannot set up TLS: {}", answer::chain(&e)),
@@ -153,43 +160,21 @@ impl Registries {
         Ok(client)
     }
 
-    /// Certificates that an administrator put down for this registry.
-    fn certificates(&self, domain: &str) -> Result<Vec<reqwest::Certificate>> {
-        let Some(dir) = self.certs_dir.as_ref().map(|dir| dir.join(domain)) else {
-            return Ok(Vec::new());
-        };
-        let Ok(entries) = std::fs::read_dir(&dir) else {
-            return Ok(Vec::new());
-        };
-        let mut all = Vec::new();
-        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some("crt") => {
-                    let bytes = std::fs::read(&path)
-                        .map_err(|e| Error::io(format!("read {}", path.display()), e))?;
-                    let read = reqwest::Certificate::from_pem_bundle(&bytes).map_err(|e| {
-                        Error::Invalid(format!("certificate {}: {e}", path.display()))
-                    })?;
-                    all.extend(read);
-                }
-                Some("cert" | "key") => {
-                    return Err(Error::Unsupported(format!(
-                        "{}: client certificates for registries are not supported",
-                        path.display()
-                    )));
-                }
-                _ => {}
-            }
-        }
-        Ok(all)
-    }
-
     /// Begins to speak to a reference's registry.
     pub(crate) fn session(
         self: &Registries,
         reference: &Reference,
         auth: Option<&types::image::RegistryAuth>,
     ) -> Result<Arc<Session>> {
+        Ok(Arc::new(self.conversation(reference, auth)?))
+    }
+
+    /// The same, to be changed before it begins.
+    fn conversation(
+        &self,
+        reference: &Reference,
+        auth: Option<&types::image::RegistryAuth>,
+    ) -> Result<Session> {
         let domain = reference.domain();
         let insecure = self.is_insecure(domain);
         let host = if domain == DEFAULT_DOMAIN {
@@ -197,13 +182,52 @@ impl Registries {
         } else {
             domain
         };
-        Ok(Arc::new(Session::new(
+        Ok(Session::new(
             self.client(insecure, domain)?,
             host,
             insecure,
             reference,
             auth::Credentials::of(auth)?,
-        )))
+        ))
+    }
+
+    /// Begins to write to a reference's repository, and to read from the repositories `from`.
+    pub(crate) fn pushing(
+        &self,
+        reference: &Reference,
+        auth: Option<&types::image::RegistryAuth>,
+        from: &[String],
+    ) -> Result<Arc<Session>> {
+        let mut session = self.conversation(reference, auth)?;
+        session.scopes = vec![format!("repository:{}:pull,push", reference.path())];
+        session
+            .scopes
+            .extend(from.iter().map(|path| format!("repository:{path}:pull")));
+        Ok(Arc::new(session))
+    }
+
+    /// Begins to ask a registry about itself: `reference` is any on it.
+    pub(crate) fn asking(
+        &self,
+        reference: &Reference,
+        auth: Option<&types::image::RegistryAuth>,
+        offline: bool,
+    ) -> Result<Session> {
+        let mut session = self.conversation(reference, auth)?;
+        session.scopes.clear();
+        session.offline = offline;
+        Ok(session)
+    }
+
+    /// Begins to ask the Hub's index, which is not where its images are.
+    pub(crate) fn asking_index(
+        &self,
+        reference: &Reference,
+        auth: Option<&types::image::RegistryAuth>,
+    ) -> Result<Session> {
+        let mut session = self.asking(reference, auth, false)?;
+        INDEX.clone_into(&mut session.host);
+        Ok(session)
     }
 }
 

@@ -7,17 +7,17 @@ use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, LOCATION, RANGE, WWW_AUTHENTICATE,
 };
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 use types::reference::Reference;
 
-use super::answer::{Attempt, Retry, chain, without_query};
+use super::answer::{Attempt, Retry, told, without_query};
 use super::auth::{Credentials, challenge};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 
 const MAX_REDIRECTS: usize = 10;
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 
 /// A registry, a repository in it, and who asks.
 #[derive(Debug)]
@@ -30,6 +30,20 @@ pub(crate) struct Session {
     pub(super) state: Mutex<Known>,
     /// Only one asks for a token at a time.
     pub(super) asking: tokio::sync::Mutex<()>,
+    /// What a token is asked for beside what the registry names.
+    pub(super) scopes: Vec<String>,
+    /// Whether a token that stands for the password is wanted, for later.
+    pub(super) offline: bool,
+    /// Uploads that are begun and not finished.
+    pub(super) open: Mutex<Vec<Url>>,
+}
+
+/// What is sent with a request; can be sent again.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    None,
+    Bytes(Bytes),
+    File(super::upload::Source),
 }
 
 #[derive(Debug, Default, Clone)]
@@ -38,6 +52,8 @@ pub(super) struct Known {
     pub(super) scheme: Option<&'static str>,
     /// The header that the registry last asked for.
     pub(super) authorization: Option<String>,
+    /// What a token server gave in place of a password.
+    pub(super) refresh: Option<String>,
 }
 
 /// A manifest or index as it came.
@@ -81,8 +97,12 @@ impl Session {
             state: Mutex::new(Known {
                 scheme: None,
                 authorization,
+                refresh: None,
             }),
             asking: tokio::sync::Mutex::new(()),
+            scopes: vec![format!("repository:{}:pull", reference.path())],
+            offline: false,
+            open: Mutex::new(Vec::new()),
         }
     }
 
@@ -90,7 +110,7 @@ impl Session {
     pub(crate) async fn manifest(&self, which: &str, limit: u64) -> Result<Fetched> {
         let path = format!("manifests/{which}");
         let accept = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST].join(", ");
-        self.persist(async || {
+        self.persist(|| async {
             let mut headers = HeaderMap::new();
             if let Ok(accept) = accept.parse() {
                 headers.insert(ACCEPT, accept);
@@ -113,7 +133,7 @@ impl Session {
     /// A small blob as a whole; its digest is checked.
     pub(crate) async fn small_blob(&self, digest: &Digest, size: u64) -> Result<Vec<u8>> {
         let path = format!("blobs/{digest}");
-        self.persist(async || {
+        self.persist(|| async {
             let response = self.get(&path, HeaderMap::new()).await?;
             let bytes = self.read_limited(response, size).await?;
             let what = format!("blob {digest}");
@@ -164,7 +184,11 @@ impl Session {
         }
     }
 
-    async fn persist<T>(&self, once: impl AsyncFn() -> Result<T, Attempt>) -> Result<T> {
+    /// Asks until it is answered, or asking again is of no use.
+    pub(super) async fn persist<T, F>(&self, once: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, Attempt>> + Send,
+    {
         let mut attempt = 0;
         loop {
             match once().await {
@@ -186,11 +210,7 @@ impl Session {
     }
 
     fn url(&self, scheme: &str, path: &str) -> Result<Url, Attempt> {
-        let text = format!(
-            "{scheme}://{}/v2/{}/{path}",
-            self.host,
-            self.reference.path()
-        );
+        let text = format!("{scheme}://{}/{path}", self.host);
         Url::parse(&text).map_err(|e| Attempt::last(self.failed(&text, &e.to_string())))
     }
 
@@ -203,6 +223,21 @@ impl Session {
 
     /// An answer of success to a request below the repository.
     async fn get(&self, path: &str, headers: HeaderMap) -> Result<Response, Attempt> {
+        let path = format!("v2/{}/{path}", self.reference.path());
+        let (url, response) = self
+            .at(Method::GET, &path, &headers, &Content::None)
+            .await?;
+        self.accept(&url, response).await
+    }
+
+    /// An answer, whatever it is, to a request below the host; encrypted where that is possible.
+    pub(super) async fn at(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &HeaderMap,
+        content: &Content,
+    ) -> Result<(Url, Response), Attempt> {
         let known = self.known().scheme;
         let schemes: &[&str] = match known {
             Some("http") => &["http"],
@@ -212,25 +247,41 @@ impl Session {
         let mut last = None;
         for scheme in schemes {
             let url = self.url(scheme, path)?;
-            match self.get_authorized(&url, &headers).await {
+            match self.ask(method.clone(), &url, headers, content).await {
                 // Not a TLS server, or none at all: plain HTTP may be tried where it is allowed.
                 Err(failed) if failed.again && self.known().scheme.is_none() => last = Some(failed),
-                answer => return answer,
+                answer => return answer.map(|response| (url, response)),
             }
         }
         Err(last.unwrap_or_else(|| Attempt::last(self.failed(path, "no way to reach it"))))
     }
 
-    async fn get_authorized(&self, url: &Url, headers: &HeaderMap) -> Result<Response, Attempt> {
+    /// Sends a request, with the authorization that the registry asks for.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        url: &Url,
+        headers: &HeaderMap,
+        content: &Content,
+    ) -> Result<Response, Attempt> {
         let used = self.known().authorization.clone();
-        let response = self.send(url, headers, used.as_deref()).await?;
-        self.known().scheme = Some(if url.scheme() == "http" {
-            "http"
-        } else {
-            "https"
-        });
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return self.accept(url, response).await;
+        let response = self
+            .send(&method, url, headers, content, used.as_deref())
+            .await?;
+        let own = self.is_own(url);
+        if own {
+            self.known().scheme = Some(if url.scheme() == "http" {
+                "http"
+            } else {
+                "https"
+            });
+        }
+        // Whoever the registry sent us to may not ask for its credentials (GO-2022-0803).
+        if response.status() != StatusCode::UNAUTHORIZED
+            || response.url().origin() != url.origin()
+            || !own
+        {
+            return Ok(response);
         }
         let asked = challenge(
             response
@@ -240,35 +291,54 @@ impl Session {
                 .filter_map(|v| v.to_str().ok()),
         );
         let Some(asked) = asked else {
-            return self.accept(url, response).await;
+            return Ok(response);
         };
         let fresh = self.authorize(url, asked, used.as_deref()).await?;
         if Some(&fresh) == used.as_ref() {
-            return self.accept(url, response).await;
+            return Ok(response);
         }
         drop(response);
-        let response = self.send(url, headers, Some(&fresh)).await?;
-        self.accept(url, response).await
+        self.send(&method, url, headers, content, Some(&fresh))
+            .await
+    }
+
+    /// Whether `url` is the registry itself, not less protected than it has been so far.
+    fn is_own(&self, url: &Url) -> bool {
+        let scheme = self.known().scheme.unwrap_or(url.scheme());
+        self.url(scheme, "")
+            .is_ok_and(|own| own.origin() == url.origin())
     }
 
     /// Sends a request and follows redirections. The authorization goes to the registry's own
     /// host only, and never from an encrypted connection to an open one (GO-2022-0803).
     async fn send(
         &self,
+        method: &Method,
         url: &Url,
         headers: &HeaderMap,
+        content: &Content,
         authorization: Option<&str>,
     ) -> Result<Response, Attempt> {
         let mut at = url.clone();
+        let follows = *method == Method::GET || *method == Method::HEAD;
         for _ in 0..MAX_REDIRECTS {
-            let mut request = self.client.get(at.clone()).headers(headers.clone());
+            let mut request = self
+                .client
+                .request(method.clone(), at.clone())
+                .headers(headers.clone());
+            request = match content {
+                Content::None => request,
+                Content::Bytes(bytes) => request.body(bytes.clone()),
+                Content::File(source) => source.body(request).await.map_err(Attempt::last)?,
+            };
             if let Some(authorization) = authorization
                 && at.origin() == url.origin()
+                && self.is_own(url)
             {
                 request = request.header(AUTHORIZATION, authorization);
             }
             let response = request.send().await.map_err(|e| self.broken(&at, &e))?;
-            if !response.status().is_redirection() {
+            if !follows || !response.status().is_redirection() {
                 return Ok(response);
             }
             let next = response
@@ -278,18 +348,18 @@ impl Session {
                 .and_then(|value| at.join(value).ok());
             let Some(next) = next else {
                 return Err(Attempt::last(
-                    self.failed(at.as_str(), "redirects to nowhere"),
+                    self.failed(&without_query(&at), "redirects to nowhere"),
                 ));
             };
             let open = next.scheme() != "https" && !(next.scheme() == "http" && self.insecure);
             if open {
                 let detail = format!("redirects to {}, which is not https", without_query(&next));
-                return Err(Attempt::last(self.failed(at.as_str(), &detail)));
+                return Err(Attempt::last(self.failed(&without_query(&at), &detail)));
             }
             at = next;
         }
         Err(Attempt::last(
-            self.failed(url.as_str(), "redirects too often"),
+            self.failed(&without_query(url), "redirects too often"),
         ))
     }
 }
@@ -301,7 +371,7 @@ impl BlobStream {
             let chunk = self.response.chunk().await.map_err(|e| Retry {
                 error: Error::Registry {
                     registry: format!("Get \"{}\"", without_query(self.response.url())),
-                    detail: chain(&e),
+                    detail: told(&e),
                 },
                 again: true,
                 after: None,

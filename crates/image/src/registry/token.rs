@@ -63,7 +63,9 @@ impl Session {
                 ),
             )));
         }
-        let scope = scope.unwrap_or(format!("repository:{}:pull", self.reference.path()));
+        let mut scopes = self.scopes.clone();
+        scopes.extend(scope.filter(|scope| !self.covers(scope)));
+        let scope = scopes.join(" ");
         let request = if let Some(refresh) = &self.credentials.identity_token {
             let form = [
                 ("grant_type", "refresh_token"),
@@ -85,7 +87,13 @@ impl Session {
                 if !service.is_empty() {
                     pairs.append_pair("service", service);
                 }
-                pairs.append_pair("scope", &scope);
+                for scope in &scopes {
+                    pairs.append_pair("scope", scope);
+                }
+                if self.offline {
+                    pairs.append_pair("offline_token", "true");
+                    pairs.append_pair("client_id", "wharf");
+                }
                 if let Some((user, _)) = &self.credentials.basic {
                     pairs.append_pair("account", user);
                 }
@@ -111,11 +119,29 @@ impl Session {
             answer => answer?,
         };
         let bytes = self.read_limited(response, MAX_ANSWER).await?;
-        serde_json::from_slice::<TokenAnswer>(&bytes)
-            .ok()
-            .and_then(TokenAnswer::header)
-            .ok_or_else(|| {
-                Attempt::last(self.failed(&without_query(&url), "the token server sent no token"))
-            })
+        let answer = serde_json::from_slice::<TokenAnswer>(&bytes).ok();
+        if let Some(token) = answer.as_ref().and_then(|a| a.refresh_token.clone()) {
+            self.known().refresh = Some(token);
+        }
+        answer.and_then(TokenAnswer::header).ok_or_else(|| {
+            Attempt::last(self.failed(&without_query(&url), "the token server sent no token"))
+        })
+    }
+
+    /// Whether what a registry asks for is among what is asked for anyway.
+    fn covers(&self, scope: &str) -> bool {
+        let parts = |text: &str| {
+            text.rsplit_once(':')
+                .map(|(what, actions)| (what.to_owned(), actions.to_owned()))
+        };
+        let Some((what, actions)) = parts(scope) else {
+            return false;
+        };
+        self.scopes.iter().filter_map(|own| parts(own)).any(|own| {
+            own.0 == what
+                && actions
+                    .split(',')
+                    .all(|action| own.1.split(',').any(|a| a == action))
+        })
     }
 }

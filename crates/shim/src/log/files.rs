@@ -134,7 +134,11 @@ impl Files {
         }
         let _ = fs::remove_file(compressed(&self.path, 1));
         fs::rename(&self.path, rotated(&self.path, 1))?;
-        fs::rename(&fresh, &self.path)?;
+        if let Err(error) = fs::rename(&fresh, &self.path) {
+            // Else the next rotation would find nothing to rename.
+            let _ = fs::rename(rotated(&self.path, 1), &self.path);
+            return Err(error);
+        }
         (self.file, self.size) = (Some(file), size);
         if let Some(compressor) = &mut self.compressor {
             compressor.shifted();

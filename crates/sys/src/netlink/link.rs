@@ -22,6 +22,7 @@ const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const IFLA_BRPORT_STATE: u16 = 1;
 const IFLA_BRPORT_MODE: u16 = 4;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_NONE: u8 = 1;
@@ -53,6 +54,8 @@ pub struct Link {
     pub address: Option<[u8; 6]>,
     /// The largest packet it carries.
     pub mtu: u32,
+    /// As a port of a bridge, whether it is kept from other such ports.
+    pub isolated: bool,
 }
 
 /// `struct ifinfomsg`.
@@ -128,6 +131,8 @@ pub struct LinkChange {
     pub mtu: Option<u32>,
     /// As a port of a bridge, let frames leave by the port they came in by.
     pub hairpin: bool,
+    /// As a port of a bridge, whether frames of other ports like this are kept away.
+    pub isolated: Option<bool>,
     /// Keep IPv6 from giving it an address of its own. Refused where the kernel has no IPv6.
     pub no_ipv6_address: bool,
     /// Its hardware address.
@@ -153,6 +158,14 @@ pub fn change_link(batch: &mut Batch, name: &str, change: LinkChange) {
             b.nest(IFLA_LINKINFO, |b| {
                 b.attr(IFLA_INFO_SLAVE_KIND, b"bridge");
                 b.nest(IFLA_INFO_SLAVE_DATA, |b| b.attr(IFLA_BRPORT_MODE, &[1]));
+            });
+        }
+        if let Some(isolated) = change.isolated {
+            b.nest(IFLA_LINKINFO, |b| {
+                b.attr(IFLA_INFO_SLAVE_KIND, b"bridge");
+                b.nest(IFLA_INFO_SLAVE_DATA, |b| {
+                    b.attr(IFLA_BRPORT_ISOLATED, &[u8::from(isolated)]);
+                });
             });
         }
         if change.no_ipv6_address {
@@ -250,14 +263,17 @@ fn parse(payload: &[u8]) -> Option<Link> {
     let attrs = Attrs(payload.get(16..)?);
     let info = attrs.nested(IFLA_LINKINFO);
     let operstate = attrs.get(IFLA_OPERSTATE).and_then(|v| v.first().copied());
-    let port = (info.text(IFLA_INFO_SLAVE_KIND) == Some("bridge"))
-        .then(|| {
-            info.nested(IFLA_INFO_SLAVE_DATA)
-                .get(IFLA_BRPORT_STATE)?
-                .first()
-                .copied()
-        })
-        .flatten();
+    let of_port = |attribute| {
+        (info.text(IFLA_INFO_SLAVE_KIND) == Some("bridge"))
+            .then(|| {
+                info.nested(IFLA_INFO_SLAVE_DATA)
+                    .get(attribute)?
+                    .first()
+                    .copied()
+            })
+            .flatten()
+    };
+    let port = of_port(IFLA_BRPORT_STATE);
     Some(Link {
         index,
         name: attrs.text(IFLA_IFNAME)?.to_owned(),
@@ -267,5 +283,6 @@ fn parse(payload: &[u8]) -> Option<Link> {
         ready: operstate == Some(IF_OPER_UP) && port.is_none_or(|s| s == PORT_FORWARDING),
         address: attrs.get(IFLA_ADDRESS).and_then(|a| a.try_into().ok()),
         mtu: attrs.u32(IFLA_MTU).unwrap_or_default(),
+        isolated: of_port(IFLA_BRPORT_ISOLATED) == Some(1),
     })
 }

@@ -7,6 +7,7 @@ mod bait;
 mod copy;
 mod failures;
 mod identity;
+mod images;
 mod paths;
 mod program;
 mod readback;

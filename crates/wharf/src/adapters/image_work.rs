@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use api::backend::{self, Body, Result};
+use api::backend::{self, Body, Progress, Result};
 use async_trait::async_trait;
 use image::Deleted;
 use types::{
-    image::{HistoryItem, ImagesPruned},
+    image::{AuthAnswer, HistoryItem, ImagesPruned, RegistryAuth, SearchResult},
     options::Filters,
+    registry::DistributionInspect,
 };
 
 use super::{
     Images, filters,
     images::{blocking, failure, platform},
+    registries,
 };
 
 #[async_trait]
@@ -27,6 +29,7 @@ impl backend::ImageWork for Images {
 
     async fn save(&self, names: Vec<String>, wanted: Option<String>) -> Result<Body> {
         let wanted = platform(wanted)?;
+        let thread = self.outgoing.free().await?;
         let saving = self
             .store()
             .save(&names, wanted.as_ref())
@@ -37,10 +40,10 @@ impl backend::ImageWork for Images {
                 .tell("image", "save", image, BTreeMap::new());
         }
         let (mut sink, chunks) = engine::pipe();
-        tokio::task::spawn_blocking(move || {
+        thread.start(move || {
             let done = saving.write(&mut sink);
             sink.end(done);
-        });
+        })?;
         Ok(chunks)
     }
 
@@ -87,5 +90,36 @@ impl backend::ImageWork for Images {
             images_deleted: (!deleted.is_empty()).then_some(deleted),
             space_reclaimed: bytes.cast_signed(),
         })
+    }
+
+    async fn push(
+        &self,
+        name: &str,
+        wanted: Option<String>,
+        auth: Option<RegistryAuth>,
+    ) -> Result<Progress> {
+        registries::push(self, name, wanted, auth).await
+    }
+
+    async fn search(
+        &self,
+        term: &str,
+        limit: usize,
+        filters: Filters,
+        auth: Option<RegistryAuth>,
+    ) -> Result<Vec<SearchResult>> {
+        registries::search(self, term, limit, &filters, auth).await
+    }
+
+    async fn distribution(
+        &self,
+        name: &str,
+        auth: Option<RegistryAuth>,
+    ) -> Result<DistributionInspect> {
+        registries::distribution(self, name, auth).await
+    }
+
+    async fn login(&self, auth: RegistryAuth) -> Result<AuthAnswer> {
+        registries::login(self, &auth).await
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use engine::Engine;
 use futures_util::{StreamExt, stream};
 use image::{CancellationToken, Deleted, Image, Import, Platform, Progress, Reference, Store};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use types::{
     ErrorKind, Failure,
@@ -16,19 +16,28 @@ use types::{
         ErrorDetail, ImageDeleted, ImageInspect, ImageMetadata, ImageSummary, ProgressLine,
         RegistryAuth, RootFs,
     },
-    options::{Filters, ImportOptions},
+    options::{ImagesOptions, ImportOptions},
+    registry::{Descriptor, ImageManifest, ManifestImage, ManifestSize, OciPlatform, UnpackedSize},
 };
 
-use super::filters;
+use super::{filters, threads::Threads};
 use crate::hello;
 
 pub(crate) struct Images {
     pub(super) engine: Arc<Engine>,
+    /// Of what is taken in.
+    incoming: Threads,
+    /// Of what is given out.
+    pub(super) outgoing: Threads,
 }
 
 impl Images {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+        Self {
+            engine,
+            incoming: Threads::new(),
+            outgoing: Threads::new(),
+        }
     }
 
     pub(super) fn store(&self) -> Store {
@@ -38,6 +47,41 @@ impl Images {
     pub(super) fn tell(&self, action: &str, id: &str, name: &str) {
         let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
         self.engine.events.tell("image", action, id, attributes);
+    }
+
+    /// The one manifest that an image has here.
+    fn manifests(&self, image: &Image) -> Vec<ImageManifest> {
+        let Some(manifest) = self.store().manifest_of(image) else {
+            return Vec::new();
+        };
+        let id = image.id.to_string();
+        let users = self.engine.users_of(&id).into_iter();
+        let platform = image.platform();
+        vec![ImageManifest {
+            id: manifest.digest.clone(),
+            descriptor: Descriptor {
+                media_type: manifest.media_type,
+                digest: manifest.digest,
+                size: manifest.size,
+            },
+            available: true,
+            size: ManifestSize {
+                total: manifest.content + image.size,
+                content: manifest.content,
+            },
+            kind: "image".to_owned(),
+            image_data: Some(ManifestImage {
+                platform: OciPlatform {
+                    architecture: platform.architecture,
+                    os: platform.os,
+                    variant: platform.variant.unwrap_or_default(),
+                },
+                containers: users.map(|(container, _)| container).collect(),
+                size: UnpackedSize {
+                    unpacked: image.size,
+                },
+            }),
+        }]
     }
 
     /// Tells of what is gone; the same as clients are answered.
@@ -63,16 +107,16 @@ impl Images {
 }
 
 /// Steps of a long operation, sent to the client as they happen.
-struct Steps {
+pub(super) struct Steps {
     sender: mpsc::UnboundedSender<ProgressLine>,
 }
 
 /// What a long operation runs with.
 #[derive(Clone)]
-struct Reporter(mpsc::UnboundedSender<ProgressLine>);
+pub(super) struct Reporter(mpsc::UnboundedSender<ProgressLine>);
 
 impl Reporter {
-    fn line(&self, line: ProgressLine) {
+    pub(super) fn line(&self, line: ProgressLine) {
         // The client may be gone; the operation is cancelled by then.
         let _ = self.0.send(line);
     }
@@ -81,7 +125,7 @@ impl Reporter {
 impl Steps {
     /// Runs `work` and answers with its lines. An error before the first line is the answer; a
     /// later one is the last line. The client's going away cancels the work.
-    async fn run<F>(work: impl FnOnce(Reporter, CancellationToken) -> F) -> Result<Lines>
+    pub(super) async fn run<F>(work: impl FnOnce(Reporter, CancellationToken) -> F) -> Result<Lines>
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
@@ -89,33 +133,41 @@ impl Steps {
         let cancel = CancellationToken::new();
         let steps = Self { sender };
         let running = work(Reporter(steps.sender.clone()), cancel.clone());
-        let (failed, mut failure) = mpsc::channel(1);
+        // From here on: a registry may take long to say its first word.
+        let guard = cancel.drop_guard();
+        let (ended, outcome) = oneshot::channel();
         tokio::spawn(async move {
-            if let Err(error) = running.await {
-                // The receiver is dropped only together with the lines.
-                let _ = failed.send(error).await;
-            }
+            // The receiver is dropped only together with the lines.
+            let _ = ended.send(running.await);
             drop(steps);
         });
         let first = lines.recv().await;
-        if first.is_none()
-            && let Some(error) = failure.recv().await
-        {
-            return Err(error);
-        }
-        let guard = cancel.drop_guard();
+        let outcome = match first {
+            Some(_) => Some(outcome),
+            None => {
+                told(outcome).await?;
+                None
+            }
+        };
         let rest = stream::unfold(
-            (lines, failure, guard),
-            |(mut lines, mut failure, guard)| async {
+            (lines, outcome, guard),
+            |(mut lines, mut outcome, guard)| async {
                 let line = match lines.recv().await {
                     Some(line) => line,
-                    None => error_line(&failure.recv().await?),
+                    None => error_line(&told(outcome.take()?).await.err()?),
                 };
-                Some((line, (lines, failure, guard)))
+                Some((line, (lines, outcome, guard)))
             },
         );
         Ok(stream::iter(first).chain(rest).boxed())
     }
+}
+
+/// How work ended; a task that panicked has not told.
+async fn told(outcome: oneshot::Receiver<Result<()>>) -> Result<()> {
+    outcome
+        .await
+        .unwrap_or_else(|_| Err(Failure::system("a task of the daemon failed")))
 }
 
 fn error_line(error: &Failure) -> ProgressLine {
@@ -138,7 +190,7 @@ pub(super) fn failure(error: image::Error) -> Failure {
     Failure::new(kind, error)
 }
 
-fn reference(text: &str) -> Result<Reference> {
+pub(super) fn reference(text: &str) -> Result<Reference> {
     Reference::parse(text).map_err(Failure::invalid)
 }
 
@@ -185,18 +237,15 @@ impl backend::Images for Images {
                 .await?;
                 reference.familiar()
             } else {
-                let wanted = reference.clone();
-                let runtime = tokio::runtime::Handle::current();
-                // On a thread of its own: a pull is long, and its future borrows what it reports to.
-                blocking(move || {
-                    let report = |progress: Progress| reporter.line(progress.line());
-                    let pull =
-                        store.pull(&wanted, platform.as_ref(), auth.as_ref(), &report, cancel);
-                    runtime.block_on(pull).map_err(failure)
-                })
-                .await?
-                .reference
-                .familiar()
+                let report = |progress: Progress| reporter.line(progress.line());
+                let pull = store.pull(
+                    &reference,
+                    platform.as_ref(),
+                    auth.as_ref(),
+                    &report,
+                    cancel,
+                );
+                pull.await.map_err(failure)?.reference.familiar()
             };
             let attributes = BTreeMap::from([("name".to_owned(), reference.familiar_name())]);
             engine.events.tell("image", "pull", &pulled, attributes);
@@ -205,17 +254,20 @@ impl backend::Images for Images {
         .await
     }
 
-    async fn load(&self, archive: Body, quiet: bool) -> Result<Lines> {
+    async fn load(&self, archive: Body, quiet: bool, wanted: Option<String>) -> Result<Lines> {
+        let platform = platform(wanted)?;
         let (store, engine) = (self.store(), Arc::clone(&self.engine));
-        let source = reader(archive);
+        let (source, threads) = (reader(archive), self.incoming.clone());
         Steps::run(move |reporter, cancel| async move {
-            let loaded = blocking(move || {
+            let loaded = threads.run(move || {
                 let report = |progress: Progress| {
                     if !quiet || matches!(progress, Progress::Line(_)) {
                         reporter.line(progress.line());
                     }
                 };
-                store.load(source, &report, &cancel).map_err(failure)
+                store
+                    .load_for(source, platform.as_ref(), &report, &cancel)
+                    .map_err(failure)
             });
             for one in loaded.await? {
                 engine
@@ -238,10 +290,10 @@ impl backend::Images for Images {
             platform: platform(options.platform)?,
         };
         let (store, engine) = (self.store(), Arc::clone(&self.engine));
-        let source = reader(archive);
+        let (source, threads) = (reader(archive), self.incoming.clone());
         Steps::run(move |reporter, cancel| async move {
-            let image =
-                blocking(move || store.import(source, &import, &cancel).map_err(failure)).await?;
+            let import = move || store.import(source, &import, &cancel).map_err(failure);
+            let image = threads.run(import).await?;
             let id = image.id.to_string();
             engine.events.tell("image", "import", &id, BTreeMap::new());
             reporter.line(ProgressLine {
@@ -253,12 +305,21 @@ impl backend::Images for Images {
         .await
     }
 
-    async fn list(&self, _all: bool, filters: Filters) -> Result<Vec<ImageSummary>> {
+    async fn list(&self, options: ImagesOptions) -> Result<Vec<ImageSummary>> {
         // Every image is whole: there are no intermediate ones for `all` to show.
         let store = self.store();
-        let chosen = filters::images(&store, &filters)?;
+        let chosen = filters::images(&store, &options.filters)?;
         let mut list: Vec<_> = chosen.iter().map(|i| summary(i)).collect();
-        if let Some(patterns) = filters.get("reference") {
+        let shared = options.shared_size.then(|| store.usage().shared);
+        for (one, image) in list.iter_mut().zip(&chosen) {
+            if let Some(shared) = &shared {
+                one.shared_size = shared.get(&image.id).map_or(0, |n| n.cast_signed());
+            }
+            if options.manifests {
+                one.manifests = Some(self.manifests(image));
+            }
+        }
+        if let Some(patterns) = options.filters.get("reference") {
             // As Docker: of an image with several names, those that were asked for.
             for one in &mut list {
                 one.repo_tags
@@ -268,9 +329,18 @@ impl backend::Images for Images {
         Ok(list)
     }
 
-    async fn inspect(&self, name: &str) -> Result<ImageInspect> {
+    async fn inspect(
+        &self,
+        name: &str,
+        wanted: Option<String>,
+        manifests: bool,
+    ) -> Result<ImageInspect> {
+        let wanted = platform(wanted)?;
         let image = self.store().get(name).map_err(failure)?;
-        Ok(inspect(&image))
+        image.check_platform(wanted.as_ref()).map_err(failure)?;
+        let mut shown = inspect(&image);
+        shown.manifests = manifests.then(|| self.manifests(&image));
+        Ok(shown)
     }
 
     async fn tag(&self, name: &str, target: &str) -> Result<()> {
@@ -301,6 +371,7 @@ pub(super) fn summary(image: &Image) -> ImageSummary {
         created: created(image).map_or(0, jiff::Timestamp::as_second),
         size: image.size.cast_signed(),
         shared_size: -1,
+        manifests: None,
         virtual_size: None,
         labels: (!labels.is_empty()).then(|| labels.clone()),
         containers: -1,
@@ -332,6 +403,7 @@ fn inspect(image: &Image) -> ImageInspect {
         os: config.os.clone(),
         size: image.size.cast_signed(),
         virtual_size: None,
+        manifests: None,
         graph_driver: GraphDriver {
             name: "overlay2".into(),
             data: BTreeMap::new(),

@@ -160,16 +160,17 @@ fn to_tokio(listener: UnixListener) -> Result<tokio::net::UnixListener> {
 /// Images, network, engine: each finds its state again before the next one needs it.
 async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let images = {
-        let (root, insecure_registries) = (
-            settings.data_root.clone(),
-            settings.insecure_registries.clone(),
-        );
+        let root = settings.data_root.clone();
         let usual = image::Options::default();
         let options = image::Options {
-            insecure_registries,
+            insecure_registries: settings.insecure_registries.clone(),
+            certs_dir: Some(settings.registry_certs_dir.clone()),
             max_concurrent_downloads: settings
                 .max_concurrent_downloads
                 .unwrap_or(usual.max_concurrent_downloads),
+            max_concurrent_uploads: settings
+                .max_concurrent_uploads
+                .unwrap_or(usual.max_concurrent_uploads),
             max_download_attempts: settings
                 .max_download_attempts
                 .unwrap_or(usual.max_download_attempts),
@@ -181,6 +182,8 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let config = network::Config {
         bridge: settings.bridge.clone(),
         bip: settings.bip.clone(),
+        pools: settings.pools.clone(),
+        icc: settings.icc,
         mtu: settings.mtu,
         ..network::Config::default()
     };

@@ -70,9 +70,13 @@ pub(crate) struct Settings {
     pub pidfile: PathBuf,
     pub bridge: String,
     pub bip: Option<String>,
+    pub pools: Vec<network::Pool>,
+    pub icc: bool,
     pub mtu: Option<u32>,
     pub cgroup_parent: String,
     pub insecure_registries: Vec<String>,
+    pub registry_certs_dir: PathBuf,
+    pub max_concurrent_uploads: Option<usize>,
     pub max_concurrent_downloads: Option<usize>,
     pub max_download_attempts: Option<u32>,
     pub runtimes: HashMap<String, PathBuf>,
@@ -216,6 +220,12 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
         pidfile: path("pidfile", name.pidfile())?,
         bridge: values.text("bridge").unwrap_or("wharf0".into()),
         bip: values.text("bip"),
+        pools: values
+            .list("default-address-pools")
+            .iter()
+            .map(|p| parse::pool(p))
+            .collect::<Result<_, _>>()?,
+        icc: values.bool("icc") != Some(false),
         mtu: values
             .number("mtu")
             .filter(|n| *n != 0)
@@ -223,6 +233,9 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
             .transpose()?,
         cgroup_parent,
         insecure_registries: values.list("insecure-registries"),
+        registry_certs_dir: path("registry-certs-dir", "/etc/docker/certs.d")?,
+        max_concurrent_uploads: positive("max-concurrent-uploads")?
+            .and_then(|n| usize::try_from(n).ok()),
         max_concurrent_downloads: positive("max-concurrent-downloads")?
             .and_then(|n| usize::try_from(n).ok()),
         max_download_attempts: positive("max-download-attempts")?

@@ -19,11 +19,21 @@ impl Settings {
             ("pidfile", old.pidfile != new.pidfile),
             ("bridge", old.bridge != new.bridge),
             ("bip", old.bip != new.bip),
+            ("default-address-pools", old.pools != new.pools),
+            ("icc", old.icc != new.icc),
             ("mtu", old.mtu != new.mtu),
             ("cgroup-parent", old.cgroup_parent != new.cgroup_parent),
             (
                 "insecure-registries",
                 old.insecure_registries != new.insecure_registries,
+            ),
+            (
+                "registry-certs-dir",
+                old.registry_certs_dir != new.registry_certs_dir,
+            ),
+            (
+                "max-concurrent-uploads",
+                old.max_concurrent_uploads != new.max_concurrent_uploads,
             ),
             (
                 "max-concurrent-downloads",

@@ -45,6 +45,38 @@ pub(super) fn ulimit(text: &str) -> Result<Ulimit, String> {
     Ok(limit)
 }
 
+/// `base=10.1.0.0/16,size=24`, or the object that the file has for it.
+pub(super) fn pool(text: &str) -> Result<network::Pool, String> {
+    let wrong = |why: &str| format!("invalid default-address-pool {text}: {why}");
+    let members: Vec<(String, String)> = if text.starts_with('{') {
+        let object: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(text).map_err(|e| wrong(&e.to_string()))?;
+        let plain = |v: &serde_json::Value| match v {
+            serde_json::Value::String(s) => s.clone(),
+            other => other.to_string(),
+        };
+        object.iter().map(|(k, v)| (k.clone(), plain(v))).collect()
+    } else {
+        let pairs = text.split(',').map(|pair| pair.split_once('='));
+        let pairs = pairs.map(|pair| pair.map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned())));
+        pairs
+            .collect::<Option<_>>()
+            .ok_or_else(|| wrong("the form is base=CIDR,size=N"))?
+    };
+    let (mut base, mut size) = (None, None);
+    for (key, value) in members {
+        match key.to_ascii_lowercase().as_str() {
+            "base" => base = Some(value),
+            "size" => size = value.parse().ok(),
+            _ => return Err(wrong(&format!("{key} is not known"))),
+        }
+    }
+    match (base, size) {
+        (Some(base), Some(size)) => network::Pool::new(&base, size),
+        _ => Err(wrong("it needs base and size")),
+    }
+}
+
 /// Labels of the daemon: each key has one value.
 pub(super) fn labels(texts: &[String]) -> Result<Vec<String>, String> {
     let mut found: BTreeMap<&str, &str> = BTreeMap::new();

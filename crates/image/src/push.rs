@@ -1,0 +1,388 @@
+//! Pushing images: their layers side by side, each only where the registry lacks it, then the
+//! configuration, then the manifest, so that nothing is named there that is not whole.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio_util::sync::CancellationToken;
+use types::image::RegistryAuth;
+use types::reference::Reference;
+
+use crate::blob::Blob;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::index::{Entry, give_name};
+use crate::load::to_json;
+use crate::manifest::{DOCKER_LAYER, Descriptor, Manifest, OCI_LAYER, OCI_MANIFEST};
+use crate::platform::Platform;
+use crate::progress::{LayerStep, Progress};
+use crate::pull::{OnProgress, blocking};
+use crate::registry::{Begun, Session, Source};
+use crate::store::Store;
+
+/// Time between two reports of progress.
+const REPORT: Duration = Duration::from_millis(100);
+/// Most repositories that a registry is asked to take a layer from.
+const MOUNTS: usize = 3;
+
+/// A tag that was pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// The image's name with its tag.
+    pub reference: Reference,
+    /// Digest of its manifest in the registry.
+    pub digest: String,
+}
+
+/// A layer to be sent.
+struct Job {
+    layer: Descriptor,
+    diff_id: Digest,
+    /// It is stored unpacked, and goes out packed.
+    pack: bool,
+}
+
+impl Job {
+    fn step(&self, step: LayerStep) -> Progress {
+        Progress::Layer {
+            id: self.diff_id.short().to_owned(),
+            step,
+        }
+    }
+}
+
+/// What is common to the layers of one push.
+struct Push<'a> {
+    store: &'a Store,
+    session: &'a Session,
+    progress: OnProgress<'a>,
+    cancel: &'a CancellationToken,
+}
+
+/// A pull's words do not fit a push.
+fn worded(error: Error) -> Error {
+    match error {
+        Error::AccessDenied { detail, .. } => Error::Denied(detail),
+        error => error,
+    }
+}
+
+impl Store {
+    /// Pushes a tag, or all tags of a repository where `reference` has none.
+    ///
+    /// Dropping the future or cancelling stops it; the registry is told to forget what was begun.
+    ///
+    /// # Errors
+    /// With Docker's texts where Docker has them.
+    pub async fn push(
+        &self,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        auth: Option<&RegistryAuth>,
+        progress: OnProgress<'_>,
+        cancel: CancellationToken,
+    ) -> Result<Vec<Pushed>> {
+        if reference.digest().is_some() {
+            return Err(Error::Invalid("cannot push a digest reference".to_owned()));
+        }
+        let name = reference.name();
+        progress(Progress::Status(format!(
+            "The push refers to repository [{name}]"
+        )));
+        let (entries, from) = {
+            let state = self.state();
+            let named = |entry: &&Entry| {
+                let own = entry.name.as_ref().filter(|n| n.digest().is_none());
+                own.is_some_and(|own| own.name() == name)
+            };
+            let mut entries: Vec<Entry> = state.entries.iter().filter(named).cloned().collect();
+            if entries.is_empty() {
+                return Err(Error::Missing(format!(
+                    "An image does not exist locally with the tag: {}",
+                    reference.familiar_name()
+                )));
+            }
+            if let Some(tag) = reference.tag() {
+                entries.retain(|e| e.name.as_ref().and_then(Reference::tag) == Some(tag));
+            }
+            entries.sort_by(|a, b| a.name.cmp(&b.name));
+            (
+                entries,
+                repositories(&state.entries, reference, &state.manifests),
+            )
+        };
+        if entries.is_empty() {
+            let text = format!("tag does not exist: {}", reference.familiar());
+            return Err(Error::Missing(text));
+        }
+        let scopes: Vec<_> = from.iter().map(|(path, _)| path.clone()).collect();
+        let session = self.0.registries.pushing(reference, auth, &scopes)?;
+        let push = Push {
+            store: self,
+            session: &session,
+            progress,
+            cancel: &cancel,
+        };
+        let mut done = Vec::new();
+        for entry in &entries {
+            let work = Box::pin(push.image(entry, platform, &from));
+            let pushed = tokio::select! {
+                pushed = work => pushed,
+                () = cancel.cancelled() => Err(Error::Cancelled("the push")),
+            };
+            match pushed {
+                Ok(pushed) => done.push(pushed),
+                Err(error) => {
+                    session.give_up().await;
+                    return Err(worded(error));
+                }
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// Other repositories on the same registry, and the layers that they have as far as is known.
+fn repositories(
+    entries: &[Entry],
+    reference: &Reference,
+    manifests: &std::collections::HashMap<Digest, Arc<Manifest>>,
+) -> Vec<(String, HashSet<Digest>)> {
+    let mut found: Vec<(String, HashSet<Digest>)> = Vec::new();
+    for entry in entries {
+        // A name by digest tells that the registry had it.
+        let name = entry.name.as_ref().filter(|n| n.digest().is_some());
+        let Some(name) =
+            name.filter(|n| n.domain() == reference.domain() && n.path() != reference.path())
+        else {
+            continue;
+        };
+        let Some(manifest) = manifests.get(&entry.manifest.digest) else {
+            continue;
+        };
+        let layers = manifest.layers.iter().map(|layer| layer.digest.clone());
+        let known = found.iter().position(|(path, _)| path == name.path());
+        match known {
+            Some(at) => found[at].1.extend(layers),
+            None if found.len() < MOUNTS => found.push((name.path().to_owned(), layers.collect())),
+            None => {}
+        }
+    }
+    found
+}
+
+impl Push<'_> {
+    async fn image(
+        &self,
+        entry: &Entry,
+        platform: Option<&Platform>,
+        from: &[(String, HashSet<Digest>)],
+    ) -> Result<Pushed> {
+        let store = self.store;
+        let digest = &entry.manifest.digest;
+        let gone = || Error::NoSuchImage(digest.to_string());
+        let (manifest, image, as_it_is) = {
+            let state = store.state();
+            let manifest = state.manifests.get(digest).cloned().ok_or_else(gone)?;
+            let image = state.images.get(&manifest.config.digest);
+            // What a registry had in just this form keeps it, and thereby its digest.
+            let known = state.entries.iter().any(|e| {
+                let name = e.name.as_ref().and_then(Reference::digest);
+                e.manifest.digest == *digest && name == Some(digest.to_string().as_str())
+            });
+            (manifest, image.cloned().ok_or_else(gone)?, known)
+        };
+        image.check_platform(platform)?;
+        let _pins = store.pin(
+            [digest.clone(), manifest.config.digest.clone()]
+                .into_iter()
+                .chain(manifest.layers.iter().map(|layer| layer.digest.clone())),
+        );
+        let jobs: Vec<_> = manifest
+            .layers
+            .iter()
+            .zip(image.diff_ids())
+            .map(|(layer, diff_id)| Job {
+                pack: !as_it_is && matches!(layer.media_type.as_str(), OCI_LAYER | DOCKER_LAYER),
+                layer: layer.clone(),
+                diff_id: diff_id.clone(),
+            })
+            .collect();
+        let mut seen = HashSet::new();
+        let unique: Vec<_> = jobs
+            .iter()
+            .rev()
+            .filter(|job| seen.insert(&job.layer.digest))
+            .collect();
+        for job in &unique {
+            (self.progress)(job.step(LayerStep::Preparing));
+        }
+        let mut running = Vec::new();
+        for job in unique {
+            let sent = async move {
+                let sent = self.layer(job, from).await?;
+                Ok::<_, Error>((job.layer.digest.clone(), sent))
+            };
+            running.push(sent.boxed());
+        }
+        let mut running = running.into_iter().collect::<FuturesUnordered<_>>();
+        let mut sent = std::collections::HashMap::new();
+        while let Some(done) = running.next().await {
+            sent.extend([done?]);
+        }
+        let config = &manifest.config;
+        if !self.session.has_blob(&config.digest).await? {
+            let path = store.0.blobs.path(&config.digest);
+            self.send(&config.digest, config.size, path, None, &|_| ())
+                .await?;
+        }
+        let (bytes, kind) = if jobs.iter().any(|job| job.pack) {
+            let layers = jobs
+                .iter()
+                .filter_map(|job| sent.get(&job.layer.digest).cloned());
+            let mut config = config.clone();
+            crate::manifest::OCI_CONFIG.clone_into(&mut config.media_type);
+            (
+                to_json(&Manifest::new(config, layers.collect()))?,
+                OCI_MANIFEST,
+            )
+        } else {
+            let kind = match entry.manifest.media_type.as_str() {
+                "" => OCI_MANIFEST,
+                own => own,
+            };
+            let bytes = store.0.blobs.read(digest, crate::manifest::MAX_MANIFEST)?;
+            (bytes, kind)
+        };
+        let name = entry.name.clone().ok_or_else(gone)?;
+        let tag = name.tag().unwrap_or_default().to_owned();
+        self.session.put_manifest(&tag, kind, &bytes).await?;
+        let pushed = Digest::of(&bytes).to_string();
+        let size = bytes.len() as u64;
+        (self.progress)(Progress::Status(format!(
+            "{tag}: digest: {pushed} size: {size}"
+        )));
+        (self.progress)(Progress::Tag {
+            tag,
+            digest: pushed.clone(),
+            size,
+        });
+        self.note(entry, &name, &pushed).await?;
+        Ok(Pushed {
+            reference: name,
+            digest: pushed,
+        })
+    }
+
+    /// The image is known by its digest in the registry from now on, as Docker has it.
+    async fn note(&self, entry: &Entry, name: &Reference, digest: &str) -> Result<()> {
+        let (store, by_digest) = (self.store.clone(), name.with_digest(digest)?);
+        let manifest = entry.manifest.clone();
+        blocking(move || {
+            store.change_entries(|state| {
+                let mut entries = state.entries.clone();
+                // Unless it was removed meanwhile.
+                if entries.iter().any(|e| e.manifest.digest == manifest.digest) {
+                    give_name(&mut entries, &by_digest, &manifest);
+                }
+                Ok(entries)
+            })
+        })
+        .await
+    }
+
+    /// Has the registry have a layer; answers in which form.
+    async fn layer(&self, job: &Job, from: &[(String, HashSet<Digest>)]) -> Result<Descriptor> {
+        let plain = &job.layer.digest;
+        let permit = match self.store.0.uploads.try_acquire() {
+            Ok(permit) => Ok(permit),
+            Err(_) => {
+                (self.progress)(job.step(LayerStep::Waiting));
+                self.store.0.uploads.acquire().await
+            }
+        };
+        let _permit = permit.map_err(|_| Error::Cancelled("the push"))?;
+        let form = |digest: &Digest, size: u64| {
+            if job.pack {
+                Descriptor::new(&format!("{OCI_LAYER}+gzip"), digest.clone(), size)
+            } else {
+                job.layer.clone()
+            }
+        };
+        let known = if job.pack {
+            self.store.packed(plain).map(|p| form(&p.digest, p.size))
+        } else {
+            Some(job.layer.clone())
+        };
+        if let Some(known) = &known
+            && self.session.has_blob(&known.digest).await?
+        {
+            (self.progress)(job.step(LayerStep::LayerExists));
+            return Ok(known.clone());
+        }
+        let blob: Option<Blob> = if job.pack {
+            let (store, plain, cancel) = (self.store.clone(), plain.clone(), self.cancel.clone());
+            Some(blocking(move || store.pack(&plain, &cancel)).await?)
+        } else {
+            None
+        };
+        let (sent, path) = match &blob {
+            Some(blob) => (form(&blob.digest, blob.size), blob.path()),
+            None => (job.layer.clone(), self.store.0.blobs.path(plain)),
+        };
+        if blob.is_some()
+            && known.as_ref() != Some(&sent)
+            && self.session.has_blob(&sent.digest).await?
+        {
+            (self.progress)(job.step(LayerStep::LayerExists));
+            return Ok(sent);
+        }
+        let other = from.iter().find(|(_, layers)| layers.contains(plain));
+        let other = other.map(|(path, _)| path.as_str());
+        let total = sent.size;
+        let report = |current| {
+            (self.progress)(job.step(LayerStep::Pushing { current, total }));
+        };
+        let step = match self.send(&sent.digest, total, path, other, &report).await? {
+            Some(other) => LayerStep::Mounted(other),
+            None => LayerStep::Pushed,
+        };
+        (self.progress)(job.step(step));
+        Ok(sent)
+    }
+
+    /// Sends a file, or has the registry take it from its repository `other`, which is answered
+    /// then.
+    async fn send(
+        &self,
+        digest: &Digest,
+        size: u64,
+        path: PathBuf,
+        other: Option<&str>,
+        report: &(dyn Fn(u64) + Sync),
+    ) -> Result<Option<String>> {
+        let at = match self.session.begin(digest, other).await? {
+            Begun::Mounted => return Ok(other.map(str::to_owned)),
+            Begun::At(at) => at,
+        };
+        let sent = Arc::new(AtomicU64::new(0));
+        let source = Source {
+            path,
+            size,
+            offset: 0,
+            sent: sent.clone(),
+        };
+        let mut upload = Box::pin(self.session.upload(digest, at, &source));
+        loop {
+            if let Ok(done) = tokio::time::timeout(REPORT, &mut upload).await {
+                return done.map(|()| None);
+            }
+            report(sent.load(Ordering::Relaxed).min(size));
+        }
+    }
+}
