@@ -237,7 +237,10 @@ fn pipes_get_data_only() {
             ("container prune -f", Some("Total reclaimed space: 0B\n")),
         ] {
             let out = cli.run(line);
-            assert_eq!((out.code, out.stderr.as_str()), (0, ""), "{out}");
+            // What this host lacks is said by `info`, and not as data.
+            let lacks = |l: &str| line == "info" && l.starts_with("WARNING: ");
+            let told = out.stderr.lines().find(|l| !lacks(l));
+            assert_eq!((out.code, told), (0, None), "{out}");
             assert!(!out.stdout.contains(['\x1b', '\r']), "{out}");
             if let Some(said) = said {
                 assert_eq!(out.stdout, said.replace("NAME", &name), "{out}");

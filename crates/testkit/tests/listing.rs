@@ -84,6 +84,21 @@ fn inspect_templates() {
             show("{{.Config.Image}} {{.Path}} {{.Args}}"),
             "busybox sleep [1000]"
         );
+        // What the API leaves out is nothing to docker's types.
+        assert_eq!(
+            show(
+                "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}} {{json .HostConfig.Init}}"
+            ),
+            "none null"
+        );
+        let list: serde_json::Value =
+            serde_json::from_str(&show("json")).expect("JSON in one line");
+        assert_eq!(list[0]["Name"], "/web");
+        let steps = cli.ok("history busybox");
+        assert!(
+            steps.contains("CREATED ") && steps.contains("MB"),
+            "{steps}"
+        );
         let all = cli.ok("inspect web busybox");
         let all: serde_json::Value = serde_json::from_str(&all).expect("JSON");
         assert_eq!(

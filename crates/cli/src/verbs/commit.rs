@@ -43,7 +43,7 @@ pub(crate) async fn commit(context: &Context, m: Matches) -> Result {
         .query_text("tag", &tag)
         .query_text("comment", &m.text("message"))
         .query_text("author", &m.text("author"));
-    if !m.on("pause") {
+    if !m.switch("pause").unwrap_or(true) {
         request = request.query("pause", "0");
     }
     for change in m.all("change") {

@@ -45,7 +45,8 @@ pub(crate) async fn history(context: &Context, m: Matches) -> Result {
         .decode(&context.client)
         .await?;
     let steps: Vec<HistoryItem> = items(list)?;
-    let (whole, human, now) = (m.on("no-trunc"), m.on("human"), time::now());
+    let human = m.switch("human").unwrap_or(true);
+    let (whole, now) = (m.on("no-trunc"), time::now());
     if m.on("quiet") && m.get("format").is_none() {
         let shown =
             |step: &HistoryItem| format!("{}\n", if whole { &step.id } else { short(&step.id) });

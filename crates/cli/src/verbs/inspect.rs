@@ -95,7 +95,9 @@ pub(crate) async fn images(context: &Context, m: Matches) -> Result {
 /// Shows what is found, then complains of what is not.
 async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
     let format = m.text("format");
-    let document = if format.is_empty() {
+    // docker prints a list for it, as without a format, in one line.
+    let json = format == "json";
+    let document = if format.is_empty() || json {
         None
     } else {
         Some(Document::parse("", &format)?)
@@ -112,7 +114,12 @@ async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
                         Error::msg(format!("{name}: the daemon's answer cannot be read: {e}"))
                     })?;
                     alias(&mut value, &format, "Id", "ID");
-                    match document.render(&value) {
+                    let rendered = document.render(&value).or_else(|error| {
+                        fill(&mut value);
+                        // What is still missing was never there.
+                        document.render(&value).map_err(|_| error)
+                    });
+                    match rendered {
                         Ok(line) => shown.push_str(&format!("{line}\n")),
                         Err(e) => {
                             failures.push(e.to_string());
@@ -135,7 +142,9 @@ async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
             }
         }
     }
-    if document.is_some() {
+    if json {
+        output::print(&format!("[{}]\n", found.join(",")))?;
+    } else if document.is_some() {
         output::print(if shown.is_empty() { "\n" } else { &shown })?;
     } else {
         output::print(&indent::list(&found))?;
@@ -144,6 +153,53 @@ async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
         Ok(())
     } else {
         Err(Error::msg(failures.join("\n")))
+    }
+}
+
+/// Members that the API leaves out where there is nothing to say, and that docker's own types have
+/// all the same; templates ask for them.
+const LEFT_OUT: &[(&str, &[&str])] = &[
+    ("", &["SizeRw", "SizeRootFs"]),
+    ("/State", &["Health"]),
+    (
+        "/HostConfig",
+        &[
+            "Init",
+            "Tmpfs",
+            "Mounts",
+            "Annotations",
+            "StorageOpt",
+            "Sysctls",
+        ],
+    ),
+    (
+        "/Config",
+        &[
+            "Healthcheck",
+            "StopTimeout",
+            "Shell",
+            "ExposedPorts",
+            "Volumes",
+            "Labels",
+        ],
+    ),
+];
+
+/// The same for texts.
+const EMPTY: &[(&str, &[&str])] = &[("/Config", &["StopSignal", "MacAddress"])];
+
+/// Puts in what the daemon left out.
+fn fill(value: &mut Value) {
+    let empty = Value::String(String::new());
+    for (all, absent) in [(LEFT_OUT, Value::Null), (EMPTY, empty)] {
+        for (parent, names) in all {
+            let Some(Value::Object(parent)) = value.pointer_mut(parent) else {
+                continue;
+            };
+            for name in *names {
+                parent.entry(*name).or_insert_with(|| absent.clone());
+            }
+        }
     }
 }
 
@@ -182,4 +238,19 @@ async fn body(context: &Context, request: Request) -> std::result::Result<String
     let answer = request.send(&context.client).await?;
     let bytes = answer.bytes().await?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn what_is_left_out_is_nothing() {
+        let mut value = json!({"State": {"Pid": 1}, "Config": {"StopSignal": "SIGINT"}});
+        super::fill(&mut value);
+        assert_eq!(value["State"], json!({"Pid": 1, "Health": null}));
+        assert_eq!(value["Config"]["StopSignal"], "SIGINT");
+        assert_eq!(value["Config"]["MacAddress"], "");
+        assert!(value.get("HostConfig").is_none());
+    }
 }

@@ -57,16 +57,6 @@ fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>>
     let mut changes = Vec::new();
     let root = fs::File::open(upper)?;
     let mut waiting = vec![PathBuf::new()];
-    let mut add = |path: &Path, kind| {
-        changes.push(FilesystemChange {
-            path: format!("/{}", path.display()),
-            kind,
-        });
-        if changes.len() > MOST {
-            return Err(io::Error::other(format!("it has more than {MOST} changes")));
-        }
-        Ok(())
-    };
     while let Some(dir) = waiting.pop() {
         let open = match archive::open_below(root.as_fd(), dir.as_os_str().as_bytes()) {
             Ok(open) => open,
@@ -80,6 +70,7 @@ fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>>
         } else {
             BTreeSet::new()
         };
+        let (mut places, mut others) = (false, !hidden.is_empty());
         for entry in rfs::Dir::read_from(&open)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -100,15 +91,22 @@ fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>>
                 ADDED
             };
             if stat.st_size == 0 && PLACES.iter().any(|p| Path::new(p) == path) {
+                places = true;
                 continue;
             }
+            others = true;
             if what == FileType::Directory {
                 waiting.push(path.clone());
             }
-            add(&path, kind)?;
+            add(&mut changes, &path, kind)?;
         }
         for name in hidden {
-            add(&dir.join(name), DELETED)?;
+            add(&mut changes, &dir.join(name), DELETED)?;
+        }
+        if places && !others {
+            // It was changed by those places alone.
+            let path = format!("/{}", dir.display());
+            changes.retain(|change| change.path != path);
         }
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -117,6 +115,17 @@ fn compare(upper: &Path, lower: &[PathBuf]) -> io::Result<Vec<FilesystemChange>>
 
 fn is_whiteout(meta: &fs::Metadata) -> bool {
     meta.file_type().is_char_device() && meta.rdev() == 0
+}
+
+fn add(changes: &mut Vec<FilesystemChange>, path: &Path, kind: u8) -> io::Result<()> {
+    changes.push(FilesystemChange {
+        path: format!("/{}", path.display()),
+        kind,
+    });
+    if changes.len() > MOST {
+        return Err(io::Error::other(format!("it has more than {MOST} changes")));
+    }
+    Ok(())
 }
 
 /// What the layers show in the directory `path`.

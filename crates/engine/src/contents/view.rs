@@ -88,12 +88,16 @@ impl Engine {
         let owner = remap.map_or((0, 0), |r| r.root());
         let tree = sys::tree::Tree::new(&root, &container.data_dir, move |root| {
             for (mount, destination, is_dir) in &sources {
-                if *is_dir {
-                    rootfs::make_dirs(root, destination, owner)?;
+                if *is_dir && let Err(error) = rootfs::make_dirs(root, destination, owner) {
+                    match Errno::from_io_error(&error) {
+                        // The container has led its place to nowhere: it is not to be seen then.
+                        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+                        _ => return Err(error),
+                    }
                 }
                 match rootfs::open(root, destination, OFlags::PATH) {
                     Ok(at) => sys::tree::attach(mount.as_fd(), at.as_fd())?,
-                    Err(Errno::NOENT) => {}
+                    Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                     Err(e) => return Err(e.into()),
                 }
             }

@@ -31,7 +31,7 @@ fn good() -> Value {
         "linux": {
             "namespaces": [
                 {"type": "mount"}, {"type": "uts"}, {"type": "ipc"}, {"type": "pid"},
-                {"type": "network", "path": "/run/netns"}, {"type": "user"}, {"type": "time"}
+                {"type": "network", "path": "/run/no-netns"}, {"type": "user"}, {"type": "time"}
             ],
             "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 10}],
             "gidMappings": [{"containerID": 0, "hostID": 1000, "size": 10}],
@@ -807,7 +807,7 @@ fn bundles() {
     assert!(
         load(&value)
             .unwrap_err()
-            .contains("the network namespace /run/netns")
+            .contains("the network namespace /run/no-netns")
     );
     value["linux"]["namespaces"][4]["path"] = json!("/proc/self/ns/net");
     assert!(
