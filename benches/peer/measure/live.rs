@@ -47,7 +47,11 @@ impl Peer {
     /// How long after its own time an event is with a subscriber.
     pub(crate) fn event_delays(&self, count: usize) -> Vec<Duration> {
         let api = self.daemon.api();
-        let mut events = api.open("GET", "/events?filters={\"event\":[\"create\"]}", None);
+        let mut events = api.open(
+            "GET",
+            "/events?filters=%7B%22event%22%3A%5B%22create%22%5D%7D",
+            None,
+        );
         let body = json!({"Image": "busybox", "Cmd": ["true"]});
         (0..count)
             .map(|n| {
