@@ -7,6 +7,7 @@ use futures_util::{StreamExt, stream};
 use types::{
     Failure,
     container::{WaitError, WaitResponse},
+    options::{CONTAINER_FILTERS, HEALTH, STATUSES},
 };
 
 use crate::{
@@ -17,44 +18,11 @@ use crate::{
     signals, stream as streams, versions,
 };
 
-/// Names that `filters` may have for the list.
-const FILTERS: &[&str] = &[
-    "ancestor",
-    "before",
-    "exited",
-    "expose",
-    "health",
-    "id",
-    "is-task",
-    "isolation",
-    "label",
-    "name",
-    "network",
-    "publish",
-    "since",
-    "status",
-    "volume",
-];
-
 /// Filters that have only these values.
-const VALUES: &[(&str, &[&str])] = &[
-    (
-        "status",
-        &[
-            "created",
-            "restarting",
-            "running",
-            "removing",
-            "paused",
-            "exited",
-            "dead",
-        ],
-    ),
-    ("health", &["none", "starting", "healthy", "unhealthy"]),
-];
+const VALUES: &[(&str, &[&str])] = &[("status", STATUSES), ("health", HEALTH)];
 
 pub(crate) async fn list(call: Call) -> Answer {
-    let mut filters = call.query.filters(FILTERS)?;
+    let mut filters = call.query.filters(CONTAINER_FILTERS)?;
     for (name, known) in VALUES {
         let values = filters.get(*name).into_iter().flatten();
         if let Some(value) = values.into_iter().find(|v| !known.contains(&v.as_str())) {

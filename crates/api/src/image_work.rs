@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::{body::Body, http::StatusCode};
 use serde_json::{Value, json};
+use types::options::yes_or_no;
 
 use crate::{
     answer::{self, Answer, to_its_end, typed},
@@ -40,15 +41,8 @@ pub(crate) async fn prune(call: Call) -> Answer {
     let mut filters = call
         .query
         .filters(&["dangling", "label", "label!", "until"])?;
-    let all = match filters.remove("dangling").unwrap_or_default().as_slice() {
-        [] => false,
-        [one] if matches!(one.as_str(), "1" | "true") => false,
-        [one] if matches!(one.as_str(), "0" | "false") => true,
-        other => {
-            let message = format!("invalid filter 'dangling={other:?}'");
-            return Err(Refusal::bad(message));
-        }
-    };
+    let all = yes_or_no(&filters, "dangling")? == Some(false);
+    filters.remove("dangling");
     let work = call.server.image_work;
     let pruned = to_its_end(async move { work.prune(all, filters).await }).await?;
     answer::json(StatusCode::OK, &pruned)

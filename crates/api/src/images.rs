@@ -1,7 +1,7 @@
 //! Images: pull, import, load, list, inspect, tag, remove.
 
 use axum::http::StatusCode;
-use types::Failure;
+use types::{Failure, options::IMAGE_FILTERS};
 
 use crate::{
     answer::{Answer, empty, json, to_its_end, typed},
@@ -14,19 +14,8 @@ use crate::{
     stream, versions,
 };
 
-/// Names that `filters` may have for the list.
-const FILTERS: &[&str] = &[
-    "before",
-    "dangling",
-    "label",
-    "label!",
-    "reference",
-    "since",
-    "until",
-];
-
 pub(crate) async fn list(call: Call) -> Answer {
-    let mut filters = call.query.filters(FILTERS)?;
+    let mut filters = call.query.filters(IMAGE_FILTERS)?;
     if let Some(reference) = call.query.some("filter").filter(|_| !call.since(41)) {
         filters
             .entry("reference".into())

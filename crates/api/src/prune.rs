@@ -3,6 +3,7 @@
 
 use axum::http::StatusCode;
 use serde_json::json;
+use types::options::yes_or_no;
 
 use crate::{
     answer::{Answer, json as answer, to_its_end},
@@ -31,15 +32,8 @@ pub(crate) async fn volumes(call: Call) -> Answer {
         &["label", "label!"]
     };
     let mut filters = call.query.filters(known)?;
-    let all = match filters.remove("all").unwrap_or_default().as_slice() {
-        [] => !call.since(42),
-        [one] if matches!(one.as_str(), "1" | "true") => true,
-        [one] if matches!(one.as_str(), "0" | "false") => false,
-        other => {
-            let message = format!("invalid filter 'all={other:?}'");
-            return Err(Refusal::bad(message));
-        }
-    };
+    let all = yes_or_no(&filters, "all")?.unwrap_or(!call.since(42));
+    filters.remove("all");
     let live = call.server.live;
     let pruned = to_its_end(async move { live.prune_volumes(all, filters).await }).await?;
     answer(StatusCode::OK, &pruned)

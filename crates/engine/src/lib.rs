@@ -80,7 +80,7 @@ pub use defaults::Defaults;
 pub use error::{Error, Result};
 pub use events::Events;
 pub use link::Input;
-pub use list::has_label;
+pub use list::labels_pass;
 pub use log_options::check as check_log;
 
 pub use cdi::{DEFAULT_DIRS as CDI_DIRS, discovered as cdi_devices};

@@ -5,8 +5,9 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use regex::Regex;
 use types::{
+    boolean,
     container::{ContainerSummary, HostConfigSummary, NetworksSummary, PortSummary},
-    options::{Filters, ListOptions},
+    options::{CONTAINER_FILTERS, Filters, HEALTH, ListOptions, STATUSES},
 };
 
 use crate::{
@@ -18,35 +19,6 @@ use crate::{
     state::{Phase, State},
     sync::lock,
 };
-
-/// Filters of Docker's that are understood.
-const KNOWN: &[&str] = &[
-    "ancestor",
-    "before",
-    "since",
-    "exited",
-    "expose",
-    "health",
-    "id",
-    "is-task",
-    "isolation",
-    "label",
-    "name",
-    "network",
-    "publish",
-    "status",
-    "volume",
-];
-
-const STATUSES: &[&str] = &[
-    "created",
-    "running",
-    "paused",
-    "restarting",
-    "removing",
-    "exited",
-    "dead",
-];
 
 impl Engine {
     /// The containers that match, newest first.
@@ -190,7 +162,7 @@ impl Engine {
                         .iter()
                         .any(|(name, n)| name == value || n.network_id.starts_with(value.as_str())),
                     "health" => state.health().word() == value,
-                    "is-task" => truth(value) == Some(false),
+                    "is-task" => boolean::parse(value) == Some(false),
                     // Said of Windows; on Linux Docker takes every one.
                     "isolation" => true,
                     // Handled by their position in the list.
@@ -202,7 +174,10 @@ impl Engine {
 }
 
 fn check(filters: &Filters) -> Result<()> {
-    if let Some(unknown) = filters.keys().find(|k| !KNOWN.contains(&k.as_str())) {
+    if let Some(unknown) = filters
+        .keys()
+        .find(|k| !CONTAINER_FILTERS.contains(&k.as_str()))
+    {
         return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
     }
     let invalid = |filter: &str, allowed: fn(&String) -> bool| {
@@ -215,12 +190,8 @@ fn check(filters: &Filters) -> Result<()> {
     };
     let wrong = invalid("status", |v| STATUSES.contains(&v.as_str()))
         .or_else(|| invalid("exited", |v| v.parse::<i32>().is_ok()))
-        .or_else(|| {
-            invalid("health", |v| {
-                ["none", "starting", "healthy", "unhealthy"].contains(&v.as_str())
-            })
-        })
-        .or_else(|| invalid("is-task", |v| truth(v).is_some()));
+        .or_else(|| invalid("health", |v| HEALTH.contains(&v.as_str())))
+        .or_else(|| invalid("is-task", |v| boolean::parse(v).is_some()));
     if let Some(wrong) = wrong {
         return Err(wrong);
     }
@@ -239,15 +210,6 @@ fn check(filters: &Filters) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Go's words for yes and no.
-fn truth(value: &str) -> Option<bool> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 /// First and last port and the protocol of `80`, `80-90` or `53/udp`.
@@ -283,12 +245,19 @@ fn has_port(
 }
 
 /// Whether `labels` have `wanted`: `name` or `name=value`.
-#[must_use]
-pub fn has_label(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
+pub(crate) fn has_label(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
     match wanted.split_once('=') {
         Some((name, value)) => labels.get(name).is_some_and(|have| have == value),
         None => labels.contains_key(wanted),
     }
+}
+
+/// Whether `labels` have all that the filter `label` wants and none that `label!` does not.
+#[must_use]
+pub fn labels_pass(labels: &BTreeMap<String, String>, filters: &Filters) -> bool {
+    let has = |value: &String| has_label(labels, value);
+    let values = |name: &str| filters.get(name).map(Vec::as_slice).unwrap_or_default();
+    values("label").iter().all(has) && !values("label!").iter().any(has)
 }
 
 /// Program and arguments as Docker writes them: arguments with spaces in quotes.
@@ -371,5 +340,17 @@ mod tests {
     fn unknown_filters_are_named() {
         let filters = Filters::from([("colour".to_owned(), vec!["red".to_owned()])]);
         assert!(check(&filters).unwrap_err().to_string().contains("colour"));
+    }
+
+    #[test]
+    fn labels_choose_and_spare() {
+        let labels = [("a".to_owned(), "1".to_owned())].into();
+        let filters =
+            |name: &str, value: &str| Filters::from([(name.to_owned(), vec![value.to_owned()])]);
+        assert!(labels_pass(&labels, &Filters::new()));
+        assert!(labels_pass(&labels, &filters("label", "a=1")));
+        assert!(!labels_pass(&labels, &filters("label", "b")));
+        assert!(!labels_pass(&labels, &filters("label!", "a")));
+        assert!(labels_pass(&labels, &filters("label!", "a=2")));
     }
 }

@@ -7,7 +7,11 @@ use gotmpl::Template;
 use regex::Regex;
 use runtime::logfile::{LogForm, LogOptions};
 use serde_json::{Map, Value, json};
-use types::container::{HostConfig, LogConfig};
+use types::{
+    boolean,
+    container::{HostConfig, LogConfig},
+    id,
+};
 
 use crate::{
     error::{Error, Result},
@@ -125,7 +129,8 @@ fn parse(log: &LogConfig) -> std::result::Result<Parsed, String> {
     };
     let compress = match get("compress") {
         None => form == LogForm::Local && max_file > 1 && max_size > 0,
-        Some(text) => go_bool(text)?,
+        Some(text) => boolean::parse(text)
+            .ok_or_else(|| format!("strconv.ParseBool: parsing {text:?}: invalid syntax"))?,
     };
     if compress && (max_file < 2 || max_size == 0) {
         return Err(
@@ -220,17 +225,6 @@ fn human_size(text: &str, base: u64) -> std::result::Result<u64, String> {
     Ok(bytes)
 }
 
-/// As Go reads them.
-fn go_bool(text: &str) -> std::result::Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        other => Err(format!(
-            "strconv.ParseBool: parsing {other:?}: invalid syntax"
-        )),
-    }
-}
-
 /// What the shim is told; nothing where there is no log.
 pub(crate) fn for_shim(record: &Record) -> Result<Option<LogOptions>> {
     let log = &record.host_config.log_config;
@@ -267,13 +261,11 @@ fn matches(regex: Option<&Regex>, name: &str) -> bool {
 
 /// What a tag's template may name.
 fn tag_fields(record: &Record) -> Value {
-    let short = |id: &str| id.chars().take(12).collect::<String>();
-    let image = record.image_id.trim_start_matches("sha256:");
     json!({
-        "ID": short(&record.id),
+        "ID": id::short(&record.id),
         "FullID": record.id,
         "Name": record.name,
-        "ImageID": short(image),
+        "ImageID": id::short(&record.image_id),
         "ImageFullID": record.image_id,
         "ImageName": record.config.image,
         "DaemonName": "docker",

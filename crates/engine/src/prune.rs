@@ -71,10 +71,7 @@ impl Engine {
 
 fn wanted(container: &Container, filters: &Filters, until: Option<i64>) -> bool {
     container.with_record(|r| {
-        let has = |value: &String| list::has_label(&r.config.labels, value);
-        let values = |name: &str| filters.get(name).map(Vec::as_slice).unwrap_or_default();
         until.is_none_or(|until| clock::unix(&r.created) < until.div_euclid(1_000_000_000))
-            && values("label").iter().all(has)
-            && !values("label!").iter().any(has)
+            && list::labels_pass(&r.config.labels, filters)
     })
 }

@@ -13,7 +13,7 @@ impl Engine {
     pub async fn prune_volumes(&self, all: bool, filters: &Filters) -> Result<VolumesPruned> {
         let mut pruned = VolumesPruned::default();
         for volume in self.volumes.all() {
-            if !(all || volume.anonymous) || !wanted(&volume.labels, filters) {
+            if !(all || volume.anonymous) || !list::labels_pass(&volume.labels, filters) {
                 continue;
             }
             let data = self.volumes.data(&volume.name);
@@ -54,28 +54,5 @@ impl Engine {
             ..Volume::default()
         });
         told.collect()
-    }
-}
-
-fn wanted(labels: &std::collections::BTreeMap<String, String>, filters: &Filters) -> bool {
-    let has = |value: &String| list::has_label(labels, value);
-    let values = |name: &str| filters.get(name).map(Vec::as_slice).unwrap_or_default();
-    values("label").iter().all(has) && !values("label!").iter().any(has)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_choose_and_spare() {
-        let labels = [("a".to_owned(), "1".to_owned())].into();
-        let filters =
-            |name: &str, value: &str| Filters::from([(name.to_owned(), vec![value.to_owned()])]);
-        assert!(wanted(&labels, &Filters::new()));
-        assert!(wanted(&labels, &filters("label", "a=1")));
-        assert!(!wanted(&labels, &filters("label", "b")));
-        assert!(!wanted(&labels, &filters("label!", "a")));
-        assert!(wanted(&labels, &filters("label!", "a=2")));
     }
 }

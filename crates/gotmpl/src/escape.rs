@@ -50,8 +50,14 @@ pub(crate) fn js(args: Vec<Value<'_>>) -> Vec<u8> {
 
 /// For a value in the query of a URL.
 pub(crate) fn urlquery(args: Vec<Value<'_>>) -> Vec<u8> {
+    query_escape(&text(args)).into_bytes()
+}
+
+/// `text` as Go's `url.QueryEscape` writes it.
+#[must_use]
+pub fn query_escape(text: &[u8]) -> String {
     let mut out = String::new();
-    for byte in text(args) {
+    for &byte in text {
         match byte {
             b' ' => out.push('+'),
             b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
@@ -59,5 +65,5 @@ pub(crate) fn urlquery(args: Vec<Value<'_>>) -> Vec<u8> {
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
-    out.into_bytes()
+    out
 }

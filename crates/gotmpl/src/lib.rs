@@ -43,6 +43,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 pub use error::Error;
+pub use escape::query_escape;
 pub use options::{FieldType, Method, MethodFn, MissingKey, Options};
 pub use tabwriter::align;
 

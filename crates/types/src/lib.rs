@@ -1,6 +1,7 @@
 //! Values that every layer of wharf speaks of: Docker's API objects, image references,
 //! identifiers and error kinds. Nothing here does I/O.
 
+pub mod boolean;
 pub mod container;
 pub mod error;
 pub mod event;

@@ -2,8 +2,69 @@
 
 use std::collections::BTreeMap;
 
+use crate::Failure;
+
 /// `filters=`: by name, the values asked for (any of them; several names must all hold).
 pub type Filters = BTreeMap<String, Vec<String>>;
+
+/// Names that filters of containers may have.
+pub const CONTAINER_FILTERS: &[&str] = &[
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+];
+
+/// Names that filters of images may have.
+pub const IMAGE_FILTERS: &[&str] = &[
+    "before",
+    "dangling",
+    "label",
+    "label!",
+    "reference",
+    "since",
+    "until",
+];
+
+/// Values of a container's `status`.
+pub const STATUSES: &[&str] = &[
+    "created",
+    "restarting",
+    "running",
+    "removing",
+    "paused",
+    "exited",
+    "dead",
+];
+
+/// Values of a container's `health`.
+pub const HEALTH: &[&str] = &["none", "starting", "healthy", "unhealthy"];
+
+/// A filter that is yes or no, in Docker's words for it; nothing where it is not there.
+///
+/// # Errors
+/// When it is anything else, or said several times.
+pub fn yes_or_no(filters: &Filters, name: &str) -> Result<Option<bool>, Failure> {
+    match filters.get(name).map(Vec::as_slice) {
+        None | Some([]) => Ok(None),
+        Some([one]) if matches!(one.as_str(), "1" | "true") => Ok(Some(true)),
+        Some([one]) if matches!(one.as_str(), "0" | "false") => Ok(Some(false)),
+        Some(given) => Err(Failure::invalid(format!(
+            "invalid filter '{name}={given:?}'"
+        ))),
+    }
+}
 
 /// Which stream of a process bytes belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

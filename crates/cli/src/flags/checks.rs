@@ -1,6 +1,6 @@
 //! Forms of flags' values, with Go's error texts.
 
-use types::sysctl;
+use types::{boolean, sysctl};
 
 use crate::format::quote;
 
@@ -11,10 +11,9 @@ pub(crate) fn any(_: &str) -> Result<(), String> {
 
 /// Go's booleans.
 pub(crate) fn boolean(value: &str) -> Result<(), String> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" | "0" | "f" | "F" | "false" | "FALSE"
-        | "False" => Ok(()),
-        _ => Err(format!(
+    match boolean::parse(value) {
+        Some(_) => Ok(()),
+        None => Err(format!(
             "strconv.ParseBool: parsing {}: invalid syntax",
             quote(value)
         )),

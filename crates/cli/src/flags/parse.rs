@@ -55,7 +55,7 @@ impl Matches {
 }
 
 fn is_true(value: &str) -> bool {
-    matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
+    types::boolean::parse(value) == Some(true)
 }
 
 /// Reads `args`. With `mixed`, flags may follow operands; otherwise the first operand ends them.

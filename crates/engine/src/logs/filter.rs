@@ -1,8 +1,7 @@
 //! From records to what a reader asked for.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
+use gotmpl::query_escape;
 use jiff::Timestamp;
 use runtime::{
     logfile::{LogForm, local},
@@ -197,22 +196,9 @@ fn shown_attrs(json: &[u8]) -> Vec<u8> {
         if !out.is_empty() {
             out.push(',');
         }
-        query_escape(&mut out, &name);
+        out.push_str(&query_escape(name.as_bytes()));
         out.push('=');
-        query_escape(&mut out, &value);
+        out.push_str(&query_escape(value.as_bytes()));
     }
     out.into_bytes()
-}
-
-/// As Go escapes what stands in a query.
-fn query_escape(out: &mut String, text: &str) {
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(char::from(byte));
-            }
-            b' ' => out.push('+'),
-            other => _ = write!(out, "%{other:02X}"),
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! `--security-opt`: what each option means, and which this host cannot give.
 
 use runtime::{apparmor, spec::Seccomp};
-use types::container::HostConfig;
+use types::{boolean, container::HostConfig};
 
 use crate::error::{Error, Result};
 
@@ -53,10 +53,10 @@ fn read_on(host: &HostConfig, kernel: &AppArmor<'_>) -> Result<Security> {
             .ok_or_else(|| Error::Invalid(format!("invalid --security-opt 1: {shown:?}")))?;
         match (name, value) {
             ("no-new-privileges", value) => {
-                found.no_new_privileges = boolean(value).ok_or_else(bad)?;
+                found.no_new_privileges = boolean::parse(value).ok_or_else(bad)?;
             }
             ("writable-cgroups", value) => {
-                found.writable_cgroups = Some(boolean(value).ok_or_else(bad)?);
+                found.writable_cgroups = Some(boolean::parse(value).ok_or_else(bad)?);
             }
             ("seccomp", "unconfined") => found.seccomp = Seccomp::Unconfined,
             ("seccomp", "builtin") => found.seccomp = Seccomp::Default,
@@ -93,15 +93,6 @@ fn profile(asked: Option<&str>, privileged: bool, kernel: &AppArmor<'_>) -> Resu
         ))),
         None if privileged => Ok(unconfined()),
         None => Ok(kernel.default.map(str::to_owned)),
-    }
-}
-
-/// Go's booleans.
-fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
     }
 }
 

@@ -3,20 +3,17 @@
 use std::sync::Arc;
 
 use image::{Image, Store};
-use types::{Failure, options::Filters};
+use types::{
+    Failure,
+    options::{Filters, IMAGE_FILTERS},
+};
 
 /// The images of `store` that match, newest first.
 pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>, Failure> {
-    const KNOWN: &[&str] = &[
-        "before",
-        "dangling",
-        "label",
-        "label!",
-        "reference",
-        "since",
-        "until",
-    ];
-    if let Some(unknown) = filters.keys().find(|k| !KNOWN.contains(&k.as_str())) {
+    if let Some(unknown) = filters
+        .keys()
+        .find(|k| !IMAGE_FILTERS.contains(&k.as_str()))
+    {
         return Err(Failure::invalid(format!("invalid filter '{unknown}'")));
     }
     let edge = |name: &str| -> Result<Option<jiff::Timestamp>, Failure> {
@@ -39,11 +36,6 @@ pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>
         Some(v) if matches!(v.as_str(), "0" | "false") => Some(false),
         Some(v) => return Err(Failure::invalid(format!("invalid filter 'dangling=[{v}]'"))),
     };
-    let all = |name: &str, test: &dyn Fn(&str) -> bool| {
-        filters
-            .get(name)
-            .is_none_or(|values| values.iter().all(|v| test(v)))
-    };
     let mut chosen = store.list();
     chosen.retain(|image| {
         let labels = &image.config.config.labels;
@@ -51,8 +43,7 @@ pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>
             && before.is_none_or(|b| created(image).is_some_and(|c| c < b))
             && since.is_none_or(|s| created(image).is_some_and(|c| c > s))
             && until.is_none_or(|u| created(image).is_some_and(|c| c < u))
-            && all("label", &|wanted| engine::has_label(labels, wanted))
-            && all("label!", &|wanted| !engine::has_label(labels, wanted))
+            && engine::labels_pass(labels, filters)
             && filters.get("reference").is_none_or(|patterns| {
                 image
                     .repo_tags()
@@ -63,7 +54,8 @@ pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>
     Ok(chosen)
 }
 
-fn created(image: &Image) -> Option<jiff::Timestamp> {
+/// When it was made, as far as it says.
+pub(super) fn created(image: &Image) -> Option<jiff::Timestamp> {
     image
         .config
         .created

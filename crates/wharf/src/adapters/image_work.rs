@@ -49,7 +49,6 @@ impl backend::ImageWork for Images {
 
     async fn prune(&self, all: bool, mut wanted: Filters) -> Result<ImagesPruned> {
         let store = self.store();
-        let not = wanted.remove("label!").unwrap_or_default();
         if !all {
             wanted.insert("dangling".to_owned(), vec!["true".to_owned()]);
         }
@@ -58,10 +57,8 @@ impl backend::ImageWork for Images {
         let (gone, bytes) = blocking(move || {
             let (mut gone, mut bytes) = (Vec::new(), 0_u64);
             for image in chosen {
-                let labels = &image.config.config.labels;
-                let spared = not.iter().any(|wanted| engine::has_label(labels, wanted));
                 let id = image.id.to_string();
-                if spared || !engine.users_of(&id).is_empty() {
+                if !engine.users_of(&id).is_empty() {
                     continue;
                 }
                 let users = |image: &str| engine.users_of(image);

@@ -368,7 +368,7 @@ pub(super) fn summary(image: &Image) -> ImageSummary {
         parent_id: String::new(),
         repo_tags: image.repo_tags(),
         repo_digests: image.repo_digests(),
-        created: created(image).map_or(0, jiff::Timestamp::as_second),
+        created: filters::created(image).map_or(0, jiff::Timestamp::as_second),
         size: image.size.cast_signed(),
         shared_size: -1,
         manifests: None,
@@ -376,14 +376,6 @@ pub(super) fn summary(image: &Image) -> ImageSummary {
         labels: (!labels.is_empty()).then(|| labels.clone()),
         containers: -1,
     }
-}
-
-fn created(image: &Image) -> Option<jiff::Timestamp> {
-    image
-        .config
-        .created
-        .as_deref()
-        .and_then(|text| text.parse().ok())
 }
 
 fn inspect(image: &Image) -> ImageInspect {

@@ -7,7 +7,7 @@ use image::{Error, Progress, SearchFilters};
 use types::{
     ErrorKind, Failure,
     image::{AuthAnswer, RegistryAuth, SearchResult},
-    options::Filters,
+    options::{Filters, yes_or_no},
     registry::{Descriptor, DistributionInspect, OciPlatform},
 };
 
@@ -23,9 +23,6 @@ pub(super) async fn push(
     auth: Option<RegistryAuth>,
 ) -> Result<Lines> {
     let (reference, platform) = (reference(name)?, platform(wanted)?);
-    if reference.digest().is_some() {
-        return Err(Failure::invalid("cannot push a digest reference"));
-    }
     let (store, engine) = (images.store(), Arc::clone(&images.engine));
     Steps::run(move |reporter, cancel| async move {
         let report = |progress: Progress| reporter.line(progress.line());
@@ -48,18 +45,6 @@ pub(super) async fn push(
         Ok(())
     })
     .await
-}
-
-/// A filter that is yes or no.
-fn yes_or_no(filters: &Filters, name: &str) -> Result<Option<bool>> {
-    match filters.get(name).map(Vec::as_slice) {
-        None | Some([]) => Ok(None),
-        Some([one]) if matches!(one.as_str(), "1" | "true") => Ok(Some(true)),
-        Some([one]) if matches!(one.as_str(), "0" | "false") => Ok(Some(false)),
-        Some(given) => Err(Failure::invalid(format!(
-            "invalid filter '{name}={given:?}'"
-        ))),
-    }
 }
 
 pub(super) async fn search(

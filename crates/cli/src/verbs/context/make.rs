@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use types::boolean;
 
 use super::{Context, check_new, get, pairs, store};
 use crate::{
     contexts::{DEFAULT, Material, Meta},
     error::{Error, Result},
-    flags::{Matches, checks::boolean},
+    flags::Matches,
     format::{output, quote},
 };
 
@@ -85,15 +86,15 @@ fn endpoint(context: &Context, meta: &mut Meta, given: &[String]) -> Result<Mate
         return Ok(material);
     }
     let skip = text("skip-tls-verify");
-    if !skip.is_empty() {
-        boolean(skip).map_err(|_| {
+    let skip = match skip {
+        "" => false,
+        given => boolean::parse(given).ok_or_else(|| {
             wrong(&format!(
                 "skip-tls-verify: parsing {}: invalid syntax",
-                quote(skip)
+                quote(given)
             ))
-        })?;
-    }
-    let skip = matches!(skip, "1" | "t" | "T" | "true" | "TRUE" | "True");
+        })?,
+    };
     let material =
         Material::read(text("ca"), text("cert"), text("key")).map_err(|e| wrong(&e.to_string()))?;
     let host = text("host");

@@ -5,7 +5,7 @@ use std::path::Path;
 use types::container::{BindOptions, ImageOptions, MountSpec, TmpfsOptions, VolumeOptions};
 
 use super::volume::clean;
-use crate::{flags::checks, format::size};
+use crate::format::size;
 
 /// Whether a `--mount` is well formed.
 pub(crate) fn check(text: &str) -> Result<(), String> {
@@ -46,10 +46,7 @@ impl Parsed {
         };
         let key = name.to_lowercase();
         let invalid = |value: &str| format!("invalid value for {name}: {value}");
-        let on = |value: &str| -> Result<bool, String> {
-            checks::boolean(value).map_err(|_| invalid(value))?;
-            Ok(matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
-        };
+        let on = |value: &str| types::boolean::parse(value).ok_or_else(|| invalid(value));
         let switch = matches!(
             key.as_str(),
             "readonly" | "ro" | "volume-nocopy" | "bind-nonrecursive"

@@ -66,11 +66,9 @@ fn arg(setting: &Setting) -> Arg {
 
 /// Go's booleans.
 fn boolean(text: &str) -> Result<String, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok("true".into()),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok("false".into()),
-        _ => Err("it must be true or false".into()),
-    }
+    types::boolean::parse(text)
+        .map(|on| on.to_string())
+        .ok_or_else(|| "it must be true or false".into())
 }
 
 fn integer(text: &str) -> Result<String, String> {
