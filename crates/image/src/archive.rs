@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use types::reference::Reference;
 
 use crate::blob::{Blob, BlobWriter};
-use crate::decompress::Unpacked;
+use crate::decompress::Limited;
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::layer::unpack_error;
@@ -67,7 +67,7 @@ impl Archive {
     ) -> Result<Self> {
         let fail = |e| unpack_error("image archive", e, cancel);
         let limits = store.0.options.limits;
-        let source = Unpacked::new(source, limits.layer_bytes).map_err(fail)?;
+        let source = Limited::new(source, limits.layer_bytes).map_err(fail)?;
         let mut tar = TarReader::new(source);
         let mut archive = Self::default();
         while let Some(header) = tar.next().map_err(fail)? {

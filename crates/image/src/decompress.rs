@@ -10,12 +10,10 @@ use crate::digest::{Digest, Hasher};
 /// a core's cache between decompressor, hash and write.
 const BUFFER: usize = 128 << 10;
 
-/// Reads packed content as what it is packed of; computes the digest of that, and ends with an
-/// error beyond a limit.
-pub(crate) struct Unpacked<'a> {
+/// Reads packed content as what it is packed of, and ends with an error beyond a limit.
+pub(crate) struct Limited<'a> {
     source: Box<dyn Read + 'a>,
     pub(crate) compression: Compression,
-    hasher: Hasher,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -23,13 +21,12 @@ pub(crate) struct Unpacked<'a> {
     limit: u64,
 }
 
-impl<'a> Unpacked<'a> {
+impl<'a> Limited<'a> {
     pub(crate) fn new(source: impl BufRead + 'a, limit: u64) -> io::Result<Self> {
         let (source, compression) = archive::unpacked(source)?;
         Ok(Self {
             source,
             compression,
-            hasher: Hasher::default(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             start: 0,
             end: 0,
@@ -38,9 +35,8 @@ impl<'a> Unpacked<'a> {
         })
     }
 
-    /// The digest of everything that was read.
-    pub(crate) fn digest(self) -> Digest {
-        self.hasher.finish()
+    fn is_empty(&self) -> bool {
+        self.start == self.end
     }
 
     fn refill(&mut self) -> io::Result<()> {
@@ -59,7 +55,6 @@ impl<'a> Unpacked<'a> {
                 Err(e) => return Err(e),
             }
         }
-        self.hasher.update(&self.buffer[..self.end]);
         self.total += self.end as u64;
         if self.total > self.limit {
             return Err(io::Error::new(
@@ -74,19 +69,15 @@ impl<'a> Unpacked<'a> {
     }
 }
 
-impl Read for Unpacked<'_> {
+impl Read for Limited<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let chunk = self.fill_buf()?;
-        let length = chunk.len().min(out.len());
-        out[..length].copy_from_slice(&chunk[..length]);
-        self.consume(length);
-        Ok(length)
+        read_buffered(self, out)
     }
 }
 
-impl BufRead for Unpacked<'_> {
+impl BufRead for Limited<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.start == self.end {
+        if self.is_empty() {
             self.refill()?;
         }
         Ok(&self.buffer[self.start..self.end])
@@ -94,6 +85,76 @@ impl BufRead for Unpacked<'_> {
 
     fn consume(&mut self, length: usize) {
         self.start += length;
+    }
+}
+
+fn read_buffered(source: &mut impl BufRead, out: &mut [u8]) -> io::Result<usize> {
+    let chunk = source.fill_buf()?;
+    let length = chunk.len().min(out.len());
+    out[..length].copy_from_slice(&chunk[..length]);
+    source.consume(length);
+    Ok(length)
+}
+
+/// [`Limited`] with the digest of what was read.
+pub(crate) struct Unpacked<'a> {
+    source: Limited<'a>,
+    sum: Sum,
+}
+
+/// Where a digest comes from.
+enum Sum {
+    Computed(Hasher),
+    Known(Digest),
+}
+
+impl<'a> Unpacked<'a> {
+    pub(crate) fn new(source: impl BufRead + 'a, limit: u64) -> io::Result<Self> {
+        Ok(Self {
+            source: Limited::new(source, limit)?,
+            sum: Sum::Computed(Hasher::default()),
+        })
+    }
+
+    /// With the digest of the source as it is, which is not computed again where nothing is packed.
+    pub(crate) fn known(mut self, digest: &Digest) -> Self {
+        if self.compression() == Compression::None {
+            self.sum = Sum::Known(digest.clone());
+        }
+        self
+    }
+
+    pub(crate) fn compression(&self) -> Compression {
+        self.source.compression
+    }
+
+    /// The digest of everything; right when it was read to its end.
+    pub(crate) fn digest(self) -> Digest {
+        match self.sum {
+            Sum::Computed(hasher) => hasher.finish(),
+            Sum::Known(digest) => digest,
+        }
+    }
+}
+
+impl Read for Unpacked<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        read_buffered(self, out)
+    }
+}
+
+impl BufRead for Unpacked<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let fresh = self.source.is_empty();
+        let chunk = self.source.fill_buf()?;
+        if fresh && let Sum::Computed(hasher) = &mut self.sum {
+            hasher.update(chunk);
+        }
+        Ok(chunk)
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.source.consume(length);
     }
 }
 

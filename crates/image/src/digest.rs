@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 /// A sha256 digest; the only algorithm that registries use for images.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,8 +72,14 @@ impl From<Digest> for String {
 }
 
 /// Computes a digest of bytes as they pass.
-#[derive(Default, Clone)]
-pub(crate) struct Hasher(Sha256);
+#[derive(Clone)]
+pub(crate) struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
 
 impl Hasher {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
@@ -83,7 +89,7 @@ impl Hasher {
     pub(crate) fn finish(self) -> Digest {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut text = String::with_capacity(64);
-        for byte in self.0.finalize() {
+        for byte in self.0.finish().as_ref() {
             text.push(char::from(HEX[usize::from(byte >> 4)]));
             text.push(char::from(HEX[usize::from(byte & 15)]));
         }

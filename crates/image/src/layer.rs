@@ -138,6 +138,21 @@ impl Layers {
         limits: Limits,
         cancel: &CancellationToken,
     ) -> Result<Staged> {
+        let source =
+            Unpacked::new(source, limits.layer_bytes).map_err(|e| unpack_error(what, e, cancel))?;
+        self.stage_unpacked(temp, what, source, expected, limits, cancel)
+    }
+
+    /// [`Self::stage`] of what is unpacked already.
+    pub(crate) fn stage_unpacked(
+        &self,
+        temp: &Temp,
+        what: &str,
+        source: Unpacked<'_>,
+        expected: Option<&Digest>,
+        limits: Limits,
+        cancel: &CancellationToken,
+    ) -> Result<Staged> {
         let path = temp.path("layer");
         sys::failpoint!("image.layer.stage");
         DirBuilder::new()
@@ -152,13 +167,12 @@ impl Layers {
             .doing(|| format!("create {}", diff.display()))?;
         let fail = |e: io::Error| unpack_error(what, e, cancel);
         let mut tree = Tree::new(&diff).map_err(fail)?;
-        let source = Unpacked::new(source, limits.layer_bytes).map_err(fail)?;
         let (outcome, source) = unpack(&mut tree, source, limits, cancel).map_err(fail)?;
         if outcome.root.is_none() {
             rustix::fs::fchmod(tree.root(), rustix::fs::Mode::from(0o755))
                 .doing(|| format!("unpack {what}"))?;
         }
-        let compression = source.compression;
+        let compression = source.compression();
         let diff_id = source.digest();
         if let Some(expected) = expected
             && *expected != diff_id

@@ -13,10 +13,11 @@ use types::reference::Reference;
 use crate::archive::{Archive, Found, bad};
 use crate::blob::Blob;
 use crate::config::ImageConfig;
-use crate::decompress::Unpacked;
+use crate::decompress::{Limited, Unpacked};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::image::Image;
+use crate::layer::unpack_error;
 use crate::manifest::{Descriptor, MAX_LAYERS, Manifest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST};
 use crate::platform::Platform;
 use crate::progress::{LayerStep, Progress};
@@ -125,13 +126,20 @@ impl Store {
                     current: 0,
                     total: size,
                 }));
-                let source = std::io::BufReader::with_capacity(64 << 10, file.reader()?);
                 let what = format!("layer {}", diff_id.short());
                 let (temp, limits) = (&self.0.temp, self.0.options.limits);
-                let staged =
-                    self.0
-                        .layers
-                        .stage(temp, &what, source, Some(diff_id), limits, cancel)?;
+                let source = std::io::BufReader::with_capacity(64 << 10, file.reader()?);
+                let source = Unpacked::new(source, limits.layer_bytes)
+                    .map_err(|e| unpack_error(&what, e, cancel))?
+                    .known(&file.digest);
+                let staged = self.0.layers.stage_unpacked(
+                    temp,
+                    &what,
+                    source,
+                    Some(diff_id),
+                    limits,
+                    cancel,
+                )?;
                 file.publish_copy(&self.0.blobs)?;
                 self.0.layers.publish(&staged)?;
                 progress(step(LayerStep::Loading {
@@ -182,6 +190,6 @@ pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
 /// The media type's suffix of a layer that need not be unpacked.
 fn sniff(file: &Blob) -> Result<&'static str> {
     let source = std::io::BufReader::new(file.reader()?);
-    let unpacked = Unpacked::new(source, u64::MAX).doing(|| "read a layer".to_owned())?;
-    Ok(unpacked.compression.suffix())
+    let packed = Limited::new(source, u64::MAX).doing(|| "read a layer".to_owned())?;
+    Ok(packed.compression.suffix())
 }
