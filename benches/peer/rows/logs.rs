@@ -8,7 +8,7 @@ pub(crate) fn logs(bench: &Bench) -> Vec<Row> {
     let mut rows = [
         Row::new(
             &format!("a container writes {} MB in lines of 100 bytes", bench.size),
-            "5 s a GB",
+            "50 s a GB",
         ),
         Row::new(
             &format!("`logs` of these {} MB by the API", bench.size),

@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Semaphore,
+};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 
 use crate::{backend::Peer, common_name};
@@ -20,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ALL: usize = 512;
 const EACH: usize = 64;
 const WAITING: usize = 256;
+
+/// What somebody is told who speaks HTTP where TLS is spoken; the words of Go's server.
+const NOT_TLS: &str =
+    "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 /// The handshakes under way.
 #[derive(Debug, Clone)]
@@ -78,10 +86,20 @@ impl Handshakes {
         config: Arc<ServerConfig>,
     ) -> io::Result<(Box<TlsStream<TcpStream>>, Peer)> {
         let place = self.enter(socket.peer_addr()?.ip())?;
+        let mut socket = socket;
         let shake = async {
             // The address's own turn first: those that wait for it take no place of others.
             let _own = place.turns.acquire().await.map_err(io::Error::other)?;
             let _one = self.all.acquire().await.map_err(io::Error::other)?;
+            let mut first = [0];
+            // What begins with a letter is a request, and its client sees no sense in an alert.
+            if socket.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase() {
+                // What stays unread would end the connection before the answer is read.
+                let _ = socket.read(&mut vec![0; 4096]).await?;
+                socket.write_all(NOT_TLS.as_bytes()).await?;
+                socket.shutdown().await?;
+                return Err(io::Error::other("a client speaks without TLS"));
+            }
             TlsAcceptor::from(config).accept(socket).await
         };
         let stream = tokio::time::timeout(PATIENCE, shake)

@@ -58,6 +58,7 @@ mod stats;
 mod stop;
 mod subpath;
 mod sync;
+mod threads;
 mod top;
 mod trace;
 mod update;
@@ -90,6 +91,7 @@ use index::Index;
 use records::Records;
 pub use remap::Remap;
 pub use resolver::Resolver;
+pub use threads::{Free, Threads};
 use volumes::Volumes;
 
 /// What an engine is told by its daemon.
@@ -139,7 +141,8 @@ pub struct Engine {
     /// Watches the logs that are followed.
     log_hub: Arc<logs::Hub>,
     /// Where files are copied at a client's pace.
-    paced: contents::Paced,
+    /// Of all copies.
+    copies: Threads,
     /// All containers that do not run are being removed.
     pruning: AtomicBool,
 }
@@ -197,7 +200,7 @@ impl Engine {
             sampler: stats::Sampler::default(),
             execs: Mutex::default(),
             log_hub: Arc::default(),
-            paced: contents::Paced::default(),
+            copies: Threads::new("files", 64),
             pruning: AtomicBool::new(false),
         });
         engine.restore().await?;

@@ -36,8 +36,11 @@ const SCRATCH: usize = 64 << 10;
 const REMAINDER: usize = 1 << 20;
 /// How many execs that have ended are remembered. Their records are in the bundle anyway.
 const REMEMBERED: usize = 64;
-/// After so long without anything to do, memory is given back.
+/// After so long without anything to do, memory is given back. To take it again costs as much as
+/// the logging of ten lines, so each time that this proves to have been too early doubles it.
 const IDLE_MS: u64 = 500;
+/// As far as that goes: what happens less often may cost it every time.
+const MAX_IDLE_MS: u64 = 4000;
 /// How often a record that could not be written is tried again.
 const RETRY_MS: u64 = 250;
 /// How long strays that were killed may take to die before the end is recorded without them.
@@ -108,23 +111,24 @@ impl Shim {
 
     /// Runs until the container has ended and everybody knows.
     pub(crate) fn serve(mut self) {
-        let mut idle = false;
+        let (mut idle, mut patience) = (false, IDLE_MS);
         loop {
             let timeout = if self.unrecorded.is_some() || self.deafened {
                 Some(RETRY_MS)
             } else if idle {
                 None
             } else {
-                Some(IDLE_MS)
+                Some(patience)
             };
             let ready = self.wait(timeout, idle);
             self.deafened = false;
             if ready.is_empty() && !idle {
                 idle = true;
                 self.scratch = Vec::new();
-                sys::process::trim_heap();
-            } else if !ready.is_empty() {
+                sys::memory::trim();
+            } else if idle && !ready.is_empty() {
                 idle = false;
+                patience = (patience * 2).min(MAX_IDLE_MS);
             }
             self.handle(&ready);
             self.take_frames();

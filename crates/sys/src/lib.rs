@@ -12,7 +12,6 @@ pub mod exec;
 pub mod failpoint;
 pub mod fds;
 pub mod memfd;
-#[cfg(feature = "full")]
 pub mod memory;
 pub mod mount;
 #[cfg(feature = "full")]

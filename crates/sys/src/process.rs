@@ -182,12 +182,6 @@ pub fn kill(pid: Pid, signal: i32) -> io::Result<()> {
     }
 }
 
-/// Gives memory that was freed back to the kernel.
-pub fn trim_heap() {
-    // SAFETY: touches only the allocator's own free memory, under its own lock.
-    unsafe { libc::malloc_trim(0) };
-}
-
 /// Lets go of the pages of this program's code and constants, which stay in the file they came from:
 /// what runs next is mapped again, page by page. A program that mostly waits shrinks to what its
 /// waiting needs.

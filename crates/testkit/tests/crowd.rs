@@ -1,6 +1,6 @@
 //! Very many at once: whoever makes the daemon wait takes nothing from the others.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -115,4 +115,57 @@ fn pulls_and_loads_that_wait_leave_room_for_others() {
     d.docker().ok("rmi busybox");
     d.load(&images::busybox_tar());
     assert_eq!(d.docker().ok("run --rm busybox echo room"), "room");
+}
+
+#[test]
+fn who_goes_before_the_first_word_ends_the_work() {
+    if !Engine::under_test().is_wharf() {
+        return;
+    }
+    let host = Host::new();
+    let silent = Silent::start(&host);
+    let d = Daemon::start(&host, Opts::insecure("192.0.2.0/24"));
+
+    let pull = begin(&d, 1, |_| {
+        format!(
+            "POST /v1.43/images/create?fromImage={}/i&tag=1 HTTP/1.1\r\nHost: d\r\n\r\n",
+            silent.address
+        )
+    });
+    eventually("the pull is under way", || {
+        silent.taken.load(Ordering::Relaxed) > 0
+    });
+    drop(pull);
+    eventually("the pull has ended", || {
+        let mut held = silent.held.lock().expect("no panic");
+        held.iter_mut().all(|socket| {
+            let wait = std::time::Duration::from_millis(50);
+            socket.set_read_timeout(Some(wait)).expect("a socket");
+            let mut some = [0; 4096];
+            loop {
+                match socket.read(&mut some) {
+                    Ok(0) => break true,
+                    Ok(_) => {}
+                    Err(e) => break e.kind() == std::io::ErrorKind::ConnectionReset,
+                }
+            }
+        })
+    });
+
+    let temporary = || {
+        let all = std::fs::read_dir(d.dir().join("data/image/tmp")).expect("the store");
+        all.count()
+    };
+    let before = temporary();
+    let mut load = begin(&d, 1, |_| {
+        "POST /v1.43/images/load HTTP/1.1\r\nHost: d\r\nContent-Length: 900000000\r\n\r\n"
+            .to_owned()
+    });
+    let archive = std::fs::read(images::busybox_tar()).expect("the fixture");
+    load[0]
+        .write_all(&archive[..archive.len() / 2])
+        .expect("it reads");
+    eventually("the load is under way", || temporary() > before);
+    drop(load);
+    eventually("nothing of the load is left", || temporary() == before);
 }

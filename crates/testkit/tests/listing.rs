@@ -53,6 +53,25 @@ fn ps_filters_and_formats() {
 }
 
 #[test]
+fn raw_is_what_dockers_is() {
+    let d = Daemon::fresh();
+    d.docker()
+        .ok("create --name made --label team=red busybox true");
+    for line in [
+        "ps -a --format raw",
+        "ps -a -q --format raw",
+        "ps -a --size --format raw",
+        "images --format raw",
+        "images --digests --format raw",
+        "images -q --format raw",
+    ] {
+        let texts: Vec<_> = d.clis().iter().map(|cli| cli.ok(line)).collect();
+        assert!(texts[0].contains("_id: "), "{}", texts[0]);
+        assert!(texts.iter().all(|text| *text == texts[0]), "{texts:#?}");
+    }
+}
+
+#[test]
 fn inspect_templates() {
     let d = Daemon::fresh();
     d.docker()

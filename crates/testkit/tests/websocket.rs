@@ -154,3 +154,25 @@ fn what_is_no_websocket_is_refused() {
     let socket = Socket::open(&d, "/containers/nobody/attach/ws?stream=1", "");
     assert!(socket.head.starts_with("HTTP/1.1 404 "), "{}", socket.head);
 }
+
+#[test]
+fn who_vanishes_leaves_nothing() {
+    let d = Daemon::fresh();
+    d.docker().ok("run -d -i --name ws busybox cat");
+    let open = || {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", d.pid())).expect("it runs");
+        open.count()
+    };
+    let path = "/v1.51/containers/ws/attach/ws?stream=1&stdin=1&stdout=1";
+    let mut first = Socket::open(&d, path, "");
+    first.send(BINARY, b"a\n");
+    first.expect("a\n");
+    let before = open();
+    let many: Vec<_> = (0..50).map(|_| Socket::open(&d, path, "")).collect();
+    assert!(open() >= before + 50);
+    drop(many);
+    eventually("their sockets are closed", || open() <= before);
+    // Those who stay are served on.
+    first.send(BINARY, b"b\n");
+    first.expect("b\n");
+}

@@ -10,13 +10,17 @@ mod live;
 mod networks;
 mod registries;
 mod system;
-mod threads;
 
 pub(crate) use containers::Containers;
 pub(crate) use images::Images;
 pub(crate) use system::System;
 
 use types::Failure;
+
+/// What a client is told whose work has no thread, or lost it.
+fn no_thread(error: std::io::Error) -> Failure {
+    Failure::system(format!("a thread for the client's images: {error}"))
+}
 
 /// Runs `work` to its end even when the client that asked for it goes away.
 async fn to_the_end<T: Send + 'static>(

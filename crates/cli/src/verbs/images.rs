@@ -71,7 +71,21 @@ pub(crate) async fn images(context: &Context, m: Matches) -> Result {
     let columns = format!(
         "table {{{{.Repository}}}}\t{{{{.Tag}}}}\t{digest}{{{{.ID}}}}\t{{{{if .CreatedSince }}}}{{{{.CreatedSince}}}}{{{{else}}}}N/A{{{{end}}}}\t{{{{.Size}}}}"
     );
-    output::print(&template::rows(&format, &columns, HEADERS, &rows)?)
+    let raw = format!(
+        "repository: {{{{.Repository}}}}\ntag: {{{{.Tag}}}}\n{}image_id: {{{{.ID}}}}\n\
+         created_at: {{{{.CreatedAt}}}}\nvirtual_size: {{{{.Size}}}}\n",
+        if m.on("digests") {
+            "digest: {{.Digest}}\n"
+        } else {
+            ""
+        }
+    );
+    let format = match format.as_str() {
+        "raw" if m.on("quiet") => "image_id: {{.ID}}",
+        "raw" => &raw,
+        format => format,
+    };
+    output::print(&template::rows(format, &columns, HEADERS, &rows)?)
 }
 
 /// A row for each name.

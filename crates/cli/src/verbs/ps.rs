@@ -25,6 +25,11 @@ pub(crate) const FLAGS: &[Flag] = &[
     switch("size", "Show how much they hold on disk").short('s'),
 ];
 
+/// What `--format raw` means.
+const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\n\
+    created_at: {{.CreatedAt}}\nstate: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\n\
+    names: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n";
+
 const COLUMNS: &str =
     "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 
@@ -88,12 +93,17 @@ pub(crate) async fn ps(context: &Context, m: Matches) -> Result {
     }
     let now = time::now();
     let rows: Vec<Value> = containers.iter().map(|c| row(c, full, now)).collect();
-    let columns = if m.on("size") {
-        format!("{COLUMNS}\t{{{{.Size}}}}")
-    } else {
-        COLUMNS.to_owned()
+    let (mut raw, mut columns) = (RAW.to_owned(), COLUMNS.to_owned());
+    if m.on("size") {
+        raw.push_str("size: {{.Size}}\n");
+        columns.push_str("\t{{.Size}}");
+    }
+    let format = match format.as_str() {
+        "raw" if m.on("quiet") => "container_id: {{.ID}}",
+        "raw" => &raw,
+        format => format,
     };
-    output::print(&template::rows(&format, &columns, HEADERS, &rows)?)
+    output::print(&template::rows(format, &columns, HEADERS, &rows)?)
 }
 
 /// Its fields.

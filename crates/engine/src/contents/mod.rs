@@ -3,11 +3,9 @@
 mod changes;
 mod commit;
 mod ids;
-mod paced;
 mod stream;
 mod transfer;
 mod view;
 
 pub use commit::Commit;
-pub(crate) use paced::Paced;
 pub use stream::{Chunks, Sink, pipe};

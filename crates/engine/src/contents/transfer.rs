@@ -103,7 +103,7 @@ impl Engine {
         let (found, answer) = tokio::sync::oneshot::channel();
         let (engine, path, name) = (Arc::clone(self), path.to_owned(), name.to_owned());
         tokio::spawn(async move {
-            let thread = engine.paced.free().await;
+            let thread = engine.copies.free().await;
             let held = hold(&container).await;
             let sink = patient(sink, held.as_ref());
             let inner = Arc::clone(&container);
@@ -122,7 +122,7 @@ impl Engine {
                     }
                     Err(error) => {
                         _ = found.send(Err(error));
-                        return Ok(());
+                        return;
                     }
                 };
                 let ids = |uid, gid| owners.inside(uid, gid);
@@ -130,7 +130,6 @@ impl Engine {
                 let packed = pack(&view, &target, &mut packer);
                 end(packer, packed);
                 engine.tell(&inner, "archive-path", &[("path", told)]);
-                Ok(())
             };
             // What went wrong the client was told.
             _ = thread.run(work).await;
@@ -159,7 +158,7 @@ impl Engine {
     ) -> Result<()> {
         let container = self.find(name)?;
         let owners = self.owners(&container);
-        let thread = self.paced.free().await;
+        let thread = self.copies.free().await;
         let _held = hold(&container).await;
         let (engine, inner) = (Arc::clone(self), Arc::clone(&container));
         let (name, path, told) = (name.to_owned(), path.to_owned(), path.to_owned());
@@ -198,7 +197,11 @@ impl Engine {
             placer.place(source).map_err(bad_archive)?;
             Ok(())
         };
-        thread.run(work).await?;
+        let done = thread.run(work).await.map_err(|source| Error::Io {
+            what: "a thread for a client's files".into(),
+            source,
+        });
+        done??;
         self.tell(&container, "extract-to-dir", &[("path", told)]);
         Ok(())
     }
@@ -214,7 +217,7 @@ impl Engine {
         let engine = Arc::clone(self);
         self.tell(&container, "export", &[]);
         tokio::spawn(async move {
-            let thread = engine.paced.free().await;
+            let thread = engine.copies.free().await;
             let held = hold(&container).await;
             let sink = patient(sink, held.as_ref());
             let inner = Arc::clone(&container);
@@ -229,7 +232,6 @@ impl Engine {
                         packer.dir(&open(view.root(), "/", flags)?, b"")
                     });
                 end(packer, packed);
-                Ok(())
             };
             // What went wrong the client was told.
             _ = thread.run(work).await;

@@ -14,7 +14,7 @@ use types::{
 use super::{
     Images, filters,
     images::{blocking, failure, platform},
-    registries,
+    no_thread, registries,
 };
 
 #[async_trait]
@@ -29,7 +29,7 @@ impl backend::ImageWork for Images {
 
     async fn save(&self, names: Vec<String>, wanted: Option<String>) -> Result<Body> {
         let wanted = platform(wanted)?;
-        let thread = self.outgoing.free().await?;
+        let thread = self.outgoing.free().await;
         let saving = self
             .store()
             .save(&names, wanted.as_ref())
@@ -40,10 +40,11 @@ impl backend::ImageWork for Images {
                 .tell("image", "save", image, BTreeMap::new());
         }
         let (mut sink, chunks) = engine::pipe();
-        thread.start(move || {
+        let work = move || {
             let done = saving.write(&mut sink);
             sink.end(done);
-        })?;
+        };
+        thread.start(work).map_err(no_thread)?;
         Ok(chunks)
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 use api::backend::{self, Body, Progress as Lines, Result};
 use async_trait::async_trait;
-use engine::Engine;
+use engine::{Engine, Threads};
 use futures_util::{StreamExt, stream};
 use image::{CancellationToken, Deleted, Image, Import, Platform, Progress, Reference, Store};
 use tokio::sync::{mpsc, oneshot};
@@ -20,8 +20,11 @@ use types::{
     registry::{Descriptor, ImageManifest, ManifestImage, ManifestSize, OciPlatform, UnpackedSize},
 };
 
-use super::{filters, threads::Threads};
+use super::{filters, no_thread};
 use crate::hello;
+
+/// Threads for each way at the same time.
+const THREADS: usize = 256;
 
 pub(crate) struct Images {
     pub(super) engine: Arc<Engine>,
@@ -35,8 +38,8 @@ impl Images {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         Self {
             engine,
-            incoming: Threads::new(),
-            outgoing: Threads::new(),
+            incoming: Threads::new("images", THREADS),
+            outgoing: Threads::new("images", THREADS),
         }
     }
 
@@ -259,7 +262,7 @@ impl backend::Images for Images {
         let (store, engine) = (self.store(), Arc::clone(&self.engine));
         let (source, threads) = (reader(archive), self.incoming.clone());
         Steps::run(move |reporter, cancel| async move {
-            let loaded = threads.run(move || {
+            let loaded = threads.free().await.run(move || {
                 let report = |progress: Progress| {
                     if !quiet || matches!(progress, Progress::Line(_)) {
                         reporter.line(progress.line());
@@ -269,7 +272,7 @@ impl backend::Images for Images {
                     .load_for(source, platform.as_ref(), &report, &cancel)
                     .map_err(failure)
             });
-            for one in loaded.await? {
+            for one in loaded.await.map_err(no_thread)?? {
                 engine
                     .events
                     .tell("image", "load", &one.image.id.to_string(), BTreeMap::new());
@@ -293,7 +296,8 @@ impl backend::Images for Images {
         let (source, threads) = (reader(archive), self.incoming.clone());
         Steps::run(move |reporter, cancel| async move {
             let import = move || store.import(source, &import, &cancel).map_err(failure);
-            let image = threads.run(import).await?;
+            let image = threads.free().await.run(import).await;
+            let image = image.map_err(no_thread)??;
             let id = image.id.to_string();
             engine.events.tell("image", "import", &id, BTreeMap::new());
             reporter.line(ProgressLine {

@@ -41,10 +41,7 @@ pub(crate) fn open(
     how: &Listening,
     mut handed: Vec<Handed>,
 ) -> Result<Vec<Socket>> {
-    let tls = match &how.tls {
-        Some(tls) => Some(tls::config(tls)?),
-        None => None,
-    };
+    let tls = how.tls.as_ref().map(tls::config).transpose()?;
     let opener = Opener { how, tls };
     let mut sockets = Vec::new();
     for url in hosts {
@@ -67,6 +64,18 @@ pub(crate) fn open(
         );
     }
     Ok(sockets)
+}
+
+/// Refuses ports that would make everybody root.
+pub(crate) fn allowed(how: &Listening, url: &str) -> Result<()> {
+    if how.tls.is_none() && !how.insecure_tcp {
+        bail!(
+            "refusing to listen on {url} without TLS: whoever reaches that port is root on this \
+             host; use unix://, or --tlsverify with certificates, or add --insecure-tcp if that \
+             is what you want"
+        );
+    }
+    Ok(())
 }
 
 struct Opener<'a> {
@@ -131,20 +140,9 @@ impl Opener<'_> {
     }
 
     fn tcp(&self, url: &str, address: &str) -> Result<Socket> {
-        self.allowed(url)?;
+        allowed(self.how, url)?;
         let address = with_defaults(address, self.tls.is_some());
         Ok(self.port(TcpListener::bind(&address)?))
-    }
-
-    fn allowed(&self, url: &str) -> Result<()> {
-        if self.tls.is_none() && !self.how.insecure_tcp {
-            bail!(
-                "refusing to listen on {url} without TLS: whoever reaches that port is root on \
-                 this host; use unix://, or --tlsverify with certificates, or add --insecure-tcp \
-                 if that is what you want"
-            );
-        }
-        Ok(())
     }
 
     fn port(&self, listener: TcpListener) -> Socket {
@@ -184,7 +182,7 @@ impl Opener<'_> {
         match look() {
             Ok((AddressFamily::UNIX, true)) => Ok(Socket::Unix(fd.into(), None)),
             Ok((AddressFamily::INET | AddressFamily::INET6, true)) => {
-                self.allowed(&what)?;
+                allowed(self.how, &what)?;
                 Ok(self.port(fd.into()))
             }
             Ok(_) => bail!("{what} does not listen: use ListenStream= in its unit, and Accept=no"),

@@ -17,6 +17,7 @@ use std::{
 use runtime::protocol::OWN_RUNTIME;
 use types::container::{LogConfig, Ulimit};
 
+use super::listen;
 use values::Values;
 
 /// Which of its two names the daemon was called by; they differ in defaults only.
@@ -147,6 +148,9 @@ pub(crate) fn read(name: Name, args: &[OsString]) -> Result<Settings, Stop> {
     let validate = on("validate");
     let settings = again(name, &given)?;
     if validate {
+        for url in settings.hosts.iter().filter(|h| h.starts_with("tcp://")) {
+            listen::allowed(&settings.listening, url).map_err(|e| e.to_string())?;
+        }
         for warning in &settings.warnings {
             eprintln!("{warning}");
         }

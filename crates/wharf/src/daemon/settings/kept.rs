@@ -55,8 +55,34 @@ impl Settings {
             ("log-driver and log-opts", old.log != new.log),
             ("cdi-spec-dirs", old.cdi_spec_dirs != new.cdi_spec_dirs),
             ("userns-remap", old.remap != new.remap),
-            ("the containers' defaults", old.defaults != new.defaults),
-            ("the resolver's settings", old.resolver != new.resolver),
+            (
+                "default-ipc-mode",
+                old.defaults.ipc_mode != new.defaults.ipc_mode,
+            ),
+            (
+                "default-cgroupns-mode",
+                old.defaults.cgroupns_mode != new.defaults.cgroupns_mode,
+            ),
+            (
+                "default-shm-size",
+                old.defaults.shm_size != new.defaults.shm_size,
+            ),
+            ("init", old.defaults.init != new.defaults.init),
+            (
+                "no-new-privileges",
+                old.defaults.no_new_privileges != new.defaults.no_new_privileges,
+            ),
+            (
+                "seccomp-profile",
+                old.defaults.seccomp != new.defaults.seccomp,
+            ),
+            ("dns", old.resolver.servers != new.resolver.servers),
+            ("dns-opts", old.resolver.options != new.resolver.options),
+            ("dns-search", old.resolver.search != new.resolver.search),
+            (
+                "host-gateway-ips",
+                old.resolver.host_gateways != new.resolver.host_gateways,
+            ),
             ("raw-logs", old.raw_logs != new.raw_logs),
         ];
         all.into_iter()
