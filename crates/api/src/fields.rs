@@ -183,10 +183,13 @@ fn check_networks(request: &CreateRequest) -> Result<()> {
             });
         }
         endpoint(name, settings)?;
-        // The hardware address is the engine's to give; what else is said of a network's end
-        // belongs to networks of the user's own.
-        let other = |(member, value): &(&String, &Value)| {
-            !is_zero(value) && !matches!(member.as_str(), "MacAddress" | "Links")
+        // The hardware address is the engine's to give; docker's CLI says links twice. What else is
+        // said of a network's end belongs to networks of the user's own.
+        let other = |(member, value): &(&String, &Value)| match member.as_str() {
+            _ if is_zero(value) => false,
+            "MacAddress" => mode != "bridge",
+            "Links" => **value != serde_json::json!(request.host_config.links),
+            _ => true,
         };
         if let Some((member, _)) = settings.iter().find(other) {
             return Err(unsupported(&format!("{path}.{member}")));

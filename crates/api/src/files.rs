@@ -138,7 +138,7 @@ pub(crate) async fn commit(call: Call) -> Answer {
         pause: call.query.bool_or("pause", true),
     };
     let files = call.server.files;
-    let id = to_its_end(async move { files.commit(&name, options).await }).await?;
+    let id = files.commit(&name, options).await?;
     json(StatusCode::CREATED, &serde_json::json!({ "Id": id }))
 }
 

@@ -52,6 +52,7 @@ use std::sync::Arc;
 
 pub use error::status;
 pub use serve::{GRACE, Listener};
+pub use time::parse as parse_time;
 
 use backend::{Authorization, Containers, Files, ImageWork, Images, Life, Live, Networks, System};
 

@@ -1,14 +1,19 @@
-//! Points in time as clients write them: `seconds[.fraction]`, RFC 3339, or a Go duration
-//! counted back from now.
+//! Points in time as clients write them: `seconds[.fraction]`, RFC 3339, the same without a zone
+//! or a time of day, which is local then, or a Go duration counted back from now.
 
 const SECOND: i64 = 1_000_000_000;
 
 /// Nanoseconds since the epoch.
-pub(crate) fn parse(text: &str) -> Option<i64> {
+pub fn parse(text: &str) -> Option<i64> {
     seconds(text)
         .or_else(|| {
             let time: jiff::Timestamp = text.parse().ok()?;
             i64::try_from(time.as_nanosecond()).ok()
+        })
+        .or_else(|| {
+            let local: jiff::civil::DateTime = text.parse().ok()?;
+            let zoned = local.to_zoned(jiff::tz::TimeZone::system()).ok()?;
+            i64::try_from(zoned.timestamp().as_nanosecond()).ok()
         })
         .or_else(|| {
             let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).ok()?;
@@ -84,6 +89,18 @@ mod tests {
         assert_eq!(duration("1h30m0.5s"), Some(5_400_500_000_000));
         assert_eq!(duration("-10ms"), Some(-10_000_000));
         assert!(parse("10m").is_some());
+        let local = |text: &str| {
+            let time: jiff::civil::DateTime = text.parse().unwrap();
+            let zoned = time.to_zoned(jiff::tz::TimeZone::system()).unwrap();
+            Some(i64::try_from(zoned.timestamp().as_nanosecond()).unwrap())
+        };
+        for (text, whole) in [
+            ("2024-01-01", "2024-01-01T00:00:00"),
+            ("2024-01-01T05:06", "2024-01-01T05:06:00"),
+            ("2024-01-01T05:06:07.5", "2024-01-01T05:06:07.5"),
+        ] {
+            assert_eq!(parse(text), local(whole), "{text}");
+        }
     }
 
     #[test]

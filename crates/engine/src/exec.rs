@@ -319,7 +319,10 @@ impl Engine {
     /// Docker writes the command into the action's name.
     fn tell_exec(&self, exec: &Exec, action: &str, command: bool, further: &[(&str, String)]) {
         let action = if command {
-            format!("{action}: {}", exec.config.cmd.join(" "))
+            // Events are kept for a while: of a command that is a whole script, its beginning will do.
+            let command = exec.config.cmd.join(" ");
+            let shown: String = command.chars().take(4096).collect();
+            format!("{action}: {shown}")
         } else {
             action.to_owned()
         };

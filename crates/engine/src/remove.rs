@@ -19,7 +19,8 @@ impl Engine {
     pub async fn remove(self: &Arc<Self>, name: &str, options: RemoveOptions) -> Result<()> {
         if options.link {
             return Err(Error::NotSupported(
-                "links are not supported by wharf yet".into(),
+                "link=1 is not supported by wharf: a container's links are those that it was created with"
+                    .into(),
             ));
         }
         let container = self.find(name)?;

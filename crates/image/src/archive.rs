@@ -23,6 +23,10 @@ use archive::{Kind, TarReader};
 /// Most files that an archive may have: a layer each, and a few documents.
 const MAX_FILES: usize = 100_000;
 
+/// Most images that an archive may have, and bytes of their configurations and manifests.
+const MAX_IMAGES: usize = 1000;
+const MAX_DOCUMENTS: usize = 64 << 20;
+
 /// Most links from name to name.
 const MAX_HOPS: usize = 8;
 
@@ -57,6 +61,23 @@ pub(crate) fn bad(why: impl Into<String>) -> Error {
         what: "image archive".to_owned(),
         why: why.into(),
     }
+}
+
+/// All of `images`, if there are not too many.
+fn bounded(images: impl Iterator<Item = Result<Found>>) -> Result<Vec<Found>> {
+    let (mut all, mut documents) = (Vec::new(), 0);
+    for image in images {
+        let image = image?;
+        let manifest = image.manifest.as_ref().map_or(0, |(_, _, m)| m.len());
+        documents += image.config.len() + manifest;
+        if all.len() == MAX_IMAGES || documents > MAX_DOCUMENTS {
+            return Err(bad(format!(
+                "it has more than {MAX_IMAGES} images, or {MAX_DOCUMENTS} bytes of their documents"
+            )));
+        }
+        all.push(image);
+    }
+    Ok(all)
 }
 
 impl Archive {
@@ -172,30 +193,28 @@ impl Archive {
         let bytes = self.text(b"manifest.json", MAX_MANIFEST)?;
         let images: Vec<DockerImage> = serde_json::from_slice(&bytes)
             .map_err(|e| bad(format!("its manifest.json cannot be read: {e}")))?;
-        images
-            .into_iter()
-            .map(|image| {
-                let names = image.repo_tags.unwrap_or_default();
-                let names = names
-                    .iter()
-                    .map(|name| match Reference::parse(name) {
-                        Ok(name) if name.digest().is_none() => Ok(name.with_default_tag()),
-                        _ => Err(bad(format!("invalid tag {name:?}"))),
-                    })
-                    .collect::<Result<_>>()?;
-                Ok(Found {
-                    config: self.text(image.config.as_bytes(), MAX_CONFIG)?,
-                    layers: image
-                        .layers
-                        .unwrap_or_default()
-                        .into_iter()
-                        .map(Into::into)
-                        .collect(),
-                    manifest: None,
-                    names,
+        let images = images.into_iter();
+        bounded(images.map(|image| {
+            let names = image.repo_tags.unwrap_or_default();
+            let names = names
+                .iter()
+                .map(|name| match Reference::parse(name) {
+                    Ok(name) if name.digest().is_none() => Ok(name.with_default_tag()),
+                    _ => Err(bad(format!("invalid tag {name:?}"))),
                 })
+                .collect::<Result<_>>()?;
+            Ok(Found {
+                config: self.text(image.config.as_bytes(), MAX_CONFIG)?,
+                layers: image
+                    .layers
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(Into::into)
+                    .collect(),
+                manifest: None,
+                names,
             })
-            .collect()
+        }))
     }
 
     /// A document of an OCI layout, its digest checked.
@@ -212,58 +231,59 @@ impl Archive {
         let bytes = self.text(b"index.json", MAX_MANIFEST)?;
         let index: Index = serde_json::from_slice(&bytes)
             .map_err(|e| bad(format!("its index.json cannot be read: {e}")))?;
-        let mut found = Vec::new();
-        for entry in &index.manifests {
-            let names: Vec<_> = [
-                "io.containerd.image.name",
-                "org.opencontainers.image.ref.name",
-            ]
-            .iter()
-            .filter_map(|key| entry.annotations.get(*key))
-            // A bare tag names no repository.
-            .filter(|name| name.contains([':', '/']))
-            .take(1)
-            .map(|name| match Reference::parse(name) {
-                Ok(name) => Ok(name.with_default_tag()),
-                Err(e) => Err(bad(format!("invalid name {name:?}: {e}"))),
-            })
-            .collect::<Result<_>>()?;
-            let what = format!("manifest {}", entry.digest);
-            let given = Some(entry.media_type.as_str()).filter(|t| !t.is_empty());
-            let bytes = self.document(entry, MAX_MANIFEST)?;
-            let (descriptor, bytes) = match manifest::parse(&what, &bytes, given)? {
-                Document::Manifest(_) => (entry.clone(), bytes),
-                Document::Index(inner) => {
-                    let chosen = inner.choose(platform)?.clone();
-                    let bytes = self.document(&chosen, MAX_MANIFEST)?;
-                    (chosen, bytes)
-                }
-            };
-            let Document::Manifest(manifest) = manifest::parse(&what, &bytes, None)? else {
-                return Err(bad(
-                    "it has an index within an index, which is not supported",
-                ));
-            };
-            let media_type = match descriptor.media_type.as_str() {
-                "" => OCI_MANIFEST,
-                own => own,
-            };
-            found.push(Found {
-                config: self.document(&manifest.config, MAX_CONFIG)?,
-                layers: manifest
-                    .layers
-                    .iter()
-                    .map(|layer| blob_name(&layer.digest))
-                    .collect(),
-                manifest: Some((
-                    Descriptor::new(media_type, descriptor.digest, descriptor.size),
-                    manifest,
-                    bytes,
-                )),
-                names,
-            });
-        }
-        Ok(found)
+        let entries = index.manifests.iter();
+        bounded(entries.map(|entry| self.oci_image(entry, platform)))
+    }
+
+    fn oci_image(&self, entry: &Descriptor, platform: &Platform) -> Result<Found> {
+        let names: Vec<_> = [
+            "io.containerd.image.name",
+            "org.opencontainers.image.ref.name",
+        ]
+        .iter()
+        .filter_map(|key| entry.annotations.get(*key))
+        // A bare tag names no repository.
+        .filter(|name| name.contains([':', '/']))
+        .take(1)
+        .map(|name| match Reference::parse(name) {
+            Ok(name) => Ok(name.with_default_tag()),
+            Err(e) => Err(bad(format!("invalid name {name:?}: {e}"))),
+        })
+        .collect::<Result<_>>()?;
+        let what = format!("manifest {}", entry.digest);
+        let given = Some(entry.media_type.as_str()).filter(|t| !t.is_empty());
+        let bytes = self.document(entry, MAX_MANIFEST)?;
+        let (descriptor, bytes) = match manifest::parse(&what, &bytes, given)? {
+            Document::Manifest(_) => (entry.clone(), bytes),
+            Document::Index(inner) => {
+                let chosen = inner.choose(platform)?.clone();
+                let bytes = self.document(&chosen, MAX_MANIFEST)?;
+                (chosen, bytes)
+            }
+        };
+        let Document::Manifest(manifest) = manifest::parse(&what, &bytes, None)? else {
+            return Err(bad(
+                "it has an index within an index, which is not supported",
+            ));
+        };
+        let media_type = match descriptor.media_type.as_str() {
+            "" => OCI_MANIFEST,
+            own => own,
+        };
+        Ok(Found {
+            config: self.document(&manifest.config, MAX_CONFIG)?,
+            layers: manifest
+                .layers
+                .iter()
+                .map(|layer| blob_name(&layer.digest))
+                .collect(),
+            manifest: Some((
+                Descriptor::new(media_type, descriptor.digest, descriptor.size),
+                manifest,
+                bytes,
+            )),
+            names,
+        })
     }
 }
 

@@ -35,10 +35,13 @@ pub struct Commit {
 }
 
 /// A blob to be, for who writes.
-struct Blobs(BlobWriter);
+struct Blobs<'a>(BlobWriter, &'a CancellationToken);
 
-impl io::Write for Blobs {
+impl io::Write for Blobs<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.1.is_cancelled() {
+            return Err(io::Error::other("cancelled"));
+        }
         self.0.write(bytes).map_err(io::Error::other)?;
         Ok(bytes.len())
     }
@@ -91,16 +94,21 @@ impl Store {
             ..History::default()
         });
         let what = || format!("read what container {container} has written");
-        let upper = self.container_dir(container).join("upper");
+        let upper_path = self.container_dir(container).join("upper");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let upper: OwnedFd = rustix::fs::open(&upper, flags, Mode::empty())
+        let upper: OwnedFd = rustix::fs::open(&upper_path, flags, Mode::empty())
             .map_err(std::io::Error::from)
             .doing(what)?;
-        let mut packer = Packer::new(Blobs(BlobWriter::new(&self.0.temp)?), ids).layer();
-        packer.dir(&upper, b"").doing(what)?;
-        let writer = packer.finish().doing(what)?;
+        let blob = Blobs(BlobWriter::new(&self.0.temp)?, cancel);
+        let mut packer = Packer::new(blob, ids).layer();
+        let packed = packer.dir(&upper, b"").and_then(|()| packer.finish());
         if cancel.is_cancelled() {
             return Err(Error::Cancelled("the commit"));
+        }
+        let writer = packed.doing(what)?;
+        // It is moved away before it is removed: what has its name still was whole.
+        if !upper_path.exists() {
+            return Err(Error::NoSuchContainer(container.to_owned()));
         }
         let blob = writer.0.finish()?;
         let _pins = self.pin([blob.digest.clone()]);

@@ -4,9 +4,9 @@
 //! another unpacks them; bounded channels between them keep memory flat however large the layer.
 //! The layer gets its name only when both digests are right.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -60,6 +60,10 @@ enum Stored {
     UnpackerGone,
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The lock by which two pulls do one layer's work once, and its place in the table of them.
 struct Busy<'a> {
     store: &'a Store,
@@ -69,12 +73,7 @@ struct Busy<'a> {
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let mut busy = self
-            .store
-            .0
-            .busy
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut busy = lock(&self.store.0.busy);
         // The table's and ours: nobody else waits.
         if Arc::strong_count(&self.lock) <= 2 {
             busy.remove(&self.key);
@@ -84,15 +83,34 @@ impl Drop for Busy<'_> {
 
 impl Store {
     pub(crate) fn has_layer(&self, job: &LayerJob) -> bool {
-        self.0.layers.has(&job.diff_id) && self.0.blobs.has(&job.blob.digest)
+        let (diff_id, blob) = (&job.diff_id, &job.blob.digest);
+        self.0.layers.has(diff_id) && self.0.blobs.has(blob) && self.unpacks_to(blob, diff_id)
+    }
+
+    /// Whether `blob` is known to unpack to the layer. An image may claim the identifier of any
+    /// layer, and would otherwise be given the files of somebody else's.
+    pub(crate) fn unpacks_to(&self, blob: &Digest, diff_id: &Digest) -> bool {
+        let pair = (diff_id.clone(), blob.clone());
+        if lock(&self.0.verified).contains(&pair) {
+            return true;
+        }
+        let state = self.state();
+        state.manifests.values().any(|manifest| {
+            let image = state.images.get(&manifest.config.digest);
+            image.is_some_and(|image| {
+                let mut pairs = image.diff_ids().iter().zip(&manifest.layers);
+                pairs.any(|(id, layer)| id == diff_id && layer.digest == *blob)
+            })
+        })
+    }
+
+    /// Remembers that it does.
+    pub(crate) fn verified(&self, blob: &Digest, diff_id: &Digest) {
+        lock(&self.0.verified).insert((diff_id.clone(), blob.clone()));
     }
 
     fn busy(&self, key: &Digest) -> Busy<'_> {
-        let mut busy = self
-            .0
-            .busy
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut busy = lock(&self.0.busy);
         let lock = busy.entry(key.clone()).or_default().clone();
         Busy {
             store: self,
@@ -146,7 +164,9 @@ impl Store {
             let file = store.0.blobs.open(&job.blob.digest)?;
             let source = std::io::BufReader::with_capacity(64 << 10, file);
             let staged = store.stage(&job, source, &cancel)?;
-            store.0.layers.publish(&staged)
+            store.0.layers.publish(&staged)?;
+            store.verified(&job.blob.digest, &job.diff_id);
+            Ok(())
         })
         .await
     }
@@ -179,7 +199,8 @@ impl Store {
         let (to_store, from_network) = mpsc::channel(PIECES);
         let unpacked_bytes = Arc::new(AtomicU64::new(0));
         // When only the packed form is missing, its files need not be made again.
-        let (to_unpacker, unpacking) = if self.0.layers.has(&job.diff_id) {
+        let known = self.unpacks_to(&job.blob.digest, &job.diff_id);
+        let (to_unpacker, unpacking) = if known && self.0.layers.has(&job.diff_id) {
             (None, None)
         } else {
             let (sender, receiver) = sync_channel(PIECES);
@@ -213,8 +234,12 @@ impl Store {
         };
         let store = self.clone();
         blocking(move || {
-            blob.publish(&store.0.blobs)?;
-            staged.map_or(Ok(()), |staged| store.0.layers.publish(&staged))
+            let digest = blob.publish(&store.0.blobs)?;
+            if let Some(staged) = staged {
+                store.0.layers.publish(&staged)?;
+                store.verified(&digest, &staged.meta.diff_id);
+            }
+            Ok(())
         })
         .await
     }

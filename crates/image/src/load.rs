@@ -119,7 +119,8 @@ impl Store {
                 id: diff_id.short().to_owned(),
                 step,
             };
-            let suffix = if self.0.layers.has(diff_id) && self.0.blobs.has(&digest) {
+            let known = self.unpacks_to(&digest, diff_id);
+            let suffix = if known && self.0.layers.has(diff_id) && self.0.blobs.has(&digest) {
                 sniff(file)?
             } else {
                 progress(step(LayerStep::Loading {
@@ -142,6 +143,7 @@ impl Store {
                 )?;
                 file.publish_copy(&self.0.blobs)?;
                 self.0.layers.publish(&staged)?;
+                self.verified(&digest, diff_id);
                 progress(step(LayerStep::Loading {
                     current: size,
                     total: size,

@@ -1,6 +1,6 @@
 //! The store: everything about images below one directory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -66,6 +66,8 @@ pub(crate) struct Inner {
     commit: Mutex<()>,
     state: Mutex<State>,
     pub(crate) busy: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+    /// Layers of which it was seen that a blob unpacks to them, each with its blob.
+    pub(crate) verified: Mutex<HashSet<(Digest, Digest)>>,
     pub(crate) downloads: tokio::sync::Semaphore,
     pub(crate) uploads: tokio::sync::Semaphore,
 }
@@ -119,6 +121,7 @@ impl Store {
                 ..State::default()
             }),
             busy: Mutex::new(HashMap::new()),
+            verified: Mutex::default(),
             downloads: tokio::sync::Semaphore::new(options.max_concurrent_downloads.max(1)),
             uploads: tokio::sync::Semaphore::new(options.max_concurrent_uploads.max(1)),
             temp,

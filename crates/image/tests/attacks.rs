@@ -405,6 +405,41 @@ async fn attack_24_wrong_diff_id_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn attack_24_a_layer_of_somebody_elses_cannot_be_claimed() {
+    let registry = Registry::start();
+    let private = session_image();
+    registry.push("private", "1", &private);
+    let dir = temp();
+    let store = open(dir.path());
+    pull(&store, &registry.reference("private:1"))
+        .await
+        .unwrap();
+    // Other bytes, said to be that layer.
+    let mut thief = TestImage::new(vec![Tar::new().file("nothing", "x").layer()]);
+    thief.diff_ids = private.diff_ids.clone();
+    registry.push("thief", "1", &thief);
+    for _ in 0..2 {
+        let error = pull(&store, &registry.reference("thief:1"))
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("unpacked layer"), "{error}");
+        assert_eq!(store.list().len(), 1);
+    }
+    // Nor where its bytes are here already.
+    let own = TestImage::new(thief.layers.clone());
+    registry.push("own", "1", &own);
+    pull(&store, &registry.reference("own:1")).await.unwrap();
+    let error = pull(&store, &registry.reference("thief:1"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("unpacked layer"), "{error}");
+    pull(&store, &registry.reference("private:1"))
+        .await
+        .unwrap();
+    nothing_left(&store);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attack_24_configurations_that_crashed_others() {
     let registry = Registry::start();
     let dir = temp();

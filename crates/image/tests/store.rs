@@ -462,6 +462,48 @@ fn oci_archives_are_loaded() {
 }
 
 #[test]
+fn attack_24_an_archive_cannot_claim_a_layer_that_is_here() {
+    let dir = temp();
+    let store = open(dir.path());
+    let private = TestImage::new(vec![TestLayer::plain(one("1"))]);
+    load(
+        &store,
+        &bundle(&docker_archive(&private, r#"["private:1"]"#)),
+    )
+    .unwrap();
+    for layer in [TestLayer::plain(one("2")), TestLayer::gzip(one("2"))] {
+        let mut thief = TestImage::new(vec![layer]);
+        thief.diff_ids = private.diff_ids.clone();
+        let error = load(&store, &bundle(&docker_archive(&thief, r#"["thief:1"]"#))).unwrap_err();
+        assert!(error.to_string().contains("unpacked layer"), "{error}");
+    }
+    assert_eq!(store.list().len(), 1);
+    nothing_left(&store);
+}
+
+#[test]
+fn attack_22_many_images_of_one_large_configuration() {
+    let dir = temp();
+    let store = open(dir.path());
+    let manifest = |count: usize| {
+        let one = r#"{"Config":"c","RepoTags":null,"Layers":[]}"#;
+        format!("[{}]", vec![one; count].join(",")).into_bytes()
+    };
+    for (count, config) in [(1001, 2), (20, 4 << 20)] {
+        let files = [
+            ("c".to_owned(), vec![b' '; config]),
+            ("manifest.json".to_owned(), manifest(count)),
+        ];
+        let error = load(&store, &bundle(&files)).unwrap_err();
+        assert!(
+            error.to_string().contains("more than 1000 images"),
+            "{error}"
+        );
+    }
+    nothing_left(&store);
+}
+
+#[test]
 fn archives_that_are_none_are_refused() {
     let image = TestImage::new(vec![TestLayer::plain(one("1"))]);
     let good = docker_archive(&image, r#"["a:1"]"#);

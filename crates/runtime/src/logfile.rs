@@ -101,6 +101,8 @@ pub const FIRST: usize = 192 << 10;
 /// | n | the payload: what was written, without the end of the line |
 /// | 4 | little-endian: length of the whole record, to read backwards |
 pub mod local {
+    use std::{fs::File, io, os::unix::fs::FileExt};
+
     /// The first bytes of a file.
     pub const MAGIC: &[u8; 8] = b"wharflg1";
     /// Flag: it came from standard error.
@@ -136,6 +138,44 @@ pub mod local {
         out.extend_from_slice(&record.nanos.to_le_bytes());
         out.extend_from_slice(record.payload);
         out.extend_from_slice(&(length + OVERHEAD as u32).to_le_bytes());
+    }
+
+    fn ends_whole(file: &File, end: u64) -> io::Result<bool> {
+        let begins = MAGIC.len() as u64;
+        let mut word = [0; 4];
+        file.read_exact_at(&mut word, end - 4)?;
+        let length = u64::from(u32::from_le_bytes(word));
+        if length < OVERHEAD as u64 || length > end - begins {
+            return Ok(false);
+        }
+        file.read_exact_at(&mut word, end - length)?;
+        Ok(u64::from(u32::from_le_bytes(word) & LENGTH) + OVERHEAD as u64 == length)
+    }
+
+    /// Where the last whole record before `end` ends. Looks at all of the file where it does not
+    /// end there itself.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn whole_until(file: &File, end: u64) -> io::Result<u64> {
+        let mut at = MAGIC.len() as u64;
+        if end <= at || ends_whole(file, end)? {
+            return Ok(end);
+        }
+        let mut word = [0; 4];
+        while at + (OVERHEAD as u64) <= end {
+            file.read_exact_at(&mut word, at)?;
+            let length = u64::from(u32::from_le_bytes(word) & LENGTH) + OVERHEAD as u64;
+            if at + length > end {
+                break;
+            }
+            file.read_exact_at(&mut word, at + length - 4)?;
+            if u64::from(u32::from_le_bytes(word)) != length {
+                break;
+            }
+            at += length;
+        }
+        Ok(at)
     }
 
     /// What stands at the beginning of `bytes`.

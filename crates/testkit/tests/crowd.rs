@@ -169,3 +169,34 @@ fn who_goes_before_the_first_word_ends_the_work() {
     drop(load);
     eventually("nothing of the load is left", || temporary() == before);
 }
+
+#[test]
+fn copies_that_wait_for_a_container_leave_room_for_others() {
+    if !Engine::under_test().is_wharf() {
+        return;
+    }
+    let host = Host::new();
+    let d = Daemon::start(&host, Opts::default());
+    d.load(&images::busybox_tar());
+    d.docker().ok("create --name held busybox true");
+    d.docker().ok("create --name other busybox true");
+    // It keeps the container for as long as it sends.
+    let upload = begin(&d, 1, |_| {
+        "PUT /v1.43/containers/held/archive?path=/ HTTP/1.1\r\nHost: d\r\n\
+         Content-Type: application/x-tar\r\nContent-Length: 100000\r\n\r\n"
+            .to_owned()
+    });
+    let wait = begin(&d, 200, |n| {
+        let what = ["export", "archive?path=/bin"][n % 2];
+        format!("GET /v1.43/containers/held/{what} HTTP/1.1\r\nHost: d\r\n\r\n")
+    });
+    for cli in d.clis() {
+        let target = d.dir().join("passwd");
+        cli.ok(&format!("cp other:/etc/passwd {}", target.display()));
+        cli.ok(&format!("cp {} other:/tmp/passwd", target.display()));
+    }
+    drop((upload, wait));
+    // The container is free again.
+    d.docker().ok("start held");
+    d.docker().ok("rm -f held");
+}

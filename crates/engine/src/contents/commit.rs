@@ -32,7 +32,12 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no such container, an instruction is wrong, or the disk is full.
-    pub async fn commit(self: &Arc<Self>, name: &str, commit: Commit) -> Result<String> {
+    pub async fn commit(
+        self: &Arc<Self>,
+        name: &str,
+        commit: Commit,
+        cancel: image::CancellationToken,
+    ) -> Result<String> {
         let container = self.find(name)?;
         let record = container.record();
         let mut config = run_config(&record.config)?;
@@ -49,7 +54,7 @@ impl Engine {
         };
         let state = container.state();
         let paused = if commit.pause && state.is_running() && !state.paused {
-            match self.pause(name).await {
+            match self.pause(&container.id).await {
                 Ok(()) => true,
                 // It ended, or somebody else paused it.
                 Err(Error::NotRunning(_) | Error::Conflict(_)) => false,
@@ -61,12 +66,11 @@ impl Engine {
         let (images, owners, id) = (self.images.clone(), self.owners(&container), record.id);
         let made = blocking(move || {
             let ids = |uid, gid| owners.inside(uid, gid);
-            let cancel = image::CancellationToken::new();
             Ok(images.commit_container(&id, &request, &ids, &cancel)?)
         })
         .await;
         if paused {
-            let resumed = self.unpause(name).await;
+            let resumed = self.unpause(&container.id).await;
             log_failure(&container, "cannot go on after the commit", resumed);
         }
         let image = made?.id.to_string();

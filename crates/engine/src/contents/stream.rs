@@ -2,6 +2,11 @@
 
 use std::{
     io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
     time::Duration,
 };
 
@@ -19,36 +24,52 @@ const WAITING: usize = 4;
 
 /// How long a client may take nothing while a container that does not run is kept for it, and
 /// cannot be started.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The writing end. It ends with [`Sink::end`]; dropped before, the client sees an error.
 pub struct Sink {
     sender: mpsc::Sender<io::Result<Bytes>>,
     buffer: BytesMut,
-    /// Where waiting is done, if not for ever.
-    patient: Option<Handle>,
+    /// Where waiting is done and for how long, if not for ever.
+    patient: Option<(Handle, Duration)>,
+    /// It was all.
+    whole: Arc<AtomicBool>,
 }
 
 /// A sink, and what comes out of it.
 #[must_use]
 pub fn pipe() -> (Sink, Chunks) {
     let (sender, mut receiver) = mpsc::channel(WAITING);
+    let whole = Arc::new(AtomicBool::new(false));
     let sink = Sink {
         sender,
         buffer: BytesMut::with_capacity(CHUNK),
         patient: None,
+        whole: Arc::clone(&whole),
     };
-    let chunks = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
+    let chunks = futures_util::stream::poll_fn(move |cx| match receiver.poll_recv(cx) {
+        // Said once.
+        Poll::Ready(None) if !whole.swap(true, Ordering::Relaxed) => {
+            let error = "it was not sent to its end: the client took nothing for too long";
+            Poll::Ready(Some(Err(io::Error::other(error))))
+        }
+        other => other,
+    });
     (sink, chunks.boxed())
 }
 
 impl Sink {
-    /// Gives up on a client that takes nothing for minutes: somebody else waits for the container.
+    /// Resolves when the client is gone.
+    pub(super) async fn closed(&self) {
+        self.sender.closed().await;
+    }
+
+    /// Gives up on a client that takes nothing for so long: somebody else waits for the container.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub(super) fn with_patience(mut self) -> Self {
-        self.patient = Some(Handle::current());
+    pub(super) fn with_patience(mut self, patience: Duration) -> Self {
+        self.patient = Some((Handle::current(), patience));
         self
     }
 
@@ -60,8 +81,8 @@ impl Sink {
                 .sender
                 .blocking_send(Ok(full.freeze()))
                 .map_err(|_| gone()),
-            Some(runtime) => {
-                let sent = self.sender.send_timeout(Ok(full.freeze()), PATIENCE);
+            Some((runtime, patience)) => {
+                let sent = self.sender.send_timeout(Ok(full.freeze()), *patience);
                 runtime.block_on(sent).map_err(|_| gone())
             }
         }
@@ -69,12 +90,16 @@ impl Sink {
 
     /// Tells the client that it is all, or what went wrong.
     pub fn end(mut self, done: io::Result<()>) {
-        // The client may be gone.
-        let _ = match done {
-            Ok(()) if self.buffer.is_empty() => Ok(()),
-            Ok(()) => self.send(),
-            Err(e) => self.sender.blocking_send(Err(e)).map_err(io::Error::other),
-        };
+        match done {
+            Ok(()) => {
+                if self.buffer.is_empty() || self.send().is_ok() {
+                    self.whole.store(true, Ordering::Relaxed);
+                }
+            }
+            // The client may be gone, or was waited for long enough: it learns of an error anyway.
+            Err(e) if self.patient.is_some() => _ = self.sender.try_send(Err(e)),
+            Err(e) => _ = self.sender.blocking_send(Err(e)),
+        }
     }
 }
 
@@ -94,5 +119,42 @@ impl Write for Sink {
             return Ok(());
         }
         self.send()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_takes_nothing_is_given_up_and_told() {
+        let (sink, mut chunks) = pipe();
+        let mut sink = sink.with_patience(Duration::from_millis(20));
+        let writing = tokio::task::spawn_blocking(move || {
+            let done = sink.write_all(&vec![0; (WAITING + 2) * CHUNK]);
+            let kind = done.as_ref().map_err(io::Error::kind).copied();
+            sink.end(done);
+            kind
+        });
+        assert_eq!(writing.await.unwrap(), Err(io::ErrorKind::BrokenPipe));
+        for _ in 0..WAITING {
+            assert_eq!(chunks.next().await.unwrap().unwrap().len(), CHUNK);
+        }
+        assert!(chunks.next().await.unwrap().is_err());
+        assert!(chunks.next().await.is_none());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_end_comes_once_and_only_when_it_is_whole() {
+        let (mut sink, mut chunks) = pipe();
+        sink.write_all(b"all").unwrap();
+        tokio::task::spawn_blocking(move || sink.end(Ok(())))
+            .await
+            .unwrap();
+        assert_eq!(chunks.next().await.unwrap().unwrap(), "all");
+        assert!(chunks.next().await.is_none());
+        let (sink, mut chunks) = pipe();
+        drop(sink);
+        assert!(chunks.next().await.unwrap().is_err());
     }
 }

@@ -13,14 +13,15 @@ use types::{container::PathStat, options::PlaceOptions};
 
 use super::{
     ids::Owners,
-    stream::{Chunks, Sink, pipe},
+    stream::{Chunks, PATIENCE, Sink, pipe},
     view::{View, path_error},
 };
 use crate::{
-    Engine, binds, blocking,
+    Engine, Free, binds, blocking,
     container::Container,
     error::{Error, Result},
     rootfs::open,
+    state::Phase,
 };
 
 /// A path as Docker takes it: the directory is followed, the last part is not, unless the path
@@ -103,8 +104,10 @@ impl Engine {
         let (found, answer) = tokio::sync::oneshot::channel();
         let (engine, path, name) = (Arc::clone(self), path.to_owned(), name.to_owned());
         tokio::spawn(async move {
-            let thread = engine.copies.free().await;
-            let held = hold(&container).await;
+            let (thread, held) = tokio::select! {
+                turn = engine.turn(&container) => turn,
+                () = sink.closed() => return,
+            };
             let sink = patient(sink, held.as_ref());
             let inner = Arc::clone(&container);
             let told = path.clone();
@@ -158,8 +161,7 @@ impl Engine {
     ) -> Result<()> {
         let container = self.find(name)?;
         let owners = self.owners(&container);
-        let thread = self.copies.free().await;
-        let _held = hold(&container).await;
+        let (thread, _held) = self.turn(&container).await;
         let (engine, inner) = (Arc::clone(self), Arc::clone(&container));
         let (name, path, told) = (name.to_owned(), path.to_owned(), path.to_owned());
         let work = move || {
@@ -217,8 +219,10 @@ impl Engine {
         let engine = Arc::clone(self);
         self.tell(&container, "export", &[]);
         tokio::spawn(async move {
-            let thread = engine.copies.free().await;
-            let held = hold(&container).await;
+            let (thread, held) = tokio::select! {
+                turn = engine.turn(&container) => turn,
+                () = sink.closed() => return,
+            };
             let sink = patient(sink, held.as_ref());
             let inner = Arc::clone(&container);
             let work = move || {
@@ -231,6 +235,14 @@ impl Engine {
                         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
                         packer.dir(&open(view.root(), "/", flags)?, b"")
                     });
+                // What is removed meanwhile only looks like having no more files.
+                let state = inner.state();
+                let packed = match packed {
+                    Ok(()) if state.removed || state.phase == Phase::Removing => {
+                        Err(io::Error::other("the container was removed meanwhile"))
+                    }
+                    packed => packed,
+                };
                 end(packer, packed);
             };
             // What went wrong the client was told.
@@ -248,9 +260,30 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// A thread, and what [`hold`] gives. Who waits for either has neither meanwhile: many who
+    /// wait for one container take no threads from others, and nobody's container waits for a
+    /// thread.
+    async fn turn<'c>(&self, container: &'c Container) -> (Free, Held<'c>) {
+        loop {
+            let thread = self.copies.free().await;
+            if container.state().is_running() {
+                return (thread, None);
+            }
+            if let Ok(op) = container.op.try_lock() {
+                return (thread, (!container.state().is_running()).then_some(op));
+            }
+            drop(thread);
+            drop(container.op.lock().await);
+        }
+    }
+}
+
+type Held<'c> = Option<tokio::sync::MutexGuard<'c, ()>>;
+
 /// The lock that keeps a container that does not run from being started meanwhile; one that runs
 /// needs none.
-async fn hold(container: &Container) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+async fn hold(container: &Container) -> Held<'_> {
     if container.state().is_running() {
         return None;
     }
@@ -261,7 +294,7 @@ async fn hold(container: &Container) -> Option<tokio::sync::MutexGuard<'_, ()>> 
 /// A sink that gives up on its client, where a container is held for it.
 fn patient<T>(sink: Sink, held: Option<&T>) -> Sink {
     match held {
-        Some(_) => sink.with_patience(),
+        Some(_) => sink.with_patience(PATIENCE),
         None => sink,
     }
 }

@@ -369,6 +369,8 @@ fn tail_lines(file: &File, end: u64, lines: usize) -> io::Result<(u64, usize)> {
 }
 
 fn tail_local(file: &File, end: u64, lines: usize) -> io::Result<(u64, usize)> {
+    // The shim may be writing: a record that is not all there yet is not one.
+    let end = local::whole_until(file, end)?;
     let (begin, mut at, mut met) = (local::MAGIC.len() as u64, end, 0);
     let mut word = [0; 4];
     while met < lines && at > begin {

@@ -245,39 +245,11 @@ fn close_line(file: &File, len: u64) -> io::Result<u64> {
 
 /// The same for the compact form, where the half record is cut off.
 fn cut_torn(file: &File, len: u64) -> io::Result<u64> {
-    let begins = local::MAGIC.len() as u64;
-    if len == begins || ends_whole(file, begins, len)? {
-        return Ok(len);
+    let whole = local::whole_until(file, len)?;
+    if whole < len {
+        file.set_len(whole)?;
     }
-    // Rare, so simple: from the beginning, by the heads.
-    let mut at = begins;
-    let mut head = [0; 4];
-    while at + (local::OVERHEAD as u64) <= len {
-        file.read_exact_at(&mut head, at)?;
-        let length = u64::from(u32::from_le_bytes(head) & local::LENGTH) + local::OVERHEAD as u64;
-        let mut tail = [0; 4];
-        if at + length > len {
-            break;
-        }
-        file.read_exact_at(&mut tail, at + length - 4)?;
-        if u64::from(u32::from_le_bytes(tail)) != length {
-            break;
-        }
-        at += length;
-    }
-    file.set_len(at)?;
-    Ok(at)
-}
-
-fn ends_whole(file: &File, begins: u64, len: u64) -> io::Result<bool> {
-    let mut word = [0; 4];
-    file.read_exact_at(&mut word, len - 4)?;
-    let length = u64::from(u32::from_le_bytes(word));
-    if length < local::OVERHEAD as u64 || length > len - begins {
-        return Ok(false);
-    }
-    file.read_exact_at(&mut word, len - length)?;
-    Ok(u64::from(u32::from_le_bytes(word) & local::LENGTH) + local::OVERHEAD as u64 == length)
+    Ok(whole)
 }
 
 fn write_all(file: &File, bytes: &[u8]) -> (usize, Option<io::Error>) {

@@ -65,6 +65,9 @@ impl backend::Files for Containers {
         };
         let engine = Arc::clone(&self.engine);
         let name = name.to_owned();
-        to_the_end(async move { engine.commit(&name, commit).await }).await
+        // The client's going away ends the work, and what it began is undone.
+        let cancel = image::CancellationToken::new();
+        let _guard = cancel.clone().drop_guard();
+        to_the_end(async move { engine.commit(&name, commit, cancel).await }).await
     }
 }

@@ -25,10 +25,8 @@ pub(crate) fn images(store: &Store, filters: &Filters) -> Result<Vec<Arc<Image>>
             .map_err(|e| Failure::new(e.kind(), e))?;
         Ok(created(&image))
     };
-    let until = match filters.get("until").and_then(|v| v.first()) {
-        None => None,
-        Some(text) => Some(moment(text)?),
-    };
+    let until = filters.get("until").filter(|v| !v.is_empty());
+    let until = until.map(|v| moment(v)).transpose()?;
     let (before, since) = (edge("before")?, edge("since")?);
     let dangling = match filters.get("dangling").and_then(|v| v.first()) {
         None => None,
@@ -63,18 +61,12 @@ pub(super) fn created(image: &Image) -> Option<jiff::Timestamp> {
         .and_then(|text| text.parse().ok())
 }
 
-/// A time, seconds since the epoch, or how long ago.
-fn moment(text: &str) -> Result<jiff::Timestamp, Failure> {
-    let ago = || {
-        let span = text.parse::<jiff::SignedDuration>().ok()?;
-        jiff::Timestamp::now().checked_sub(span).ok()
-    };
-    let seconds = || jiff::Timestamp::from_second(text.parse().ok()?).ok();
-    text.parse()
-        .ok()
-        .or_else(seconds)
-        .or_else(ago)
-        .ok_or_else(|| Failure::invalid(format!("invalid filter 'until={text}'")))
+/// The one time before which they were made.
+fn moment(texts: &[String]) -> Result<jiff::Timestamp, Failure> {
+    let wrong = || Failure::invalid(format!("invalid filter 'until={texts:?}'"));
+    let [text] = texts else { return Err(wrong()) };
+    let nanos = api::parse_time(text).ok_or_else(wrong)?;
+    jiff::Timestamp::from_nanosecond(nanos.into()).map_err(|_| wrong())
 }
 
 /// Whether any of `patterns` means `tag`.

@@ -1,6 +1,6 @@
 //! Images for the API, done by the image store.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use api::backend::{self, Body, Progress as Lines, Result};
 use async_trait::async_trait;
@@ -215,9 +215,28 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// How long a client may send nothing of a body that it has announced: a thread waits for it, and
+/// others wait for the thread, or for the container that the body is for.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// A request's body as something to read in a thread that may block.
 pub(super) fn reader(body: Body) -> impl io::Read + Send + 'static {
-    SyncIoBridge::new(StreamReader::new(body))
+    SyncIoBridge::new(StreamReader::new(patient(body, PATIENCE)))
+}
+
+/// `body`, which ends with an error where nothing comes for so long.
+fn patient(body: Body, patience: Duration) -> Body {
+    let next = move |mut body: Body| async move {
+        match tokio::time::timeout(patience, body.next()).await {
+            Ok(next) => Some((next?, body)),
+            Err(_) => {
+                let error = "the client sent nothing for too long";
+                let error = io::Error::new(io::ErrorKind::TimedOut, error);
+                Some((Err(error), stream::empty().boxed()))
+            }
+        }
+    };
+    stream::unfold(body, next).boxed()
 }
 
 #[async_trait]
@@ -411,5 +430,22 @@ fn inspect(image: &Image) -> ImageInspect {
         metadata: ImageMetadata {
             last_tag_time: image.last_tag_time.clone(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_sends_nothing_is_given_up() {
+        let body = stream::iter([Ok(bytes::Bytes::from("some"))])
+            .chain(stream::pending())
+            .boxed();
+        let mut body = patient(body, Duration::from_millis(20));
+        assert_eq!(body.next().await.unwrap().unwrap(), "some");
+        let error = body.next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(body.next().await.is_none());
     }
 }
