@@ -105,11 +105,11 @@ impl Engine {
         })
     }
 
-    /// The name the user gave, unless it means another image by now.
+    /// The name the user gave, as long as it means that image.
     fn image_name(&self, record: &Record) -> String {
         match self.images.get(&record.config.image) {
-            Ok(image) if image.id.to_string() != record.image_id => record.image_id.clone(),
-            _ => record.config.image.clone(),
+            Ok(image) if image.id.to_string() == record.image_id => record.config.image.clone(),
+            _ => record.image_id.clone(),
         }
     }
 

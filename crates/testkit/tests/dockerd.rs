@@ -184,6 +184,7 @@ fn what_cannot_be_had_is_refused_by_name() {
     validate(&["--debug=perhaps"]).refused(&["perhaps"]);
     validate(&["--default-ulimit=nofile=9:1"]).refused(&["invalid ulimit argument: nofile=9:1"]);
     validate(&["--host=tcp://127.0.0.1:1"]).refused(&["without TLS"]);
+    validate(&["--bip=1.2.3"]).refused(&["'1.2.3' is not a bridge address"]);
     validate(&["--label=a"]).refused(&["bad attribute format: a"]);
     validate(&["--label=a=1", "--label=a=2"]).refused(&["conflict labels for a"]);
     validate(&["--log-level=loud"]).refused(&["invalid logging level"]);

@@ -24,20 +24,26 @@ pub(crate) fn go(seconds: i64) -> String {
     )
 }
 
+/// RFC 3339, in the local zone: `2026-11-21T07:08:59Z`.
+pub(crate) fn rfc3339(seconds: i64) -> String {
+    let whole = |t: Timestamp| zoned(t, "%Y-%m-%dT%H:%M:%S");
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), whole)
+}
+
+fn zoned(time: Timestamp, form: &str) -> String {
+    let zoned = time.to_zoned(TimeZone::system());
+    let zone = if zoned.offset().is_zero() {
+        "Z".to_owned()
+    } else {
+        zoned.strftime("%:z").to_string()
+    };
+    format!("{}{zone}", zoned.strftime(form))
+}
+
 /// RFC 3339 with nine digits, in the local zone: `2026-11-21T07:08:59.000000000Z`.
 pub(crate) fn nano(nanos: i64) -> String {
-    Timestamp::from_nanosecond(i128::from(nanos)).map_or_else(
-        |_| nanos.to_string(),
-        |t| {
-            let zoned = t.to_zoned(TimeZone::system());
-            let zone = if zoned.offset().is_zero() {
-                "Z".to_owned()
-            } else {
-                zoned.strftime("%:z").to_string()
-            };
-            format!("{}{zone}", zoned.strftime("%Y-%m-%dT%H:%M:%S.%9f"))
-        },
-    )
+    Timestamp::from_nanosecond(i128::from(nanos))
+        .map_or_else(|_| nanos.to_string(), |t| zoned(t, "%Y-%m-%dT%H:%M:%S.%9f"))
 }
 
 /// A Go duration (`1h30m`, `2.5s`, `300ms`) in nanoseconds.

@@ -91,7 +91,7 @@ const FORWARDED: &[(i32, &str)] = &[
 
 /// Waits for a signal that ends programs; answers the exit code that says so. Catches them from
 /// the call on, polled or not.
-pub(super) fn ending() -> impl Future<Output = u8> {
+pub(crate) fn ending() -> impl Future<Output = u8> {
     let mut streams: Vec<(u8, Signal)> = [1u8, 2, 3, 15]
         .into_iter()
         .filter_map(|n| Some((n, signal(SignalKind::from_raw(i32::from(n))).ok()?)))
@@ -104,6 +104,17 @@ pub(super) fn ending() -> impl Future<Output = u8> {
         }
         std::task::Poll::Pending
     })
+}
+
+/// Does `work`, unless a signal ends the program first: then with the code that says so, as docker's
+/// CLI does. Who calls us from a script is not ended by it, as it would be if the signal killed us.
+pub(crate) async fn until_ended<T>(
+    work: impl Future<Output = crate::error::Result<T>>,
+) -> crate::error::Result<T> {
+    tokio::select! {
+        done = work => done,
+        code = ending() => Err(Error::Status(code)),
+    }
 }
 
 /// How often a user asks the container to end before we stop waiting for it.

@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     flags::{Flag, Matches, int, switch, text},
     format::output,
+    tty,
 };
 
 /// Flags of `stop` and `restart`.
@@ -115,8 +116,9 @@ pub(crate) async fn wait(context: &Context, m: Matches) -> Result {
                 .await?;
             exit_code(answer).await
         };
-        match code.await {
+        match tty::until_ended(code).await {
             Ok(code) => output::line(&code.to_string())?,
+            Err(error @ Error::Status(_)) => return Err(error),
             Err(error) => {
                 failed = true;
                 output::complain(&error.to_string());

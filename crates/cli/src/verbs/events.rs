@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     flags::{FILTER, FORMAT, Flag, Matches, text},
     format::{output, template::Document, time},
+    tty,
 };
 
 /// Its flags.
@@ -38,19 +39,22 @@ pub(crate) async fn events(context: &Context, m: Matches) -> Result {
         .filters(&m.all("filter"))
         .send(&context.client)
         .await?;
-    while let Some(value) = answer.next::<Value>().await? {
-        let line = if raw {
-            value.to_string()
-        } else {
-            let event = read(value)?;
-            match &document {
-                Some(document) => document.render(&fields(&event))?,
-                None => sentence(&event),
-            }
-        };
-        output::line(&line)?;
-    }
-    Ok(())
+    let show = async {
+        while let Some(value) = answer.next::<Value>().await? {
+            let line = if raw {
+                value.to_string()
+            } else {
+                let event = read(value)?;
+                match &document {
+                    Some(document) => document.render(&fields(&event))?,
+                    None => sentence(&event),
+                }
+            };
+            output::line(&line)?;
+        }
+        Ok(())
+    };
+    tty::until_ended(show).await
 }
 
 fn read(mut value: Value) -> Result<Event> {

@@ -58,11 +58,11 @@ pub(crate) async fn history(context: &Context, m: Matches) -> Result {
             let by = step.created_by.replace('\t', " ");
             json!({
                 "ID": if whole { &step.id } else { short(&step.id) },
-                "CreatedAt": time::go(step.created),
+                "CreatedAt": time::rfc3339(step.created),
                 "CreatedSince": match human {
                     true if step.created <= 0 => "N/A".to_owned(),
                     true => ago::since(step.created, now),
-                    false => time::go(step.created),
+                    false => time::rfc3339(step.created),
                 },
                 "CreatedBy": if whole { by } else { ellipsis(&by, 45) },
                 "Size": if human { size::human3(step.size) } else { step.size.to_string() },

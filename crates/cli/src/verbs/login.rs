@@ -39,7 +39,9 @@ pub(crate) async fn login(context: &Context, m: Matches) -> Result {
             ));
         }
         if user.is_empty() {
-            return Err(Error::msg("Must provide --username with --password-stdin"));
+            return Err(Error::msg(
+                "the --password-stdin option requires --username to be set",
+            ));
         }
         let mut given = String::new();
         let mut stdin = std::io::stdin().lock();
@@ -82,7 +84,7 @@ pub(crate) async fn login(context: &Context, m: Matches) -> Result {
             user = ask_name(&known)?;
         }
         if password.is_empty() {
-            password = ask_secret()?;
+            password = ask_secret().await?;
         }
     }
     let auth = RegistryAuth {
@@ -140,10 +142,18 @@ fn ask_name(known: &str) -> Result<String> {
     }
 }
 
-fn ask_secret() -> Result<String> {
+async fn ask_secret() -> Result<String> {
     output::print("Password: ")?;
+    // Caught from here on: a signal must find us where we can show again what is typed.
+    let ending = tty::ending();
     let hidden = tty::Hidden::enter();
-    let secret = read_line();
+    // On a thread that nobody waits for.
+    let (done, read) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || _ = done.send(read_line()));
+    let secret = tokio::select! {
+        read = read => read.unwrap_or_else(|e| Err(Error::msg(e.to_string()))),
+        code = ending => Err(Error::Status(code)),
+    };
     drop(hidden);
     output::line("")?;
     let secret = secret?;

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     flags::{Flag, Matches, switch, text},
     format::time,
-    tty::Writer,
+    tty::{self, Writer},
 };
 
 /// Its flags.
@@ -54,8 +54,11 @@ pub(crate) async fn logs(context: &Context, m: Matches) -> Result {
     let container = container?;
     let mut answer = answer?;
     let mut writer = Writer::new(is(&container, "/Config/Tty"), true, true);
-    while let Some(chunk) = answer.chunk().await? {
-        writer.write(&chunk).await?;
-    }
-    Ok(())
+    let show = async {
+        while let Some(chunk) = answer.chunk().await? {
+            writer.write(&chunk).await?;
+        }
+        Ok(())
+    };
+    tty::until_ended(show).await
 }

@@ -25,7 +25,6 @@ const HEADERS: &[(&str, &str)] = &[
     ("Description", "DESCRIPTION"),
     ("StarCount", "STARS"),
     ("IsOfficial", "OFFICIAL"),
-    ("IsAutomated", "AUTOMATED"),
 ];
 const COLUMNS: &str = "table {{.Name}}\t{{.Description}}\t{{.StarCount}}\t{{.IsOfficial}}";
 
@@ -36,7 +35,10 @@ pub(crate) async fn search(context: &Context, m: Matches) -> Result {
         Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
         _ => "",
     };
-    let auth = context.config.credentials().get(config::server(domain))?;
+    let auth = context
+        .config
+        .credentials()
+        .get_or_none(config::server(domain));
     let mut request = Request::get("/images/search")
         .query("term", term)
         .filters(&m.all("filter"))
@@ -46,7 +48,12 @@ pub(crate) async fn search(context: &Context, m: Matches) -> Result {
     }
     let found: Vec<Value> = request.decode(&context.client).await?;
     let found: Vec<SearchResult> = items(found)?;
-    let mark = |on: bool| if on { "[OK]" } else { "" };
+    let format = m.text("format");
+    let mark = |on: bool| match (format.as_str(), on) {
+        ("json", on) => on.to_string(),
+        (_, true) => "[OK]".to_owned(),
+        (_, false) => String::new(),
+    };
     let rows: Vec<Value> = found
         .iter()
         .map(|one| {
@@ -56,9 +63,8 @@ pub(crate) async fn search(context: &Context, m: Matches) -> Result {
                 "Description": if m.on("no-trunc") { text } else { ellipsis(&text, 45) },
                 "StarCount": one.star_count.to_string(),
                 "IsOfficial": mark(one.is_official),
-                "IsAutomated": mark(one.is_automated),
             })
         })
         .collect();
-    output::print(&template::rows(&m.text("format"), COLUMNS, HEADERS, &rows)?)
+    output::print(&template::rows(&format, COLUMNS, HEADERS, &rows)?)
 }

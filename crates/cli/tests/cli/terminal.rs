@@ -97,3 +97,26 @@ fn a_signal_that_ends_it_leaves_the_terminal_as_it_was() {
     assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
     assert!(cooked(&slave), "the terminal was left in raw mode");
 }
+
+#[test]
+fn a_signal_at_the_password_shows_again_what_is_typed() {
+    let fake = Fake::start(Behaviour::default());
+    let (_master, slave) = terminal();
+    let shown = || {
+        let modes = tcgetattr(&slave).unwrap().local_modes;
+        modes.contains(LocalModes::ECHO)
+    };
+    assert!(shown());
+    let mut child = fake
+        .command(&["login", "-u", "anna", "r.example"])
+        .stdin(slave.try_clone().unwrap())
+        .stdout(slave.try_clone().unwrap())
+        .stderr(slave.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    until("hidden", || !shown());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(128 + 2));
+    assert!(shown(), "what is typed stays hidden");
+}

@@ -178,6 +178,13 @@ fn again(name: Name, given: &Given) -> Result<Settings, String> {
     settle(name, &Values::join(given.clone(), &file, &path)?)
 }
 
+fn bridge_address(text: Option<String>) -> Result<Option<String>, String> {
+    match text.as_deref().map(str::parse::<network::Subnet>) {
+        Some(Err(why)) => Err(format!("invalid bip: {why}")),
+        _ => Ok(text),
+    }
+}
+
 fn settle(name: Name, values: &Values) -> Result<Settings, String> {
     let warnings = values.judge()?;
     let (runtimes, default_runtime) = runtimes(values)?;
@@ -223,7 +230,7 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
         exec_root: path("exec-root", "/run/wharf")?,
         pidfile: path("pidfile", name.pidfile())?,
         bridge: values.text("bridge").unwrap_or("wharf0".into()),
-        bip: values.text("bip"),
+        bip: bridge_address(values.text("bip"))?,
         pools: values
             .list("default-address-pools")
             .iter()
