@@ -1,7 +1,9 @@
 //! `--format`.
 
+use std::collections::BTreeMap;
+
 use gotmpl::{FieldType, MissingKey, Options, Template, table::Table};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 
@@ -112,7 +114,7 @@ pub(crate) fn rows(
     if format == "json" || format == "{{json .}}" {
         return Ok(rows
             .iter()
-            .map(|row| format!("{}\n", escape(&row.to_string())))
+            .map(|row| format!("{}\n", escape(&sorted(row))))
             .collect());
     }
     Table::new(format, headers).render(rows).map_err(|e| {
@@ -127,6 +129,12 @@ pub(crate) fn rows(
         };
         Error::msg(format!("failed to {what} template: {text}"))
     })
+}
+
+/// A row's JSON with its fields in the order in which Go writes a map.
+fn sorted(row: &Value) -> String {
+    let fields: Option<BTreeMap<_, _>> = row.as_object().map(|fields| fields.iter().collect());
+    fields.map_or_else(|| row.to_string(), |fields| json!(fields).to_string())
 }
 
 /// Go's JSON of rows is safe inside HTML.
