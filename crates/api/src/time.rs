@@ -6,19 +6,17 @@ const SECOND: i64 = 1_000_000_000;
 /// Nanoseconds since the epoch.
 pub fn parse(text: &str) -> Option<i64> {
     seconds(text)
-        .or_else(|| {
-            let time: jiff::Timestamp = text.parse().ok()?;
-            i64::try_from(time.as_nanosecond()).ok()
-        })
+        .or_else(|| nanos(text.parse().ok()?))
         .or_else(|| {
             let local: jiff::civil::DateTime = text.parse().ok()?;
             let zoned = local.to_zoned(jiff::tz::TimeZone::system()).ok()?;
-            i64::try_from(zoned.timestamp().as_nanosecond()).ok()
+            nanos(zoned.timestamp())
         })
-        .or_else(|| {
-            let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).ok()?;
-            now.checked_sub(duration(text)?)
-        })
+        .or_else(|| nanos(jiff::Timestamp::now())?.checked_sub(duration(text)?))
+}
+
+fn nanos(time: jiff::Timestamp) -> Option<i64> {
+    i64::try_from(time.as_nanosecond()).ok()
 }
 
 /// `12`, `-12`, `12.000000034`.

@@ -141,7 +141,6 @@ pub struct Engine {
     /// Watches the logs that are followed.
     log_hub: Arc<logs::Hub>,
     /// Where files are copied at a client's pace.
-    /// Of all copies.
     copies: Threads,
     /// All containers that do not run are being removed.
     pruning: AtomicBool,

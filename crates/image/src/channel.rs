@@ -7,6 +7,8 @@ use std::sync::mpsc::Receiver;
 
 use bytes::{Buf, Bytes};
 
+use crate::decompress::read_buffered;
+
 /// Reads what another thread sends. Its channel is bounded, so memory stays flat.
 pub(crate) struct ChannelReader {
     receiver: Receiver<Bytes>,
@@ -27,11 +29,7 @@ impl ChannelReader {
 
 impl Read for ChannelReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let chunk = self.fill_buf()?;
-        let length = chunk.len().min(out.len());
-        out[..length].copy_from_slice(&chunk[..length]);
-        self.consume(length);
-        Ok(length)
+        read_buffered(self, out)
     }
 }
 

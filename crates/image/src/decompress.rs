@@ -88,7 +88,8 @@ impl BufRead for Limited<'_> {
     }
 }
 
-fn read_buffered(source: &mut impl BufRead, out: &mut [u8]) -> io::Result<usize> {
+/// [`Read::read`] of what has a buffer of its own.
+pub(crate) fn read_buffered(source: &mut impl BufRead, out: &mut [u8]) -> io::Result<usize> {
     let chunk = source.fill_buf()?;
     let length = chunk.len().min(out.len());
     out[..length].copy_from_slice(&chunk[..length]);

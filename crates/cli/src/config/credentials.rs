@@ -64,20 +64,20 @@ impl<'c> Credentials<'c> {
         self.config.value().get("auths").and_then(Value::as_object)
     }
 
-    /// The same for who can go on without: what is wrong with a helper is only said.
-    pub(crate) fn get_or_none(&self, server: &str) -> Option<RegistryAuth> {
-        self.get(server).unwrap_or_else(|error| {
-            output::complain(&format!("WARNING: {error}; going on without credentials"));
-            None
-        })
-    }
-
     /// The credentials for `server`, named as [`server`] does.
     pub(crate) fn get(&self, server: &str) -> Result<Option<RegistryAuth>> {
         if let Some(found) = from_environment().and_then(|all| auths::find(&all, server)) {
             return Ok(Some(found));
         }
         self.stored(server)
+    }
+
+    /// The same for who can go on without: what is wrong with a helper is only said.
+    pub(crate) fn get_or_none(&self, server: &str) -> Option<RegistryAuth> {
+        self.get(server).unwrap_or_else(|error| {
+            output::complain(&format!("WARNING: {error}; going on without credentials"));
+            None
+        })
     }
 
     fn stored(&self, server: &str) -> Result<Option<RegistryAuth>> {

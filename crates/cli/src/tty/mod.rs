@@ -8,4 +8,4 @@ mod signals;
 pub(crate) use keys::{Keys, parse_keys};
 pub(crate) use raw::{Hidden, Raw, is_terminal, size};
 pub(crate) use session::{End, Session, Writer};
-pub(crate) use signals::{Target, ending, forward, nudge, until_ended, watch_size};
+pub(crate) use signals::{Target, forward, nudge, until_ended, watch_size};

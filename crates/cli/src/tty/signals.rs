@@ -91,7 +91,7 @@ const FORWARDED: &[(i32, &str)] = &[
 
 /// Waits for a signal that ends programs; answers the exit code that says so. Catches them from
 /// the call on, polled or not.
-pub(crate) fn ending() -> impl Future<Output = u8> {
+pub(super) fn ending() -> impl Future<Output = u8> {
     let mut streams: Vec<(u8, Signal)> = [1u8, 2, 3, 15]
         .into_iter()
         .filter_map(|n| Some((n, signal(SignalKind::from_raw(i32::from(n))).ok()?)))

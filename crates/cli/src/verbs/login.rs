@@ -144,17 +144,16 @@ fn ask_name(known: &str) -> Result<String> {
 
 async fn ask_secret() -> Result<String> {
     output::print("Password: ")?;
-    // Caught from here on: a signal must find us where we can show again what is typed.
-    let ending = tty::ending();
-    let hidden = tty::Hidden::enter();
-    // On a thread that nobody waits for.
-    let (done, read) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || _ = done.send(read_line()));
-    let secret = tokio::select! {
-        read = read => read.unwrap_or_else(|e| Err(Error::msg(e.to_string()))),
-        code = ending => Err(Error::Status(code)),
-    };
-    drop(hidden);
+    // Signals are caught before it is hidden: they must find us where we can show it again.
+    let secret = tty::until_ended(async {
+        let _hidden = tty::Hidden::enter();
+        // On a thread that nobody waits for.
+        let (done, read) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || _ = done.send(read_line()));
+        read.await
+            .unwrap_or_else(|e| Err(Error::msg(e.to_string())))
+    })
+    .await;
     output::line("")?;
     let secret = secret?;
     if secret.is_empty() {

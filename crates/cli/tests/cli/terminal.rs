@@ -4,6 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{Read, Write},
     os::unix::ffi::OsStrExt,
+    process::{Child, Command},
     time::{Duration, Instant},
 };
 
@@ -26,6 +27,16 @@ fn terminal() -> (File, File) {
         .open(path)
         .unwrap();
     (File::from(master), slave)
+}
+
+/// The program, with the terminal as all three of its streams.
+fn spawn_at(terminal: &File, mut command: Command) -> Child {
+    command
+        .stdin(terminal.try_clone().unwrap())
+        .stdout(terminal.try_clone().unwrap())
+        .stderr(terminal.try_clone().unwrap())
+        .spawn()
+        .unwrap()
 }
 
 fn cooked(terminal: &File) -> bool {
@@ -52,13 +63,7 @@ fn the_terminal_is_raw_until_the_user_detaches() {
     });
     let (mut master, slave) = terminal();
     assert!(cooked(&slave));
-    let mut child = fake
-        .command(&["run", "-it", "busybox", "sh"])
-        .stdin(slave.try_clone().unwrap())
-        .stdout(slave.try_clone().unwrap())
-        .stderr(slave.try_clone().unwrap())
-        .spawn()
-        .unwrap();
+    let mut child = spawn_at(&slave, fake.command(&["run", "-it", "busybox", "sh"]));
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains("prompt") {
         let mut buffer = [0; 100];
@@ -84,13 +89,10 @@ fn a_signal_that_ends_it_leaves_the_terminal_as_it_was() {
         ..Behaviour::default()
     });
     let (_master, slave) = terminal();
-    let mut child = fake
-        .command(&["run", "--sig-proxy=false", "-it", "busybox", "sh"])
-        .stdin(slave.try_clone().unwrap())
-        .stdout(slave.try_clone().unwrap())
-        .stderr(slave.try_clone().unwrap())
-        .spawn()
-        .unwrap();
+    let mut child = spawn_at(
+        &slave,
+        fake.command(&["run", "--sig-proxy=false", "-it", "busybox", "sh"]),
+    );
     until("raw", || !cooked(&slave));
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -107,13 +109,7 @@ fn a_signal_at_the_password_shows_again_what_is_typed() {
         modes.contains(LocalModes::ECHO)
     };
     assert!(shown());
-    let mut child = fake
-        .command(&["login", "-u", "anna", "r.example"])
-        .stdin(slave.try_clone().unwrap())
-        .stdout(slave.try_clone().unwrap())
-        .stderr(slave.try_clone().unwrap())
-        .spawn()
-        .unwrap();
+    let mut child = spawn_at(&slave, fake.command(&["login", "-u", "anna", "r.example"]));
     until("hidden", || !shown());
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
