@@ -394,14 +394,18 @@ fn archive(ops: &[Op]) -> Vec<u8> {
 
 #[test]
 fn a_directory_that_was_replaced_leaves_nothing_of_itself() {
-    let tar = Tar::new().dir("a/x/z").file("a", "0").dir("a").build();
-    let dir = temp();
-    let store = Store::open(dir.path(), Options::default()).unwrap();
-    let mount = mounted(&store, &[&tar]).unwrap();
-    assert_eq!(
-        tree(&mount),
-        BTreeMap::from([("a".to_owned(), "dir".to_owned())])
-    );
+    let entries = Tar::new().dir("a/x/z");
+    let whiteouts = Tar::new().file("a/x/.wh.z", "");
+    for tar in [entries, whiteouts] {
+        let tar = tar.file("a", "0").dir("a").build();
+        let dir = temp();
+        let store = Store::open(dir.path(), Options::default()).unwrap();
+        let mount = mounted(&store, &[&tar]).unwrap();
+        assert_eq!(
+            tree(&mount),
+            BTreeMap::from([("a".to_owned(), "dir".to_owned())])
+        );
+    }
 }
 
 proptest! {

@@ -59,11 +59,11 @@ impl Unpacker<'_> {
     pub(super) fn drop_needless_whiteouts(&mut self) -> io::Result<()> {
         let mut known = HashMap::new();
         for (parent_path, name) in std::mem::take(&mut self.whiteouts) {
-            if !self.is_opaque(&parent_path, &mut known) {
+            if !self.is_opaque(&parent_path, &mut known)? {
                 continue;
             }
-            // Gone already, when a later entry took the directory's place.
-            let Ok(parent) = self.tree.dir(&parent_path) else {
+            // Not made if it is missing: a later entry of the same archive took its place.
+            let Some(parent) = self.tree.existing_dir(&parent_path)? else {
                 continue;
             };
             if tree::existing(parent.as_fd(), &name)? == Existing::Whiteout {
@@ -74,20 +74,20 @@ impl Unpacker<'_> {
     }
 
     /// Whether the directory or one above it hides what is below.
-    pub(super) fn is_opaque(&mut self, path: &[u8], known: &mut HashMap<Vec<u8>, bool>) -> bool {
+    fn is_opaque(&mut self, path: &[u8], known: &mut HashMap<Vec<u8>, bool>) -> io::Result<bool> {
         if path.is_empty() {
-            return self.outcome.root_opaque;
+            return Ok(self.outcome.root_opaque);
         }
         if let Some(known) = known.get(path) {
-            return *known;
+            return Ok(*known);
         }
-        let own = self.tree.dir(path).is_ok_and(|dir| {
+        let own = self.tree.existing_dir(path)?.is_some_and(|dir| {
             let path = format!("/proc/self/fd/{}", dir.as_raw_fd());
             let mut value = [0_u8; 1];
             rustix::fs::getxattr(path, tree::OPAQUE, value.as_mut_slice()).is_ok()
         });
-        let opaque = own || self.is_opaque(tree::split(path).0, known);
+        let opaque = own || self.is_opaque(tree::split(path).0, known)?;
         known.insert(path.to_vec(), opaque);
-        opaque
+        Ok(opaque)
     }
 }
