@@ -7,12 +7,15 @@
 
 mod ast;
 mod check;
+mod draw;
 mod error;
 mod expand;
 mod glob;
 mod ignore;
 mod parse;
 mod span;
+mod suggest;
+mod text;
 
 pub use ast::{
     Argument, Command, Copy, Dockerfile, From, Healthcheck, Heredoc, Instruction, Run, Source,
