@@ -10,7 +10,8 @@
 
 mod archive;
 mod blob;
-
+mod build;
+mod cache;
 mod changes;
 mod channel;
 mod commit;
@@ -44,6 +45,8 @@ mod tree;
 mod unpack;
 mod usage;
 
+pub use build::{Held, Step, StoredLayer};
+pub use cache::{CacheRecord, Dropped};
 pub use commit::Commit;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use digest::Digest;
