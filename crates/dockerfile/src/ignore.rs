@@ -74,6 +74,11 @@ impl Patterns {
         back.any(|pattern| dir == "." || pattern.glob.may_match_below(dir))
     }
 
+    /// Whether anything may come back at all.
+    pub(crate) fn has_exceptions(&self) -> bool {
+        self.0.iter().any(|pattern| pattern.back)
+    }
+
     /// Whether nothing is left out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -113,7 +118,7 @@ fn pattern(line: &str) -> Result<Option<Pattern>, String> {
 }
 
 /// The shortest path that is the same, as Go's `filepath.Clean` finds it.
-fn clean(path: &str) -> String {
+pub(crate) fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

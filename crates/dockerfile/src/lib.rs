@@ -22,7 +22,7 @@ pub use ast::{
     Stage,
 };
 pub use ast::{Check, Directives, Mount, MountKind, Sharing};
-pub use check::{Warning, check};
+pub use check::{Warning, base_image_platform, check, check_with};
 pub use error::Error;
 pub use expand::{Expanded, Variables, expand, expand_raw, expand_words};
 pub use glob::glob_match;

@@ -80,12 +80,16 @@ fn escape(file: &File<'_>, line: u32, column: u32, value: &str) -> Result<char, 
 
 /// `skip=A,B;error=true`.
 fn check(file: &File<'_>, line: u32, column: u32, text: &str) -> Result<Check, Error> {
-    let mut check = Check::default();
-    let bad = |part: &str, hint: &str| {
-        let mut error = file.error(line, column, format!("invalid check option {part:?}"));
+    options(text).map_err(|(option, hint)| {
+        let mut error = file.error(line, column, format!("invalid check option {option:?}"));
         error.hint = Some(hint.to_owned());
         error
-    };
+    })
+}
+
+/// Options, or the wrong one and what to do about it.
+fn options(text: &str) -> Result<Check, (&str, &'static str)> {
+    let mut check = Check::default();
     let list = |value: &str| {
         value
             .split(',')
@@ -94,7 +98,7 @@ fn check(file: &File<'_>, line: u32, column: u32, text: &str) -> Result<Check, E
     };
     for part in text.split(';') {
         let Some((key, value)) = part.split_once('=') else {
-            return Err(bad(part, "write it as skip=RULE,RULE;error=true"));
+            return Err((part, "write it as skip=RULE,RULE;error=true"));
         };
         let value = value.trim();
         match key.trim() {
@@ -103,11 +107,21 @@ fn check(file: &File<'_>, line: u32, column: u32, text: &str) -> Result<Check, E
             "experimental" if value == "all" => check.experimental_all = true,
             "experimental" => check.experimental = list(value),
             "error" => {
-                check.error = super::numbers::boolean(value)
-                    .ok_or_else(|| bad(part, "error is true or false"))?;
+                check.error =
+                    super::numbers::boolean(value).ok_or((part, "error is true or false"))?;
             }
-            key => return Err(bad(key, "options are skip, error and experimental")),
+            key => return Err((key, "options are skip, error and experimental")),
         }
     }
     Ok(check)
+}
+
+impl Check {
+    /// Reads what stands behind `# check=`, or in the build argument `BUILDKIT_DOCKERFILE_CHECK`.
+    ///
+    /// # Errors
+    /// An option that is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        options(text).map_err(|(option, _)| format!("invalid check option {option:?}"))
+    }
 }
