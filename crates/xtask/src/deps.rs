@@ -58,7 +58,7 @@ const LAYERS: [Layer; 17] = [
         &HTTP,
     ),
     layer("api", &["types"], &["redb", "rustix"]),
-    layer("cli", &["types", "archive", "gotmpl"], &["axum", "redb"]),
+    layer("cli", &["types", "archive", "dockerfile", "gotmpl"], &["axum", "redb"]),
     layer(
         "wharf",
         &[

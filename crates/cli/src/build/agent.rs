@@ -21,7 +21,7 @@ const PIECE: usize = 32 << 10;
 
 /// Agents by their names.
 #[derive(Debug, Default)]
-pub(super) struct Agents(BTreeMap<String, String>);
+pub(crate) struct Agents(BTreeMap<String, String>);
 
 impl Agents {
     /// Reads `default`, or `id=socket`.

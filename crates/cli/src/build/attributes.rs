@@ -4,7 +4,11 @@ use crate::error::{Error, Result};
 
 /// The fields of a line of CSV: quotes keep commas, two of them are one.
 pub(super) fn fields(text: &str) -> Result<Vec<String>> {
-    let broken = || Error::msg(format!("ERROR: parse error in {text:?}: bare \" in a field"));
+    let broken = || {
+        Error::msg(format!(
+            "ERROR: parse error in {text:?}: bare \" in a field"
+        ))
+    };
     let mut all = Vec::new();
     let mut rest = text;
     loop {

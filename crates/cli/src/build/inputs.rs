@@ -123,7 +123,10 @@ impl Inputs {
         let ignore = Ignore::of(&files)?;
         Ok(Self {
             context: Source::Directory(Directory {
-                purpose: files.first().map(|f| f.display().to_string()).unwrap_or_default(),
+                purpose: files
+                    .first()
+                    .map(|f| f.display().to_string())
+                    .unwrap_or_default(),
                 path: root,
                 ignore,
                 title: "load build context".to_owned(),
@@ -138,7 +141,9 @@ impl Inputs {
     fn from_stdin(file: &str) -> Result<Self> {
         if tty::is_terminal(io::stdin()) {
             // Said on the way, as whoever types wants to know what is waited for.
-            crate::format::output::complain("reading a Dockerfile or an archive from standard input");
+            crate::format::output::complain(
+                "reading a Dockerfile or an archive from standard input",
+            );
         }
         let failed = |e: &io::Error| Error::file("read", "/dev/stdin", e);
         let mut stdin = BufReader::with_capacity(64 << 10, io::stdin().lock());
@@ -159,7 +164,9 @@ impl Inputs {
         let length = head.len();
         stdin.consume(length);
         if length < 512 {
-            let rest = (&mut stdin).take(512 - length as u64).read_to_end(&mut head);
+            let rest = (&mut stdin)
+                .take(512 - length as u64)
+                .read_to_end(&mut head);
             rest.map_err(|e| failed(&e))?;
         }
         let archive = is_archive(&head);
@@ -230,9 +237,7 @@ impl Inputs {
 impl Source {
     async fn give(self, client: &Client, board: &mut Board) -> Result<ContextSource> {
         Ok(match self {
-            Self::Directory(directory) => {
-                ContextSource::Sent(directory.give(client, board).await?)
-            }
+            Self::Directory(directory) => ContextSource::Sent(directory.give(client, board).await?),
             Self::Archive(archive) => ContextSource::Sent(archive.give(client, board).await?),
             Self::Elsewhere(source) => source,
         })
@@ -390,7 +395,12 @@ mod tests {
 
     #[test]
     fn remotes_are_told_by_their_beginning() {
-        for remote in ["https://x/y.git", "git@host:x", "github.com/a/b", "ssh://a/b"] {
+        for remote in [
+            "https://x/y.git",
+            "git@host:x",
+            "github.com/a/b",
+            "ssh://a/b",
+        ] {
             assert!(is_remote(remote), "{remote}");
         }
         assert!(!is_remote(".") && !is_remote("http") && !is_remote("dir/github.com/x"));

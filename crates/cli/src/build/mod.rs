@@ -12,9 +12,8 @@ mod request;
 mod secrets;
 mod talk;
 
-pub(crate) use context::Ignore;
 pub(crate) use inputs::Inputs;
 pub(crate) use outputs::{Outputs, Sink};
 pub(crate) use report::Report;
-pub(crate) use request::ask;
+pub(crate) use request::{ask, checks_only};
 pub(crate) use talk::talk;

@@ -155,10 +155,7 @@ mod tests {
             "from --platform=x reg.example:5000/a AS b\nCOPY --from=other.example/c /x /y\nRUN --mount=type=bind,from=busybox,target=/m true\n",
         );
         let servers: Vec<_> = all.servers.iter().map(String::as_str).collect();
-        assert_eq!(
-            servers,
-            [config::HUB, "other.example", "reg.example:5000"]
-        );
+        assert_eq!(servers, [config::HUB, "other.example", "reg.example:5000"]);
         assert!(!all.open);
         all.add_dockerfile("FROM $BASE\n");
         assert!(all.open);

@@ -87,7 +87,11 @@ impl Outputs {
             if text == "-" {
                 return self.archive(OutputKind::Files, Target::Stdout, Vec::new());
             }
-            return self.archive(OutputKind::Files, Target::Directory(text.into()), Vec::new());
+            return self.archive(
+                OutputKind::Files,
+                Target::Directory(text.into()),
+                Vec::new(),
+            );
         }
         let (mut kind, mut dest) = (String::new(), String::new());
         let (mut names, mut push) = (Vec::new(), false);
@@ -136,12 +140,12 @@ impl Outputs {
             Ok(Target::File(PathBuf::from(&dest)))
         };
         match kind.as_str() {
-            "local" if dest.is_empty() => Err(Error::msg(
-                "ERROR: dest is required for local exporter",
-            )),
-            "local" if dest == "-" => {
-                Err(Error::msg("ERROR: dest cannot be stdout for local exporter"))
+            "local" if dest.is_empty() => {
+                Err(Error::msg("ERROR: dest is required for local exporter"))
             }
+            "local" if dest == "-" => Err(Error::msg(
+                "ERROR: dest cannot be stdout for local exporter",
+            )),
             "local" => {
                 let target = Target::Directory(PathBuf::from(&dest));
                 self.archive(OutputKind::Files, target, names)
@@ -153,11 +157,13 @@ impl Outputs {
                 self.asked.push(image(names, push || kind == "registry"));
                 Ok(())
             }
-            "image" | "registry" => Err(Error::msg(format!(
-                "ERROR: output type={kind} has no dest"
-            ))),
+            "image" | "registry" => {
+                Err(Error::msg(format!("ERROR: output type={kind} has no dest")))
+            }
             "cacheonly" => Ok(()),
-            other => Err(Error::msg(format!("ERROR: unsupported output type {other}"))),
+            other => Err(Error::msg(format!(
+                "ERROR: unsupported output type {other}"
+            ))),
         }
     }
 
@@ -239,7 +245,9 @@ impl Sink {
     /// Takes the next bytes.
     pub(crate) async fn take(&mut self, bytes: Bytes) -> Result {
         match self {
-            Self::Nothing => Err(Error::msg("the daemon sent an archive that nobody asked for")),
+            Self::Nothing => Err(Error::msg(
+                "the daemon sent an archive that nobody asked for",
+            )),
             Self::Directory { sender, .. } => {
                 // Who stopped reading says why at the end.
                 let _ = sender.send(bytes).await;
@@ -303,7 +311,7 @@ mod tests {
 
     fn outputs(args: &[&str]) -> Result<Outputs> {
         let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
-        let m = parse(&[crate::verbs::build_flags()], true, &args).unwrap();
+        let m = parse(&[crate::verbs::BUILD_FLAGS], true, &args).unwrap();
         Outputs::of(&m)
     }
 
@@ -318,7 +326,10 @@ mod tests {
         assert_eq!(outputs(&["--push"]).unwrap(), only(true));
         assert_eq!(outputs(&["-o", "type=registry"]).unwrap(), only(true));
         assert_eq!(outputs(&["-o", "type=docker"]).unwrap(), only(false));
-        assert_eq!(outputs(&["-o", "type=cacheonly"]).unwrap(), Outputs::default());
+        assert_eq!(
+            outputs(&["-o", "type=cacheonly"]).unwrap(),
+            Outputs::default()
+        );
         let named = outputs(&["-o", "type=image,\"name=a,b:1\",push=true"]).unwrap();
         assert_eq!(
             named.asked,

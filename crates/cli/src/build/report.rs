@@ -1,7 +1,7 @@
 //! What a build leaves for programs: `--iidfile` and `--metadata-file`.
 
-use serde_json::{Map, Value, json, ser::PrettyFormatter};
 use serde::Serialize;
+use serde_json::{Map, Value, json, ser::PrettyFormatter};
 use types::build::Built;
 
 use crate::{
@@ -49,7 +49,9 @@ impl Report {
         let mut text = Vec::new();
         let spaces = PrettyFormatter::with_indent(b"  ");
         metadata(built, id)
-            .serialize(&mut serde_json::Serializer::with_formatter(&mut text, spaces))
+            .serialize(&mut serde_json::Serializer::with_formatter(
+                &mut text, spaces,
+            ))
             .map_err(|e| Error::msg(e.to_string()))?;
         write(&self.metadata, &text)
     }
@@ -66,7 +68,10 @@ fn metadata(built: &Built, id: &str) -> Value {
         json!(format!("default/default/{id}")),
     );
     if !built.image.is_empty() {
-        all.insert("containerimage.config.digest".to_owned(), json!(built.image));
+        all.insert(
+            "containerimage.config.digest".to_owned(),
+            json!(built.image),
+        );
     }
     if !built.manifest.is_empty() {
         all.insert(

@@ -41,7 +41,11 @@ pub(crate) fn ask(
     let caches = |flag: &str| -> Result<Vec<_>> {
         m.all(flag).iter().map(|t| names::cache(flag, t)).collect()
     };
-    let tags: Vec<String> = m.all("tag").iter().map(|t| names::tag(t)).collect::<Result<_>>()?;
+    let tags: Vec<String> = m
+        .all("tag")
+        .iter()
+        .map(|t| names::tag(t))
+        .collect::<Result<_>>()?;
     let hosts = m.all("add-host");
     let hosts = hosts.iter().map(|h| host(h).map_err(Error::msg));
     let ulimits = m.all("ulimit");
@@ -104,7 +108,11 @@ pub(crate) fn ask(
         secrets: secrets.collect::<Result<_>>()?,
         ssh: agents.names(),
         extra_hosts: hosts.collect::<Result<_>>()?,
-        network: if network == "default" { String::new() } else { network },
+        network: if network == "default" {
+            String::new()
+        } else {
+            network
+        },
         allow,
         shm_size: bytes("shm-size")?,
         ulimits: ulimits.collect::<Result<_>>()?,
@@ -116,7 +124,11 @@ pub(crate) fn ask(
         cpu_period: number("cpu-period"),
         cpuset_cpus: m.text("cpuset-cpus"),
         cpuset_mems: m.text("cpuset-mems"),
-        outputs: if check { Vec::new() } else { outputs.asked.clone() },
+        outputs: if check {
+            Vec::new()
+        } else {
+            outputs.asked.clone()
+        },
         check,
         tags,
         ..BuildRequest::default()
@@ -181,11 +193,17 @@ fn build_args(context: &Context, m: &Matches) -> BTreeMap<String, String> {
             },
         }
     }
-    let mut proxies: Vec<String> = all.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    context.config.add_proxies(context.client.host(), &mut proxies);
+    let mut proxies: Vec<String> = all
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    context
+        .config
+        .add_proxies(context.client.host(), &mut proxies);
     for pair in proxies {
         if let Some((name, value)) = pair.split_once('=') {
-            all.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            all.entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
         }
     }
     if let Ok(epoch) = std::env::var("SOURCE_DATE_EPOCH")
@@ -231,7 +249,10 @@ fn identifier() -> String {
             }
         }
     }
-    bytes.iter().map(|b| char::from(LETTERS[usize::from(b & 31)])).collect()
+    bytes
+        .iter()
+        .map(|b| char::from(LETTERS[usize::from(b & 31)]))
+        .collect()
 }
 
 #[cfg(test)]
@@ -243,7 +264,7 @@ mod tests {
     fn what_is_not_there_is_refused_by_name() {
         let call = |args: &[&str]| {
             let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
-            checks_only(&parse(&[crate::verbs::build_flags()], true, &args).unwrap())
+            checks_only(&parse(&[crate::verbs::BUILD_FLAGS], true, &args).unwrap())
         };
         assert!(call(&["--check"]).unwrap() && call(&["--call=lint"]).unwrap());
         assert!(!call(&["--call", "build"]).unwrap());

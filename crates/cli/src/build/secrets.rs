@@ -89,10 +89,16 @@ mod tests {
         let value = |text: &str| secret(text).map(|s| (s.id, s.value));
         let path = at.display();
         let hidden = STANDARD.encode("hidden");
-        assert_eq!(value(&format!("id=a,src={path}")).unwrap(), ("a".into(), hidden));
+        assert_eq!(
+            value(&format!("id=a,src={path}")).unwrap(),
+            ("a".into(), hidden)
+        );
         let home = STANDARD.encode(std::env::var("PATH").unwrap());
         assert_eq!(value("id=a,env=PATH").unwrap(), ("a".into(), home.clone()));
-        assert_eq!(value("type=env,id=a,src=PATH").unwrap(), ("a".into(), home.clone()));
+        assert_eq!(
+            value("type=env,id=a,src=PATH").unwrap(),
+            ("a".into(), home.clone())
+        );
         assert_eq!(value("id=PATH").unwrap(), ("PATH".into(), home));
         std::fs::write(&at, vec![0; 500 * 1024 + 1]).unwrap();
         assert_eq!(

@@ -193,7 +193,10 @@ mod tests {
                 "ERROR: failed to solve: x",
             ),
             (
-                frame(1, "{\"error\":\"Dockerfile:2\\n   2 | >>> RUN x\\nfailed\"}\n"),
+                frame(
+                    1,
+                    "{\"error\":\"Dockerfile:2\\n   2 | >>> RUN x\\nfailed\"}\n",
+                ),
                 "Dockerfile:2\n   2 | >>> RUN x\nERROR: failed",
             ),
             (

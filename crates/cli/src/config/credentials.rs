@@ -85,7 +85,11 @@ impl<'c> Credentials<'c> {
         let environment = from_environment();
         let named = self.entries().into_iter().chain(&environment);
         let mut all: Vec<String> = named.flat_map(Map::keys).cloned().collect();
-        all.extend(self.config.texts("credHelpers").map(|(name, _)| name.to_owned()));
+        all.extend(
+            self.config
+                .texts("credHelpers")
+                .map(|(name, _)| name.to_owned()),
+        );
         all.sort();
         all.dedup();
         all

@@ -139,7 +139,11 @@ impl Archive {
     }
 
     /// Puts a content into the file; its digest and length.
-    fn content(&mut self, tar: &mut TarReader<impl BufRead>, end: &mut u64) -> Result<(String, u64)> {
+    fn content(
+        &mut self,
+        tar: &mut TarReader<impl BufRead>,
+        end: &mut u64,
+    ) -> Result<(String, u64)> {
         let mut hash = Hash::new(&SHA256);
         let mut size = 0;
         loop {
@@ -171,7 +175,11 @@ impl Archive {
             let mut above = path.as_str();
             while let Some((parent, _)) = above.rsplit_once('/') {
                 above = parent;
-                if self.entries.get(above).is_some_and(|e| e.kind == EntryKind::Dir) {
+                if self
+                    .entries
+                    .get(above)
+                    .is_some_and(|e| e.kind == EntryKind::Dir)
+                {
                     break;
                 }
                 let entry = ContextEntry {
@@ -197,7 +205,9 @@ impl Archive {
             return Ok(None);
         };
         let mut bytes = vec![0; usize::try_from(entry.size).unwrap_or(0)];
-        self.spool.read_exact_at(&mut bytes, place).map_err(failed)?;
+        self.spool
+            .read_exact_at(&mut bytes, place)
+            .map_err(failed)?;
         Ok(Some(bytes))
     }
 
@@ -264,9 +274,8 @@ impl Archive {
             .into_iter()
             .map(|digest| {
                 let size = sizes.get(digest.as_str()).copied();
-                let size = size.ok_or_else(|| {
-                    failed("the daemon asks for contents that are not in it")
-                })?;
+                let size =
+                    size.ok_or_else(|| failed("the daemon asks for contents that are not in it"))?;
                 Ok(Content {
                     path: digest.clone(),
                     digest,
@@ -326,7 +335,10 @@ mod tests {
         let paths: Vec<_> = archive.entries.keys().map(String::as_str).collect();
         assert_eq!(paths, ["Dockerfile", "a", "a/b", "c"]);
         assert_eq!(archive.places.len(), 2);
-        assert_eq!(archive.text("Dockerfile", 100).unwrap().unwrap(), b"FROM x\n");
+        assert_eq!(
+            archive.text("Dockerfile", 100).unwrap().unwrap(),
+            b"FROM x\n"
+        );
         assert_eq!(archive.text("Dockerfile", 3).unwrap(), None);
         let digest = archive.entries["c"].digest.clone();
         let contents = archive.contents(vec![digest]).unwrap();
@@ -335,7 +347,10 @@ mod tests {
         let spool = Spool(Arc::new(archive));
         let mut text = String::new();
         let reader = spool.open(&contents[0]).unwrap().unwrap();
-        reader.take(contents[0].size).read_to_string(&mut text).unwrap();
+        reader
+            .take(contents[0].size)
+            .read_to_string(&mut text)
+            .unwrap();
         assert_eq!(text, "same");
     }
 

@@ -80,7 +80,8 @@ impl Directory {
                     let all = Arc::clone(&picture);
                     let whole = blocking(move || Ok(all.difference(true))).await?;
                     let answer = send::update(client, whole, &show.sent).await?;
-                    answer.ok_or_else(|| Error::msg("the daemon does not take the build context"))?
+                    answer
+                        .ok_or_else(|| Error::msg("the daemon does not take the build context"))?
                 }
             };
             if answer.missing.is_empty() {
@@ -122,9 +123,7 @@ impl Directory {
                     changing.clone_from(&paths);
                     let id = answer.id;
                     // What it was sent is kept there by digest, and the name by its list.
-                    memory = Some(
-                        blocking(move || Ok(forget(picture, &id, &paths))).await?,
-                    );
+                    memory = Some(blocking(move || Ok(forget(picture, &id, &paths))).await?);
                 }
                 Transfer::Failed(failure) => return Err(picture::told(&self.path, &failure)),
             }

@@ -139,7 +139,11 @@ impl Picture {
                 *flag = true;
             }
         }
-        let gone = memory.records.iter().zip(&there).filter(|(_, there)| !**there);
+        let gone = memory
+            .records
+            .iter()
+            .zip(&there)
+            .filter(|(_, there)| !**there);
         let removed = gone.map(|(record, _)| record.path.to_owned()).collect();
         Ok(Self {
             removed,
@@ -184,7 +188,9 @@ impl Picture {
             if known && old.is_some_and(|old| same_entry(old, &record)) {
                 continue;
             }
-            difference.entries.insert(fresh.path.clone(), entry(&record));
+            difference
+                .entries
+                .insert(fresh.path.clone(), entry(&record));
         }
         if known {
             difference.removed.clone_from(&self.removed);
@@ -327,8 +333,15 @@ mod tests {
         let take = |bytes| Picture::take(root.path(), &Ignore::default(), bytes).unwrap();
         let memory = take(Vec::new()).remember("one");
         let again = take(memory.clone());
-        assert_eq!(again.fresh.len(), 1, "it was written within the last seconds");
-        assert!(again.difference(false).entries.is_empty(), "and is the same");
+        assert_eq!(
+            again.fresh.len(),
+            1,
+            "it was written within the last seconds"
+        );
+        assert!(
+            again.difference(false).entries.is_empty(),
+            "and is the same"
+        );
         let mut damaged = memory;
         let last = damaged.len() - 1;
         damaged[last] ^= 1;

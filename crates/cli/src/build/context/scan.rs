@@ -387,8 +387,17 @@ mod tests {
         assert_eq!(
             names(root.path(), &none),
             [
-                "a", "a/b", "a/b/c", "a/b/c/keep", "a/b/drop", "empty", "node_modules",
-                "node_modules/x", "node_modules/x/y", "out", "top",
+                "a",
+                "a/b",
+                "a/b/c",
+                "a/b/c/keep",
+                "a/b/drop",
+                "empty",
+                "node_modules",
+                "node_modules/x",
+                "node_modules/x/y",
+                "out",
+                "top",
             ]
         );
         let some = Ignore::parse("x", b"node_modules\na\nempty\n!a/b/c/keep\n").unwrap();

@@ -85,7 +85,8 @@ pub(super) async fn update(
 
 /// About what travels for `update`.
 fn size(update: &ContextUpdate) -> u64 {
-    let entry = |(path, e): (&String, &ContextEntry)| path.len() + e.digest.len() + e.link.len() + 60;
+    let entry =
+        |(path, e): (&String, &ContextEntry)| path.len() + e.digest.len() + e.link.len() + 60;
     let entries: usize = update.entries.iter().map(entry).sum();
     let removed: usize = update.removed.iter().map(String::len).sum();
     (entries + removed + 2) as u64

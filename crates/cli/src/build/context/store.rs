@@ -31,7 +31,11 @@ impl Place {
             .or_else(|| given("HOME").map(|home| PathBuf::from(home).join(".cache")));
         let whole = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
         let mut key = Vec::new();
-        for part in [host.as_bytes(), whole.as_os_str().as_encoded_bytes(), purpose.as_bytes()] {
+        for part in [
+            host.as_bytes(),
+            whole.as_os_str().as_encoded_bytes(),
+            purpose.as_bytes(),
+        ] {
             key.extend(part);
             key.push(0);
         }
@@ -41,28 +45,9 @@ impl Place {
 
     /// What is there; nothing where it cannot be read or is another user's.
     pub(super) fn read(&self) -> Vec<u8> {
-        let Some(path) = &self.0 else {
-            return Vec::new();
-        };
-        let mut bytes = Vec::new();
-        let read = || -> io::Result<()> {
-            let mut options = File::options();
-            let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-            options.read(true).custom_flags(flags.bits().cast_signed());
-            let file = options.open(path)?;
-            let meta = file.metadata()?;
-            let ours = meta.uid() == rustix::process::geteuid().as_raw();
-            if !ours || !meta.is_file() || meta.len() > memory::LARGEST {
-                return Ok(());
-            }
-            bytes.reserve_exact(usize::try_from(meta.len()).unwrap_or(0));
-            file.take(memory::LARGEST).read_to_end(&mut bytes).map(drop)
-        };
-        match read() {
-            Ok(()) => bytes,
-            // A memory only saves time.
-            Err(_) => Vec::new(),
-        }
+        // A memory only saves time.
+        let path = self.0.as_ref();
+        path.and_then(|path| read(path).ok()).unwrap_or_default()
     }
 
     /// Puts `bytes` there, whole or not at all. Without a sync: a torn file is found by its sum.
@@ -80,6 +65,21 @@ impl Place {
             let _ = file.set_modified(SystemTime::now());
         }
     }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut options = File::options();
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    let file = options.open(path)?;
+    let meta = file.metadata()?;
+    let ours = meta.uid() == rustix::process::geteuid().as_raw();
+    let mut bytes = Vec::new();
+    if ours && meta.is_file() && meta.len() <= memory::LARGEST {
+        bytes.reserve_exact(usize::try_from(meta.len()).unwrap_or(0));
+        file.take(memory::LARGEST).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -42,9 +42,7 @@ pub(super) fn warnings(all: &[BuildWarning]) -> String {
 pub(super) fn summary(trace: &Trace) -> String {
     match trace.cached() {
         (0, _) => String::new(),
-        (1, 1) => "the only step came from the cache".to_owned(),
-        (all, cached) if all == cached => format!("all {all} steps came from the cache"),
-        (all, cached) => format!("{cached} of {all} steps came from the cache"),
+        (all, cached) => format!("cached: {cached} of {all} steps"),
     }
 }
 

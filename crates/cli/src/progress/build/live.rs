@@ -192,7 +192,11 @@ impl Live {
 fn details(step: &Step, width: usize, block: &mut Vec<(String, usize)>) {
     let open = step.statuses.iter().filter(|s| s.completed.is_none());
     for status in open.take(TRANSFERS) {
-        block.push(spread(&format!(" => => {}", clear(&transfer(status))), "", width));
+        block.push(spread(
+            &format!(" => => {}", clear(&transfer(status))),
+            "",
+            width,
+        ));
     }
     let skipped = step.last.len().saturating_sub(SHOWN);
     for line in step.last.iter().skip(skipped) {
@@ -268,7 +272,11 @@ mod tests {
             "digest": "run", "name": "[9/9] RUN make", "started": "2026-01-01T00:00:00Z",
         })));
         for n in 0..9 {
-            trace.take(&log("run", "2026-01-01T00:00:01Z", &format!("line {n}\x1b[31m!\x1b[0m\n")));
+            trace.take(&log(
+                "run",
+                "2026-01-01T00:00:01Z",
+                &format!("line {n}\x1b[31m!\x1b[0m\n"),
+            ));
         }
         trace
     }
@@ -283,13 +291,15 @@ mod tests {
         let live = Live::new(false);
         let lines = texts(&live, &trace(2), State::Running, 24);
         assert!(lines[0].starts_with("[+] Building 0.0s (2/3)"), "{lines:?}");
-        assert!(lines[1].starts_with(" => CACHED [0/9] RUN step 0 ") && lines[1].ends_with(" 2.0s"));
+        assert!(
+            lines[1].starts_with(" => CACHED [0/9] RUN step 0 ") && lines[1].ends_with(" 2.0s")
+        );
         assert_eq!(lines[1].width(), 59);
         assert_eq!(lines[4], " => => # line 3!");
         assert_eq!(lines.len(), 4 + SHOWN);
         let lines = texts(&live, &trace(2), State::Finished, 24);
         assert_eq!(lines.len(), 4);
-        assert!(lines[0].ends_with("1 of 3 steps came from the cache"), "{lines:?}");
+        assert!(lines[0].ends_with("cached: 1 of 3 steps"), "{lines:?}");
     }
 
     #[test]
@@ -313,7 +323,10 @@ mod tests {
         // Full lines of 59 columns take two of 40.
         let full = live.drawn.iter().filter(|w| **w > 40).count();
         let third = live.draw(&trace(1), State::Running, (24, 40));
-        assert!(third.contains(&format!("\x1b[{}A", lines + full)), "{third:?}");
+        assert!(
+            third.contains(&format!("\x1b[{}A", lines + full)),
+            "{third:?}"
+        );
     }
 
     #[test]

@@ -87,7 +87,12 @@ impl Plain {
             }
             // Steps that ended first: each is told in one piece.
             let ended = |place: &&usize| trace.steps[**place].is_done();
-            let next = self.order.iter().find(ended).or(self.order.front()).copied();
+            let next = self
+                .order
+                .iter()
+                .find(ended)
+                .or(self.order.front())
+                .copied();
             let Some(next) = next else { return out };
             self.write(trace, next, &mut out);
             if self.current == Some(next) {
@@ -281,14 +286,22 @@ mod tests {
         let mut text = all(
             &mut plain,
             &mut trace,
-            &[start("a"), start("b"), log("b", "2026-01-01T00:00:01Z", "x\n")],
+            &[
+                start("a"),
+                start("b"),
+                log("b", "2026-01-01T00:00:01Z", "x\n"),
+            ],
         );
         assert_eq!(text, "#1 a\n");
         let long_ago = Instant::now().checked_sub(PATIENCE * 2).unwrap();
         plain.pending.get_mut(&1).unwrap().since = Some(long_ago);
         text.push_str(&plain.advance(&trace));
         assert_eq!(text, "#1 a\n#1 ...\n\n#2 b\n#2 1.000 x\n");
-        text = all(&mut plain, &mut trace, &[log("a", "2026-01-01T00:00:02Z", "y\n")]);
+        text = all(
+            &mut plain,
+            &mut trace,
+            &[log("a", "2026-01-01T00:00:02Z", "y\n")],
+        );
         assert_eq!(text, "");
     }
 

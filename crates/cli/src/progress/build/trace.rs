@@ -103,7 +103,10 @@ impl Step {
 fn trimmed(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let start = line.iter().rposition(|&b| b == b'\r').map_or(0, |at| at + 1);
+    let start = line
+        .iter()
+        .rposition(|&b| b == b'\r')
+        .map_or(0, |at| at + 1);
     &line[start..]
 }
 
@@ -245,7 +248,11 @@ pub(super) mod tests {
             text: text.to_owned(),
         };
         assert_eq!(
-            trace.take(&log("a", "2026-01-01T00:00:12.345Z", "f\n 10%\r100%\r\nrest")),
+            trace.take(&log(
+                "a",
+                "2026-01-01T00:00:12.345Z",
+                "f\n 10%\r100%\r\nrest"
+            )),
             [Change::Lines(
                 0,
                 vec![line("12.34", "half"), line("12.34", "100%")]
