@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::parse::Notes;
+use crate::parse::{Field, Notes};
 use crate::span::{Located, Span};
 
 /// A whole file.
@@ -233,7 +233,7 @@ pub enum Source {
     Heredoc(Heredoc),
 }
 
-/// `--mount` of a `RUN`; words are unexpanded.
+/// `--mount` of a `RUN`; words are unexpanded, see [`Mount::expanded`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mount {
     /// `type`
@@ -262,6 +262,30 @@ pub struct Mount {
     pub size: Option<u64>,
     /// `env` of a secret: the variable that it is put into.
     pub env: Option<String>,
+    /// All as it was written, for [`Mount::expanded`].
+    pub(crate) fields: Vec<Field>,
+}
+
+impl Mount {
+    /// A bind mount with nothing said.
+    pub(crate) fn new(fields: Vec<Field>) -> Self {
+        Self {
+            kind: MountKind::Bind,
+            target: None,
+            source: None,
+            from: None,
+            readonly: None,
+            id: None,
+            sharing: None,
+            required: false,
+            mode: None,
+            uid: None,
+            gid: None,
+            size: None,
+            env: None,
+            fields,
+        }
+    }
 }
 
 /// `type` of a mount.

@@ -19,6 +19,15 @@ pub struct Error {
     pub(crate) drawing: String,
 }
 
+impl Error {
+    /// The lines of the file that the error is about, with carets below the place.
+    #[must_use]
+    pub fn drawing(&self) -> &str {
+        &self.drawing
+    }
+}
+
+/// `Dockerfile:12:5: unknown instruction: COPPY (did you mean COPY?)` and the drawing.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Span { line, column, .. } = self.span;

@@ -7,19 +7,22 @@
 
 mod ast;
 mod check;
+mod draw;
 mod error;
 mod expand;
 mod glob;
 mod ignore;
 mod parse;
 mod span;
+mod suggest;
+mod text;
 
 pub use ast::{
     Argument, Command, Copy, Dockerfile, From, Healthcheck, Heredoc, Instruction, Run, Source,
     Stage,
 };
 pub use ast::{Check, Directives, Mount, MountKind, Sharing};
-pub use check::{Warning, check};
+pub use check::{Warning, base_image_platform, check, check_with};
 pub use error::Error;
 pub use expand::{Expanded, Variables, expand, expand_raw, expand_words};
 pub use glob::glob_match;
