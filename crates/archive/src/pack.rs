@@ -373,7 +373,8 @@ fn named(path: &[u8], error: io::Error) -> io::Error {
 }
 
 /// The attributes that are content. A file system without any has none.
-fn xattrs(file: BorrowedFd<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+#[must_use]
+pub fn xattrs(file: BorrowedFd<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut list = vec![0_u8; MAX_XATTR];
     let Ok(length) = rustix::fs::flistxattr(file, &mut list) else {
         return Vec::new();

@@ -49,7 +49,7 @@ pub use build::{Held, Step, StoredLayer};
 pub use cache::{CacheRecord, Dropped};
 pub use commit::Commit;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
-pub use digest::Digest;
+pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
 pub use image::Image;
 pub use load::Loaded;
