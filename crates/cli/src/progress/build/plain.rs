@@ -203,9 +203,12 @@ fn transfers(number: usize, step: &Step, pending: &mut Pending) -> String {
     out
 }
 
-/// `sha256:… 1.2MB / 3.4MB 0.3s done`.
+/// `sha256:… downloading 1.2MB / 3.4MB 0.3s done`.
 pub(super) fn transfer(status: &Status) -> String {
     let mut text = status.id.clone();
+    if !status.name.is_empty() {
+        let _ = write!(text, " {}", status.name);
+    }
     if status.total > 0 {
         let _ = write!(
             text,
