@@ -12,6 +12,7 @@ mod answer;
 mod auth;
 mod authz;
 mod body;
+mod builds;
 mod common_name;
 mod connection;
 mod containers;
@@ -54,7 +55,9 @@ pub use error::status;
 pub use serve::{GRACE, Listener};
 pub use time::parse as parse_time;
 
-use backend::{Authorization, Containers, Files, ImageWork, Images, Life, Live, Networks, System};
+use backend::{
+    Authorization, Builds, Containers, Files, ImageWork, Images, Life, Live, Networks, System,
+};
 
 /// The API in front of its backends.
 #[derive(Clone)]
@@ -71,6 +74,8 @@ pub struct Server {
     pub images: Arc<dyn Images>,
     /// Longer work on images.
     pub image_work: Arc<dyn ImageWork>,
+    /// Builds of images.
+    pub builds: Arc<dyn Builds>,
     /// Networks.
     pub networks: Arc<dyn Networks>,
     /// The daemon and its host.
