@@ -18,7 +18,7 @@ use super::live::Sender;
 
 /// What comes over the line; an error before anything else is the answer itself.
 enum Told {
-    Line(ProgressLine),
+    Line(Box<ProgressLine>),
     Refused(Failure),
 }
 
@@ -59,7 +59,7 @@ impl Lines {
         };
         let rest = stream::unfold((receiver, guard), |(mut receiver, guard)| async {
             let line = match receiver.recv().await? {
-                Told::Line(line) => line,
+                Told::Line(line) => *line,
                 Told::Refused(failure) => error_line(&failure.message, None),
             };
             Some((line, (receiver, guard)))
@@ -99,9 +99,13 @@ impl Classic {
         }
     }
 
+    fn always(&self, line: ProgressLine) {
+        self.send(Told::Line(Box::new(line)));
+    }
+
     fn line(&self, line: ProgressLine) {
         if !self.quiet {
-            self.send(Told::Line(line));
+            self.always(line);
         }
     }
 
@@ -110,12 +114,12 @@ impl Classic {
         match done {
             Ok(built) => {
                 let aux = serde_json::json!({"ID": built.image});
-                self.send(Told::Line(ProgressLine {
+                self.always(ProgressLine {
                     aux: Some(aux),
                     ..ProgressLine::default()
-                }));
+                });
                 if self.quiet {
-                    self.send(Told::Line(text(format!("{}\n", built.image))));
+                    self.always(text(format!("{}\n", built.image)));
                 } else {
                     let id = built.image.strip_prefix("sha256:").unwrap_or(&built.image);
                     let short = id.get(..12).unwrap_or(id);
@@ -129,7 +133,7 @@ impl Classic {
             }
             Err(Error::Command { command, code }) => {
                 let message = format!("The command '{command}' returned a non-zero code: {code}");
-                self.send(Told::Line(error_line(&message, Some(code.into()))));
+                self.always(error_line(&message, Some(code.into())));
             }
             Err(error) => {
                 self.send(Told::Refused(super::failure(error)));
