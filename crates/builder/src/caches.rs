@@ -52,7 +52,7 @@ pub(crate) struct CacheGuard {
 }
 
 impl Caches {
-    pub fn open(dir: PathBuf) -> Result<Self> {
+    pub(crate) fn open(dir: PathBuf) -> Result<Self> {
         private_dir(&dir)?;
         Ok(Self {
             dir,
@@ -62,7 +62,7 @@ impl Caches {
     }
 
     /// Takes the cache of that identifier in use; waits for others where it is not to be shared.
-    pub fn take(
+    pub(crate) fn take(
         self: &Arc<Self>,
         id: &str,
         sharing: Sharing,
@@ -108,7 +108,7 @@ impl Caches {
     }
 
     /// All of them, for people.
-    pub fn records(&self) -> Vec<Record> {
+    pub(crate) fn records(&self) -> Vec<Record> {
         let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let records = entries.filter_map(|entry| {
@@ -135,7 +135,7 @@ impl Caches {
     }
 
     /// Removes one that nobody uses; whether it did.
-    pub fn remove(&self, name: &str) -> bool {
+    pub(crate) fn remove(&self, name: &str) -> bool {
         let path = self.dir.join(name);
         let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         if uses.get(&path).is_some_and(|u| u.users > 0) || name.contains(['/', '.']) {
@@ -163,16 +163,16 @@ fn size(dir: &Path) -> u64 {
 
 impl CacheGuard {
     /// Whether it has nothing of what it begins with yet.
-    pub fn is_new(&self) -> bool {
+    pub(crate) fn is_new(&self) -> bool {
         !self.path.join(READY).exists()
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn data(&self) -> &Path {
         &self.data
     }
 
     /// Says that it has what it begins with.
-    pub fn made(&self, mode: u32, uid: u32, gid: u32) -> Result<()> {
+    pub(crate) fn made(&self, mode: u32, uid: u32, gid: u32) -> Result<()> {
         let made = chown(&self.data, Some(uid), Some(gid))
             .and_then(|()| {
                 let mode = std::fs::Permissions::from_mode(mode & 0o7777);
@@ -189,7 +189,11 @@ impl Drop for CacheGuard {
         if let Ok(file) = std::fs::File::open(self.path.join(READY)) {
             let _ = file.set_modified(SystemTime::now());
         }
-        let mut uses = self.caches.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut uses = self
+            .caches
+            .uses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(present) = uses.get_mut(&self.path) {
             present.users -= 1;
             present.locked = false;
@@ -218,9 +222,9 @@ mod tests {
         drop(first);
         let first = take(Sharing::Shared).unwrap();
         let second = take(Sharing::Shared).unwrap();
-        assert_eq!(first.path(), second.path());
+        assert_eq!(first.data(), second.data());
         let own = take(Sharing::Private).unwrap();
-        assert_ne!(own.path(), first.path());
+        assert_ne!(own.data(), first.data());
         drop((second, own));
         // One that wants it alone waits for the other, or for its build's end.
         let (sender, taken) = std::sync::mpsc::channel();

@@ -76,7 +76,10 @@ impl Context {
                 )));
             }
             if let Some((parent, _)) = path.rsplit_once('/')
-                && self.entries.get(parent).is_none_or(|p| p.kind != EntryKind::Dir)
+                && self
+                    .entries
+                    .get(parent)
+                    .is_none_or(|p| p.kind != EntryKind::Dir)
             {
                 return Err(Error::invalid(format!(
                     "{path:?} of the build context is not in a directory"
@@ -105,7 +108,7 @@ pub(crate) struct Contexts {
 }
 
 impl Contexts {
-    pub fn new(pool: Pool) -> Self {
+    pub(crate) fn new(pool: Pool) -> Self {
         Self {
             pool,
             known: Mutex::default(),
@@ -113,7 +116,7 @@ impl Contexts {
     }
 
     /// The context of that name; also the one that was used last, from now on.
-    pub fn get(&self, id: &str) -> Result<Arc<Context>> {
+    pub(crate) fn get(&self, id: &str) -> Result<Arc<Context>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let at = known.iter().position(|(name, _)| name == id);
         let entry = at.and_then(|at| known.remove(at)).ok_or_else(|| {
@@ -136,13 +139,15 @@ impl Contexts {
     }
 
     /// Takes in what a client tells.
-    pub fn update(&self, update: ContextUpdate) -> Result<ContextAnswer> {
+    pub(crate) fn update(&self, update: ContextUpdate) -> Result<ContextAnswer> {
         let ContextUpdate {
             base,
             entries,
             removed,
         } = update;
-        let base = base.map(|id| Ok::<_, Error>((self.get(&id)?, id))).transpose()?;
+        let base = base
+            .map(|id| Ok::<_, Error>((self.get(&id)?, id)))
+            .transpose()?;
         let changed: Vec<_> = entries.keys().cloned().collect();
         let (id, context) = match base {
             Some((base, id)) if entries.is_empty() && removed.is_empty() => (id, base),
@@ -176,7 +181,11 @@ impl Contexts {
 
     /// A context made of an archive. Links are kept as they are, and lead nowhere but inside;
     /// whatever else a directory can have is left out.
-    pub fn unpack(&self, source: impl BufRead, cancel: &CancellationToken) -> Result<Arc<Context>> {
+    pub(crate) fn unpack(
+        &self,
+        source: impl BufRead,
+        cancel: &CancellationToken,
+    ) -> Result<Arc<Context>> {
         let broken = |e: std::io::Error| match e.kind() {
             std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => {
                 Error::invalid(format!("the build context is no whole archive: {e}"))
@@ -244,13 +253,15 @@ impl Contexts {
     }
 
     /// Forgets contexts, and contents that no context which is known has; answers their bytes.
-    pub fn prune(&self, all: bool) -> u64 {
+    pub(crate) fn prune(&self, all: bool) -> u64 {
         let keep = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             // What a build uses now has a further owner.
             known.retain(|(_, context)| !all || Arc::strong_count(context) > 1);
             let entries = known.iter().flat_map(|(_, c)| c.entries.values());
-            entries.filter_map(|e| Digest::from_hex(&e.digest)).collect()
+            entries
+                .filter_map(|e| Digest::from_hex(&e.digest))
+                .collect()
         };
         self.pool.retain(&keep)
     }
@@ -260,7 +271,11 @@ impl Contexts {
 fn add_parents(context: &mut Context, path: &str) {
     for (at, _) in path.match_indices('/') {
         let parent = &path[..at];
-        if context.entries.get(parent).is_none_or(|e| e.kind != EntryKind::Dir) {
+        if context
+            .entries
+            .get(parent)
+            .is_none_or(|e| e.kind != EntryKind::Dir)
+        {
             let entry = ContextEntry {
                 kind: EntryKind::Dir,
                 mode: 0o755,

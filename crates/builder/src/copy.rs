@@ -34,7 +34,12 @@ struct Part {
 }
 
 /// Does a `COPY`, or an `ADD`; answers whether it came from the cache.
-pub(crate) fn copy(run: &mut StageRun<'_, '_>, what: &Copy, source: &str, add: bool) -> Result<bool> {
+pub(crate) fn copy(
+    run: &mut StageRun<'_, '_>,
+    what: &Copy,
+    source: &str,
+    add: bool,
+) -> Result<bool> {
     let file = run.solver.plan.file;
     let origin = match &what.from {
         None => Origin::Context,
@@ -43,10 +48,13 @@ pub(crate) fn copy(run: &mut StageRun<'_, '_>, what: &Copy, source: &str, add: b
     if let Origin::Stage(other) = origin
         && other >= run.index
     {
-        return Err(Error::invalid(format!("stage {other} is not before this one")));
+        return Err(Error::invalid(format!(
+            "stage {other} is not before this one"
+        )));
     }
     let target = run.word(&what.target)?;
-    let is_dir = target.ends_with('/') || matches!(target.as_str(), "." | "..") || target.ends_with("/.");
+    let is_dir =
+        target.ends_with('/') || matches!(target.as_str(), "." | "..") || target.ends_with("/.");
     let target = run.absolute(&target);
     let chown = what.chown.as_deref().map(|c| run.word(c)).transpose()?;
     let mode = match &what.chmod {
@@ -136,7 +144,12 @@ pub(crate) fn whole(run: &mut StageRun<'_, '_>, origin: &Origin) -> Result<()> {
     };
     let selected = select::select(&tree, "/", rules)?;
     let digest = select::digest(&tree, &selected)?;
-    let key = keys::key("copy", &[], json!({"contents": digest.to_string()}), run.solver.epoch);
+    let key = keys::key(
+        "copy",
+        &[],
+        json!({"contents": digest.to_string()}),
+        run.solver.epoch,
+    );
     let title = run.title("FROM context");
     run.layer(&key, title, "FROM context".to_owned(), |run, _, step| {
         let root = step.mount()?;
@@ -313,7 +326,8 @@ fn is_archive(tree: &Tree, item: &select::Item) -> Result<bool> {
             item.path
         )));
     }
-    if head[..got].starts_with(&[0x1f, 0x8b]) || head[..got].starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+    if head[..got].starts_with(&[0x1f, 0x8b]) || head[..got].starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+    {
         file.seek(SeekFrom::Start(0)).map_err(read)?;
         let Ok((mut unpacked, _)) = archive::unpacked(BufReader::new(file)) else {
             return Ok(false);

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use image::{Held, History, Image, ImageConfig, Platform, RunConfig, Store, StoredLayer};
 
-use crate::{
-    error::Result,
-    vars::PATH,
-};
+use crate::{error::Result, vars::PATH};
 
 /// What tools that look at histories know these files by.
 const COMMENT: &str = "buildkit.dockerfile.v0";
@@ -28,7 +25,7 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// Nothing at all.
-    pub fn scratch(platform: &Platform) -> Self {
+    pub(crate) fn scratch(platform: &Platform) -> Self {
         Self {
             config: RunConfig {
                 env: vec![PATH.to_owned()],
@@ -41,7 +38,7 @@ impl Draft {
     }
 
     /// An image, to go on from.
-    pub fn of(store: &Store, image: &Image) -> Result<Self> {
+    pub(crate) fn of(store: &Store, image: &Image) -> Result<Self> {
         let (layers, held) = store.layers_of(image)?;
         let mut config = image.config.config.clone();
         let triggers = config.on_build.take().unwrap_or_default();
@@ -57,7 +54,12 @@ impl Draft {
     }
 
     /// Adds what a step wrote, and the step to the history.
-    pub fn push(&mut self, layer: Option<(StoredLayer, Held)>, created_by: String, created: String) {
+    pub(crate) fn push(
+        &mut self,
+        layer: Option<(StoredLayer, Held)>,
+        created_by: String,
+        created: String,
+    ) {
         self.history.push(History {
             created: Some(created),
             created_by: Some(created_by),
@@ -73,7 +75,7 @@ impl Draft {
 
     /// A step that only changed the configuration. Its time is that of the step before, so that
     /// doing it again gives the same image.
-    pub fn note(&mut self, created_by: String) {
+    pub(crate) fn note(&mut self, created_by: String) {
         let created = self.history.last().and_then(|h| h.created.clone());
         self.history.push(History {
             created,
@@ -85,12 +87,15 @@ impl Draft {
     }
 
     /// Digests of its layers: what it has is what they say.
-    pub fn base(&self) -> Vec<String> {
-        self.layers.iter().map(|l| l.diff_id().to_string()).collect()
+    pub(crate) fn base(&self) -> Vec<String> {
+        self.layers
+            .iter()
+            .map(|l| l.diff_id().to_string())
+            .collect()
     }
 
     /// The configuration of an image. `created` stands in for times that nobody knows.
-    pub fn image_config(&self, created: &str, epoch: Option<i64>) -> ImageConfig {
+    pub(crate) fn image_config(&self, created: &str, epoch: Option<i64>) -> ImageConfig {
         let epoch = epoch
             .and_then(|e| jiff::Timestamp::from_second(e).ok())
             .map(|t| t.to_string());

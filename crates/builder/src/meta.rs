@@ -48,7 +48,11 @@ pub(crate) fn apply(
     // What an ENV sets is not seen by the same line.
     let env = config.env.clone();
     let scope = Scope { env: &env, args };
-    let word = |text: &str| expand(text, escape, &scope).map(|e| e.text).map_err(Error::invalid);
+    let word = |text: &str| {
+        expand(text, escape, &scope)
+            .map(|e| e.text)
+            .map_err(Error::invalid)
+    };
     match instruction {
         Instruction::Env(pairs) => {
             let mut text = "ENV".to_owned();
@@ -80,7 +84,11 @@ pub(crate) fn apply(
         }
         Instruction::Entrypoint(command) => {
             let empty = matches!(command, Command::Shell(text) if text.is_empty());
-            let argv = if empty { Vec::new() } else { argv(command, config) };
+            let argv = if empty {
+                Vec::new()
+            } else {
+                argv(command, config)
+            };
             let text = format!("ENTRYPOINT {}", json(&argv));
             config.entrypoint = Some(argv).filter(|a| !a.is_empty());
             // The base image's arguments were for its own program.
@@ -100,7 +108,9 @@ pub(crate) fn apply(
             for path in paths {
                 let path = word(path)?;
                 if path.is_empty() {
-                    return Err(Error::invalid("VOLUME specified can not be an empty string"));
+                    return Err(Error::invalid(
+                        "VOLUME specified can not be an empty string",
+                    ));
                 }
                 if !config.volumes.contains(&path) {
                     config.volumes.push(path);

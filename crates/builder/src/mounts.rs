@@ -28,9 +28,9 @@ pub(crate) struct MemoryFile(OwnedFd);
 
 impl MemoryFile {
     /// Its name in its file system.
-    pub const NAME: &str = "secret";
+    pub(crate) const NAME: &str = "secret";
 
-    pub fn new(bytes: &[u8], mode: u32, (uid, gid): (u32, u32)) -> Result<Self> {
+    pub(crate) fn new(bytes: &[u8], mode: u32, (uid, gid): (u32, u32)) -> Result<Self> {
         let what = "put a secret into memory";
         let size = (bytes.len() as u64).max(1) + (64 << 10);
         let mount = sys::namespace::detached_shm(size, (0, 0)).map_err(Error::io(what))?;
@@ -49,7 +49,7 @@ impl MemoryFile {
     }
 
     /// The file system that it is in.
-    pub fn into_mount(self) -> OwnedFd {
+    pub(crate) fn into_mount(self) -> OwnedFd {
         self.0
     }
 }
@@ -87,7 +87,7 @@ fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<O
 
 impl Stubs {
     /// Looks what of the targets is not there.
-    pub fn look<'t>(
+    pub(crate) fn look<'t>(
         root: BorrowedFd<'_>,
         targets: impl Iterator<Item = &'t str>,
     ) -> Result<Self> {
@@ -138,7 +138,7 @@ impl Stubs {
 
     /// Removes what is still as the runtime makes it: empty. Then directories that are in the
     /// step's own layer `upper` for no other reason.
-    pub fn remove(self, root: BorrowedFd<'_>, upper: &Path) -> Result<()> {
+    pub(crate) fn remove(self, root: BorrowedFd<'_>, upper: &Path) -> Result<()> {
         for path in self.missing.iter().rev() {
             let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
             let Ok(dir) = open(root, parent, OFlags::PATH | OFlags::DIRECTORY) else {
@@ -191,7 +191,7 @@ pub(crate) struct AgentSocket {
 
 impl AgentSocket {
     /// Listens in `dir`.
-    pub fn new(
+    pub(crate) fn new(
         name: &str,
         dir: &Path,
         mode: u32,
@@ -224,7 +224,7 @@ impl AgentSocket {
         Ok(Self { path, over })
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -234,7 +234,10 @@ fn short(dir: &Path) -> std::io::Result<(OwnedFd, PathBuf)> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = rustix::fs::open(dir, flags, Mode::empty())?;
     let number = std::os::fd::AsRawFd::as_raw_fd(&fd);
-    Ok((fd, PathBuf::from(format!("/proc/self/fd/{number}/agent.sock"))))
+    Ok((
+        fd,
+        PathBuf::from(format!("/proc/self/fd/{number}/agent.sock")),
+    ))
 }
 
 fn bind(dir: &Path) -> std::io::Result<UnixListener> {

@@ -10,7 +10,9 @@ use std::{
 
 use image::CancellationToken;
 use rustix::{
-    fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags},
+    fs::{
+        AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
+    },
     io::Errno,
 };
 
@@ -57,12 +59,15 @@ pub(crate) struct Clause {
 
 impl ModeChange {
     /// Reads what `--chmod` is given.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
             let mode = u32::from_str_radix(text, 8).ok()?;
             return (mode <= 0o7777).then_some(Self::Octal(mode));
         }
-        let clauses = text.split(',').map(Clause::parse).collect::<Option<Vec<_>>>();
+        let clauses = text
+            .split(',')
+            .map(Clause::parse)
+            .collect::<Option<Vec<_>>>();
         clauses.map(Self::Symbolic)
     }
 
@@ -143,7 +148,7 @@ fn join(dir: &str, name: &str) -> String {
 }
 
 impl<'a> Place<'a> {
-    pub fn new(root: BorrowedFd<'a>, cancel: &'a CancellationToken) -> Self {
+    pub(crate) fn new(root: BorrowedFd<'a>, cancel: &'a CancellationToken) -> Self {
         Self {
             root,
             cancel,
@@ -154,7 +159,7 @@ impl<'a> Place<'a> {
     }
 
     /// Opens what is at `path` for whoever lives in the root.
-    pub fn lookup(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    pub(crate) fn lookup(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = if path.is_empty() { "." } else { path };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         loop {
@@ -168,12 +173,12 @@ impl<'a> Place<'a> {
     }
 
     /// Whether there is a directory, or a link to one.
-    pub fn is_dir(&self, path: &str) -> bool {
+    pub(crate) fn is_dir(&self, path: &str) -> bool {
         self.lookup(path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
     }
 
     /// The directory at `path`, made with its parents where they are missing.
-    pub fn dir(&mut self, path: &str, owner: (u32, u32)) -> Result<Rc<OwnedFd>> {
+    pub(crate) fn dir(&mut self, path: &str, owner: (u32, u32)) -> Result<Rc<OwnedFd>> {
         if let Some(dir) = self.open.get(path) {
             return Ok(Rc::clone(dir));
         }
@@ -189,7 +194,9 @@ impl<'a> Place<'a> {
                     Err(Errno::EXIST) => return self.dir_behind_link(path, owner),
                     made => made.map_err(|e| writing(path)(e.into()))?,
                 }
-                let fd = self.lookup(path, flags).map_err(|e| writing(path)(e.into()))?;
+                let fd = self
+                    .lookup(path, flags)
+                    .map_err(|e| writing(path)(e.into()))?;
                 chown(parent.as_fd(), name, owner).map_err(writing(path))?;
                 chmod(parent.as_fd(), name, 0o755).map_err(writing(path))?;
                 fd
@@ -227,7 +234,7 @@ impl<'a> Place<'a> {
     }
 
     /// Places what was selected below the directory `target`, or as `target` if it is one file.
-    pub fn all(
+    pub(crate) fn all(
         &mut self,
         tree: &Tree,
         selected: &Selected,
@@ -287,10 +294,11 @@ impl<'a> Place<'a> {
             }
             Node::File { size, .. } => {
                 let made = self.create(dir, name, path)?;
-                self.content(tree, item, *size, &made).map_err(|e| match e {
-                    Error::Cancelled => e,
-                    e => Error::invalid(format!("copy to /{path}: {e}")),
-                })?;
+                self.content(tree, item, *size, &made)
+                    .map_err(|e| match e {
+                        Error::Cancelled => e,
+                        e => Error::invalid(format!("copy to /{path}: {e}")),
+                    })?;
                 if owner != (0, 0) {
                     let (uid, gid) = ids(owner);
                     rustix::fs::fchown(&made, uid, gid).map_err(|e| fail(e.into()))?;
@@ -301,7 +309,9 @@ impl<'a> Place<'a> {
                 rustix::fs::futimens(&made, &times(meta.mtime)).map_err(|e| fail(e.into()))?;
             }
             Node::Symlink(link) => {
-                self.replacing(dir, name, path, || rustix::fs::symlinkat(link.as_str(), dir, name))?;
+                self.replacing(dir, name, path, || {
+                    rustix::fs::symlinkat(link.as_str(), dir, name)
+                })?;
                 chown(dir, name, owner).map_err(fail)?;
                 let flags = AtFlags::SYMLINK_NOFOLLOW;
                 rustix::fs::utimensat(dir, name, &times(meta.mtime), flags)
@@ -357,7 +367,9 @@ impl<'a> Place<'a> {
         let mut file = std::fs::File::from(to.try_clone().map_err(Error::io("copy"))?);
         if size <= SMALL {
             self.buffer.clear();
-            let copied = source.by_ref().take(SMALL).read_to_end(&mut self.buffer);
+            let copied = Read::by_ref(&mut source)
+                .take(SMALL)
+                .read_to_end(&mut self.buffer);
             let copied = copied.and_then(|_| file.write_all(&self.buffer));
             copied.map_err(Error::io("copy"))?;
             if (self.buffer.len() as u64) < SMALL {
@@ -378,7 +390,7 @@ impl<'a> Place<'a> {
     }
 
     /// Gives directories their times. After everything else.
-    pub fn finish(&mut self) -> Result<()> {
+    pub(crate) fn finish(&mut self) -> Result<()> {
         for (path, mtime) in std::mem::take(&mut self.times) {
             let dir = self.lookup(&path, OFlags::RDONLY | OFlags::DIRECTORY);
             let set = dir.and_then(|dir| rustix::fs::futimens(&dir, &times(mtime)));
@@ -401,7 +413,13 @@ fn chown(dir: BorrowedFd<'_>, name: &str, owner: (u32, u32)) -> io::Result<()> {
         return Ok(());
     }
     let (uid, gid) = ids(owner);
-    Ok(rustix::fs::chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
+    Ok(rustix::fs::chownat(
+        dir,
+        name,
+        uid,
+        gid,
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?)
 }
 
 fn chmod(dir: BorrowedFd<'_>, name: &str, mode: u32) -> io::Result<()> {
@@ -409,7 +427,12 @@ fn chmod(dir: BorrowedFd<'_>, name: &str, mode: u32) -> io::Result<()> {
     if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
         return Ok(());
     }
-    Ok(rustix::fs::chmodat(dir, name, Mode::from(mode), AtFlags::empty())?)
+    Ok(rustix::fs::chmodat(
+        dir,
+        name,
+        Mode::from(mode),
+        AtFlags::empty(),
+    )?)
 }
 
 fn set_xattrs(file: BorrowedFd<'_>, all: &[(Vec<u8>, Vec<u8>)]) -> io::Result<()> {

@@ -39,6 +39,8 @@ pub(crate) struct Planned<'a> {
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub file: &'a Dockerfile,
+    /// Its content.
+    pub text: &'a [u8],
     pub stages: Vec<Planned<'a>>,
     pub target: usize,
     /// Arguments before the first `FROM`.
@@ -53,32 +55,35 @@ pub(crate) fn given(request: &BuildRequest, name: &str) -> Option<String> {
 }
 
 /// Works out what has to be built.
-pub(crate) fn plan<'a>(file: &'a Dockerfile, request: &BuildRequest) -> Result<Plan<'a>> {
+pub(crate) fn plan<'a>(
+    file: &'a Dockerfile,
+    text: &'a [u8],
+    request: &BuildRequest,
+) -> Result<Plan<'a>> {
     let wanted = platform(request)?;
     let target = target(file, &request.target)?;
     let target_name = name(file, target);
     let predefined = platform_args(&wanted, &target_name);
-    let globals = globals(file, request, &predefined)?;
+    let globals = globals((file, text), request, &predefined)?;
     let escape = file.directives.escape;
     let lookup = Globals(&globals, &predefined);
     let mut stages: Vec<Planned<'a>> = Vec::new();
     for (index, stage) in file.stages.iter().enumerate() {
-        let word = |text: &str| {
-            expand(text, escape, &lookup)
+        let word = |word: &str| {
+            expand(word, escape, &lookup)
                 .map(|e| e.text)
-                .map_err(|why| at(file, stage.span, why))
+                .map_err(|why| at((file, text), stage.span, why))
         };
         let platform = match stage.from.platform.as_deref().map(word).transpose()? {
-            Some(text) if !text.is_empty() => {
-                Platform::parse(&text).map_err(|e| at(file, stage.span, e))?
+            Some(given) if !given.is_empty() => {
+                Platform::parse(&given).map_err(|e| at((file, text), stage.span, e))?
             }
             _ => wanted.clone(),
         };
         let base = word(&stage.from.image)?;
         if base.is_empty() {
-            let text = &stage.from.image;
-            let why = format!("base name ({text}) should not be blank");
-            return Err(at(file, stage.span, why));
+            let why = format!("base name ({}) should not be blank", stage.from.image);
+            return Err(at((file, text), stage.span, why));
         }
         let base = match base.as_str() {
             "scratch" => Origin::Scratch,
@@ -94,6 +99,7 @@ pub(crate) fn plan<'a>(file: &'a Dockerfile, request: &BuildRequest) -> Result<P
     let needed = needed(file, &stages, target, request);
     Ok(Plan {
         file,
+        text,
         stages,
         target,
         globals,
@@ -124,7 +130,7 @@ impl Variables for Globals<'_> {
 }
 
 fn globals(
-    file: &Dockerfile,
+    (file, text): (&Dockerfile, &[u8]),
     request: &BuildRequest,
     predefined: &BTreeMap<String, String>,
 ) -> Result<Args> {
@@ -133,9 +139,13 @@ fn globals(
         for argument in &line.value {
             let given = given(request, &argument.name).map(Ok);
             let default = || {
-                let text = argument.default.as_deref()?;
-                let value = expand(text, file.directives.escape, &Globals(&args, predefined));
-                Some(value.map(|e| e.text).map_err(|why| at(file, line.span, why)))
+                let default = argument.default.as_deref()?;
+                let value = expand(default, file.directives.escape, &Globals(&args, predefined));
+                Some(
+                    value
+                        .map(|e| e.text)
+                        .map_err(|why| at((file, text), line.span, why)),
+                )
             };
             if let Some(value) = given.or_else(default) {
                 args.set(&argument.name, value?);
@@ -147,11 +157,11 @@ fn globals(
 
 /// An error with its place in the file.
 pub(crate) fn at(
-    file: &Dockerfile,
+    (file, text): (&Dockerfile, &[u8]),
     span: dockerfile::Span,
     why: impl std::fmt::Display,
 ) -> Error {
-    Error::Dockerfile(format!("{}:{}:{}: {why}", file.name, span.line, span.column))
+    dockerfile::error_at(&file.name, text, span, &why.to_string()).into()
 }
 
 fn name(file: &Dockerfile, index: usize) -> String {
@@ -164,16 +174,25 @@ fn target(file: &Dockerfile, target: &str) -> Result<usize> {
         return Ok(file.stages.len().saturating_sub(1));
     }
     let wanted = target.to_lowercase();
-    let named = file.stages.iter().rposition(|s| s.from.name.as_deref() == Some(&wanted));
+    let named = file
+        .stages
+        .iter()
+        .rposition(|s| s.from.name.as_deref() == Some(&wanted));
     let number = || wanted.parse().ok().filter(|n| *n < file.stages.len());
     named.or_else(number).ok_or_else(|| {
-        let names: Vec<_> = file.stages.iter().filter_map(|s| s.from.name.as_deref()).collect();
+        let names: Vec<_> = file
+            .stages
+            .iter()
+            .filter_map(|s| s.from.name.as_deref())
+            .collect();
         let known = if names.is_empty() {
             String::new()
         } else {
             format!(": it has {}", names.join(", "))
         };
-        Error::invalid(format!("target stage \"{target}\" could not be found{known}"))
+        Error::invalid(format!(
+            "target stage \"{target}\" could not be found{known}"
+        ))
     })
 }
 
@@ -189,7 +208,10 @@ pub(crate) fn origin(
     }
     let wanted = name.to_lowercase();
     let earlier = file.stages.get(..index).unwrap_or_default();
-    match earlier.iter().rposition(|s| s.from.name.as_deref() == Some(&wanted)) {
+    match earlier
+        .iter()
+        .rposition(|s| s.from.name.as_deref() == Some(&wanted))
+    {
         Some(stage) => Origin::Stage(stage),
         None => Origin::Image(name.to_owned()),
     }
@@ -206,8 +228,14 @@ pub(crate) fn from(file: &Dockerfile, index: usize, name: &str, request: &BuildR
 /// The stages that an instruction takes files from.
 fn sources(instruction: &Instruction) -> Vec<&str> {
     match instruction {
-        Instruction::Copy(copy) | Instruction::Add(copy) => copy.from.as_deref().into_iter().collect(),
-        Instruction::Run(run) => run.mounts.iter().filter_map(|m| m.from.as_deref()).collect(),
+        Instruction::Copy(copy) | Instruction::Add(copy) => {
+            copy.from.as_deref().into_iter().collect()
+        }
+        Instruction::Run(run) => run
+            .mounts
+            .iter()
+            .filter_map(|m| m.from.as_deref())
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -228,7 +256,12 @@ fn needed(
         if let Origin::Stage(base) = planned.base {
             waiting.push(base);
         }
-        for name in planned.stage.instructions.iter().flat_map(|i| sources(&i.value)) {
+        for name in planned
+            .stage
+            .instructions
+            .iter()
+            .flat_map(|i| sources(&i.value))
+        {
             if let Origin::Stage(other) = from(file, index, name, request) {
                 waiting.push(other);
             }

@@ -45,7 +45,7 @@ pub(crate) fn private_dir(path: &Path) -> Result<()> {
 
 impl Pool {
     /// Opens the pool in `dir`.
-    pub fn open(dir: PathBuf) -> Result<Self> {
+    pub(crate) fn open(dir: PathBuf) -> Result<Self> {
         let what = || format!("open the build contexts in {}", dir.display());
         let boot = std::fs::read_to_string(BOOT_ID).map_err(Error::io(what()))?;
         let marker = dir.join("boot_id");
@@ -81,17 +81,17 @@ impl Pool {
     }
 
     /// Whether it has this content.
-    pub fn has(&self, digest: &Digest) -> bool {
+    pub(crate) fn has(&self, digest: &Digest) -> bool {
         self.known().contains(digest)
     }
 
     /// Where a content is.
-    pub fn path(&self, digest: &Digest) -> PathBuf {
+    pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
         self.dir.join(&digest.hex()[..2]).join(digest.hex())
     }
 
     /// Opens a content.
-    pub fn file(&self, digest: &Digest) -> Result<File> {
+    pub(crate) fn file(&self, digest: &Digest) -> Result<File> {
         File::open(self.path(digest)).map_err(|e| {
             self.known().remove(digest);
             Error::io(format!(
@@ -101,11 +101,11 @@ impl Pool {
     }
 
     /// A new content.
-    pub fn writer(&self) -> Result<Writer<'_>> {
+    pub(crate) fn writer(&self) -> Result<Writer<'_>> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join("new").join(number.to_string());
-        let file = File::create_new(&path)
-            .map_err(Error::io(format!("create {}", path.display())))?;
+        let file =
+            File::create_new(&path).map_err(Error::io(format!("create {}", path.display())))?;
         Ok(Writer {
             pool: self,
             path,
@@ -117,7 +117,7 @@ impl Pool {
     }
 
     /// A content that is in memory.
-    pub fn put(&self, bytes: &[u8]) -> Result<Digest> {
+    pub(crate) fn put(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
         if !self.has(&digest) {
             let mut writer = self.writer()?;
@@ -130,7 +130,7 @@ impl Pool {
     }
 
     /// Takes contents in as [`types::build::content_header`] has them.
-    pub fn receive(&self, mut source: impl Read, cancel: &CancellationToken) -> Result<()> {
+    pub(crate) fn receive(&self, mut source: impl Read, cancel: &CancellationToken) -> Result<()> {
         let mut header = [0_u8; HEADER];
         let broken = |e| Error::io("receive files of the build context")(e);
         loop {
@@ -160,10 +160,14 @@ impl Pool {
     }
 
     /// Removes all contents but `keep`; answers their bytes.
-    pub fn retain(&self, keep: &HashSet<Digest>) -> u64 {
+    pub(crate) fn retain(&self, keep: &HashSet<Digest>) -> u64 {
         let gone: Vec<_> = {
             let mut known = self.known();
-            let gone = known.iter().filter(|d| !keep.contains(*d)).cloned().collect();
+            let gone = known
+                .iter()
+                .filter(|d| !keep.contains(*d))
+                .cloned()
+                .collect();
             known.retain(|d| keep.contains(d));
             gone
         };
@@ -180,7 +184,7 @@ impl Pool {
     }
 
     /// Bytes of all contents.
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         let known: Vec<_> = self.known().iter().cloned().collect();
         let sizes = known.iter().map(|d| std::fs::metadata(self.path(d)));
         sizes.flatten().map(|m| m.len()).sum()
@@ -214,7 +218,10 @@ pub(crate) fn copy(
 fn parse_header(header: &[u8; HEADER]) -> Option<(Digest, u64)> {
     let text = std::str::from_utf8(header).ok()?.strip_suffix('\n')?;
     let (digest, length) = text.split_at_checked(64)?;
-    Some((Digest::from_hex(digest)?, u64::from_str_radix(length, 16).ok()?))
+    Some((
+        Digest::from_hex(digest)?,
+        u64::from_str_radix(length, 16).ok()?,
+    ))
 }
 
 /// A content on its way into the pool. Dropped before it is kept, it leaves nothing.
@@ -229,17 +236,20 @@ pub(crate) struct Writer<'a> {
 
 impl Writer<'_> {
     /// Of what was written until now.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         self.hasher.clone().finish()
     }
 
     /// Gives it its name.
-    pub fn keep(mut self) -> Result<(Digest, u64)> {
+    pub(crate) fn keep(mut self) -> Result<(Digest, u64)> {
         let digest = self.digest();
         let target = self.pool.path(&digest);
         let what = || format!("store {}", target.display());
         let mut renamed = std::fs::rename(&self.path, &target);
-        if renamed.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        if renamed
+            .as_ref()
+            .is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+        {
             if let Some(parent) = target.parent() {
                 private_dir(parent)?;
             }
@@ -301,7 +311,12 @@ mod tests {
         let both = [record(&digest, "text"), record(&Digest::of(b""), "")].concat();
         receive(&both).unwrap();
         assert_eq!(std::fs::read(pool.path(&digest)).unwrap(), b"text");
-        assert_eq!(std::fs::read_dir(dir.path().join("pool/new")).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(dir.path().join("pool/new"))
+                .unwrap()
+                .count(),
+            0
+        );
         // The same boot: it is all there again.
         drop(pool);
         let pool = Pool::open(dir.path().join("pool")).unwrap();
@@ -310,6 +325,10 @@ mod tests {
         assert!(!pool.has(&digest) && pool.file(&digest).is_err());
         // Another boot.
         std::fs::write(dir.path().join("pool/boot_id"), "other").unwrap();
-        assert!(!Pool::open(dir.path().join("pool")).unwrap().has(&Digest::of(b"")));
+        assert!(
+            !Pool::open(dir.path().join("pool"))
+                .unwrap()
+                .has(&Digest::of(b""))
+        );
     }
 }

@@ -12,8 +12,8 @@ use image::Step;
 use serde_json::{Value, json};
 
 use crate::{
-    error::{Error, Result},
     caches::CacheGuard,
+    error::{Error, Result},
     keys, meta,
     mounts::{AgentSocket, MemoryFile, Stubs},
     place::{Attributes, Place},
@@ -162,7 +162,13 @@ fn insecure(run: &StageRun<'_, '_>, what: &Run) -> Result<bool> {
     if what.security.as_deref() != Some("insecure") {
         return Ok(false);
     }
-    if run.solver.request.allow.iter().any(|a| a == "security.insecure") {
+    if run
+        .solver
+        .request
+        .allow
+        .iter()
+        .any(|a| a == "security.insecure")
+    {
         return Ok(true);
     }
     Err(Error::invalid(
@@ -212,7 +218,9 @@ fn mount_key(run: &StageRun<'_, '_>, mount: &Mount) -> Result<Value> {
     let target = mount.target.as_deref().unwrap_or_default();
     Ok(match mount.kind {
         MountKind::Bind => {
-            let tree = run.solver.tree(&origin(run, mount), &run.planned.platform)?;
+            let tree = run
+                .solver
+                .tree(&origin(run, mount), &run.planned.platform)?;
             let exclude = Patterns::new(&[]).map_err(Error::invalid)?;
             let rules = Rules {
                 parents: false,
@@ -260,9 +268,8 @@ fn bind(run: &StageRun<'_, '_>, mount: &Mount, keep: &mut Keep) -> Result<StepMo
     let from = origin(run, mount);
     let tree = solver.tree(&from, &run.planned.platform)?;
     let found = tree.resolve(&clean(source), true)?;
-    let (path, _) = found.ok_or_else(|| {
-        Error::invalid(format!("bind mount: source \"{source}\" is not there"))
-    })?;
+    let (path, _) = found
+        .ok_or_else(|| Error::invalid(format!("bind mount: source \"{source}\" is not there")))?;
     if let Tree::Mount(_) = tree {
         let (layers, held) = solver.layers(&from, &run.planned.platform)?;
         // Of its own, so that what is written there goes nowhere.
@@ -278,8 +285,8 @@ fn bind(run: &StageRun<'_, '_>, mount: &Mount, keep: &mut Keep) -> Result<StepMo
     }
     // Of a context there are only contents: it gets its form for this command.
     let dir = solver.builder.temp_dir()?;
-    let root = std::fs::File::open(dir.path())
-        .map_err(Error::io("open the directory of a bind mount"))?;
+    let root =
+        std::fs::File::open(dir.path()).map_err(Error::io("open the directory of a bind mount"))?;
     let exclude = Patterns::new(&[]).map_err(Error::invalid)?;
     let rules = Rules {
         parents: false,
@@ -311,17 +318,25 @@ fn cache(run: &StageRun<'_, '_>, mount: &Mount, keep: &mut Keep) -> Result<StepM
     let id = cache_id(run, mount)?;
     let sharing = mount.sharing.unwrap_or(Sharing::Shared);
     let solver = run.solver;
-    let guard = solver.builder.caches.take(&id, sharing, &solver.session.cancel)?;
+    let guard = solver
+        .builder
+        .caches
+        .take(&id, sharing, &solver.session.cancel)?;
     if guard.is_new() {
         if let Some(from) = &mount.from {
             let origin = plan::from(solver.plan.file, run.index, from, solver.request);
             let tree = solver.tree(&origin, &run.planned.platform)?;
-            fill(run, &tree, mount.source.as_deref().unwrap_or("/"), guard.path())?;
+            fill(
+                run,
+                &tree,
+                mount.source.as_deref().unwrap_or("/"),
+                guard.data(),
+            )?;
         }
         let mode = mount.mode.unwrap_or(0o755);
         guard.made(mode, mount.uid.unwrap_or(0), mount.gid.unwrap_or(0))?;
     }
-    let path = guard.path().to_owned();
+    let path = guard.data().to_owned();
     keep.caches.push(guard);
     Ok(StepMount {
         target,

@@ -65,7 +65,11 @@ pub(crate) fn select(tree: &Tree, source: &str, rules: Rules<'_>) -> Result<Vec<
         return Ok(vec![one(tree, &path, &pivot, found, rules)?]);
     }
     let mut matches = Vec::new();
-    let base = path.split('/').take_while(|p| !is_pattern(p)).collect::<Vec<_>>().join("/");
+    let base = path
+        .split('/')
+        .take_while(|p| !is_pattern(p))
+        .collect::<Vec<_>>()
+        .join("/");
     let Some((real, _)) = tree.resolve(&base, true)? else {
         return Err(not_found(&path));
     };
@@ -106,7 +110,10 @@ fn one(
 ) -> Result<Selected> {
     let mut items = Vec::new();
     let name = asked.rsplit_once('/').map_or(asked, |(_, name)| name);
-    let kept = asked.strip_prefix(pivot).unwrap_or(asked).trim_start_matches('/');
+    let kept = asked
+        .strip_prefix(pivot)
+        .unwrap_or(asked)
+        .trim_start_matches('/');
     let is_dir = meta.node == Node::Dir;
     let prefix = if rules.parents {
         for (at, _) in kept.match_indices('/') {

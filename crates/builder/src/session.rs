@@ -3,7 +3,7 @@
 use std::{
     io::Write,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -49,7 +49,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub fn new(listener: Arc<dyn Listener>, cancel: CancellationToken) -> Self {
+    pub(crate) fn new(listener: Arc<dyn Listener>, cancel: CancellationToken) -> Self {
         Self {
             listener,
             cancel,
@@ -58,7 +58,7 @@ impl Session {
     }
 
     /// Ends the build where the client wants it ended.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
@@ -66,7 +66,7 @@ impl Session {
     }
 
     /// Tells of a step that begins now.
-    pub fn begin(&self, name: impl Into<String>) -> Running<'_> {
+    pub(crate) fn begin(&self, name: impl Into<String>) -> Running<'_> {
         let number = self.steps.fetch_add(1, Ordering::Relaxed);
         let name = name.into();
         let vertex = Vertex {
@@ -80,12 +80,11 @@ impl Session {
             session: self,
             vertex,
             over: false,
-            tail: Mutex::default(),
         }
     }
 
     /// Does one step: tells of its beginning and its end, however it ends.
-    pub fn step<T>(
+    pub(crate) fn step<T>(
         &self,
         name: impl Into<String>,
         work: impl FnOnce(&Running<'_>) -> Result<T>,
@@ -105,22 +104,11 @@ pub(crate) struct Running<'s> {
     session: &'s Session,
     vertex: Vertex,
     over: bool,
-    /// The last that it wrote.
-    tail: Mutex<Vec<u8>>,
 }
-
-/// Bytes of a step's output that an error shows again.
-const TAIL: usize = 4096;
 
 impl Running<'_> {
     /// What the step wrote.
-    pub fn log(&self, stream: StdStream, bytes: &[u8]) {
-        {
-            let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-            tail.extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL)..]);
-            let over = tail.len().saturating_sub(TAIL);
-            tail.drain(..over);
-        }
+    pub(crate) fn log(&self, stream: StdStream, bytes: &[u8]) {
         self.session.listener.event(BuildEvent::Log(BuildLog {
             vertex: self.vertex.digest.clone(),
             stream: if stream == StdStream::Err { 2 } else { 1 },
@@ -129,16 +117,8 @@ impl Running<'_> {
         }));
     }
 
-    /// The last lines that it wrote.
-    pub fn tail(&self) -> String {
-        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&tail);
-        let lines: Vec<_> = text.lines().collect();
-        lines[lines.len().saturating_sub(10)..].join("\n")
-    }
-
     /// How far a layer is.
-    pub fn layer(&self, progress: &Progress) {
+    pub(crate) fn layer(&self, progress: &Progress) {
         let line = progress.line();
         let (Some(id), Some(name)) = (line.id, line.status) else {
             return;
@@ -157,7 +137,7 @@ impl Running<'_> {
     }
 
     /// Tells that it is over.
-    pub fn end(mut self, cached: bool, error: String) {
+    pub(crate) fn end(mut self, cached: bool, error: String) {
         self.over = true;
         let mut vertex = self.vertex.clone();
         vertex.completed = Some(now());

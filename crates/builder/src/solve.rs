@@ -37,7 +37,7 @@ impl<T> Default for Once<T> {
 
 impl<T: Clone> Once<T> {
     /// Makes it, or waits for who is at it.
-    pub fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match &*state {
@@ -74,6 +74,9 @@ impl<T> Drop for Unless<'_, T> {
     }
 }
 
+/// Images by their names and platforms.
+type Images = HashMap<(String, String), Arc<Once<Arc<Image>>>>;
+
 /// One build on its way.
 pub(crate) struct Solver<'a> {
     pub builder: &'a Builder,
@@ -85,13 +88,13 @@ pub(crate) struct Solver<'a> {
     pub named: BTreeMap<String, Arc<Context>>,
     pub epoch: Option<i64>,
     stages: Vec<Once<Arc<Draft>>>,
-    images: Mutex<HashMap<(String, String), Arc<Once<Arc<Image>>>>>,
+    images: Mutex<Images>,
     /// The records that this build made or used, so that a prune leaves them alone.
     pub results: Mutex<Vec<Digest>>,
 }
 
 impl<'a> Solver<'a> {
-    pub fn new(
+    pub(crate) fn new(
         builder: &'a Builder,
         session: &'a Session,
         request: &'a BuildRequest,
@@ -116,7 +119,7 @@ impl<'a> Solver<'a> {
 
     /// Builds the target and what it needs; stages that do not depend on one another at the same
     /// time, unless `sequential`.
-    pub fn solve(&self, sequential: bool) -> Result<Arc<Draft>> {
+    pub(crate) fn solve(&self, sequential: bool) -> Result<Arc<Draft>> {
         if sequential {
             for stage in &self.plan.needed {
                 self.stage(*stage)?;
@@ -124,7 +127,13 @@ impl<'a> Solver<'a> {
             return self.stage(self.plan.target);
         }
         std::thread::scope(|scope| {
-            for stage in self.plan.needed.iter().copied().filter(|s| *s != self.plan.target) {
+            for stage in self
+                .plan
+                .needed
+                .iter()
+                .copied()
+                .filter(|s| *s != self.plan.target)
+            {
                 let work = move || {
                     // Whoever needs the stage is told what went wrong.
                     if self.stage(stage).is_err() {
@@ -141,7 +150,7 @@ impl<'a> Solver<'a> {
     }
 
     /// The first that went wrong in any stage and is not a consequence of another.
-    pub fn cause(&self) -> Option<Error> {
+    pub(crate) fn cause(&self) -> Option<Error> {
         let failed = self.stages.iter().filter_map(|stage| {
             match &*stage.0.lock().unwrap_or_else(PoisonError::into_inner) {
                 Progress::Done(Err(error)) => Some(error.clone()),
@@ -152,7 +161,7 @@ impl<'a> Solver<'a> {
     }
 
     /// A stage's result.
-    pub fn stage(&self, index: usize) -> Result<Arc<Draft>> {
+    pub(crate) fn stage(&self, index: usize) -> Result<Arc<Draft>> {
         let missing = || Error::invalid(format!("there is no stage {index}"));
         let stage = self.stages.get(index).ok_or_else(missing)?;
         stage.get(|| {
@@ -162,7 +171,7 @@ impl<'a> Solver<'a> {
     }
 
     /// An image by its name, asked for once in a build.
-    pub fn image(&self, name: &str, platform: &Platform) -> Result<Arc<Image>> {
+    pub(crate) fn image(&self, name: &str, platform: &Platform) -> Result<Arc<Image>> {
         let once = {
             let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
             let key = (name.to_owned(), platform.to_string());
@@ -196,7 +205,7 @@ impl<'a> Solver<'a> {
     }
 
     /// The layers of an origin, to copy or mount from.
-    pub fn layers(
+    pub(crate) fn layers(
         &self,
         origin: &Origin,
         platform: &Platform,
@@ -222,7 +231,7 @@ impl<'a> Solver<'a> {
     }
 
     /// The files of an origin.
-    pub fn tree(&self, origin: &Origin, platform: &Platform) -> Result<Tree> {
+    pub(crate) fn tree(&self, origin: &Origin, platform: &Platform) -> Result<Tree> {
         let contexts = || Arc::clone(&self.builder.contexts);
         match origin {
             Origin::Context => return Ok(Tree::Context(Arc::clone(&self.context), contexts())),
@@ -240,7 +249,7 @@ impl<'a> Solver<'a> {
     }
 
     /// What a step came to the last time.
-    pub fn cached(&self, key: &Digest, no_cache: bool) -> Option<(CacheRecord, Held)> {
+    pub(crate) fn cached(&self, key: &Digest, no_cache: bool) -> Option<(CacheRecord, Held)> {
         if no_cache {
             return None;
         }
@@ -255,7 +264,7 @@ impl<'a> Solver<'a> {
     }
 
     /// Remembers what a step came to.
-    pub fn remember(
+    pub(crate) fn remember(
         &self,
         key: &Digest,
         description: &str,

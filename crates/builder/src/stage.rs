@@ -8,12 +8,12 @@ use serde_json::json;
 use types::build::ContextSource;
 
 use crate::{
-    copy, meta,
+    copy,
     draft::Draft,
     error::{Error, Result},
-    keys,
-    plan::{self, Origin, Planned},
+    keys, meta,
     place::Place,
+    plan::{self, Origin, Planned},
     run,
     select::clean,
     session::Running,
@@ -50,7 +50,7 @@ fn is_step(instruction: &Instruction) -> bool {
 }
 
 impl<'s, 'a> StageRun<'s, 'a> {
-    pub fn new(solver: &'s Solver<'a>, index: usize) -> Result<Self> {
+    pub(crate) fn new(solver: &'s Solver<'a>, index: usize) -> Result<Self> {
         let planned = solver
             .plan
             .stages
@@ -79,12 +79,12 @@ impl<'s, 'a> StageRun<'s, 'a> {
         self.solver.plan.file
     }
 
-    pub fn escape(&self) -> char {
+    pub(crate) fn escape(&self) -> char {
         self.file().directives.escape
     }
 
     /// Variables as an instruction sees them now.
-    pub fn scope(&self) -> Scope<'_> {
+    pub(crate) fn scope(&self) -> Scope<'_> {
         Scope {
             env: &self.draft.config.env,
             args: &self.args,
@@ -92,14 +92,14 @@ impl<'s, 'a> StageRun<'s, 'a> {
     }
 
     /// Expands one word.
-    pub fn word(&self, text: &str) -> Result<String> {
+    pub(crate) fn word(&self, text: &str) -> Result<String> {
         expand(text, self.escape(), &self.scope())
             .map(|e| e.text)
             .map_err(Error::invalid)
     }
 
     /// A path as an instruction means it: below the working directory, without a leading `/`.
-    pub fn absolute(&self, path: &str) -> String {
+    pub(crate) fn absolute(&self, path: &str) -> String {
         if path.starts_with('/') {
             return clean(path);
         }
@@ -107,16 +107,18 @@ impl<'s, 'a> StageRun<'s, 'a> {
     }
 
     /// Works through the stage.
-    pub fn run(mut self) -> Result<Draft> {
+    pub(crate) fn run(mut self) -> Result<Draft> {
         let stage = self.planned.stage;
         self.announce(&stage.source);
         self.base().map_err(|e| self.placed(stage.span, e))?;
         let triggers = std::mem::take(&mut self.draft.triggers);
         let triggers: Vec<Located<Instruction>> = triggers
             .iter()
-            .map(|t| dockerfile::parse_instruction(t).map_err(|e| {
-                Error::invalid(format!("an ONBUILD of the base image cannot be read: {e}"))
-            }))
+            .map(|t| {
+                dockerfile::parse_instruction(t).map_err(|e| {
+                    Error::invalid(format!("an ONBUILD of the base image cannot be read: {e}"))
+                })
+            })
             .collect::<Result<_>>()?;
         let all: Vec<_> = triggers.iter().chain(&stage.instructions).collect();
         self.total = 1 + all.iter().filter(|i| is_step(&i.value)).count();
@@ -136,7 +138,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
     fn placed(&self, span: dockerfile::Span, error: Error) -> Error {
         match error {
             Error::Failure(failure) if failure.kind == types::ErrorKind::InvalidParameter => {
-                plan::at(self.file(), span, failure.message)
+                plan::at((self.file(), self.solver.plan.text), span, failure.message)
             }
             error => error,
         }
@@ -169,11 +171,12 @@ impl<'s, 'a> StageRun<'s, 'a> {
 
     /// What stands for the stage as far as it is.
     fn result(&self) -> String {
-        Digest::of(format!("{:?} {:?}", self.draft.base(), self.draft.config).as_bytes()).to_string()
+        Digest::of(format!("{:?} {:?}", self.draft.base(), self.draft.config).as_bytes())
+            .to_string()
     }
 
     /// `[builder 2/5] RUN make`.
-    pub fn title(&mut self, source: &str) -> String {
+    pub(crate) fn title(&mut self, source: &str) -> String {
         self.done += 1;
         format!("{} {source}", self.position())
     }
@@ -219,7 +222,11 @@ impl<'s, 'a> StageRun<'s, 'a> {
         if let Some(name) = title {
             let stage = self.planned.stage;
             let triggers = self.draft.triggers.len();
-            let steps = stage.instructions.iter().filter(|i| is_step(&i.value)).count();
+            let steps = stage
+                .instructions
+                .iter()
+                .filter(|i| is_step(&i.value))
+                .count();
             self.total = 1 + steps + triggers;
             let title = format!("{} FROM {name}", self.position());
             self.solver.session.begin(title).end(true, String::new());
@@ -284,7 +291,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
 
     /// Environment of commands: arguments, then what the image says. Second, what of it is no
     /// part of the key.
-    pub fn environment(&self) -> (Vec<String>, Vec<String>) {
+    pub(crate) fn environment(&self) -> (Vec<String>, Vec<String>) {
         let mut env: Vec<String> = Vec::new();
         for (name, value) in self.args.all() {
             env.push(format!("{name}={value}"));
@@ -323,12 +330,14 @@ impl<'s, 'a> StageRun<'s, 'a> {
             let root = step.mount()?;
             let cancel = &run.solver.session.cancel;
             let root: std::os::fd::BorrowedFd<'_> = std::os::fd::AsFd::as_fd(&root);
-            Place::new(root, cancel).dir(&clean(&path), (0, 0)).map(drop)
+            Place::new(root, cancel)
+                .dir(&clean(&path), (0, 0))
+                .map(drop)
         })
     }
 
     /// Takes a step's layer from the cache, or makes it with `work`; answers whether it was there.
-    pub fn layer(
+    pub(crate) fn layer(
         &mut self,
         key: &Digest,
         title: String,

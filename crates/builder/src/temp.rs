@@ -10,12 +10,12 @@ pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
     /// Makes `path`, which nobody else has.
-    pub fn new(path: PathBuf) -> Result<Self> {
+    pub(crate) fn new(path: PathBuf) -> Result<Self> {
         private_dir(&path)?;
         Ok(Self(path))
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

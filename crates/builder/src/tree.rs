@@ -27,7 +27,10 @@ const MAX_LINKS: usize = 40;
 /// What a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Node {
-    File { size: u64, digest: Option<Digest> },
+    File {
+        size: u64,
+        digest: Option<Digest>,
+    },
     Dir,
     Symlink(String),
     /// A device or pipe: its kind and number.
@@ -61,12 +64,12 @@ pub(crate) struct Mounted {
 
 impl Tree {
     /// Whether owners of its files mean something.
-    pub fn has_owners(&self) -> bool {
+    pub(crate) fn has_owners(&self) -> bool {
         matches!(self, Self::Mount(_))
     }
 
     /// What has this path, where no link is followed at its end.
-    pub fn stat(&self, path: &str) -> Result<Option<Meta>> {
+    pub(crate) fn stat(&self, path: &str) -> Result<Option<Meta>> {
         match self {
             Self::Context(context, _) => {
                 if path.is_empty() {
@@ -80,7 +83,7 @@ impl Tree {
 
     /// The path without links on the way, and what is there; nothing where nothing is. The last
     /// part is followed, too, if `last`.
-    pub fn resolve(&self, path: &str, last: bool) -> Result<Option<(String, Meta)>> {
+    pub(crate) fn resolve(&self, path: &str, last: bool) -> Result<Option<(String, Meta)>> {
         let mut waiting: VecDeque<String> = parts(path);
         let mut done: Vec<String> = Vec::new();
         let mut links = 0;
@@ -122,7 +125,7 @@ impl Tree {
 
     /// All that is below a directory, parents before what they hold, in the order of the paths.
     /// `path` is one without links. `visit` says of directories whether to look below.
-    pub fn walk(
+    pub(crate) fn walk(
         &self,
         path: &str,
         visit: &mut dyn FnMut(&str, &Meta) -> Result<bool>,
@@ -154,7 +157,7 @@ impl Tree {
     }
 
     /// Opens a file by its path without links.
-    pub fn open(&self, path: &str, meta: &Meta) -> Result<File> {
+    pub(crate) fn open(&self, path: &str, meta: &Meta) -> Result<File> {
         match self {
             Self::Context(_, contexts) => match &meta.node {
                 Node::File {
@@ -171,7 +174,7 @@ impl Tree {
     }
 
     /// The digest of a file's content.
-    pub fn digest(&self, path: &str, meta: &Meta) -> Result<Digest> {
+    pub(crate) fn digest(&self, path: &str, meta: &Meta) -> Result<Digest> {
         if let Node::File {
             digest: Some(digest),
             ..
@@ -192,7 +195,7 @@ impl Tree {
     }
 
     /// Attributes of a file or directory that are content.
-    pub fn xattrs(&self, path: &str, meta: &Meta) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(crate) fn xattrs(&self, path: &str, meta: &Meta) -> Vec<(Vec<u8>, Vec<u8>)> {
         let Self::Mount(mounted) = self else {
             return Vec::new();
         };
@@ -276,11 +279,7 @@ impl Mounted {
         }
     }
 
-    fn walk(
-        &self,
-        path: &str,
-        visit: &mut dyn FnMut(&str, &Meta) -> Result<bool>,
-    ) -> Result<()> {
+    fn walk(&self, path: &str, visit: &mut dyn FnMut(&str, &Meta) -> Result<bool>) -> Result<()> {
         let mut waiting = vec![path.to_owned()];
         while let Some(dir) = waiting.pop() {
             let mut inner = Vec::new();
@@ -339,6 +338,9 @@ fn meta(stat: &Stat, link: impl FnOnce() -> io::Result<String>) -> io::Result<Me
         mode: stat.st_mode & 0o7777,
         uid: stat.st_uid,
         gid: stat.st_gid,
-        mtime: (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+        mtime: (
+            stat.st_mtime,
+            u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        ),
     })
 }

@@ -28,7 +28,7 @@ pub(crate) struct Args(Vec<(String, String)>);
 
 impl Args {
     /// Gives one a value.
-    pub fn set(&mut self, name: &str, value: String) {
+    pub(crate) fn set(&mut self, name: &str, value: String) {
         match self.0.iter_mut().find(|(n, _)| n == name) {
             Some((_, old)) => *old = value,
             None => self.0.push((name.to_owned(), value)),
@@ -36,7 +36,7 @@ impl Args {
     }
 
     /// All of them.
-    pub fn all(&self) -> &[(String, String)] {
+    pub(crate) fn all(&self) -> &[(String, String)] {
         &self.0
     }
 }
@@ -60,7 +60,10 @@ impl Variables for Scope<'_> {
             let (n, value) = pair.split_once('=')?;
             (n == name).then(|| value.to_owned())
         };
-        self.env.iter().find_map(own).or_else(|| self.args.get(name))
+        self.env
+            .iter()
+            .find_map(own)
+            .or_else(|| self.args.get(name))
     }
 }
 

@@ -102,8 +102,12 @@ pub trait Worker: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be started, and [`crate::Error::Cancelled`].
-    fn run(&self, command: Command<'_>, output: OnOutput<'_>, cancel: &CancellationToken)
-    -> Result<Ended>;
+    fn run(
+        &self,
+        command: Command<'_>,
+        output: OnOutput<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Ended>;
 
     /// The image of a name, pulled where it is not here, or newly where `pull`.
     ///
