@@ -180,13 +180,12 @@ fn insecure(run: &StageRun<'_, '_>, what: &Run) -> Result<bool> {
 /// The mount with its words expanded.
 fn expanded(run: &StageRun<'_, '_>, mount: &Mount) -> Result<Mount> {
     let word = |text: &Option<String>| text.as_deref().map(|t| run.word(t)).transpose();
-    Ok(Mount {
-        target: word(&mount.target)?,
-        source: word(&mount.source)?,
-        id: word(&mount.id)?,
-        env: word(&mount.env)?,
-        ..mount.clone()
-    })
+    let mut expanded = mount.clone();
+    expanded.target = word(&mount.target)?;
+    expanded.source = word(&mount.source)?;
+    expanded.id = word(&mount.id)?;
+    expanded.env = word(&mount.env)?;
+    Ok(expanded)
 }
 
 fn target(run: &StageRun<'_, '_>, mount: &Mount) -> Result<String> {

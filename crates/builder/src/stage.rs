@@ -366,7 +366,6 @@ impl<'s, 'a> StageRun<'s, 'a> {
         self.draft.push(layer, created_by, record.created);
     }
 
-    #[expect(clippy::type_complexity, reason = "a layer and when it was made")]
     fn make(
         &self,
         key: &Digest,
