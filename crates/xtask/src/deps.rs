@@ -63,7 +63,7 @@ const LAYERS: [Layer; 18] = [
         &HTTP,
     ),
     layer("api", &["types"], &["redb", "rustix"]),
-    layer("cli", &["types", "archive", "gotmpl"], &["axum", "redb"]),
+    layer("cli", &["types", "archive", "dockerfile", "gotmpl"], &["axum", "redb"]),
     layer(
         "wharf",
         &[

@@ -54,7 +54,7 @@ impl Lines {
         } = self;
         let first = match receiver.recv().await {
             Some(Told::Refused(failure)) => return Err(failure),
-            Some(Told::Line(line)) => Some(line),
+            Some(Told::Line(line)) => Some(*line),
             None => None,
         };
         let rest = stream::unfold((receiver, guard), |(mut receiver, guard)| async {
