@@ -1,6 +1,9 @@
 //! A build as Docker's classic builder tells of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use api::backend::{Progress, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -26,6 +29,8 @@ enum Told {
 pub(super) struct Classic {
     sender: Mutex<Option<Sender<Told>>>,
     quiet: bool,
+    /// Digests of steps of our own, of which the classic builder says nothing.
+    inner: Mutex<HashSet<String>>,
 }
 
 /// The lines that go to it.
@@ -40,6 +45,7 @@ pub(super) fn connect(cancel: CancellationToken, quiet: bool) -> (Arc<Classic>, 
     let classic = Arc::new(Classic {
         sender: Mutex::new(Some(sender)),
         quiet,
+        inner: Mutex::default(),
     });
     let guard = cancel.drop_guard();
     (classic, Lines { receiver, guard })
@@ -103,6 +109,11 @@ impl Classic {
         self.send(Told::Line(Box::new(line)));
     }
 
+    fn is_inner(&self, vertex: &str) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.contains(vertex)
+    }
+
     fn line(&self, line: ProgressLine) {
         if !self.quiet {
             self.always(line);
@@ -151,9 +162,18 @@ impl Listener for Classic {
         match event {
             BuildEvent::Log(log) => {
                 if let Ok(bytes) = STANDARD.decode(&log.data)
-                    && !log.vertex.is_empty()
+                    && !self.is_inner(&log.vertex)
                 {
                     self.line(text(String::from_utf8_lossy(&bytes)));
+                }
+            }
+            BuildEvent::Vertex(vertex) => {
+                let own = ["[internal]", "exporting"];
+                if own.iter().any(|own| vertex.name.starts_with(own)) {
+                    let inner = self.inner.lock();
+                    inner
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(vertex.digest);
                 }
             }
             BuildEvent::Status(status) => {
@@ -168,8 +188,7 @@ impl Listener for Classic {
                     ..ProgressLine::default()
                 });
             }
-            BuildEvent::Vertex(_)
-            | BuildEvent::Warning(_)
+            BuildEvent::Warning(_)
             | BuildEvent::Agent(_)
             | BuildEvent::Built(_)
             | BuildEvent::Error(_) => {}
