@@ -63,7 +63,11 @@ const LAYERS: [Layer; 18] = [
         &HTTP,
     ),
     layer("api", &["types"], &["redb", "rustix"]),
-    layer("cli", &["types", "archive", "dockerfile", "gotmpl"], &["axum", "redb"]),
+    layer(
+        "cli",
+        &["types", "archive", "dockerfile", "gotmpl"],
+        &["axum", "redb"],
+    ),
     layer(
         "wharf",
         &[

@@ -8,6 +8,7 @@
 )]
 
 mod backends;
+mod builds;
 mod files;
 mod image_work;
 mod life;
@@ -61,6 +62,7 @@ pub fn server(fake: &Arc<Fake>) -> Server {
         live: fake.clone(),
         images: fake.clone(),
         image_work: fake.clone(),
+        builds: fake.clone(),
         networks: fake.clone(),
         system: fake.clone(),
         authorization: None,

@@ -1,6 +1,9 @@
 //! A build as Docker's classic builder tells of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use api::backend::{Progress, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -18,7 +21,7 @@ use super::live::Sender;
 
 /// What comes over the line; an error before anything else is the answer itself.
 enum Told {
-    Line(ProgressLine),
+    Line(Box<ProgressLine>),
     Refused(Failure),
 }
 
@@ -26,6 +29,8 @@ enum Told {
 pub(super) struct Classic {
     sender: Mutex<Option<Sender<Told>>>,
     quiet: bool,
+    /// Digests of steps of our own, of which the classic builder says nothing.
+    inner: Mutex<HashSet<String>>,
 }
 
 /// The lines that go to it.
@@ -40,6 +45,7 @@ pub(super) fn connect(cancel: CancellationToken, quiet: bool) -> (Arc<Classic>, 
     let classic = Arc::new(Classic {
         sender: Mutex::new(Some(sender)),
         quiet,
+        inner: Mutex::default(),
     });
     let guard = cancel.drop_guard();
     (classic, Lines { receiver, guard })
@@ -54,12 +60,12 @@ impl Lines {
         } = self;
         let first = match receiver.recv().await {
             Some(Told::Refused(failure)) => return Err(failure),
-            Some(Told::Line(line)) => Some(line),
+            Some(Told::Line(line)) => Some(*line),
             None => None,
         };
         let rest = stream::unfold((receiver, guard), |(mut receiver, guard)| async {
             let line = match receiver.recv().await? {
-                Told::Line(line) => line,
+                Told::Line(line) => *line,
                 Told::Refused(failure) => error_line(&failure.message, None),
             };
             Some((line, (receiver, guard)))
@@ -99,9 +105,18 @@ impl Classic {
         }
     }
 
+    fn always(&self, line: ProgressLine) {
+        self.send(Told::Line(Box::new(line)));
+    }
+
+    fn is_inner(&self, vertex: &str) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.contains(vertex)
+    }
+
     fn line(&self, line: ProgressLine) {
         if !self.quiet {
-            self.send(Told::Line(line));
+            self.always(line);
         }
     }
 
@@ -110,12 +125,12 @@ impl Classic {
         match done {
             Ok(built) => {
                 let aux = serde_json::json!({"ID": built.image});
-                self.send(Told::Line(ProgressLine {
+                self.always(ProgressLine {
                     aux: Some(aux),
                     ..ProgressLine::default()
-                }));
+                });
                 if self.quiet {
-                    self.send(Told::Line(text(format!("{}\n", built.image))));
+                    self.always(text(format!("{}\n", built.image)));
                 } else {
                     let id = built.image.strip_prefix("sha256:").unwrap_or(&built.image);
                     let short = id.get(..12).unwrap_or(id);
@@ -129,7 +144,7 @@ impl Classic {
             }
             Err(Error::Command { command, code }) => {
                 let message = format!("The command '{command}' returned a non-zero code: {code}");
-                self.send(Told::Line(error_line(&message, Some(code.into()))));
+                self.always(error_line(&message, Some(code.into())));
             }
             Err(error) => {
                 self.send(Told::Refused(super::failure(error)));
@@ -147,9 +162,18 @@ impl Listener for Classic {
         match event {
             BuildEvent::Log(log) => {
                 if let Ok(bytes) = STANDARD.decode(&log.data)
-                    && !log.vertex.is_empty()
+                    && !self.is_inner(&log.vertex)
                 {
                     self.line(text(String::from_utf8_lossy(&bytes)));
+                }
+            }
+            BuildEvent::Vertex(vertex) => {
+                let own = ["[internal]", "exporting"];
+                if own.iter().any(|own| vertex.name.starts_with(own)) {
+                    let inner = self.inner.lock();
+                    inner
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(vertex.digest);
                 }
             }
             BuildEvent::Status(status) => {
@@ -164,8 +188,7 @@ impl Listener for Classic {
                     ..ProgressLine::default()
                 });
             }
-            BuildEvent::Vertex(_)
-            | BuildEvent::Warning(_)
+            BuildEvent::Warning(_)
             | BuildEvent::Agent(_)
             | BuildEvent::Built(_)
             | BuildEvent::Error(_) => {}
