@@ -173,6 +173,7 @@ fn only_what_changed_travels() {
         "another text, and unlike the others49\n2000"
     );
     // The daemon knows contents, and no longer which context they are of.
+    desk.d.sigterm();
     desk.d.restart();
     let fourth = counter.of(&desk, build);
     assert!(
@@ -444,7 +445,11 @@ fn checks_and_the_cache_are_told() {
         "{pruned}"
     );
     let done = desk.run("build --progress=plain context");
-    assert!(!done.stderr.contains("CACHED"), "{}", done.stderr);
+    assert!(
+        !done.stderr.contains("CACHED"),
+        "{pruned} {kinds} {table} {}",
+        done.stderr
+    );
     done.ok();
     assert!(desk.ok("buildx ls").contains("default*"));
 }
