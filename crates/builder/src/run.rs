@@ -1,13 +1,14 @@
 //! `RUN`.
 
 use std::{
-    os::fd::AsFd,
+    collections::BTreeMap,
+    os::{fd::AsFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use dockerfile::{Command as Form, Mount, MountKind, Patterns, Run, Sharing};
+use dockerfile::{Command as Form, Heredoc, Mount, MountKind, Patterns, Run, Sharing};
 use image::Step;
 use serde_json::{Value, json};
 
@@ -32,7 +33,8 @@ const SECRETS: &str = "/run/secrets";
 /// What has to live as long as the command runs.
 #[derive(Default)]
 struct Keep {
-    caches: Vec<CacheGuard>,
+    /// By their identifiers.
+    caches: BTreeMap<String, CacheGuard>,
     steps: Vec<Step>,
     agents: Vec<AgentSocket>,
     dirs: Vec<TempDir>,
@@ -40,6 +42,7 @@ struct Keep {
 
 /// Runs a command; answers whether it came from the cache.
 pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Result<bool> {
+    let script = what.script().filter(|s| s.content.starts_with("#!"));
     let argv = argv(run, what);
     let network = network(run, what)?;
     let insecure = insecure(run, what)?;
@@ -66,8 +69,16 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
         let mut keep = Keep::default();
         let mut given = Vec::new();
         let mut env = [env, hidden].concat();
+        take_caches(run, &mounts, &mut keep)?;
         for mount in &mounts {
             given.extend(prepare(run, mount, &mut keep, &mut env)?);
+        }
+        let mut argv = argv;
+        let text = argv.join(" ");
+        if let Some(script) = script {
+            let (mount, path) = program(run, script, &mut keep)?;
+            given.push(mount);
+            argv = vec![path];
         }
         let working_dir = match run.draft.config.working_dir.as_str() {
             "" => "/".to_owned(),
@@ -77,7 +88,6 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
         let targets = given.iter().map(|m| m.target.as_str());
         let stubs = Stubs::look(root.as_fd(), targets)?;
         drop(root);
-        let text = argv.join(" ");
         let command = Command {
             id: step.id(),
             argv,
@@ -99,6 +109,27 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
         let root = step.mount()?;
         stubs.remove(root.as_fd(), &step.upper())
     })
+}
+
+/// A document that is a program of its own: its file, and where that is.
+fn program(
+    run: &StageRun<'_, '_>,
+    script: &Heredoc,
+    keep: &mut Keep,
+) -> Result<(StepMount, String)> {
+    let dir = run.solver.builder.temp_dir()?;
+    let host = dir.path().join("program");
+    std::fs::write(&host, &script.content)
+        .and_then(|()| std::fs::set_permissions(&host, std::fs::Permissions::from_mode(0o755)))
+        .map_err(Error::io("write a program of the Dockerfile"))?;
+    keep.dirs.push(dir);
+    let path = format!("/dev/pipes/{}", script.name);
+    let mount = StepMount {
+        target: path.clone(),
+        source: MountSource::Path(host),
+        read_only: true,
+    };
+    Ok((mount, path))
 }
 
 fn failed(running: &Running<'_>, command: String, code: i32, out_of_memory: bool) -> Error {
@@ -179,13 +210,9 @@ fn insecure(run: &StageRun<'_, '_>, what: &Run) -> Result<bool> {
 
 /// The mount with its words expanded.
 fn expanded(run: &StageRun<'_, '_>, mount: &Mount) -> Result<Mount> {
-    let word = |text: &Option<String>| text.as_deref().map(|t| run.word(t)).transpose();
-    let mut expanded = mount.clone();
-    expanded.target = word(&mount.target)?;
-    expanded.source = word(&mount.source)?;
-    expanded.id = word(&mount.id)?;
-    expanded.env = word(&mount.env)?;
-    Ok(expanded)
+    mount
+        .expanded(run.escape(), &run.scope())
+        .map_err(Error::invalid)
 }
 
 fn target(run: &StageRun<'_, '_>, mount: &Mount) -> Result<String> {
@@ -312,34 +339,58 @@ fn bind(run: &StageRun<'_, '_>, mount: &Mount, keep: &mut Keep) -> Result<StepMo
     })
 }
 
-fn cache(run: &StageRun<'_, '_>, mount: &Mount, keep: &mut Keep) -> Result<StepMount> {
-    let target = target(run, mount)?;
-    let id = cache_id(run, mount)?;
-    let sharing = mount.sharing.unwrap_or(Sharing::Shared);
-    let solver = run.solver;
-    let guard = solver
-        .builder
-        .caches
-        .take(&id, sharing, &solver.session.cancel)?;
-    if guard.is_new() {
-        if let Some(from) = &mount.from {
-            let origin = plan::from(solver.plan.file, run.index, from, solver.request);
-            let tree = solver.tree(&origin, &run.planned.platform)?;
-            fill(
-                run,
-                &tree,
-                mount.source.as_deref().unwrap_or("/"),
-                guard.data(),
-            )?;
+/// Takes all caches of a command in the order of their identifiers, each once: who takes several
+/// never waits for another who waits for it.
+fn take_caches(run: &StageRun<'_, '_>, mounts: &[Mount], keep: &mut Keep) -> Result<()> {
+    let mut wanted = BTreeMap::new();
+    for mount in mounts.iter().filter(|m| m.kind == MountKind::Cache) {
+        let own = mount.sharing.unwrap_or(Sharing::Shared);
+        let sharing = wanted.entry(cache_id(run, mount)?).or_insert(own);
+        if own == Sharing::Locked {
+            *sharing = own;
         }
-        let mode = mount.mode.unwrap_or(0o755);
-        guard.made(mode, mount.uid.unwrap_or(0), mount.gid.unwrap_or(0))?;
     }
-    let path = guard.data().to_owned();
-    keep.caches.push(guard);
+    let solver = run.solver;
+    for (id, sharing) in wanted {
+        let cancel = &solver.session.cancel;
+        let guard = solver.builder.caches.take(&id, sharing, cancel)?;
+        if guard.is_new() {
+            let mut own = mounts.iter().filter(|m| m.kind == MountKind::Cache);
+            let first = own.find(|m| cache_id(run, m).is_ok_and(|other| other == id));
+            begin(run, first, &guard)?;
+        }
+        keep.caches.insert(id, guard);
+    }
+    Ok(())
+}
+
+/// Gives a new cache what it begins with.
+fn begin(run: &StageRun<'_, '_>, mount: Option<&Mount>, guard: &CacheGuard) -> Result<()> {
+    let Some(mount) = mount else { return Ok(()) };
+    if mount.from.is_some() {
+        let tree = run
+            .solver
+            .tree(&origin(run, mount), &run.planned.platform)?;
+        fill(
+            run,
+            &tree,
+            mount.source.as_deref().unwrap_or("/"),
+            guard.data(),
+        )?;
+    }
+    let mode = mount.mode.unwrap_or(0o755);
+    guard.made(mode, mount.uid.unwrap_or(0), mount.gid.unwrap_or(0))
+}
+
+fn cache(run: &StageRun<'_, '_>, mount: &Mount, keep: &Keep) -> Result<StepMount> {
+    let id = cache_id(run, mount)?;
+    let guard = keep
+        .caches
+        .get(&id)
+        .ok_or_else(|| Error::invalid("a cache mount was not taken"))?;
     Ok(StepMount {
-        target,
-        source: MountSource::Path(path),
+        target: target(run, mount)?,
+        source: MountSource::Path(guard.data().to_owned()),
         read_only: mount.readonly.unwrap_or(false),
     })
 }

@@ -1,6 +1,6 @@
 //! Working through one stage.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, os::fd::AsFd};
 
 use dockerfile::{Argument, Dockerfile, Instruction, Located, expand};
 use image::{CacheRecord, Digest, Held, Step, StoredLayer};
@@ -133,6 +133,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
                 .map_err(|e| self.placed(instruction.span, e))?;
             self.solver.session.listener.done(&self.result(), cached);
         }
+        self.draft.args = self.args;
         Ok(self.draft)
     }
 
@@ -203,6 +204,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
                 let mut draft = Draft::clone(&*self.solver.stage(*other)?);
                 // What it gives to others' builds works here, too.
                 draft.triggers = draft.config.on_build.take().unwrap_or_default();
+                self.args = draft.args.clone();
                 (draft, None)
             }
             Origin::Image(name) => {
@@ -324,16 +326,18 @@ impl<'s, 'a> StageRun<'s, 'a> {
         let key = keys::key(
             "workdir",
             &self.draft.base(),
-            json!({"path": path}),
+            json!({"path": path, "user": self.draft.config.user}),
             self.solver.epoch,
         );
         self.layer(&key, title, created_by, |run, _, step| {
             let root = step.mount()?;
             let cancel = &run.solver.session.cancel;
-            let root: std::os::fd::BorrowedFd<'_> = std::os::fd::AsFd::as_fd(&root);
-            Place::new(root, cancel)
-                .dir(&clean(&path), (0, 0))
-                .map(drop)
+            let owner = match run.draft.config.user.as_str() {
+                "" => (0, 0),
+                user => run.solver.builder.worker.user(root.as_fd(), user)?,
+            };
+            let mut place = Place::new(root.as_fd(), cancel);
+            place.dir(&clean(&path), owner).map(drop)
         })
     }
 
