@@ -148,14 +148,11 @@ impl Talk {
 fn failure(text: &str) -> String {
     let text = text.trim_end();
     if text.lines().any(|line| line.starts_with("ERROR: ")) {
-        return text.to_owned();
-    }
-    // A drawing of the Dockerfile stands before what is wrong with it.
-    match text.rsplit_once('\n') {
-        Some((drawing, last)) if drawing.contains(">>>") && !last.starts_with('-') => {
-            format!("{drawing}\nERROR: {last}")
-        }
-        _ => format!("ERROR: {text}"),
+        text.to_owned()
+    } else if text.starts_with("failed to ") {
+        format!("ERROR: {text}")
+    } else {
+        format!("ERROR: failed to solve: {text}")
     }
 }
 
@@ -193,11 +190,8 @@ mod tests {
                 "ERROR: failed to solve: x",
             ),
             (
-                frame(
-                    1,
-                    "{\"error\":\"Dockerfile:2\\n   2 | >>> RUN x\\nfailed\"}\n",
-                ),
-                "Dockerfile:2\n   2 | >>> RUN x\nERROR: failed",
+                frame(1, "{\"error\":\"Dockerfile:2:1: bad\\n 2 | RUN x\"}\n"),
+                "ERROR: failed to solve: Dockerfile:2:1: bad\n 2 | RUN x",
             ),
             (
                 Vec::new(),

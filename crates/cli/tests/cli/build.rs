@@ -431,6 +431,8 @@ fn an_interrupt_calls_the_build_off() {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    err.read_to_string(&mut seen).unwrap();
+    assert!(seen.ends_with("#2 CANCELED\n"), "{seen}");
     let until = Instant::now() + Duration::from_secs(20);
     while builder.state().gone == 0 {
         assert!(Instant::now() < until, "the connection stays open");

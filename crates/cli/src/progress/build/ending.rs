@@ -10,7 +10,9 @@ use super::trace::Trace;
 pub(super) fn failures(trace: &Trace) -> String {
     let mut out = String::new();
     for step in &trace.steps {
-        if step.vertex.error.is_empty() || step.is_canceled() {
+        // The builder's own steps write nothing, and their errors follow anyway.
+        let silent = step.last.is_empty() && !step.is_of_the_file();
+        if step.vertex.error.is_empty() || step.is_canceled() || silent {
             continue;
         }
         let _ = writeln!(out, "------\n > {}:", step.vertex.name);

@@ -39,6 +39,7 @@ pub(super) enum State {
     Running,
     Finished,
     Failed,
+    Canceled,
 }
 
 impl Live {
@@ -145,6 +146,7 @@ impl Live {
             State::Running => "",
             State::Finished => " FINISHED",
             State::Failed => " FAILED",
+            State::Canceled => " CANCELED",
         };
         let left = format!("[+] Building {seconds:.1}s ({done}/{all}){end}");
         let right = if state == State::Running {
@@ -158,6 +160,7 @@ impl Live {
             State::Running => (text, columns),
             State::Finished => (self.coloured(BLUE, &text), columns),
             State::Failed => (self.coloured(RED, &text), columns),
+            State::Canceled => (self.coloured(YELLOW, &text), columns),
         }
     }
 

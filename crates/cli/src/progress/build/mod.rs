@@ -158,3 +158,20 @@ impl Board {
         }
     }
 }
+
+impl Drop for Board {
+    /// Without an end it was called off.
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        match self.form {
+            Form::Live => self.frame(State::Canceled),
+            Form::Plain => {
+                let text = self.plain.cancel(&self.trace);
+                self.put(&text);
+            }
+            Form::Raw | Form::Quiet => {}
+        }
+    }
+}

@@ -152,6 +152,18 @@ impl Plain {
         self.current = (!over).then_some(place);
     }
 
+    /// What is left to be said where the build was called off.
+    pub(super) fn cancel(&mut self, trace: &Trace) -> String {
+        let mut out = self.advance(trace);
+        let running = |place: &&usize| trace.steps[**place].is_running();
+        for place in self.order.iter().filter(running) {
+            if let Some(number) = self.numbers.get(place) {
+                let _ = writeln!(out, "#{number} CANCELED");
+            }
+        }
+        out
+    }
+
     /// The number of the step at `place`, where it has one.
     #[cfg(test)]
     pub(super) fn number(&self, place: usize) -> Option<usize> {
@@ -174,7 +186,11 @@ fn ending(step: &Step) -> String {
     if step.is_canceled() {
         "CANCELED".to_owned()
     } else if !step.vertex.error.is_empty() {
-        format!("ERROR: {}", step.vertex.error)
+        // What is drawn below it comes again at the end.
+        format!(
+            "ERROR: {}",
+            step.vertex.error.lines().next().unwrap_or_default()
+        )
     } else if step.vertex.cached {
         "CACHED".to_owned()
     } else {
