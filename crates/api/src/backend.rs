@@ -6,6 +6,7 @@ mod image_work;
 mod life;
 mod live;
 mod networks;
+mod registry_work;
 
 use std::{io, pin::Pin};
 
@@ -18,6 +19,7 @@ pub use image_work::ImageWork;
 pub use life::Life;
 pub use live::Live;
 pub use networks::Networks;
+pub use registry_work::{RegistryAccess, RegistryWork};
 use tokio::io::AsyncWrite;
 pub use types::options::{
     AttachOptions, EventsOptions, Filters, ImagesOptions, ImportOptions, ListOptions, LogsOptions,

@@ -38,6 +38,7 @@ mod properties;
 mod prune;
 mod query;
 mod registries;
+mod registry_work;
 mod route;
 mod serve;
 mod signals;
@@ -54,7 +55,9 @@ pub use error::status;
 pub use serve::{GRACE, Listener};
 pub use time::parse as parse_time;
 
-use backend::{Authorization, Containers, Files, ImageWork, Images, Life, Live, Networks, System};
+use backend::{
+    Authorization, Containers, Files, ImageWork, Images, Life, Live, Networks, RegistryWork, System,
+};
 
 /// The API in front of its backends.
 #[derive(Clone)]
@@ -71,6 +74,8 @@ pub struct Server {
     pub images: Arc<dyn Images>,
     /// Longer work on images.
     pub image_work: Arc<dyn ImageWork>,
+    /// Work in registries themselves.
+    pub registry_work: Arc<dyn RegistryWork>,
     /// Networks.
     pub networks: Arc<dyn Networks>,
     /// The daemon and its host.

@@ -9,6 +9,7 @@ mod life;
 mod live;
 mod networks;
 mod registries;
+mod registry_work;
 mod system;
 
 pub(crate) use containers::Containers;

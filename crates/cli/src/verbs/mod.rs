@@ -22,6 +22,7 @@ mod lenient;
 mod life;
 mod login;
 mod logs;
+mod manifest;
 mod networks;
 mod options;
 mod port;

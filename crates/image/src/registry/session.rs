@@ -1,6 +1,6 @@
 //! One pull's conversation with one registry.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,8 @@ use types::reference::Reference;
 
 use super::answer::{Attempt, Retry, told, without_query};
 use super::auth::{Credentials, challenge};
+use super::places::Place;
+use super::tokens::Tokens;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
@@ -25,9 +27,12 @@ pub(crate) struct Session {
     pub(super) client: Client,
     pub(super) host: String,
     pub(super) insecure: bool,
+    /// Whether it stands in for the Hub.
+    pub(crate) mirror: bool,
     pub(super) reference: Reference,
     pub(super) credentials: Credentials,
     pub(super) state: Mutex<Known>,
+    pub(super) tokens: Arc<Tokens>,
     /// Only one asks for a token at a time.
     pub(super) asking: tokio::sync::Mutex<()>,
     /// What a token is asked for beside what the registry names.
@@ -48,8 +53,10 @@ pub(crate) enum Content {
 
 #[derive(Debug, Default, Clone)]
 pub(super) struct Known {
-    /// `https` or `http`, once one has answered.
+    /// `https` or `http`, once one has answered, or where there is no choice.
     pub(super) scheme: Option<&'static str>,
+    /// Whether it has ever answered.
+    pub(super) answered: bool,
     /// The header that the registry last asked for.
     pub(super) authorization: Option<String>,
     /// What a token server gave in place of a password.
@@ -79,10 +86,10 @@ pub(crate) fn back_off(attempt: u32) -> Duration {
 impl Session {
     pub(super) fn new(
         client: Client,
-        host: &str,
-        insecure: bool,
+        place: Place,
         reference: &Reference,
         credentials: Credentials,
+        tokens: Arc<Tokens>,
     ) -> Self {
         let authorization = credentials
             .registry_token
@@ -90,12 +97,15 @@ impl Session {
             .map(|t| format!("Bearer {t}"));
         Self {
             client,
-            host: host.to_owned(),
-            insecure,
+            host: place.host,
+            insecure: place.insecure,
+            mirror: place.mirror,
+            tokens,
             reference: reference.clone(),
             credentials,
             state: Mutex::new(Known {
-                scheme: None,
+                scheme: place.scheme,
+                answered: false,
                 authorization,
                 refresh: None,
             }),
@@ -270,7 +280,9 @@ impl Session {
             .await?;
         let own = self.is_own(url);
         if own {
-            self.known().scheme = Some(if url.scheme() == "http" {
+            let mut known = self.known();
+            known.answered = true;
+            known.scheme = Some(if url.scheme() == "http" {
                 "http"
             } else {
                 "https"

@@ -6,6 +6,7 @@ use reqwest::{Method, Url};
 use super::answer::{Attempt, MAX_ANSWER, without_query};
 use super::auth::{Challenge, TokenAnswer};
 use super::session::Session;
+use super::tokens;
 use crate::error::Error;
 
 impl Session {
@@ -38,7 +39,7 @@ impl Session {
                 realm,
                 service,
                 scope,
-            } => self.token(url, &realm, &service, scope).await?,
+            } => self.token(url, &realm, &service, scope, used).await?,
         };
         self.known().authorization = Some(header.clone());
         Ok(header)
@@ -50,6 +51,7 @@ impl Session {
         realm: &str,
         service: &str,
         scope: Option<String>,
+        used: Option<&str>,
     ) -> Result<String, Attempt> {
         let mut url = Url::parse(realm).map_err(|e| {
             Attempt::last(self.failed(registry.as_str(), &format!("token server {realm:?}: {e}")))
@@ -65,6 +67,13 @@ impl Session {
         }
         let mut scopes = self.scopes.clone();
         scopes.extend(scope.filter(|scope| !self.covers(scope)));
+        let key = tokens::key(realm, service, &scopes, &self.credentials);
+        // Who logs in wants to know whether the credentials are good now.
+        if !self.offline
+            && let Some(kept) = self.tokens.get(&key, used)
+        {
+            return Ok(kept);
+        }
         let scope = scopes.join(" ");
         let request = if let Some(refresh) = &self.credentials.identity_token {
             let form = [
@@ -123,9 +132,14 @@ impl Session {
         if let Some(token) = answer.as_ref().and_then(|a| a.refresh_token.clone()) {
             self.known().refresh = Some(token);
         }
-        answer.and_then(TokenAnswer::header).ok_or_else(|| {
+        let seconds = answer.as_ref().and_then(TokenAnswer::seconds);
+        let header = answer.and_then(TokenAnswer::header).ok_or_else(|| {
             Attempt::last(self.failed(&without_query(&url), "the token server sent no token"))
-        })
+        })?;
+        if !self.offline {
+            self.tokens.put(key, &header, seconds);
+        }
+        Ok(header)
     }
 
     /// Whether what a registry asks for is among what is asked for anyway.

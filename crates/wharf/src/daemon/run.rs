@@ -93,7 +93,8 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
         live: containers.clone(),
         networks: containers,
         images: images.clone(),
-        image_work: images,
+        image_work: images.clone(),
+        registry_work: images,
         system: Arc::new(adapters::System::new(
             Arc::clone(&engine),
             Arc::clone(&host),

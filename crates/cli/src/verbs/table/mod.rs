@@ -6,6 +6,7 @@ mod image_work;
 mod images;
 mod life;
 mod live;
+mod manifests;
 mod settings;
 mod system;
 
@@ -16,6 +17,7 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("container", "Manage containers"),
     ("context", "Manage contexts"),
     ("image", "Manage images"),
+    ("manifest", "Manage image manifests and manifest lists"),
     ("system", "Manage the daemon"),
 ];
 
@@ -30,7 +32,6 @@ pub(crate) const MISSING: &[&str] = &[
     "checkpoint",
     "compose",
     "config",
-    "manifest",
     "network",
     "node",
     "plugin",
@@ -50,6 +51,7 @@ const SECTIONS: &[&[Verb]] = &[
     live::VERBS,
     images::VERBS,
     image_work::VERBS,
+    manifests::VERBS,
     system::VERBS,
     settings::VERBS,
 ];
