@@ -36,7 +36,12 @@ const LATER: &[(&str, &str)] = &[
 ];
 
 /// What of ours docker does not have: for those who write it anyway.
-const OURS: &[(&str, &str)] = &[("", "completion"), ("", "daemon"), ("", "runtime")];
+const OURS: &[(&str, &str)] = &[
+    ("", "completion"),
+    ("", "daemon"),
+    ("", "registry"),
+    ("", "runtime"),
+];
 
 fn help(program: &Path, verb: &str) -> String {
     let mut command = Command::new(program);

@@ -1,6 +1,6 @@
 //! Lists of manifests, and what is in registries.
 
-use super::super::{Args, Verb, manifest};
+use super::super::{Args, Verb, manifest, registry};
 
 /// The verbs.
 pub(super) const VERBS: &[Verb] = &[
@@ -48,5 +48,32 @@ pub(super) const VERBS: &[Verb] = &[
         args: Args::AtLeast(1),
         mixed: true,
         run: |c, m| Box::pin(manifest::rm(c, m)),
+    },
+    Verb {
+        names: &["registry inspect"],
+        usage: "[OPTIONS] NAME[:TAG|@DIGEST]",
+        about: "Show what a name stands for in its registry",
+        flags: &[registry::INSPECT],
+        args: Args::Exactly(1),
+        mixed: true,
+        run: |c, m| Box::pin(registry::inspect(c, m)),
+    },
+    Verb {
+        names: &["registry tags"],
+        usage: "[OPTIONS] NAME",
+        about: "List the tags of a repository in its registry",
+        flags: &[registry::TAGS],
+        args: Args::Exactly(1),
+        mixed: true,
+        run: |c, m| Box::pin(registry::tags(c, m)),
+    },
+    Verb {
+        names: &["registry rm"],
+        usage: "[OPTIONS] NAME:TAG|NAME@DIGEST...",
+        about: "Remove tags and manifests from their registries",
+        flags: &[registry::RM],
+        args: Args::AtLeast(1),
+        mixed: true,
+        run: |c, m| Box::pin(registry::rm(c, m)),
     },
 ];

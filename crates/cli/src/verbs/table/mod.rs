@@ -18,6 +18,7 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("context", "Manage contexts"),
     ("image", "Manage images"),
     ("manifest", "Manage image manifests and manifest lists"),
+    ("registry", "See and remove what is in registries"),
     ("system", "Manage the daemon"),
 ];
 
