@@ -28,38 +28,6 @@ fn test_image() -> TestImage {
     ])
 }
 
-fn content(image: &TestImage, request: &Request) -> Answer {
-    if request.path.contains("/manifests/") {
-        return Answer::new(200, image.manifest()).with("Content-Type", OCI_MANIFEST);
-    }
-    let config = image.config().into_bytes();
-    for blob in image
-        .layers
-        .iter()
-        .map(|layer| layer.packed.clone())
-        .chain([config])
-    {
-        if request.path.ends_with(&Digest::of(&blob).to_string()) {
-            let from = request.header("range").and_then(|range| {
-                range
-                    .strip_prefix("bytes=")?
-                    .strip_suffix('-')?
-                    .parse()
-                    .ok()
-            });
-            return match from {
-                Some(from) if from < blob.len() => Answer::new(206, &blob[from..]),
-                Some(_) => Answer::new(416, ""),
-                None => Answer::new(200, blob),
-            };
-        }
-    }
-    Answer::new(
-        404,
-        r#"{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}"#,
-    )
-}
-
 fn reference(server: &Server) -> Reference {
     Reference::parse(&format!("127.0.0.1:{}/r/i:1", server.port)).unwrap()
 }

@@ -7,6 +7,7 @@ mod insecure;
 mod places;
 mod requests;
 mod session;
+mod stream;
 mod token;
 mod tokens;
 mod trust;

@@ -17,23 +17,27 @@ impl Session {
     /// Whether the registry lets us in; answers the token that stands for the password, if it
     /// gives one.
     pub(crate) async fn login(&self) -> Result<Option<String>> {
+        let place = format!("{}/v2/", self.host);
         self.persist(|| async {
             let none = HeaderMap::new();
-            let (url, response) = self.at(Method::GET, "v2/", &none, &Content::None).await?;
-            self.accept(&url, response)
-                .await
-                .map(drop)
-                .map_err(|e| match e {
-                    // There is no repository yet that could be denied.
-                    Attempt {
-                        error: Error::AccessDenied { detail, .. },
-                        ..
-                    } => Attempt::last(Error::Unauthorized {
-                        registry: format!("Get \"{url}\""),
+            let asked = async {
+                let (url, response) = self.at(Method::GET, "v2/", &none, &Content::None).await?;
+                self.accept(&url, response).await.map(drop)
+            };
+            asked.await.map_err(|e| match e {
+                // There is no repository yet that could be denied.
+                Attempt {
+                    error: Error::AccessDenied { detail, .. },
+                    ..
+                } => {
+                    let scheme = self.known().scheme.unwrap_or("https");
+                    Attempt::last(Error::Unauthorized {
+                        registry: format!("Get \"{scheme}://{place}\""),
                         detail,
-                    }),
-                    e => e,
-                })
+                    })
+                }
+                e => e,
+            })
         })
         .await?;
         Ok(self.known().refresh.take())

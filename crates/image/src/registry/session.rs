@@ -10,9 +10,10 @@ use reqwest::header::{
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use types::reference::Reference;
 
-use super::answer::{Attempt, Retry, told, without_query};
+use super::answer::{Attempt, Retry, without_query};
 use super::auth::{Credentials, challenge};
 use super::places::Place;
+use super::stream::BlobStream;
 use super::tokens::Tokens;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -68,14 +69,6 @@ pub(super) struct Known {
 pub(crate) struct Fetched {
     pub(crate) bytes: Vec<u8>,
     pub(crate) content_type: Option<String>,
-}
-
-/// A blob on its way.
-#[derive(Debug)]
-pub(crate) struct BlobStream {
-    response: Response,
-    /// Bytes at the beginning that were received before already.
-    skip: u64,
 }
 
 /// How long to wait before the n-th further attempt.
@@ -274,8 +267,8 @@ impl Session {
         headers: &HeaderMap,
         content: &Content,
     ) -> Result<Response, Attempt> {
-        let used = self.known().authorization.clone();
-        let response = self
+        let mut used = self.known().authorization.clone();
+        let mut response = self
             .send(&method, url, headers, content, used.as_deref())
             .await?;
         let own = self.is_own(url);
@@ -288,30 +281,37 @@ impl Session {
                 "https"
             });
         }
-        // Whoever the registry sent us to may not ask for its credentials (GO-2022-0803).
-        if response.status() != StatusCode::UNAUTHORIZED
-            || response.url().origin() != url.origin()
-            || !own
-        {
-            return Ok(response);
+        // What was kept from before may have ended meanwhile: then it is got anew, once.
+        for _ in 0..2 {
+            // Whoever the registry sent us to may not ask for its credentials (GO-2022-0803).
+            if response.status() != StatusCode::UNAUTHORIZED
+                || response.url().origin() != url.origin()
+                || !own
+            {
+                break;
+            }
+            let asked = challenge(
+                response
+                    .headers()
+                    .get_all(WWW_AUTHENTICATE)
+                    .iter()
+                    .filter_map(|v| v.to_str().ok()),
+            );
+            let Some(asked) = asked else { break };
+            let fresh = self.authorize(url, asked, used.as_deref()).await?;
+            if Some(&fresh.header) == used.as_ref() {
+                break;
+            }
+            drop(response);
+            response = self
+                .send(&method, url, headers, content, Some(&fresh.header))
+                .await?;
+            used = Some(fresh.header);
+            if !fresh.kept {
+                break;
+            }
         }
-        let asked = challenge(
-            response
-                .headers()
-                .get_all(WWW_AUTHENTICATE)
-                .iter()
-                .filter_map(|v| v.to_str().ok()),
-        );
-        let Some(asked) = asked else {
-            return Ok(response);
-        };
-        let fresh = self.authorize(url, asked, used.as_deref()).await?;
-        if Some(&fresh) == used.as_ref() {
-            return Ok(response);
-        }
-        drop(response);
-        self.send(&method, url, headers, content, Some(&fresh))
-            .await
+        Ok(response)
     }
 
     /// Whether `url` is the registry itself, not less protected than it has been so far.
@@ -373,30 +373,5 @@ impl Session {
         Err(Attempt::last(
             self.failed(&without_query(url), "redirects too often"),
         ))
-    }
-}
-
-impl BlobStream {
-    /// The next bytes; none at the end of the answer, whether that is all or not.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Retry> {
-        loop {
-            let chunk = self.response.chunk().await.map_err(|e| Retry {
-                error: Error::Registry {
-                    registry: format!("Get \"{}\"", without_query(self.response.url())),
-                    detail: told(&e),
-                },
-                again: true,
-                after: None,
-            })?;
-            let Some(mut chunk) = chunk else {
-                return Ok(None);
-            };
-            if self.skip >= chunk.len() as u64 {
-                self.skip -= chunk.len() as u64;
-                continue;
-            }
-            let skip = usize::try_from(std::mem::take(&mut self.skip)).unwrap_or(usize::MAX);
-            return Ok(Some(chunk.split_off(skip)));
-        }
     }
 }

@@ -9,6 +9,13 @@ use super::session::Session;
 use super::tokens;
 use crate::error::Error;
 
+/// What a registry is shown.
+pub(super) struct Authorization {
+    pub(super) header: String,
+    /// It was got earlier, and may have ended.
+    pub(super) kept: bool,
+}
+
 impl Session {
     /// Gets what the registry asks for. `used` is what it has just refused.
     pub(super) async fn authorize(
@@ -16,24 +23,31 @@ impl Session {
         url: &Url,
         asked: Challenge,
         used: Option<&str>,
-    ) -> Result<String, Attempt> {
+    ) -> Result<Authorization, Attempt> {
         let _one = self.asking.lock().await;
         let known = self.known().authorization.clone();
         if let Some(known) = known
             && Some(known.as_str()) != used
         {
             // Another request got it while this one waited.
-            return Ok(known);
+            return Ok(Authorization {
+                header: known,
+                kept: true,
+            });
         }
-        let header = match asked {
-            Challenge::Basic => self.credentials.basic_header().ok_or_else(|| {
+        let got = |header| Authorization {
+            header,
+            kept: false,
+        };
+        let found = match asked {
+            Challenge::Basic => got(self.credentials.basic_header().ok_or_else(|| {
                 Attempt::last(Error::Unauthorized {
                     registry: format!("Get \"{url}\""),
                     detail: "no basic auth credentials".to_owned(),
                 })
-            })?,
+            })?),
             Challenge::Bearer { .. } if self.credentials.registry_token.is_some() => {
-                used.unwrap_or_default().to_owned()
+                got(used.unwrap_or_default().to_owned())
             }
             Challenge::Bearer {
                 realm,
@@ -41,18 +55,18 @@ impl Session {
                 scope,
             } => self.token(url, &realm, &service, scope, used).await?,
         };
-        self.known().authorization = Some(header.clone());
-        Ok(header)
+        self.known().authorization = Some(found.header.clone());
+        Ok(found)
     }
 
-    pub(super) async fn token(
+    async fn token(
         &self,
         registry: &Url,
         realm: &str,
         service: &str,
         scope: Option<String>,
         used: Option<&str>,
-    ) -> Result<String, Attempt> {
+    ) -> Result<Authorization, Attempt> {
         let mut url = Url::parse(realm).map_err(|e| {
             Attempt::last(self.failed(registry.as_str(), &format!("token server {realm:?}: {e}")))
         })?;
@@ -72,7 +86,10 @@ impl Session {
         if !self.offline
             && let Some(kept) = self.tokens.get(&key, used)
         {
-            return Ok(kept);
+            return Ok(Authorization {
+                header: kept,
+                kept: true,
+            });
         }
         let scope = scopes.join(" ");
         let request = if let Some(refresh) = &self.credentials.identity_token {
@@ -139,7 +156,10 @@ impl Session {
         if !self.offline {
             self.tokens.put(key, &header, seconds);
         }
-        Ok(header)
+        Ok(Authorization {
+            header,
+            kept: false,
+        })
     }
 
     /// Whether what a registry asks for is among what is asked for anyway.

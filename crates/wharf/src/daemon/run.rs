@@ -164,7 +164,8 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         let root = settings.data_root.clone();
         let usual = image::Options::default();
         let options = image::Options {
-            insecure_registries: settings.insecure_registries.clone(),
+            insecure_registries: settings.live.insecure_registries.clone(),
+            registry_mirrors: settings.live.registry_mirrors.clone(),
             certs_dir: Some(settings.registry_certs_dir.clone()),
             max_concurrent_downloads: settings
                 .max_concurrent_downloads
