@@ -17,7 +17,7 @@ mod write;
 
 pub use attributes::{apply, apply_by_name, times};
 pub use content::{make_node, write_content};
-pub use pack::{Ids, Packer, is_opaque, open_below};
+pub use pack::{Ids, Packer, is_opaque, open_below, xattrs};
 pub use packed::{Compression, unpacked};
 pub use path::{clean, split};
 pub use place::{Placer, Rename};

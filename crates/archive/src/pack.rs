@@ -47,6 +47,8 @@ pub struct Packer<'a, W> {
     buffer: Vec<u8>,
     one_file_system: bool,
     layer: bool,
+    /// Bytes of files that were packed.
+    content: u64,
 }
 
 /// What an overlay's upper directory has in the place of what was removed.
@@ -63,6 +65,7 @@ impl<'a, W: Write> Packer<'a, W> {
             buffer: vec![0; BUFFER],
             one_file_system: false,
             layer: false,
+            content: 0,
         }
     }
 
@@ -79,6 +82,12 @@ impl<'a, W: Write> Packer<'a, W> {
     pub fn layer(mut self) -> Self {
         self.layer = true;
         self
+    }
+
+    /// Bytes of the files that were packed until now, each counted once.
+    #[must_use]
+    pub fn content_bytes(&self) -> u64 {
+        self.content
     }
 
     /// What was written to, the archive ended if it is `whole`; and how that went.
@@ -238,6 +247,7 @@ impl<'a, W: Write> Packer<'a, W> {
         header.size = u64::try_from(now.st_size).unwrap_or(0);
         header.xattrs = xattrs(file.as_fd());
         self.out.entry(&header)?;
+        self.content += header.size;
         self.content(&file)
     }
 
@@ -363,7 +373,8 @@ fn named(path: &[u8], error: io::Error) -> io::Error {
 }
 
 /// The attributes that are content. A file system without any has none.
-fn xattrs(file: BorrowedFd<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+#[must_use]
+pub fn xattrs(file: BorrowedFd<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut list = vec![0_u8; MAX_XATTR];
     let Ok(length) = rustix::fs::flistxattr(file, &mut list) else {
         return Vec::new();

@@ -82,7 +82,11 @@ impl Engine {
     }
 
     /// What the engine refuses, and what it completes.
-    fn check(&self, config: &ContainerConfig, host: &mut HostConfig) -> Result<Vec<String>> {
+    pub(crate) fn check(
+        &self,
+        config: &ContainerConfig,
+        host: &mut HostConfig,
+    ) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
         self.config.defaults.fill(host);
         if config

@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// How it ended; `None` when its shim went without a word.
-    async fn follow(&self, container: &Container, link: &mut Link) -> Option<Exit> {
+    pub(crate) async fn follow(&self, container: &Container, link: &mut Link) -> Option<Exit> {
         // A container that ended at once took its shim along: no failure, its exit is on file.
         let over = |e: &std::io::Error| {
             use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};

@@ -1,7 +1,7 @@
 //! What a container shares with others that run: namespaces, by descriptors that are opened
 //! before anything of it is made, so that no number of a process can come to mean another one.
 
-use std::os::fd::OwnedFd;
+use std::{os::fd::OwnedFd, path::PathBuf};
 
 use runtime::protocol::{FdRole, SHM};
 use sys::namespace::{self, Kind, Process};
@@ -26,6 +26,9 @@ pub(crate) struct Joined {
     pub fresh_network: Option<OwnedFd>,
     /// Everything else, and what it is for.
     pub rest: Vec<(FdRole, OwnedFd)>,
+    /// File systems, attached nowhere, in the place of the sources of the record's mounts of those
+    /// numbers, and a path in each.
+    pub given: Vec<(u32, OwnedFd, PathBuf)>,
 }
 
 /// A container to share with, and its first process.

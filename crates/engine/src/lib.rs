@@ -10,6 +10,7 @@
 
 mod attach;
 mod binds;
+mod build_step;
 mod cdi;
 mod clock;
 mod container;
@@ -75,6 +76,7 @@ use std::{
 };
 
 pub use attach::{Attachment, Output};
+pub use build_step::{BuildStep, StepEnd, StepMount, StepSource};
 pub use contents::{Chunks, Commit, Sink, pipe};
 pub use create::image_defaults;
 pub use defaults::Defaults;

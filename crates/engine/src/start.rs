@@ -10,7 +10,7 @@ use std::{
 
 use runtime::{
     launch::ShimProcess,
-    protocol::{FdRole, Launch, OWN_RUNTIME, Request, Response, Size, VERSION},
+    protocol::{FdRole, Launch, OWN_RUNTIME, Request, Response, Size, VERSION, mount_name},
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
@@ -52,9 +52,9 @@ pub(crate) const RUN_FILE: &str = "run.json";
 const SHIM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A container whose shim stands ready.
-struct Prepared {
-    shim: ShimProcess,
-    run: RunState,
+pub(crate) struct Prepared {
+    pub shim: ShimProcess,
+    pub run: RunState,
 }
 
 impl Engine {
@@ -149,7 +149,7 @@ impl Engine {
     }
 
     /// Gives the shim the word, and notes what came of it.
-    async fn launch_prepared(
+    pub(crate) async fn launch_prepared(
         &self,
         container: &Arc<Container>,
         control: runtime::client::Connection,
@@ -192,7 +192,7 @@ impl Engine {
     }
 
     /// The blocking part: everything up to a shim that only waits for the word.
-    fn prepare(
+    pub(crate) fn prepare(
         &self,
         container: &Arc<Container>,
         mut joined: Joined,
@@ -258,6 +258,12 @@ impl Engine {
         joined
             .rest
             .extend(spread::open(&record, &container.run_dir, &mut sources)?);
+        for (index, mount, path) in std::mem::take(&mut joined.given) {
+            if let Some(source) = sources.get_mut(index as usize) {
+                *source = container.run_dir.join(mount_name(index)).join(path);
+                joined.rest.push((FdRole::Mount { index }, mount));
+            }
+        }
         let names = linked.iter().flat_map(Linked::environment).collect();
         let place = spec::Place {
             root: rootfs.as_fd(),
@@ -374,7 +380,7 @@ pub(crate) fn write_run(container: &Container, run: &RunState) -> Result<()> {
 }
 
 /// Waits for a shim whose container did not start. One that `ends` by itself is given a moment.
-async fn end_shim(mut child: Child, ends: bool) {
+pub(crate) async fn end_shim(mut child: Child, ends: bool) {
     let work = move || {
         let end = Instant::now() + SHIM_PATIENCE;
         while ends && matches!(child.try_wait(), Ok(None)) && Instant::now() < end {

@@ -252,6 +252,13 @@ impl Blob {
         }
     }
 
+    /// [`Self::publish`] without a sync: whoever relies on it after a power cut sees to that.
+    pub(crate) fn publish_unsynced(self, blobs: &Blobs) -> Result<()> {
+        sys::failpoint!("image.blob.rename");
+        std::fs::rename(&self.path.0, blobs.path(&self.digest))
+            .doing(|| format!("store blob {}", self.digest))
+    }
+
     /// Where it is, as long as this lives.
     pub(crate) fn path(&self) -> PathBuf {
         self.path.0.clone()

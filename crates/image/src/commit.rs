@@ -35,7 +35,7 @@ pub struct Commit {
 }
 
 /// A blob to be, for who writes.
-struct Blobs<'a>(BlobWriter, &'a CancellationToken);
+pub(crate) struct Blobs<'a>(pub(crate) BlobWriter, pub(crate) &'a CancellationToken);
 
 impl io::Write for Blobs<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

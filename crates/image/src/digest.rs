@@ -73,7 +73,7 @@ impl From<Digest> for String {
 
 /// Computes a digest of bytes as they pass.
 #[derive(Clone)]
-pub(crate) struct Hasher(Context);
+pub struct Hasher(Context);
 
 impl Default for Hasher {
     fn default() -> Self {
@@ -82,11 +82,13 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
+    /// Takes bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    pub(crate) fn finish(self) -> Digest {
+    /// The digest of all of them.
+    pub fn finish(self) -> Digest {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut text = String::with_capacity(64);
         for byte in self.0.finish().as_ref() {

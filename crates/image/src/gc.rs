@@ -27,6 +27,10 @@ fn referenced(state: &State) -> HashSet<Digest> {
                 .flat_map(|l| [l.diff_id.clone(), l.blob.clone()]),
         );
     }
+    for record in state.cache.all.values() {
+        let layer = record.layer.iter();
+        keep.extend(layer.flat_map(|l| [l.diff_id.clone(), l.descriptor.digest.clone()]));
+    }
     keep
 }
 

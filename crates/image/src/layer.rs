@@ -200,6 +200,56 @@ impl Layers {
         })
     }
 
+    /// Makes a layer of a directory that has an overlay's form already. The directory is moved.
+    pub(crate) fn adopt(
+        &self,
+        temp: &Temp,
+        upper: &Path,
+        diff_id: &Digest,
+        size: u64,
+    ) -> Result<Staged> {
+        let path = temp.path("layer");
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .doing(|| format!("create {}", path.display()))?;
+        let path = TempPath(path);
+        let diff = path.0.join(DIFF);
+        sys::failpoint!("image.layer.adopt");
+        std::fs::rename(upper, &diff).doing(|| format!("store layer {diff_id}"))?;
+        let meta = LayerMeta {
+            version: 1,
+            diff_id: diff_id.clone(),
+            size,
+            boot_id: self.boot_id.clone(),
+            durable: false,
+            root: None,
+            root_opaque: false,
+        };
+        write_meta(&path.0, &path.0.join("meta.new"), &meta)?;
+        Ok(Staged {
+            path,
+            meta,
+            compression: Compression::None,
+        })
+    }
+
+    /// Waits until these layers survive a power cut, and with them everything on their disk.
+    pub(crate) fn sync_if_needed<'a>(
+        &self,
+        temp: &Temp,
+        layers: impl Iterator<Item = &'a Digest>,
+    ) -> Result<()> {
+        let pending: Vec<_> = layers
+            .filter_map(|layer| self.get(layer))
+            .filter(|meta| !meta.durable)
+            .collect();
+        if pending.is_empty() {
+            return Ok(());
+        }
+        self.sync_now(temp, &pending)
+    }
+
     /// Gives a layer its name. When somebody else was faster, theirs is used.
     pub(crate) fn publish(&self, staged: &Staged) -> Result<()> {
         let mut known = self.lock();

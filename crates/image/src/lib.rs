@@ -10,7 +10,8 @@
 
 mod archive;
 mod blob;
-
+mod build;
+mod cache;
 mod changes;
 mod channel;
 mod commit;
@@ -45,9 +46,11 @@ mod tree;
 mod unpack;
 mod usage;
 
+pub use build::{Held, Step, StoredLayer};
+pub use cache::{CacheRecord, Dropped};
 pub use commit::Commit;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
-pub use digest::Digest;
+pub use digest::{Digest, Hasher};
 pub use error::{Error, Result};
 pub use image::Image;
 pub use load::Loaded;

@@ -8,6 +8,7 @@ use std::fs::DirBuilder;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::MutexGuard;
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use crate::blob::{Temp, TempPath};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::lookup::find;
-use crate::store::Store;
+use crate::store::{State, Store};
 
 const META: &str = "meta.json";
 
@@ -81,6 +82,16 @@ fn check_id(id: &str) -> Result<()> {
     Err(Error::Invalid(format!("{id:?} cannot be a container's id")))
 }
 
+/// Reserves a container's name.
+fn enter(mut state: MutexGuard<'_, State>, container: &str, meta: &ContainerMeta) -> Result<()> {
+    check_id(container)?;
+    if state.containers.contains_key(container) {
+        return Err(Error::ContainerExists(container.to_owned()));
+    }
+    state.containers.insert(container.to_owned(), meta.clone());
+    Ok(())
+}
+
 impl Store {
     pub(crate) fn container_dir(&self, id: &str) -> PathBuf {
         self.0.root.join("containers").join(id)
@@ -94,12 +105,8 @@ impl Store {
     /// # Errors
     /// When there is no such image, the container has a layer already, or the disk is full.
     pub fn create_container(&self, container: &str, image: &str) -> Result<()> {
-        check_id(container)?;
         let meta = {
-            let mut state = self.state();
-            if state.containers.contains_key(container) {
-                return Err(Error::ContainerExists(container.to_owned()));
-            }
+            let state = self.state();
             let image = find(&state, image)?;
             let blobs = state
                 .manifests
@@ -120,12 +127,22 @@ impl Store {
                 layers,
             };
             // At once, so that the layers stay even if the image goes now.
-            state.containers.insert(container.to_owned(), meta.clone());
+            enter(state, container, &meta)?;
             meta
         };
+        self.make_entered(container, &meta)
+    }
+
+    /// Makes a writable layer on top of any layers that are here.
+    pub(crate) fn add_container(&self, container: &str, meta: ContainerMeta) -> Result<()> {
+        enter(self.state(), container, &meta)?;
+        self.make_entered(container, &meta)
+    }
+
+    fn make_entered(&self, container: &str, meta: &ContainerMeta) -> Result<()> {
         let made = self
-            .ensure_layers(&meta)
-            .and_then(|()| self.make_container(container, &meta));
+            .ensure_layers(meta)
+            .and_then(|()| self.make_container(container, meta));
         if made.is_err() {
             self.state().containers.remove(container);
         }

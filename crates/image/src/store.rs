@@ -86,6 +86,8 @@ pub(crate) struct State {
     pub(crate) manifests: HashMap<Digest, Arc<Manifest>>,
     pub(crate) images: BTreeMap<Digest, Arc<Image>>,
     pub(crate) containers: HashMap<String, ContainerMeta>,
+    /// What builds remember.
+    pub(crate) cache: crate::cache::Records,
     /// Blobs and layers that an operation under way relies on.
     pub(crate) pins: HashMap<Digest, usize>,
 }
@@ -107,6 +109,7 @@ impl Store {
             "tmp",
             "empty",
             "packed",
+            "cache",
         ] {
             make_dir(&root.join(part))?;
         }
@@ -118,6 +121,7 @@ impl Store {
         }
         let layers = Arc::new(Layers::open(root.join("layers"), &temp, &mut trash)?);
         let containers = crate::snapshot::read_all(&root.join("containers"), &temp)?;
+        let cache = crate::cache::read_all(&root.join("cache"), &layers)?;
         let inner = Inner {
             blobs: Blobs::new(root.join("blobs/sha256")),
             layers,
@@ -125,6 +129,7 @@ impl Store {
             commit: Mutex::new(()),
             state: Mutex::new(State {
                 containers,
+                cache,
                 ..State::default()
             }),
             busy: Mutex::new(HashMap::new()),

@@ -2,6 +2,7 @@
 //! identifiers and error kinds. Nothing here does I/O.
 
 pub mod boolean;
+pub mod build;
 pub mod container;
 pub mod error;
 pub mod event;

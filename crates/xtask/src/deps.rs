@@ -27,9 +27,14 @@ const HTTP: [&str; 7] = [
 ];
 
 /// Imports point down only; docs/architecture.md says what each is for.
-const LAYERS: [Layer; 16] = [
+const LAYERS: [Layer; 17] = [
     layer(
         "types",
+        &[],
+        &["tokio", "tokio-util", "futures-util", "rustix", "libc"],
+    ),
+    layer(
+        "dockerfile",
         &[],
         &["tokio", "tokio-util", "futures-util", "rustix", "libc"],
     ),
@@ -39,7 +44,11 @@ const LAYERS: [Layer; 16] = [
     layer("runtime", &["types", "sys"], &RUNTIMES),
     layer("shim", &["types", "sys", "runtime"], &RUNTIMES),
     layer("archive", &["types", "sys"], &RUNTIMES),
-    layer("image", &["types", "sys", "archive"], &["axum", "redb"]),
+    layer(
+        "image",
+        &["types", "dockerfile", "sys", "archive"],
+        &["axum", "redb"],
+    ),
     layer("network", &["types", "sys"], &["axum", "redb"]),
     layer(
         "engine",
@@ -58,7 +67,11 @@ const LAYERS: [Layer; 16] = [
         ],
         &[],
     ),
-    layer("fuzz", &["types", "gotmpl", "image", "archive", "api"], &[]),
+    layer(
+        "fuzz",
+        &["types", "dockerfile", "gotmpl", "image", "archive", "api"],
+        &[],
+    ),
     layer("testkit", &[], &["tokio"]),
     layer("xtask", &[], &["tokio"]),
 ];

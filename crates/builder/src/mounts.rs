@@ -1,0 +1,256 @@
+//! What is made for a command's mounts, and what they leave behind.
+
+use std::{
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use rustix::{
+    fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid},
+    io::Errno,
+};
+
+use crate::{
+    error::{Error, Result},
+    select::clean,
+    session::Listener,
+};
+
+/// A file that is nowhere but in memory.
+pub(crate) struct MemoryFile(OwnedFd);
+
+impl MemoryFile {
+    /// Its name in its file system.
+    pub(crate) const NAME: &str = "secret";
+
+    pub(crate) fn new(bytes: &[u8], mode: u32, (uid, gid): (u32, u32)) -> Result<Self> {
+        let what = "put a secret into memory";
+        let size = (bytes.len() as u64).max(1) + (64 << 10);
+        let mount = sys::namespace::detached_shm(size, (0, 0)).map_err(Error::io(what))?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&mount, Self::NAME, flags, Mode::from(0o600))
+            .map_err(|e| Error::io(what)(e.into()))?;
+        let mut left = bytes;
+        while !left.is_empty() {
+            let written = rustix::io::write(&file, left).map_err(|e| Error::io(what)(e.into()))?;
+            left = &left[written..];
+        }
+        rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            .and_then(|()| rustix::fs::fchmod(&file, Mode::from(mode & 0o7777)))
+            .map_err(|e| Error::io(what)(e.into()))?;
+        Ok(Self(mount))
+    }
+
+    /// The file system that it is in.
+    pub(crate) fn into_mount(self) -> OwnedFd {
+        self.0
+    }
+}
+
+/// The small files and directories that a runtime makes to mount on.
+const OWN: [&str; 6] = [
+    "/etc/hosts",
+    "/etc/hostname",
+    "/etc/resolv.conf",
+    "/proc",
+    "/sys",
+    "/dev",
+];
+
+/// What was not there before a command ran, and is only there to be mounted on: it goes after it.
+#[derive(Debug, Default)]
+pub(crate) struct Stubs {
+    /// Paths that were not there, parents first.
+    missing: Vec<String>,
+    /// The directories that they are in, as they were.
+    parents: Vec<(String, Stat)>,
+}
+
+fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let path = if path.is_empty() { "." } else { path };
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            // The kernel saw a rename elsewhere and could not be sure.
+            Err(Errno::AGAIN) => {}
+            done => return done,
+        }
+    }
+}
+
+impl Stubs {
+    /// Looks what of the targets is not there.
+    pub(crate) fn look<'t>(
+        root: BorrowedFd<'_>,
+        targets: impl Iterator<Item = &'t str>,
+    ) -> Result<Self> {
+        let mut stubs = Self::default();
+        for target in OWN.into_iter().chain(targets) {
+            let target = clean(target);
+            let mut parent = String::new();
+            for part in target.split('/') {
+                let path = if parent.is_empty() {
+                    part.to_owned()
+                } else {
+                    format!("{parent}/{part}")
+                };
+                match open(root, &path, OFlags::PATH) {
+                    Ok(_) => {}
+                    Err(Errno::NOENT) => {
+                        if !stubs.missing.contains(&parent) {
+                            stubs.note(root, &parent)?;
+                        }
+                        if !stubs.missing.contains(&path) {
+                            stubs.missing.push(path.clone());
+                        }
+                    }
+                    // A link in a circle, a file: the runtime will say so.
+                    Err(_) => break,
+                }
+                parent = path;
+            }
+        }
+        Ok(stubs)
+    }
+
+    fn note(&mut self, root: BorrowedFd<'_>, parent: &str) -> Result<()> {
+        let mut path = parent;
+        loop {
+            if self.parents.iter().all(|(p, _)| p != path) {
+                let stat = open(root, path, OFlags::PATH)
+                    .and_then(rustix::fs::fstat)
+                    .map_err(|e| Error::io(format!("look at /{path}"))(e.into()))?;
+                self.parents.push((path.to_owned(), stat));
+            }
+            match path.rsplit_once('/') {
+                Some((above, _)) => path = above,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Removes what is still as the runtime makes it: empty. Then directories that are in the
+    /// step's own layer `upper` for no other reason.
+    pub(crate) fn remove(self, root: BorrowedFd<'_>, upper: &Path) -> Result<()> {
+        for path in self.missing.iter().rev() {
+            let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let Ok(dir) = open(root, parent, OFlags::PATH | OFlags::DIRECTORY) else {
+                continue;
+            };
+            let Ok(stat) = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            let flags = match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => AtFlags::REMOVEDIR,
+                FileType::RegularFile if stat.st_size == 0 => AtFlags::empty(),
+                _ => continue,
+            };
+            match rustix::fs::unlinkat(&dir, name, flags) {
+                Ok(()) | Err(Errno::NOTEMPTY | Errno::NOENT) => {}
+                Err(e) => return Err(Error::io(format!("remove /{path}"))(e.into())),
+            }
+        }
+        let upper = rustix::fs::open(
+            upper,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|e| Error::io("look at what a command has written")(e.into()))?;
+        let mut parents = self.parents;
+        parents.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        for (path, before) in parents {
+            let Ok(dir) = archive::open_below(upper.as_fd(), path.as_bytes()) else {
+                continue;
+            };
+            let same = rustix::fs::fstat(&dir).is_ok_and(|now| {
+                (now.st_mode, now.st_uid, now.st_gid)
+                    == (before.st_mode, before.st_uid, before.st_gid)
+            });
+            if path.is_empty() || !same || archive::is_opaque(dir.as_fd()) {
+                continue;
+            }
+            // Not empty: the command wrote there.
+            let _ = rustix::fs::unlinkat(&upper, path.as_str(), AtFlags::REMOVEDIR);
+        }
+        Ok(())
+    }
+}
+
+/// A socket whose connections go to the client's SSH agent, as long as it lives.
+pub(crate) struct AgentSocket {
+    path: PathBuf,
+    over: Arc<AtomicBool>,
+}
+
+impl AgentSocket {
+    /// Listens in `dir`.
+    pub(crate) fn new(
+        name: &str,
+        dir: &Path,
+        mode: u32,
+        (uid, gid): (u32, u32),
+        listener: Arc<dyn Listener>,
+    ) -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let what = || "make a socket for an SSH agent".to_owned();
+        let path = dir.join("agent.sock");
+        let socket = bind(dir).map_err(Error::io(what()))?;
+        std::os::unix::fs::chown(&path, Some(uid), Some(gid))
+            .and_then(|()| {
+                let mode = std::fs::Permissions::from_mode(mode & 0o7777);
+                std::fs::set_permissions(&path, mode)
+            })
+            .map_err(Error::io(what()))?;
+        let over = Arc::new(AtomicBool::new(false));
+        let (stopped, name) = (Arc::clone(&over), name.to_owned());
+        std::thread::Builder::new()
+            .name("ssh-agent".to_owned())
+            .spawn(move || {
+                for stream in socket.incoming().flatten() {
+                    if stopped.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    listener.agent(&name, stream);
+                }
+            })
+            .map_err(Error::io(what()))?;
+        Ok(Self { path, over })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// By the directory's descriptor: the path may be longer than a socket's may be.
+fn short(dir: &Path) -> std::io::Result<(OwnedFd, PathBuf)> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(dir, flags, Mode::empty())?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(&fd);
+    Ok((
+        fd,
+        PathBuf::from(format!("/proc/self/fd/{number}/agent.sock")),
+    ))
+}
+
+fn bind(dir: &Path) -> std::io::Result<UnixListener> {
+    let (_held, path) = short(dir)?;
+    UnixListener::bind(path)
+}
+
+impl Drop for AgentSocket {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some((_held, path)) = self.path.parent().and_then(|dir| short(dir).ok()) {
+            // Wakes the thread, which then ends.
+            let _ = UnixStream::connect(path);
+        }
+    }
+}

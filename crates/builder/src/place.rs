@@ -1,0 +1,473 @@
+//! Putting files into a stage's file system. Every path is resolved by the kernel as if that were
+//! `/`, so that no link of an image leads out of it.
+
+use std::{
+    collections::HashMap,
+    io::{self, Read, Write},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    rc::Rc,
+};
+
+use image::CancellationToken;
+use rustix::{
+    fs::{
+        AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
+    },
+    io::Errno,
+};
+
+use crate::{
+    error::{Error, Result},
+    select::{Item, Selected},
+    tree::{Node, Tree},
+};
+
+/// Files up to this size are read at once.
+const SMALL: u64 = 256 << 10;
+/// Directories held open.
+const MAX_OPEN: usize = 64;
+
+/// How files are placed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Attributes {
+    /// Their owner; their own, where it means something, when none is said.
+    pub owner: Option<(u32, u32)>,
+    /// Their mode.
+    pub mode: Option<ModeChange>,
+}
+
+/// `--chmod`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ModeChange {
+    /// All of it.
+    Octal(u32),
+    /// `u=rwX,go-w`.
+    Symbolic(Vec<Clause>),
+}
+
+/// One part of a symbolic mode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Clause {
+    /// Bits of who is meant.
+    who: u32,
+    operator: char,
+    /// Of `rwx`, for all three; `X` apart.
+    bits: u32,
+    conditional: bool,
+    special: u32,
+}
+
+impl ModeChange {
+    /// Reads what `--chmod` is given.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            let mode = u32::from_str_radix(text, 8).ok()?;
+            return (mode <= 0o7777).then_some(Self::Octal(mode));
+        }
+        let clauses = text
+            .split(',')
+            .map(Clause::parse)
+            .collect::<Option<Vec<_>>>();
+        clauses.map(Self::Symbolic)
+    }
+
+    fn apply(&self, mode: u32, is_dir: bool) -> u32 {
+        match self {
+            Self::Octal(mode) => *mode,
+            Self::Symbolic(clauses) => clauses.iter().fold(mode, |m, c| c.apply(m, is_dir)),
+        }
+    }
+}
+
+impl Clause {
+    fn parse(text: &str) -> Option<Self> {
+        let at = text.find(['=', '+', '-'])?;
+        let (who, rest) = text.split_at(at);
+        let mut mask = 0;
+        for letter in who.chars() {
+            mask |= match letter {
+                'u' => 0o4700,
+                'g' => 0o2070,
+                'o' => 0o1007,
+                'a' => 0o7777,
+                _ => return None,
+            };
+        }
+        let operator = rest.chars().next()?;
+        let mut clause = Self {
+            who: if who.is_empty() { 0o7777 } else { mask },
+            operator,
+            bits: 0,
+            conditional: false,
+            special: 0,
+        };
+        for letter in rest[1..].chars() {
+            match letter {
+                'r' => clause.bits |= 0o444,
+                'w' => clause.bits |= 0o222,
+                'x' => clause.bits |= 0o111,
+                'X' => clause.conditional = true,
+                's' => clause.special |= 0o6000,
+                't' => clause.special |= 0o1000,
+                _ => return None,
+            }
+        }
+        Some(clause)
+    }
+
+    fn apply(&self, mode: u32, is_dir: bool) -> u32 {
+        let mut bits = self.bits | self.special;
+        if self.conditional && (is_dir || mode & 0o111 != 0) {
+            bits |= 0o111;
+        }
+        let bits = bits & self.who;
+        match self.operator {
+            '+' => mode | bits,
+            '-' => mode & !bits,
+            _ => mode & !self.who | bits,
+        }
+    }
+}
+
+/// A stage's file system, to put files into.
+pub(crate) struct Place<'a> {
+    pub root: BorrowedFd<'a>,
+    pub cancel: &'a CancellationToken,
+    /// Directories by their paths below the root, as asked for.
+    open: HashMap<String, Rc<OwnedFd>>,
+    /// Times of directories, set when nothing more is made in them.
+    times: Vec<(String, (i64, u32))>,
+    buffer: Vec<u8>,
+}
+
+fn join(dir: &str, name: &str) -> String {
+    if dir.is_empty() || name.is_empty() {
+        return format!("{dir}{name}");
+    }
+    format!("{dir}/{name}")
+}
+
+impl<'a> Place<'a> {
+    pub(crate) fn new(root: BorrowedFd<'a>, cancel: &'a CancellationToken) -> Self {
+        Self {
+            root,
+            cancel,
+            open: HashMap::new(),
+            times: Vec::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Opens what is at `path` for whoever lives in the root.
+    pub(crate) fn lookup(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let path = if path.is_empty() { "." } else { path };
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        loop {
+            let flags = flags | OFlags::CLOEXEC;
+            match rustix::fs::openat2(self.root, path, flags, Mode::empty(), resolve) {
+                // The kernel saw a rename elsewhere and could not be sure.
+                Err(Errno::AGAIN) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Whether there is a directory, or a link to one.
+    pub(crate) fn is_dir(&self, path: &str) -> bool {
+        self.lookup(path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
+    }
+
+    /// The directory at `path`, made with its parents where they are missing.
+    pub(crate) fn dir(&mut self, path: &str, owner: (u32, u32)) -> Result<Rc<OwnedFd>> {
+        if let Some(dir) = self.open.get(path) {
+            return Ok(Rc::clone(dir));
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let dir = match self.lookup(path, flags) {
+            Ok(dir) => dir,
+            Err(Errno::NOENT) if !path.is_empty() => {
+                let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+                let parent = self.dir(parent, owner)?;
+                let made = rustix::fs::mkdirat(&*parent, name, Mode::from(0o755));
+                match made {
+                    // A link to what is not there: made where it leads.
+                    Err(Errno::EXIST) => return self.dir_behind_link(path, owner),
+                    made => made.map_err(|e| writing(path)(e.into()))?,
+                }
+                let fd = self
+                    .lookup(path, flags)
+                    .map_err(|e| writing(path)(e.into()))?;
+                chown(parent.as_fd(), name, owner).map_err(writing(path))?;
+                chmod(parent.as_fd(), name, 0o755).map_err(writing(path))?;
+                fd
+            }
+            Err(Errno::NOTDIR) => {
+                return Err(Error::invalid(format!(
+                    "cannot copy to /{path}: it, or what it is in, is no directory"
+                )));
+            }
+            Err(e) => return Err(writing(path)(e.into())),
+        };
+        if self.open.len() >= MAX_OPEN {
+            self.open.clear();
+        }
+        let dir = Rc::new(dir);
+        self.open.insert(path.to_owned(), Rc::clone(&dir));
+        Ok(dir)
+    }
+
+    fn dir_behind_link(&mut self, path: &str, owner: (u32, u32)) -> Result<Rc<OwnedFd>> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let held = self.dir(parent, owner)?;
+        let target = rustix::fs::readlinkat(&*held, name, Vec::new())
+            .map_err(|e| writing(path)(e.into()))?;
+        let target = target.to_string_lossy().into_owned();
+        let target = if target.starts_with('/') {
+            crate::select::clean(&target)
+        } else {
+            crate::select::clean(&format!("{parent}/{target}"))
+        };
+        if target == path {
+            return Err(Error::invalid(format!("/{path} is a link to itself")));
+        }
+        self.dir(&target, owner)
+    }
+
+    /// Places what was selected below the directory `target`, or as `target` if it is one file.
+    pub(crate) fn all(
+        &mut self,
+        tree: &Tree,
+        selected: &Selected,
+        target: &str,
+        attributes: &Attributes,
+    ) -> Result<()> {
+        let parents_owner = attributes.owner.unwrap_or((0, 0));
+        for item in &selected.items {
+            if self.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let path = join(target, &item.place);
+            self.item(tree, item, &path, attributes, parents_owner)?;
+        }
+        Ok(())
+    }
+
+    fn item(
+        &mut self,
+        tree: &Tree,
+        item: &Item,
+        path: &str,
+        attributes: &Attributes,
+        parents_owner: (u32, u32),
+    ) -> Result<()> {
+        let Item { meta, .. } = item;
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let dir = self.dir(parent, parents_owner)?;
+        let dir = dir.as_fd();
+        let own = tree.has_owners().then_some((meta.uid, meta.gid));
+        let owner = attributes.owner.or(own).unwrap_or((0, 0));
+        let change = attributes.mode.as_ref();
+        let is_dir = meta.node == Node::Dir;
+        let mode = change.map_or(meta.mode, |c| c.apply(meta.mode, is_dir));
+        let fail = |e: io::Error| writing(path)(e);
+        match &meta.node {
+            Node::Dir => {
+                match rustix::fs::mkdirat(dir, name, Mode::from(0o700)) {
+                    Ok(()) => {}
+                    Err(Errno::EXIST) if self.is_dir(path) => {}
+                    Err(Errno::EXIST) => {
+                        return Err(Error::invalid(format!(
+                            "cannot copy a directory to /{path}: there is a file"
+                        )));
+                    }
+                    Err(e) => return Err(fail(e.into())),
+                }
+                // It may be a link to a directory of the image's, which is kept.
+                let made = self
+                    .lookup(path, OFlags::RDONLY | OFlags::DIRECTORY)
+                    .map_err(|e| fail(e.into()))?;
+                let (uid, gid) = ids(owner);
+                rustix::fs::fchown(&made, uid, gid).map_err(|e| fail(e.into()))?;
+                rustix::fs::fchmod(&made, Mode::from(mode)).map_err(|e| fail(e.into()))?;
+                set_xattrs(made.as_fd(), &tree.xattrs(&item.path, meta)).map_err(fail)?;
+                self.times.push((path.to_owned(), meta.mtime));
+            }
+            Node::File { size, .. } => {
+                let made = self.create(dir, name, path)?;
+                self.content(tree, item, *size, &made)
+                    .map_err(|e| match e {
+                        Error::Cancelled => e,
+                        e => Error::invalid(format!("copy to /{path}: {e}")),
+                    })?;
+                if owner != (0, 0) {
+                    let (uid, gid) = ids(owner);
+                    rustix::fs::fchown(&made, uid, gid).map_err(|e| fail(e.into()))?;
+                }
+                // After the owner, whose change takes set-user-id bits away.
+                rustix::fs::fchmod(&made, Mode::from(mode)).map_err(|e| fail(e.into()))?;
+                set_xattrs(made.as_fd(), &tree.xattrs(&item.path, meta)).map_err(fail)?;
+                rustix::fs::futimens(&made, &times(meta.mtime)).map_err(|e| fail(e.into()))?;
+            }
+            Node::Symlink(link) => {
+                self.replacing(dir, name, path, || {
+                    rustix::fs::symlinkat(link.as_str(), dir, name)
+                })?;
+                chown(dir, name, owner).map_err(fail)?;
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                rustix::fs::utimensat(dir, name, &times(meta.mtime), flags)
+                    .map_err(|e| fail(e.into()))?;
+            }
+            Node::Special(kind, number) => {
+                self.replacing(dir, name, path, || {
+                    rustix::fs::mknodat(dir, name, *kind, Mode::from(0o600), *number)
+                })?;
+                chown(dir, name, owner).map_err(fail)?;
+                chmod(dir, name, mode).map_err(fail)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn create(&self, dir: BorrowedFd<'_>, name: &str, path: &str) -> Result<OwnedFd> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.replacing(dir, name, path, || {
+            rustix::fs::openat(dir, name, flags, Mode::from(0o600))
+        })
+    }
+
+    /// Makes something; a file that has its name gives way, a directory does not.
+    fn replacing<T>(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &str,
+        path: &str,
+        make: impl Fn() -> rustix::io::Result<T>,
+    ) -> Result<T> {
+        let fail = |e: Errno| writing(path)(e.into());
+        match make() {
+            Err(Errno::EXIST) => {
+                match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+                    Err(Errno::ISDIR) => {
+                        return Err(Error::invalid(format!(
+                            "cannot copy a file to /{path}: there is a directory"
+                        )));
+                    }
+                    removed => removed.map_err(fail)?,
+                }
+                make().map_err(fail)
+            }
+            done => done.map_err(fail),
+        }
+    }
+
+    fn content(&mut self, tree: &Tree, item: &Item, size: u64, to: &OwnedFd) -> Result<()> {
+        let mut source = tree.open(&item.path, &item.meta)?;
+        let fail = Error::io("copy");
+        let mut file = std::fs::File::from(to.try_clone().map_err(Error::io("copy"))?);
+        if size <= SMALL {
+            self.buffer.clear();
+            let copied = Read::by_ref(&mut source)
+                .take(SMALL)
+                .read_to_end(&mut self.buffer);
+            let copied = copied.and_then(|_| file.write_all(&self.buffer));
+            copied.map_err(Error::io("copy"))?;
+            if (self.buffer.len() as u64) < SMALL {
+                return Ok(());
+            }
+        }
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            // By the kernel, in pieces that a cancelled build does not wait long for.
+            match io::copy(&mut (&mut source).take(64 << 20), &mut file) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(e) => return Err(fail(e)),
+            }
+        }
+    }
+
+    /// Gives directories their times. After everything else.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        for (path, mtime) in std::mem::take(&mut self.times) {
+            let dir = self.lookup(&path, OFlags::RDONLY | OFlags::DIRECTORY);
+            let set = dir.and_then(|dir| rustix::fs::futimens(&dir, &times(mtime)));
+            set.map_err(|e| writing(&path)(e.into()))?;
+        }
+        Ok(())
+    }
+}
+
+fn writing(path: &str) -> impl FnOnce(io::Error) -> Error {
+    Error::io(format!("copy to /{path}"))
+}
+
+fn ids((uid, gid): (u32, u32)) -> (Option<Uid>, Option<Gid>) {
+    (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+}
+
+fn chown(dir: BorrowedFd<'_>, name: &str, owner: (u32, u32)) -> io::Result<()> {
+    if owner == (0, 0) {
+        return Ok(());
+    }
+    let (uid, gid) = ids(owner);
+    Ok(rustix::fs::chownat(
+        dir,
+        name,
+        uid,
+        gid,
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?)
+}
+
+fn chmod(dir: BorrowedFd<'_>, name: &str, mode: u32) -> io::Result<()> {
+    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+        return Ok(());
+    }
+    Ok(rustix::fs::chmodat(
+        dir,
+        name,
+        Mode::from(mode),
+        AtFlags::empty(),
+    )?)
+}
+
+fn set_xattrs(file: BorrowedFd<'_>, all: &[(Vec<u8>, Vec<u8>)]) -> io::Result<()> {
+    for (name, value) in all {
+        rustix::fs::fsetxattr(file, name.as_slice(), value, XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+fn times((seconds, nanos): (i64, u32)) -> Timestamps {
+    let time = Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanos.into(),
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes() {
+        let change = |text: &str, mode, dir| ModeChange::parse(text).map(|c| c.apply(mode, dir));
+        assert_eq!(change("755", 0o600, false), Some(0o755));
+        assert_eq!(change("u=rwX,go=rX", 0o600, true), Some(0o755));
+        assert_eq!(change("u=rwX,go=rX", 0o600, false), Some(0o644));
+        assert_eq!(change("+x", 0o644, false), Some(0o755));
+        assert_eq!(change("go-w,u+s", 0o666, false), Some(0o4644));
+        assert_eq!(change("a=r", 0o777, false), Some(0o444));
+        for bad in ["", "8", "77777", "u", "u=q", "x=r", "u+,"] {
+            assert_eq!(change(bad, 0, false), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! From a Dockerfile to the stages that are needed and what each of them stands on.
+
+use std::collections::BTreeMap;
+
+use dockerfile::{Dockerfile, Instruction, Stage, Variables, expand};
+use image::Platform;
+use types::build::BuildRequest;
+
+use crate::{
+    error::{Error, Result},
+    vars::{Args, platform_args},
+};
+
+/// What something is taken from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Scratch,
+    /// A stage, by its number.
+    Stage(usize),
+    /// A context of the request, by its name.
+    Named(String),
+    /// The build's own context.
+    Context,
+    /// An image, by its name.
+    Image(String),
+}
+
+/// A stage with what is known of it before it is built.
+#[derive(Debug)]
+pub(crate) struct Planned<'a> {
+    pub stage: &'a Stage,
+    /// `builder`, or `stage-1`.
+    pub name: String,
+    pub base: Origin,
+    pub platform: Platform,
+}
+
+/// All stages.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    pub file: &'a Dockerfile,
+    /// Its content.
+    pub text: &'a [u8],
+    pub stages: Vec<Planned<'a>>,
+    pub target: usize,
+    /// Arguments before the first `FROM`.
+    pub globals: Args,
+    /// Those that have to be built, in the file's order.
+    pub needed: Vec<usize>,
+}
+
+/// A build argument's value by the request, or as it is predefined.
+pub(crate) fn given(request: &BuildRequest, name: &str) -> Option<String> {
+    request.build_args.get(name).cloned()
+}
+
+/// Works out what has to be built.
+pub(crate) fn plan<'a>(
+    file: &'a Dockerfile,
+    text: &'a [u8],
+    request: &BuildRequest,
+) -> Result<Plan<'a>> {
+    let wanted = platform(request)?;
+    let target = target(file, &request.target)?;
+    let target_name = name(file, target);
+    let predefined = platform_args(&wanted, &target_name);
+    let globals = globals((file, text), request, &predefined)?;
+    let escape = file.directives.escape;
+    let lookup = Globals(&globals, &predefined);
+    let mut stages: Vec<Planned<'a>> = Vec::new();
+    for (index, stage) in file.stages.iter().enumerate() {
+        let word = |word: &str| {
+            expand(word, escape, &lookup)
+                .map(|e| e.text)
+                .map_err(|why| at((file, text), stage.span, why))
+        };
+        let platform = match stage.from.platform.as_deref().map(word).transpose()? {
+            Some(given) if !given.is_empty() => {
+                Platform::parse(&given).map_err(|e| at((file, text), stage.span, e))?
+            }
+            _ => wanted.clone(),
+        };
+        let base = word(&stage.from.image)?;
+        if base.is_empty() {
+            let why = format!("base name ({}) should not be blank", stage.from.image);
+            return Err(at((file, text), stage.span, why));
+        }
+        let base = match base.as_str() {
+            "scratch" => Origin::Scratch,
+            base => origin(file, index, base, request),
+        };
+        stages.push(Planned {
+            stage,
+            name: name(file, index),
+            base,
+            platform,
+        });
+    }
+    let needed = needed(file, &stages, target, request);
+    Ok(Plan {
+        file,
+        text,
+        stages,
+        target,
+        globals,
+        needed,
+    })
+}
+
+/// The platform that is built for.
+pub(crate) fn platform(request: &BuildRequest) -> Result<Platform> {
+    if request.platform.is_empty() {
+        return Ok(Platform::host());
+    }
+    if request.platform.contains(',') {
+        return Err(Error::invalid(
+            "several platforms in one build are not supported by wharf yet: build for one after \
+             the other",
+        ));
+    }
+    Ok(Platform::parse(&request.platform)?)
+}
+
+struct Globals<'a>(&'a Args, &'a BTreeMap<String, String>);
+
+impl Variables for Globals<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.get(name).or_else(|| self.1.get(name).cloned())
+    }
+}
+
+fn globals(
+    (file, text): (&Dockerfile, &[u8]),
+    request: &BuildRequest,
+    predefined: &BTreeMap<String, String>,
+) -> Result<Args> {
+    let mut args = Args::default();
+    for line in &file.global_args {
+        for argument in &line.value {
+            let given = given(request, &argument.name).map(Ok);
+            let default = || {
+                let default = argument.default.as_deref()?;
+                let value = expand(default, file.directives.escape, &Globals(&args, predefined));
+                Some(
+                    value
+                        .map(|e| e.text)
+                        .map_err(|why| at((file, text), line.span, why)),
+                )
+            };
+            if let Some(value) = given.or_else(default) {
+                args.set(&argument.name, value?);
+            }
+        }
+    }
+    Ok(args)
+}
+
+/// An error with its place in the file.
+pub(crate) fn at(
+    (file, text): (&Dockerfile, &[u8]),
+    span: dockerfile::Span,
+    why: impl std::fmt::Display,
+) -> Error {
+    dockerfile::error_at(&file.name, text, span, &why.to_string()).into()
+}
+
+fn name(file: &Dockerfile, index: usize) -> String {
+    let named = file.stages.get(index).and_then(|s| s.from.name.clone());
+    named.unwrap_or_else(|| format!("stage-{index}"))
+}
+
+fn target(file: &Dockerfile, target: &str) -> Result<usize> {
+    if target.is_empty() {
+        return Ok(file.stages.len().saturating_sub(1));
+    }
+    let wanted = target.to_lowercase();
+    let named = file
+        .stages
+        .iter()
+        .rposition(|s| s.from.name.as_deref() == Some(&wanted));
+    let number = || wanted.parse().ok().filter(|n| *n < file.stages.len());
+    named.or_else(number).ok_or_else(|| {
+        let names: Vec<_> = file
+            .stages
+            .iter()
+            .filter_map(|s| s.from.name.as_deref())
+            .collect();
+        let known = if names.is_empty() {
+            String::new()
+        } else {
+            format!(": it has {}", names.join(", "))
+        };
+        Error::invalid(format!(
+            "target stage \"{target}\" could not be found{known}"
+        ))
+    })
+}
+
+/// What a name means in stage `index`: a context of the request, an earlier stage, an image.
+pub(crate) fn origin(
+    file: &Dockerfile,
+    index: usize,
+    name: &str,
+    request: &BuildRequest,
+) -> Origin {
+    if request.contexts.contains_key(name) {
+        return Origin::Named(name.to_owned());
+    }
+    let wanted = name.to_lowercase();
+    let earlier = file.stages.get(..index).unwrap_or_default();
+    match earlier
+        .iter()
+        .rposition(|s| s.from.name.as_deref() == Some(&wanted))
+    {
+        Some(stage) => Origin::Stage(stage),
+        None => Origin::Image(name.to_owned()),
+    }
+}
+
+/// The same for `--from`, which may also say a stage's number.
+pub(crate) fn from(file: &Dockerfile, index: usize, name: &str, request: &BuildRequest) -> Origin {
+    match name.parse::<usize>() {
+        Ok(number) if number < index => Origin::Stage(number),
+        _ => origin(file, index, name, request),
+    }
+}
+
+/// The stages that an instruction takes files from.
+fn sources(instruction: &Instruction) -> Vec<&str> {
+    match instruction {
+        Instruction::Copy(copy) | Instruction::Add(copy) => {
+            copy.from.as_deref().into_iter().collect()
+        }
+        Instruction::Run(run) => run
+            .mounts
+            .iter()
+            .filter_map(|m| m.from.as_deref())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn needed(
+    file: &Dockerfile,
+    stages: &[Planned<'_>],
+    target: usize,
+    request: &BuildRequest,
+) -> Vec<usize> {
+    let mut needed = vec![false; stages.len()];
+    let mut waiting = vec![target];
+    while let Some(index) = waiting.pop() {
+        let Some(planned) = stages.get(index).filter(|_| !needed[index]) else {
+            continue;
+        };
+        needed[index] = true;
+        if let Origin::Stage(base) = planned.base {
+            waiting.push(base);
+        }
+        for name in planned
+            .stage
+            .instructions
+            .iter()
+            .flat_map(|i| sources(&i.value))
+        {
+            if let Origin::Stage(other) = from(file, index, name, request) {
+                waiting.push(other);
+            }
+        }
+    }
+    (0..stages.len()).filter(|i| needed[*i]).collect()
+}

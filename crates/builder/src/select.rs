@@ -1,0 +1,216 @@
+//! Which files a `COPY`, `ADD` or bind mount means, and the digest of them.
+
+use dockerfile::{Patterns, glob_match};
+use image::{Digest, Hasher};
+
+use crate::{
+    error::{Error, Result},
+    tree::{Meta, Node, Tree},
+};
+
+/// A file to be copied.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    /// Its path in its tree, without links.
+    pub path: String,
+    /// Where it goes, relative to the target directory; `""` for what becomes the target itself.
+    pub place: String,
+    pub meta: Meta,
+}
+
+/// What one source means.
+#[derive(Debug)]
+pub(crate) struct Selected {
+    /// Parents before what they hold.
+    pub items: Vec<Item>,
+    /// It is one file, which may get another name.
+    pub single: bool,
+}
+
+/// How sources are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    /// `--parents`: their directories come along.
+    pub parents: bool,
+    /// `--exclude`.
+    pub exclude: &'a Patterns,
+}
+
+/// A path as people write it, below the root whatever it says.
+pub(crate) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '[', '\\'])
+}
+
+/// Finds what `source` means.
+pub(crate) fn select(tree: &Tree, source: &str, rules: Rules<'_>) -> Result<Vec<Selected>> {
+    // With `--parents`, what is before `/./` does not come along.
+    let (pivot, path) = match source.split_once("/./") {
+        Some((pivot, _)) if rules.parents => (clean(pivot), clean(source)),
+        _ => (String::new(), clean(source)),
+    };
+    if !is_pattern(&path) {
+        let found = tree.resolve(&path, true)?.ok_or_else(|| not_found(&path))?;
+        return Ok(vec![one(tree, &path, &pivot, found, rules)?]);
+    }
+    let mut matches = Vec::new();
+    let base = path
+        .split('/')
+        .take_while(|p| !is_pattern(p))
+        .collect::<Vec<_>>()
+        .join("/");
+    let Some((real, _)) = tree.resolve(&base, true)? else {
+        return Err(not_found(&path));
+    };
+    let depth = (!path.contains("**")).then(|| path.matches('/').count());
+    tree.walk(&real, &mut |entry, _| {
+        let seen = format!("{base}{}", &entry[real.len()..]);
+        let seen = seen.trim_start_matches('/');
+        if glob_match(&path, seen).map_err(Error::invalid)? {
+            matches.push(seen.to_owned());
+            // What is below comes with it.
+            return Ok(false);
+        }
+        Ok(depth.is_none_or(|depth| seen.matches('/').count() < depth))
+    })?;
+    if matches.is_empty() {
+        return Err(not_found(&path));
+    }
+    let each = matches.iter().map(|path| {
+        let found = tree.resolve(path, true)?.ok_or_else(|| not_found(path))?;
+        one(tree, path, &pivot, found, rules)
+    });
+    each.collect()
+}
+
+fn not_found(path: &str) -> Error {
+    Error::invalid(format!(
+        "failed to calculate checksum: \"/{path}\": not found: is it there, and not ignored by \
+         .dockerignore?"
+    ))
+}
+
+fn one(
+    tree: &Tree,
+    asked: &str,
+    pivot: &str,
+    (real, meta): (String, Meta),
+    rules: Rules<'_>,
+) -> Result<Selected> {
+    let mut items = Vec::new();
+    let name = asked.rsplit_once('/').map_or(asked, |(_, name)| name);
+    let kept = asked
+        .strip_prefix(pivot)
+        .unwrap_or(asked)
+        .trim_start_matches('/');
+    let is_dir = meta.node == Node::Dir;
+    let prefix = if rules.parents {
+        for (at, _) in kept.match_indices('/') {
+            let parent = &kept[..at];
+            let whole = if pivot.is_empty() {
+                parent.to_owned()
+            } else {
+                format!("{pivot}/{parent}")
+            };
+            if let Some((path, meta)) = tree.resolve(&whole, true)? {
+                let place = parent.to_owned();
+                items.push(Item { path, place, meta });
+            }
+        }
+        kept.to_owned()
+    } else if is_dir {
+        String::new()
+    } else {
+        name.to_owned()
+    };
+    if !is_dir {
+        if !rules.exclude.ignores(asked) {
+            let place = prefix;
+            items.push(Item {
+                path: real,
+                place,
+                meta,
+            });
+        }
+        return Ok(Selected {
+            items,
+            single: !rules.parents,
+        });
+    }
+    if !prefix.is_empty() {
+        items.push(Item {
+            path: real.clone(),
+            place: prefix.clone(),
+            meta,
+        });
+    }
+    tree.walk(&real, &mut |path, meta| {
+        let below = path[real.len()..].trim_start_matches('/');
+        let seen = if asked.is_empty() {
+            below.to_owned()
+        } else {
+            format!("{asked}/{below}")
+        };
+        if !rules.exclude.is_empty() && rules.exclude.ignores(&seen) {
+            return Ok(rules.exclude.may_have_exceptions_below(&seen));
+        }
+        let place = if prefix.is_empty() {
+            below.to_owned()
+        } else {
+            format!("{prefix}/{below}")
+        };
+        items.push(Item {
+            path: path.to_owned(),
+            place,
+            meta: meta.clone(),
+        });
+        Ok(true)
+    })?;
+    Ok(Selected {
+        items,
+        single: false,
+    })
+}
+
+/// The digest of what was selected: names, kinds, modes, owners where they mean something, and
+/// contents, but no times.
+pub(crate) fn digest(tree: &Tree, selected: &[Selected]) -> Result<Digest> {
+    let mut hasher = Hasher::default();
+    for one in selected {
+        hasher.update(if one.single { b"single\0" } else { b"many\0" });
+        for item in &one.items {
+            let Meta {
+                node,
+                mode,
+                uid,
+                gid,
+                mtime: _,
+            } = &item.meta;
+            let content = match node {
+                Node::File { .. } => tree.digest(&item.path, &item.meta)?.to_string(),
+                Node::Dir => "dir".to_owned(),
+                Node::Symlink(target) => format!("link {target}"),
+                Node::Special(kind, number) => format!("{kind:?} {number}"),
+            };
+            hasher.update(format!("{}\0{mode:o} {uid} {gid} {content}\0", item.place).as_bytes());
+            for (name, value) in tree.xattrs(&item.path, &item.meta) {
+                hasher.update(&name);
+                hasher.update(b"\0");
+                hasher.update(&value);
+                hasher.update(b"\0");
+            }
+        }
+    }
+    Ok(hasher.finish())
+}

@@ -1,0 +1,300 @@
+//! Building stages: each once, by whoever needs it first, the others wait for it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+};
+
+use image::{CacheRecord, Digest, Held, Image, Platform, Reference, StoredLayer};
+use types::build::{BuildRequest, ContextSource};
+
+use crate::{
+    Builder,
+    contexts::Context,
+    draft::Draft,
+    error::{Error, Result},
+    plan::{Origin, Plan},
+    session::{Session, now},
+    stage::StageRun,
+    tree::{Mounted, Tree},
+};
+
+/// How far something is that several may want.
+enum Progress<T> {
+    Idle,
+    Running,
+    Done(Result<T>),
+}
+
+/// Something that is made once.
+pub(crate) struct Once<T>(Mutex<Progress<T>>, Condvar);
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Progress::Idle), Condvar::new())
+    }
+}
+
+impl<T: Clone> Once<T> {
+    /// Makes it, or waits for who is at it.
+    pub(crate) fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match &*state {
+                Progress::Done(done) => return done.clone(),
+                Progress::Running => {
+                    state = self.1.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                Progress::Idle => break,
+            }
+        }
+        *state = Progress::Running;
+        drop(state);
+        // Also when `make` panics: those who wait would wait for ever.
+        let mut guard = Unless(self, true);
+        let made = make();
+        guard.1 = false;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Progress::Done(made.clone());
+        self.1.notify_all();
+        made
+    }
+}
+
+struct Unless<'a, T>(&'a Once<T>, bool);
+
+impl<T> Drop for Unless<'_, T> {
+    fn drop(&mut self) {
+        if self.1 {
+            let failed = Error::invalid("the build failed in an unforeseen way");
+            let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *state = Progress::Done(Err(failed));
+            drop(state);
+            self.0.1.notify_all();
+        }
+    }
+}
+
+/// Images by their names and platforms.
+type Images = HashMap<(String, String), Arc<Once<Arc<Image>>>>;
+
+/// One build on its way.
+pub(crate) struct Solver<'a> {
+    pub builder: &'a Builder,
+    pub session: &'a Session,
+    pub request: &'a BuildRequest,
+    pub plan: &'a Plan<'a>,
+    pub context: Arc<Context>,
+    /// Those of `--build-context` that a client sent.
+    pub named: BTreeMap<String, Arc<Context>>,
+    pub epoch: Option<i64>,
+    stages: Vec<Once<Arc<Draft>>>,
+    images: Mutex<Images>,
+    /// The records that this build made or used, so that a prune leaves them alone.
+    pub results: Mutex<Vec<Digest>>,
+}
+
+impl<'a> Solver<'a> {
+    pub(crate) fn new(
+        builder: &'a Builder,
+        session: &'a Session,
+        request: &'a BuildRequest,
+        plan: &'a Plan<'a>,
+        context: Arc<Context>,
+        named: BTreeMap<String, Arc<Context>>,
+        epoch: Option<i64>,
+    ) -> Self {
+        Self {
+            builder,
+            session,
+            request,
+            plan,
+            context,
+            named,
+            epoch,
+            stages: plan.stages.iter().map(|_| Once::default()).collect(),
+            images: Mutex::default(),
+            results: Mutex::default(),
+        }
+    }
+
+    /// Builds the target and what it needs; stages that do not depend on one another at the same
+    /// time, unless `sequential`.
+    pub(crate) fn solve(&self, sequential: bool) -> Result<Arc<Draft>> {
+        if sequential {
+            for stage in &self.plan.needed {
+                self.stage(*stage)?;
+            }
+            return self.stage(self.plan.target);
+        }
+        std::thread::scope(|scope| {
+            for stage in self
+                .plan
+                .needed
+                .iter()
+                .copied()
+                .filter(|s| *s != self.plan.target)
+            {
+                let work = move || {
+                    // Whoever needs the stage is told what went wrong.
+                    if self.stage(stage).is_err() {
+                        self.session.cancel.cancel();
+                    }
+                };
+                // Without a thread of its own it is built by who needs it.
+                let _ = std::thread::Builder::new()
+                    .name("build-stage".to_owned())
+                    .spawn_scoped(scope, work);
+            }
+            self.stage(self.plan.target)
+        })
+    }
+
+    /// The first that went wrong in any stage and is not a consequence of another.
+    pub(crate) fn cause(&self) -> Option<Error> {
+        let failed = self.stages.iter().filter_map(|stage| {
+            match &*stage.0.lock().unwrap_or_else(PoisonError::into_inner) {
+                Progress::Done(Err(error)) => Some(error.clone()),
+                _ => None,
+            }
+        });
+        failed.into_iter().find(|e| !matches!(e, Error::Cancelled))
+    }
+
+    /// A stage's result.
+    pub(crate) fn stage(&self, index: usize) -> Result<Arc<Draft>> {
+        let missing = || Error::invalid(format!("there is no stage {index}"));
+        let stage = self.stages.get(index).ok_or_else(missing)?;
+        stage.get(|| {
+            self.session.check()?;
+            StageRun::new(self, index)?.run().map(Arc::new)
+        })
+    }
+
+    /// An image by its name, asked for once in a build.
+    pub(crate) fn image(&self, name: &str, platform: &Platform) -> Result<Arc<Image>> {
+        let once = {
+            let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = (name.to_owned(), platform.to_string());
+            Arc::clone(images.entry(key).or_default())
+        };
+        once.get(|| self.resolve(name, platform))
+    }
+
+    fn resolve(&self, name: &str, platform: &Platform) -> Result<Arc<Image>> {
+        // An identifier, or a name that is here: as `FROM` of Docker's classic builder.
+        if !self.request.pull
+            && let Ok(image) = self.builder.store.get(name)
+            && platform.accepts(&image.platform())
+        {
+            return Ok(image);
+        }
+        let reference = Reference::parse(name)
+            .map_err(|e| Error::invalid(format!("failed to parse reference {name:?}: {e}")))?
+            .with_default_tag();
+        let title = format!("[internal] load metadata for {}", full(&reference));
+        self.session.step(title, |running| {
+            self.builder.worker.base(
+                &reference,
+                platform,
+                self.request.pull,
+                self.request,
+                &|progress| running.layer(&progress),
+                &self.session.cancel,
+            )
+        })
+    }
+
+    /// The layers of an origin, to copy or mount from.
+    pub(crate) fn layers(
+        &self,
+        origin: &Origin,
+        platform: &Platform,
+    ) -> Result<(Vec<StoredLayer>, Vec<Arc<Held>>)> {
+        match origin {
+            Origin::Stage(index) => {
+                let draft = self.stage(*index)?;
+                Ok((draft.layers.clone(), draft.held.clone()))
+            }
+            Origin::Image(name) => {
+                let image = self.image(name, platform)?;
+                let (layers, held) = self.builder.store.layers_of(&image)?;
+                Ok((layers, vec![Arc::new(held)]))
+            }
+            Origin::Named(name) => match self.request.contexts.get(name) {
+                Some(ContextSource::Image(image)) => {
+                    self.layers(&Origin::Image(image.clone()), platform)
+                }
+                _ => Ok((Vec::new(), Vec::new())),
+            },
+            Origin::Scratch | Origin::Context => Ok((Vec::new(), Vec::new())),
+        }
+    }
+
+    /// The files of an origin.
+    pub(crate) fn tree(&self, origin: &Origin, platform: &Platform) -> Result<Tree> {
+        let contexts = || Arc::clone(&self.builder.contexts);
+        match origin {
+            Origin::Context => return Ok(Tree::Context(Arc::clone(&self.context), contexts())),
+            Origin::Named(name) => {
+                if let Some(context) = self.named.get(name) {
+                    return Ok(Tree::Context(Arc::clone(context), contexts()));
+                }
+            }
+            Origin::Stage(_) | Origin::Image(_) | Origin::Scratch => {}
+        }
+        let (layers, _held) = self.layers(origin, platform)?;
+        let step = self.builder.store.step(&types::id::generate(), &layers)?;
+        let root = step.mount()?;
+        Ok(Tree::Mount(Mounted { root, _step: step }))
+    }
+
+    /// What a step came to the last time.
+    pub(crate) fn cached(&self, key: &Digest, no_cache: bool) -> Option<(CacheRecord, Held)> {
+        if no_cache {
+            return None;
+        }
+        let found = self.builder.store.cached(key)?;
+        self.note(key);
+        Some(found)
+    }
+
+    fn note(&self, key: &Digest) {
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        results.push(key.clone());
+    }
+
+    /// Remembers what a step came to.
+    pub(crate) fn remember(
+        &self,
+        key: &Digest,
+        description: &str,
+        parents: Vec<Digest>,
+        layer: Option<StoredLayer>,
+        note: String,
+    ) -> Result<String> {
+        let created = now();
+        self.builder.store.remember(CacheRecord {
+            key: key.clone(),
+            kind: "regular".to_owned(),
+            description: description.to_owned(),
+            parents,
+            layer,
+            note,
+            created: created.clone(),
+            last_used: created.clone(),
+            uses: 1,
+        })?;
+        self.note(key);
+        Ok(created)
+    }
+}
+
+/// A name with its registry and tag.
+pub(crate) fn full(reference: &Reference) -> String {
+    match (reference.tag(), reference.digest()) {
+        (Some(tag), Some(digest)) => format!("{}:{tag}@{digest}", reference.name()),
+        (Some(tag), None) => format!("{}:{tag}", reference.name()),
+        (None, Some(digest)) => format!("{}@{digest}", reference.name()),
+        (None, None) => reference.name(),
+    }
+}

@@ -1,0 +1,386 @@
+//! Working through one stage.
+
+use std::collections::BTreeMap;
+
+use dockerfile::{Argument, Dockerfile, Instruction, Located, expand};
+use image::{CacheRecord, Digest, Held, Step, StoredLayer};
+use serde_json::json;
+use types::build::ContextSource;
+
+use crate::{
+    copy,
+    draft::Draft,
+    error::{Error, Result},
+    keys, meta,
+    place::Place,
+    plan::{self, Origin, Planned},
+    run,
+    select::clean,
+    session::Running,
+    solve::{Solver, full},
+    vars::{Args, PROXIES, Scope, platform_args},
+};
+
+/// One stage on its way.
+pub(crate) struct StageRun<'s, 'a> {
+    pub solver: &'s Solver<'a>,
+    pub index: usize,
+    pub planned: &'s Planned<'a>,
+    pub draft: Draft,
+    pub args: Args,
+    /// Predefined arguments that an `ARG` may take up.
+    predefined: BTreeMap<String, String>,
+    /// A `CMD` of this stage's own.
+    cmd_set: bool,
+    pub no_cache: bool,
+    /// Of the last step that made a record.
+    pub parent: Option<Digest>,
+    done: usize,
+    /// Instructions that were worked through.
+    done_instructions: usize,
+    total: usize,
+}
+
+/// Whether a step is numbered and told.
+fn is_step(instruction: &Instruction) -> bool {
+    matches!(
+        instruction,
+        Instruction::Run(_) | Instruction::Copy(_) | Instruction::Add(_) | Instruction::Workdir(_)
+    )
+}
+
+impl<'s, 'a> StageRun<'s, 'a> {
+    pub(crate) fn new(solver: &'s Solver<'a>, index: usize) -> Result<Self> {
+        let planned = solver
+            .plan
+            .stages
+            .get(index)
+            .ok_or_else(|| Error::invalid(format!("there is no stage {index}")))?;
+        let target = &solver.plan.stages[solver.plan.target];
+        let filter = &solver.request.no_cache_filter;
+        Ok(Self {
+            solver,
+            index,
+            planned,
+            draft: Draft::default(),
+            args: Args::default(),
+            predefined: platform_args(&target.platform, &target.name),
+            cmd_set: false,
+            no_cache: solver.request.no_cache
+                || filter.iter().any(|f| f.eq_ignore_ascii_case(&planned.name)),
+            parent: None,
+            done: 1,
+            done_instructions: 0,
+            total: 1,
+        })
+    }
+
+    fn file(&self) -> &'a Dockerfile {
+        self.solver.plan.file
+    }
+
+    pub(crate) fn escape(&self) -> char {
+        self.file().directives.escape
+    }
+
+    /// Variables as an instruction sees them now.
+    pub(crate) fn scope(&self) -> Scope<'_> {
+        Scope {
+            env: &self.draft.config.env,
+            args: &self.args,
+        }
+    }
+
+    /// Expands one word.
+    pub(crate) fn word(&self, text: &str) -> Result<String> {
+        expand(text, self.escape(), &self.scope())
+            .map(|e| e.text)
+            .map_err(Error::invalid)
+    }
+
+    /// A path as an instruction means it: below the working directory, without a leading `/`.
+    pub(crate) fn absolute(&self, path: &str) -> String {
+        if path.starts_with('/') {
+            return clean(path);
+        }
+        clean(&format!("{}/{path}", self.draft.config.working_dir))
+    }
+
+    /// Works through the stage.
+    pub(crate) fn run(mut self) -> Result<Draft> {
+        let stage = self.planned.stage;
+        self.announce(&stage.source);
+        self.base().map_err(|e| self.placed(stage.span, e))?;
+        let triggers = std::mem::take(&mut self.draft.triggers);
+        let triggers: Vec<Located<Instruction>> = triggers
+            .iter()
+            .map(|t| {
+                dockerfile::parse_instruction(t).map_err(|e| {
+                    Error::invalid(format!("an ONBUILD of the base image cannot be read: {e}"))
+                })
+            })
+            .collect::<Result<_>>()?;
+        let all: Vec<_> = triggers.iter().chain(&stage.instructions).collect();
+        self.total = 1 + all.iter().filter(|i| is_step(&i.value)).count();
+        self.solver.session.listener.done(&self.result(), false);
+        for instruction in all {
+            self.solver.session.check()?;
+            self.announce(&instruction.source);
+            let cached = self
+                .instruction(instruction)
+                .map_err(|e| self.placed(instruction.span, e))?;
+            self.solver.session.listener.done(&self.result(), cached);
+        }
+        Ok(self.draft)
+    }
+
+    /// Puts the place in the file to an error that has none, and is not one of a command.
+    fn placed(&self, span: dockerfile::Span, error: Error) -> Error {
+        match error {
+            Error::Failure(failure) if failure.kind == types::ErrorKind::InvalidParameter => {
+                plan::at((self.file(), self.solver.plan.text), span, failure.message)
+            }
+            error => error,
+        }
+    }
+
+    fn announce(&self, source: &str) {
+        let stages = &self.solver.plan.stages;
+        let before: usize = self
+            .solver
+            .plan
+            .needed
+            .iter()
+            .filter(|s| **s < self.index)
+            .map(|s| 1 + stages[*s].stage.instructions.len())
+            .sum();
+        let all: usize = self
+            .solver
+            .plan
+            .needed
+            .iter()
+            .map(|s| 1 + stages[*s].stage.instructions.len())
+            .sum();
+        let globals = self.solver.plan.file.global_args.len();
+        let number = before + globals + self.done_instructions + 1;
+        self.solver
+            .session
+            .listener
+            .instruction(number, all + globals, source);
+    }
+
+    /// What stands for the stage as far as it is.
+    fn result(&self) -> String {
+        Digest::of(format!("{:?} {:?}", self.draft.base(), self.draft.config).as_bytes())
+            .to_string()
+    }
+
+    /// `[builder 2/5] RUN make`.
+    pub(crate) fn title(&mut self, source: &str) -> String {
+        self.done += 1;
+        format!("{} {source}", self.position())
+    }
+
+    fn position(&self) -> String {
+        let alone = self.solver.plan.needed.len() == 1;
+        let width = self.total.to_string().len();
+        let (done, total) = (self.done, self.total);
+        if alone {
+            format!("[{done:>width$}/{total}]")
+        } else {
+            format!("[{} {done:>width$}/{total}]", self.planned.name)
+        }
+    }
+
+    fn base(&mut self) -> Result<()> {
+        let platform = &self.planned.platform;
+        let store = &self.solver.builder.store;
+        let (draft, title) = match &self.planned.base {
+            Origin::Scratch => (Draft::scratch(platform), None),
+            Origin::Stage(other) => {
+                let mut draft = Draft::clone(&*self.solver.stage(*other)?);
+                // What it gives to others' builds works here, too.
+                draft.triggers = draft.config.on_build.take().unwrap_or_default();
+                (draft, None)
+            }
+            Origin::Image(name) => {
+                let image = self.solver.image(name, platform)?;
+                let name = types::reference::Reference::parse(name)
+                    .map_or_else(|_| name.clone(), |r| full(&r.with_default_tag()));
+                (Draft::of(store, &image)?, Some(name))
+            }
+            Origin::Named(name) => match self.solver.request.contexts.get(name) {
+                Some(ContextSource::Image(image)) => {
+                    let found = self.solver.image(image, platform)?;
+                    (Draft::of(store, &found)?, Some(image.clone()))
+                }
+                _ => return self.base_of_context(),
+            },
+            Origin::Context => return self.base_of_context(),
+        };
+        self.draft = draft;
+        if let Some(name) = title {
+            let stage = self.planned.stage;
+            let triggers = self.draft.triggers.len();
+            let steps = stage
+                .instructions
+                .iter()
+                .filter(|i| is_step(&i.value))
+                .count();
+            self.total = 1 + steps + triggers;
+            let title = format!("{} FROM {name}", self.position());
+            self.solver.session.begin(title).end(true, String::new());
+        }
+        Ok(())
+    }
+
+    /// `FROM` a context of the request: its files are the stage's.
+    fn base_of_context(&mut self) -> Result<()> {
+        self.draft = Draft::scratch(&self.planned.platform);
+        let origin = self.planned.base.clone();
+        copy::whole(self, &origin)
+    }
+
+    /// Does one instruction; answers whether it came from the cache.
+    fn instruction(&mut self, instruction: &Located<Instruction>) -> Result<bool> {
+        self.done_instructions += 1;
+        let source = &instruction.source;
+        match &instruction.value {
+            Instruction::Arg(arguments) => self.arg(arguments, source).map(|()| true),
+            Instruction::Run(command) => run::run(self, command, source),
+            Instruction::Copy(what) => copy::copy(self, what, source, false),
+            Instruction::Add(what) => copy::copy(self, what, source, true),
+            Instruction::Workdir(path) => self.workdir(path, source),
+            other => {
+                let escape = self.escape();
+                let text = meta::apply(
+                    other,
+                    source,
+                    &mut self.draft.config,
+                    &mut self.draft.author,
+                    &mut self.cmd_set,
+                    &self.args,
+                    escape,
+                )?;
+                self.draft.note(text);
+                Ok(true)
+            }
+        }
+    }
+
+    fn arg(&mut self, arguments: &[Argument], source: &str) -> Result<()> {
+        for Argument { name, default } in arguments {
+            let given = plan::given(self.solver.request, name);
+            let default = || default.as_deref().map(|text| self.word(text)).transpose();
+            let value = match given {
+                Some(value) => Some(value),
+                None => default()?
+                    .or_else(|| {
+                        use dockerfile::Variables;
+                        self.solver.plan.globals.get(name)
+                    })
+                    .or_else(|| self.predefined.get(name).cloned()),
+            };
+            if let Some(value) = value {
+                self.args.set(name, value);
+            }
+        }
+        self.draft.note(source.to_owned());
+        Ok(())
+    }
+
+    /// Environment of commands: arguments, then what the image says. Second, what of it is no
+    /// part of the key.
+    pub(crate) fn environment(&self) -> (Vec<String>, Vec<String>) {
+        let mut env: Vec<String> = Vec::new();
+        for (name, value) in self.args.all() {
+            env.push(format!("{name}={value}"));
+        }
+        for pair in &self.draft.config.env {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            crate::vars::set_env(&mut env, name, value);
+        }
+        if !env.iter().any(|p| p.starts_with("PATH=")) {
+            env.push(crate::vars::PATH.to_owned());
+        }
+        let declared = |name: &str| env.iter().any(|p| p.split('=').next() == Some(name));
+        let args = &self.solver.request.build_args;
+        let proxies = PROXIES.iter().filter(|name| !declared(name));
+        let proxies = proxies.filter_map(|n| args.get(*n).map(|value| format!("{n}={value}")));
+        let proxies = proxies.collect();
+        (env, proxies)
+    }
+
+    fn workdir(&mut self, path: &str, source: &str) -> Result<bool> {
+        let path = self.word(path)?;
+        if path.is_empty() {
+            return Err(Error::invalid("cannot normalize nothing"));
+        }
+        let path = format!("/{}", self.absolute(&path));
+        let title = self.title(source);
+        self.draft.config.working_dir.clone_from(&path);
+        let created_by = format!("WORKDIR {path}");
+        let key = keys::key(
+            "workdir",
+            &self.draft.base(),
+            json!({"path": path}),
+            self.solver.epoch,
+        );
+        self.layer(&key, title, created_by, |run, _, step| {
+            let root = step.mount()?;
+            let cancel = &run.solver.session.cancel;
+            let root: std::os::fd::BorrowedFd<'_> = std::os::fd::AsFd::as_fd(&root);
+            Place::new(root, cancel)
+                .dir(&clean(&path), (0, 0))
+                .map(drop)
+        })
+    }
+
+    /// Takes a step's layer from the cache, or makes it with `work`; answers whether it was there.
+    pub(crate) fn layer(
+        &mut self,
+        key: &Digest,
+        title: String,
+        created_by: String,
+        work: impl FnOnce(&Self, &Running<'_>, &Step) -> Result<()>,
+    ) -> Result<bool> {
+        let solver = self.solver;
+        let running = solver.session.begin(title.clone());
+        if let Some((record, held)) = solver.cached(key, self.no_cache) {
+            running.end(true, String::new());
+            self.take(record, held, created_by);
+            return Ok(true);
+        }
+        let made = self.make(key, &title, &running, work);
+        let error = made.as_ref().err().map(ToString::to_string);
+        running.end(false, error.unwrap_or_default());
+        let (layer, created) = made?;
+        self.parent = Some(key.clone());
+        self.draft.push(layer, created_by, created);
+        Ok(false)
+    }
+
+    fn take(&mut self, record: CacheRecord, held: Held, created_by: String) {
+        self.parent = Some(record.key);
+        let layer = record.layer.map(|layer| (layer, held));
+        self.draft.push(layer, created_by, record.created);
+    }
+
+    fn make(
+        &self,
+        key: &Digest,
+        title: &str,
+        running: &Running<'_>,
+        work: impl FnOnce(&Self, &Running<'_>, &Step) -> Result<()>,
+    ) -> Result<(Option<(StoredLayer, Held)>, String)> {
+        let solver = self.solver;
+        let store = &solver.builder.store;
+        let step = store.step(&types::id::generate(), &self.draft.layers)?;
+        work(self, running, &step)?;
+        let layer = step.commit(solver.epoch, &solver.session.cancel)?;
+        let stored = layer.as_ref().map(|(layer, _)| layer.clone());
+        let parents = self.parent.iter().cloned().collect();
+        let created = solver.remember(key, title, parents, stored, String::new())?;
+        Ok((layer, created))
+    }
+}
