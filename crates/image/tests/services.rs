@@ -97,13 +97,16 @@ fn taking(request: &Request) -> Option<Answer> {
     })
 }
 
+/// Of each request for a token its method, and who asked for which scopes.
+type Asked = Vec<(String, String, Vec<String>)>;
+
 /// A token service and the registry behind it. A token's text says what it is for.
 struct Service {
     server: Server,
     /// Which of its tokens are still good: those with this number and later ones.
     good_from: Arc<AtomicU32>,
-    /// What tokens were asked for: the method, and who asked for which scopes.
-    asked: Arc<Mutex<Vec<(String, String, Vec<String>)>>>,
+    /// What tokens were asked for.
+    asked: Arc<Mutex<Asked>>,
 }
 
 /// How a service differs.
@@ -209,12 +212,10 @@ impl Service {
         self.good_from.store(given, Ordering::SeqCst);
     }
 
-    fn asked(&self) -> Vec<(String, String, Vec<String>)> {
+    fn asked(&self) -> Asked {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
 }
-
-type Asked = Vec<(String, String, Vec<String>)>;
 
 fn token(kind: &Kind, request: &Request, number: u32, log: &mut Asked) -> Answer {
     let form = request.method == "POST";
