@@ -73,7 +73,12 @@ pub(crate) async fn ask(
     }
     let (shown, passed) = match route.endpoint.op {
         // Streams of files: as in Docker their bytes are not shown.
-        Op::ImageLoad | Op::ImageCreate | Op::ArchivePut => (Bytes::new(), sent),
+        Op::ImageLoad
+        | Op::ImageCreate
+        | Op::ArchivePut
+        | Op::Build
+        | Op::BuildContents
+        | Op::BuildContext => (Bytes::new(), sent),
         op => {
             let bytes = body::read(sent).await?;
             let shown = if holds_credentials(op) {
@@ -102,9 +107,10 @@ pub(crate) async fn ask(
     Ok((Some(approved), passed))
 }
 
-/// A password is sent, and what may be used in its place is answered.
+/// A password is sent, and what may be used in its place is answered; a build has passwords and
+/// secrets.
 fn holds_credentials(op: Op) -> bool {
-    op == Op::Auth
+    matches!(op, Op::Auth | Op::BuildSession)
 }
 
 impl Approved {

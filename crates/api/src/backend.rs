@@ -1,6 +1,7 @@
 //! What the routes need from whoever does the work.
 
 mod authorization;
+mod builds;
 mod files;
 mod image_work;
 mod life;
@@ -12,6 +13,7 @@ use std::{io, pin::Pin};
 
 use async_trait::async_trait;
 pub use authorization::{Answered, Asked, Authorization, Chain, Peer};
+pub use builds::Builds;
 use bytes::Bytes;
 pub use files::{CommitOptions, Files};
 use futures_util::{future::BoxFuture, stream::BoxStream};

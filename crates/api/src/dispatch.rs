@@ -14,6 +14,7 @@ use crate::{
     Server,
     answer::Answer,
     authz::{self, Approved},
+    builds,
     connection::Handle,
     containers, create,
     endpoints::{Endpoint, Op},
@@ -175,7 +176,13 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
         Op::NetworkInspect => networks::inspect(call).boxed(),
         Op::VolumePrune => prune::volumes(call).boxed(),
         Op::NetworkPrune => prune::networks(call).boxed(),
-        Op::BuildPrune => prune::build_cache(call).boxed(),
+        Op::Build => builds::build(call).boxed(),
+        Op::BuildCancel => builds::cancel(call).boxed(),
+        Op::BuildContents => builds::contents(call).boxed(),
+        Op::BuildContext => builds::context(call).boxed(),
+        Op::BuildPrune => builds::prune(call).boxed(),
+        Op::BuildRecords => builds::records(call).boxed(),
+        Op::BuildSession => builds::session(call).boxed(),
         Op::Unsupported => std::future::ready(unsupported(&call)).boxed(),
     }
 }

@@ -12,6 +12,7 @@ mod answer;
 mod auth;
 mod authz;
 mod body;
+mod builds;
 mod common_name;
 mod connection;
 mod containers;
@@ -56,7 +57,8 @@ pub use serve::{GRACE, Listener};
 pub use time::parse as parse_time;
 
 use backend::{
-    Authorization, Containers, Files, ImageWork, Images, Life, Live, Networks, RegistryWork, System,
+    Authorization, Builds, Containers, Files, ImageWork, Images, Life, Live, Networks,
+    RegistryWork, System,
 };
 
 /// The API in front of its backends.
@@ -76,6 +78,8 @@ pub struct Server {
     pub image_work: Arc<dyn ImageWork>,
     /// Work in registries themselves.
     pub registry_work: Arc<dyn RegistryWork>,
+    /// Builds of images.
+    pub builds: Arc<dyn Builds>,
     /// Networks.
     pub networks: Arc<dyn Networks>,
     /// The daemon and its host.

@@ -1,7 +1,10 @@
 //! What containers do and take: statistics, disk usage.
 
 use axum::http::StatusCode;
-use types::options::{StatsMode, UsageOptions};
+use types::{
+    Failure,
+    options::{StatsMode, UsageOptions},
+};
 
 use crate::{
     answer::{Answer, json, typed},
@@ -55,6 +58,13 @@ pub(crate) async fn disk_usage(call: Call) -> Answer {
             }
         }
     }
-    let usage = call.server.live.disk_usage(options).await?;
+    let build_cache = options.build_cache;
+    let mut usage = call.server.live.disk_usage(options).await?;
+    if build_cache {
+        let records = call.server.builds.records().await?;
+        let records = records.iter().map(serde_json::to_value);
+        let records = records.collect::<Result<_, _>>();
+        usage.build_cache = Some(records.map_err(Failure::system)?);
+    }
     json(StatusCode::OK, &versions::disk_usage(call.version, usage))
 }

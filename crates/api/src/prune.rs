@@ -44,31 +44,3 @@ pub(crate) async fn networks(call: Call) -> Answer {
     until(&mut call.query.filters(&["label", "label!", "until"])?)?;
     answer(StatusCode::OK, &json!({"NetworksDeleted": []}))
 }
-
-/// Nothing is built yet, so that there is no cache of it.
-pub(crate) async fn build_cache(call: Call) -> Answer {
-    const FILTERS: &[&str] = &[
-        "description",
-        "id",
-        "inuse",
-        // Sent by `system prune` for the rest; no record of the cache has any.
-        "label",
-        "label!",
-        "parent",
-        "private",
-        "shared",
-        "type",
-        "until",
-    ];
-    until(&mut call.query.filters(FILTERS)?)?;
-    for name in [
-        "keep-storage",
-        "reserved-space",
-        "max-used-space",
-        "min-free-space",
-    ] {
-        call.query.number::<i64>(name)?;
-    }
-    let nothing = json!({"CachesDeleted": [], "SpaceReclaimed": 0});
-    answer(StatusCode::OK, &nothing)
-}

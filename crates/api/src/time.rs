@@ -15,6 +15,11 @@ pub fn parse(text: &str) -> Option<i64> {
         .or_else(|| nanos(jiff::Timestamp::now())?.checked_sub(duration(text)?))
 }
 
+/// This moment, nanoseconds since the epoch.
+pub(crate) fn now() -> i64 {
+    nanos(jiff::Timestamp::now()).unwrap_or(i64::MAX)
+}
+
 fn nanos(time: jiff::Timestamp) -> Option<i64> {
     i64::try_from(time.as_nanosecond()).ok()
 }

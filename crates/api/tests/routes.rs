@@ -48,7 +48,6 @@ async fn versions_outside_are_refused() {
 async fn known_paths_name_themselves_and_unknown_ones_do_not() {
     let s = Running::start();
     for (method, path, named) in [
-        ("POST", "/v1.41/build", "POST /build"),
         ("GET", "/volumes/data", "GET /volumes/{name}"),
         ("POST", "/session", "POST /session"),
         ("POST", "/v1.51/grpc", "POST /grpc"),

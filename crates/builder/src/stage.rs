@@ -110,6 +110,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
     pub(crate) fn run(mut self) -> Result<Draft> {
         let stage = self.planned.stage;
         self.announce(&stage.source);
+        self.done_instructions += 1;
         self.base().map_err(|e| self.placed(stage.span, e))?;
         let triggers = std::mem::take(&mut self.draft.triggers);
         let triggers: Vec<Located<Instruction>> = triggers
@@ -126,6 +127,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
         for instruction in all {
             self.solver.session.check()?;
             self.announce(&instruction.source);
+            self.done_instructions += 1;
             let cached = self
                 .instruction(instruction)
                 .map_err(|e| self.placed(instruction.span, e))?;
@@ -243,10 +245,9 @@ impl<'s, 'a> StageRun<'s, 'a> {
 
     /// Does one instruction; answers whether it came from the cache.
     fn instruction(&mut self, instruction: &Located<Instruction>) -> Result<bool> {
-        self.done_instructions += 1;
         let source = &instruction.source;
         match &instruction.value {
-            Instruction::Arg(arguments) => self.arg(arguments, source).map(|()| true),
+            Instruction::Arg(arguments) => self.arg(arguments, source).map(|()| !self.no_cache),
             Instruction::Run(command) => run::run(self, command, source),
             Instruction::Copy(what) => copy::copy(self, what, source, false),
             Instruction::Add(what) => copy::copy(self, what, source, true),
@@ -263,7 +264,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
                     escape,
                 )?;
                 self.draft.note(text);
-                Ok(true)
+                Ok(!self.no_cache)
             }
         }
     }

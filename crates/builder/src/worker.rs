@@ -81,8 +81,6 @@ pub struct Ended {
 /// What was fetched from a URL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fetched {
-    /// What the server calls the file, where it says.
-    pub name: Option<String>,
     /// Seconds since 1970, where the server says.
     pub modified: Option<i64>,
     /// Its media type.
@@ -139,8 +137,12 @@ pub trait Worker: Send + Sync {
     ///
     /// # Errors
     /// When the server refuses or cannot be reached.
-    fn fetch(&self, url: &str, sink: &mut dyn Write, cancel: &CancellationToken)
-    -> Result<Fetched>;
+    fn fetch(
+        &self,
+        url: &str,
+        sink: &mut (dyn Write + Send),
+        cancel: &CancellationToken,
+    ) -> Result<Fetched>;
 
     /// User and group of `user[:group]` by the files of an image's root.
     ///

@@ -5,6 +5,7 @@
 //! cost a few milliseconds here, so nothing is done that is not needed: one thread, no request
 //! to find the version, no configuration read ahead.
 
+mod build;
 mod client;
 mod complete;
 mod config;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::parse::{Field, Notes};
+use crate::parse::Notes;
 use crate::span::{Located, Span};
 
 /// A whole file.
@@ -262,13 +262,13 @@ pub struct Mount {
     pub size: Option<u64>,
     /// `env` of a secret: the variable that it is put into.
     pub env: Option<String>,
-    /// All as it was written, for [`Mount::expanded`].
-    pub(crate) fields: Vec<Field>,
+    /// Keys and values as they were written, for [`Mount::expanded`].
+    pub fields: Vec<(String, Option<String>)>,
 }
 
 impl Mount {
     /// A bind mount with nothing said.
-    pub(crate) fn new(fields: Vec<Field>) -> Self {
+    pub(crate) fn new(fields: Vec<(String, Option<String>)>) -> Self {
         Self {
             kind: MountKind::Bind,
             target: None,

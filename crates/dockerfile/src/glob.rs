@@ -21,83 +21,93 @@ enum Part {
 
 /// A pattern that was read.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Glob(Vec<Part>);
+pub(crate) struct Glob {
+    parts: Vec<Part>,
+    /// What every match begins with: tells most paths apart at once.
+    literal: String,
+}
 
 /// Which parts of a pattern the next character may meet. All ways of matching are followed at
-/// once, so that no pattern takes longer than its length times the path's.
+/// once, so that no pattern takes longer than its length times the path's; mostly there is one.
 struct States<'a> {
     parts: &'a [Part],
-    at: Vec<bool>,
-    /// Within the text that a `**/` takes.
-    inside: Vec<bool>,
+    /// Numbers of parts doubled; odd: within the text that a `**/` takes.
+    now: Vec<usize>,
+    next: Vec<usize>,
+    /// The step that put a state in last.
+    seen: Vec<usize>,
+    step: usize,
 }
 
 impl<'a> States<'a> {
     fn new(parts: &'a [Part]) -> Self {
         let mut states = Self {
             parts,
-            at: vec![false; parts.len() + 1],
-            inside: vec![false; parts.len() + 1],
+            now: Vec::new(),
+            next: Vec::new(),
+            seen: vec![0; parts.len() * 2 + 2],
+            step: 1,
         };
-        states.at[0] = true;
-        states.skip_optional();
+        states.add(0);
+        std::mem::swap(&mut states.now, &mut states.next);
         states
     }
 
-    /// Goes past parts that may match nothing.
-    fn skip_optional(&mut self) {
-        for (number, part) in self.parts.iter().enumerate() {
-            if !self.at[number] {
-                continue;
-            }
-            match part {
-                Part::Many | Part::Everything => self.at[number + 1] = true,
-                Part::Directories => {
-                    self.at[number + 1] = true;
-                    self.inside[number] = true;
+    /// Adds a part that comes next, and those behind it if it may match nothing.
+    fn add(&mut self, mut number: usize) {
+        while self.put(number * 2) {
+            match self.parts.get(number) {
+                Some(Part::Directories) => {
+                    self.put(number * 2 + 1);
                 }
-                _ => {}
+                Some(Part::Many | Part::Everything) => {}
+                _ => break,
             }
+            number += 1;
         }
+    }
+
+    /// False if it is there already.
+    fn put(&mut self, state: usize) -> bool {
+        let new = self.seen[state] != self.step;
+        if new {
+            self.seen[state] = self.step;
+            self.next.push(state);
+        }
+        new
     }
 
     fn take(&mut self, c: char) {
-        let mut at = vec![false; self.at.len()];
-        let mut inside = vec![false; self.at.len()];
-        for (number, part) in self.parts.iter().enumerate() {
-            if self.inside[number] {
-                inside[number] = true;
+        self.step += 1;
+        self.next.clear();
+        for at in 0..self.now.len() {
+            let state = self.now[at];
+            let number = state / 2;
+            if state % 2 == 1 {
+                self.put(state);
                 if c == '/' {
-                    at[number + 1] = true;
+                    self.add(number + 1);
                 }
-            }
-            if !self.at[number] {
                 continue;
             }
-            match part {
-                Part::Char(wanted) if *wanted == c => at[number + 1] = true,
-                Part::One if c != '/' => at[number + 1] = true,
-                Part::Many if c != '/' => at[number] = true,
-                Part::Class { not, ranges }
+            match self.parts.get(number) {
+                Some(Part::Char(wanted)) if *wanted == c => self.add(number + 1),
+                Some(Part::One) if c != '/' => self.add(number + 1),
+                Some(Part::Many) if c != '/' => self.add(number),
+                Some(Part::Everything) => self.add(number),
+                Some(Part::Class { not, ranges })
                     if ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *not =>
                 {
-                    at[number + 1] = true;
+                    self.add(number + 1);
                 }
-                Part::Everything => at[number] = true,
                 _ => {}
             }
         }
-        self.at = at;
-        self.inside = inside;
-        self.skip_optional();
-    }
-
-    fn alive(&self) -> bool {
-        self.at.contains(&true) || self.inside.contains(&true)
+        std::mem::swap(&mut self.now, &mut self.next);
     }
 
     fn ended(&self) -> bool {
-        self.at[self.parts.len()]
+        self.now.contains(&(self.parts.len() * 2))
     }
 }
 
@@ -111,9 +121,10 @@ impl Glob {
     /// wildcards it takes anything, parts of names included.
     pub(crate) fn of_ignore_file(text: &str) -> Result<Self, String> {
         let mut glob = Self::read(text, true)?;
-        let plain = glob.0.iter().skip(1).all(|p| matches!(p, Part::Char(_)));
+        let behind = &mut glob.parts.iter().skip(1);
+        let plain = behind.all(|part| matches!(part, Part::Char(_)));
         if text.starts_with("**") && plain && !text.starts_with("**/") {
-            glob.0[0] = Part::Everything;
+            glob.parts[0] = Part::Everything;
         }
         Ok(glob)
     }
@@ -147,11 +158,36 @@ impl Glob {
             before = if part == Part::Directories { '/' } else { c };
             parts.push(part);
         }
-        Ok(Self(parts))
+        let literal = parts.iter().map_while(|part| match part {
+            Part::Char(c) => Some(*c),
+            _ => None,
+        });
+        Ok(Self {
+            literal: literal.collect(),
+            parts,
+        })
     }
 
     pub(crate) fn matches(&self, path: &str) -> bool {
         self.after(path).is_some_and(|states| states.ended())
+    }
+
+    /// Whether the path or a directory above it matches.
+    pub(crate) fn matches_with_parents(&self, path: &str) -> bool {
+        if !path.starts_with(&self.literal) {
+            return false;
+        }
+        let mut states = States::new(&self.parts);
+        for c in path.chars() {
+            if c == '/' && states.ended() {
+                return true;
+            }
+            states.take(c);
+            if states.now.is_empty() {
+                return false;
+            }
+        }
+        states.ended()
     }
 
     /// Whether some path that begins so may match.
@@ -161,15 +197,15 @@ impl Glob {
         };
         states.take('/');
         // What only ends here matches nothing further below.
-        states.at[self.0.len()] = false;
-        states.alive()
+        let end = self.parts.len() * 2;
+        states.now.iter().any(|state| *state != end)
     }
 
     fn after(&self, path: &str) -> Option<States<'_>> {
-        let mut states = States::new(&self.0);
+        let mut states = States::new(&self.parts);
         for c in path.chars() {
             states.take(c);
-            if !states.alive() {
+            if states.now.is_empty() {
                 return None;
             }
         }

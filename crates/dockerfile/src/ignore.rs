@@ -57,7 +57,7 @@ impl Patterns {
         let mut ignored = false;
         for pattern in &self.0 {
             // One that would change nothing need not be asked.
-            if pattern.back == ignored && pattern.matches(path) {
+            if pattern.back == ignored && pattern.glob.matches_with_parents(path) {
                 ignored = !pattern.back;
             }
         }
@@ -83,13 +83,6 @@ impl Patterns {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|pattern| pattern.back)
-    }
-}
-
-impl Pattern {
-    fn matches(&self, path: &str) -> bool {
-        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
-        above.chain([path]).any(|path| self.glob.matches(path))
     }
 }
 

@@ -25,7 +25,6 @@ use instruction::Parsed;
 use lines::Reader;
 
 pub(crate) use heredoc::is_heredoc;
-pub(crate) use mount::Field;
 
 /// How things were written, for the checks.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -3,8 +3,14 @@
 /// More changes than this and it is another word.
 const MOST_CHANGES: usize = 3;
 
+/// Among more names than this nobody looks for the nearest.
+const MOST_NAMES: usize = 1000;
+
 /// The name that is nearest to what was written, in any case of letters.
 pub(crate) fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
+    if names.len() > MOST_NAMES {
+        return None;
+    }
     let written: Vec<char> = written.to_lowercase().chars().take(64).collect();
     let distance = |name: &str| {
         let name: Vec<char> = name.to_lowercase().chars().collect();

@@ -297,6 +297,15 @@ impl Engine {
     }
 }
 
+/// User and group of `user[:group]` by the files of an image's root.
+///
+/// # Errors
+/// When there is no such user or group.
+pub fn user_of(root: std::os::fd::BorrowedFd<'_>, user: &str) -> Result<(u32, u32)> {
+    let found = runtime::user::resolve(root, user, &[])?.user;
+    Ok((found.uid, found.gid))
+}
+
 /// Runs `work` on a thread where it may block.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,

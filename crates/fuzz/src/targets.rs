@@ -1,5 +1,7 @@
 //! The targets by name.
 
+use std::collections::BTreeMap;
+
 use archive::{Header, TarReader, TarWriter};
 use gotmpl::{Options, Template};
 use types::reference::Reference;
@@ -14,6 +16,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("manifest", manifest),
     ("tar", tar),
     ("body", api::fuzzing::create),
+    ("dockerfile", dockerfile),
+    ("ignore", ignore),
 ];
 
 /// Names of images. What was read and written again is the same name.
@@ -49,6 +53,60 @@ fn template(bytes: &[u8]) {
     let data = serde_json::from_str(data).unwrap_or(serde_json::Value::Null);
     // An error is an answer.
     let _ = parsed.render(&data, &Options::default());
+}
+
+/// Dockerfiles. Errors stand within the file; what was read can be checked, and its instructions
+/// say what they are.
+fn dockerfile(bytes: &[u8]) {
+    let none = BTreeMap::new();
+    let file = match dockerfile::parse("Dockerfile", bytes) {
+        Ok(file) => file,
+        Err(error) => {
+            let lines = bytes.iter().filter(|b| **b == b'\n').count() + 1;
+            assert!((1..=lines).contains(&(error.span.line as usize)), "{error}");
+            assert!(error.to_string().len() < 200_000);
+            return;
+        }
+    };
+    let _ = dockerfile::check(&file, None, &none);
+    for stage in &file.stages {
+        for instruction in &stage.instructions {
+            assert!(instruction.span.line <= instruction.span.end_line);
+            if let dockerfile::Instruction::Onbuild(trigger) = &instruction.value
+                && file.directives.escape == '\\'
+            {
+                let again = dockerfile::parse_instruction(&trigger.source);
+                let again = again
+                    .map(|again| again.value)
+                    .map_err(|error| error.to_string());
+                assert_eq!(again.as_ref(), Ok(&trigger.value), "{:?}", trigger.source);
+            }
+        }
+    }
+}
+
+/// Ignore files, and a path: separated by a NUL. What is left out with its directory stays out.
+fn ignore(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |b| *b == 0);
+    let (text, path) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    let Ok(patterns) = dockerfile::Patterns::parse(text) else {
+        return;
+    };
+    let path = String::from_utf8_lossy(path);
+    let ignored = patterns.ignores(&path);
+    // Names with dots are other paths.
+    if path.split('/').any(|name| matches!(name, "" | "." | "..")) {
+        return;
+    }
+    for (at, _) in path.match_indices('/') {
+        let directory = &path[..at];
+        if patterns.ignores(directory) && !patterns.may_have_exceptions_below(directory) {
+            assert!(ignored, "{path:?} comes back below {directory:?}");
+        }
+    }
 }
 
 /// Manifests and indexes; the first byte chooses what the carrier said of it.

@@ -1,75 +1,176 @@
-//! Dockerfile instructions that change an image's configuration, as `import --change` takes them.
+//! Dockerfile instructions that change an image's configuration, as `import --change` and
+//! `commit --change` take them.
 
-use crate::config::RunConfig;
+use dockerfile::{Command, Instruction, Variables};
+
+use crate::config::{Healthcheck, RunConfig};
 use crate::error::{Error, Result};
 
 fn bad(line: &str, why: &str) -> Error {
     Error::Invalid(format!("change {line:?}: {why}"))
 }
 
-/// Applies one instruction.
-pub(crate) fn apply(config: &mut RunConfig, line: &str) -> Result<()> {
-    let (instruction, rest) = line
-        .trim()
-        .split_once(char::is_whitespace)
-        .unwrap_or((line.trim(), ""));
-    let rest = rest.trim();
-    if rest.is_empty() {
-        return Err(bad(line, "the instruction needs a value"));
+/// Applies instructions in their order.
+pub(crate) fn apply(config: &mut RunConfig, changes: &[String]) -> Result<()> {
+    let mut command_set = false;
+    for line in changes {
+        one(config, line, &mut command_set)?;
     }
-    match instruction.to_uppercase().as_str() {
-        "CMD" => config.cmd = Some(command(rest)),
-        "ENTRYPOINT" => config.entrypoint = Some(command(rest)),
-        "ENV" => {
-            for (key, value) in pairs(line, rest)? {
-                config
-                    .env
-                    .retain(|known| known.split('=').next() != Some(key.as_str()));
-                config.env.push(format!("{key}={value}"));
+    Ok(())
+}
+
+/// Variables of the configuration.
+struct Environment(Vec<String>);
+
+impl Variables for Environment {
+    fn get(&self, name: &str) -> Option<String> {
+        let mut pairs = self.0.iter().filter_map(|pair| pair.split_once('='));
+        pairs.find_map(|(known, value)| (known == name).then(|| value.to_owned()))
+    }
+}
+
+fn one(config: &mut RunConfig, line: &str, command_set: &mut bool) -> Result<()> {
+    let read = dockerfile::parse_instruction(line).map_err(|error| {
+        let hint = error
+            .hint
+            .map_or(String::new(), |hint| format!(" ({hint})"));
+        bad(line, &format!("{}{hint}", error.message))
+    })?;
+    let environment = Environment(config.env.clone());
+    let expand = |word: &str| {
+        let read = dockerfile::expand(word, '\\', &environment);
+        read.map(|read| read.text).map_err(|why| bad(line, &why))
+    };
+    let pairs = |pairs: Vec<(String, String)>| -> Result<Vec<(String, String)>> {
+        let expanded = pairs.iter().map(|(k, v)| Ok((expand(k)?, expand(v)?)));
+        expanded.collect()
+    };
+    match read.value {
+        Instruction::Cmd(Command::Shell(text)) if text.is_empty() => {
+            return Err(bad(line, "the instruction needs a value"));
+        }
+        Instruction::Entrypoint(Command::Shell(text)) if text.is_empty() => {
+            return Err(bad(line, "the instruction needs a value"));
+        }
+        Instruction::Cmd(command) => {
+            config.cmd = Some(words(config, command));
+            *command_set = true;
+        }
+        Instruction::Entrypoint(command) => {
+            config.entrypoint = Some(words(config, command));
+            // As in Docker: a command that was made for another entry point is none for this one.
+            if !*command_set {
+                config.cmd = None;
             }
         }
-        "LABEL" => config.labels.extend(pairs(line, rest)?),
-        "WORKDIR" => {
-            config.working_dir = if rest.starts_with('/') {
-                rest.to_owned()
+        Instruction::Env(list) => {
+            for (name, value) in pairs(list)? {
+                set(&mut config.env, &name, &value);
+            }
+        }
+        Instruction::Label(list) => config.labels.extend(pairs(list)?),
+        Instruction::Workdir(path) => {
+            let path = expand(&path)?;
+            config.working_dir = if path.starts_with('/') {
+                path
             } else {
-                format!("{}/{rest}", config.working_dir.trim_end_matches('/'))
+                format!("{}/{path}", config.working_dir.trim_end_matches('/'))
             };
         }
-        "USER" => config.user = rest.to_owned(),
-        "STOPSIGNAL" => config.stop_signal = Some(rest.to_owned()),
-        "EXPOSE" => {
-            for port in rest.split_whitespace() {
-                expose(config, line, port)?;
+        Instruction::User(user) => config.user = expand(&user)?,
+        Instruction::Stopsignal(signal) => config.stop_signal = Some(expand(&signal)?),
+        Instruction::Expose(ports) => {
+            for port in ports {
+                let ports = dockerfile::expand_words(&port, '\\', &environment);
+                for port in ports.map_err(|why| bad(line, &why))? {
+                    expose(config, line, &port)?;
+                }
             }
         }
-        "VOLUME" => {
-            let list = json_list(rest);
-            for volume in
-                list.unwrap_or_else(|| rest.split_whitespace().map(str::to_owned).collect())
-            {
+        Instruction::Volume(volumes) => {
+            for volume in volumes {
+                let volume = expand(&volume)?;
                 if !config.volumes.contains(&volume) {
                     config.volumes.push(volume);
                 }
             }
         }
-        other => {
+        Instruction::Healthcheck(check) => {
+            config.healthcheck = Some(healthcheck(check).map_err(|why| bad(line, why))?);
+        }
+        Instruction::Onbuild(trigger) => {
+            config.on_build.get_or_insert_default().push(trigger.source);
+        }
+        Instruction::Add(_)
+        | Instruction::Copy(_)
+        | Instruction::Run(_)
+        | Instruction::Arg(_)
+        | Instruction::Shell(_)
+        | Instruction::Maintainer(_) => {
+            let keyword = read.source.split(' ').next().unwrap_or_default();
             return Err(Error::Unsupported(format!(
-                "change {line:?}: {other} is not supported here; CMD, ENTRYPOINT, ENV, EXPOSE, \
-                 LABEL, STOPSIGNAL, USER, VOLUME and WORKDIR are"
+                "change {line:?}: {keyword} is not supported here; CMD, ENTRYPOINT, ENV, EXPOSE, \
+                 HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR are"
             )));
         }
     }
     Ok(())
 }
 
-fn json_list(text: &str) -> Option<Vec<String>> {
-    serde_json::from_str(text).ok()
+/// A JSON list as it is; anything else is for the shell.
+fn words(config: &RunConfig, command: Command) -> Vec<String> {
+    match command {
+        Command::Exec(list) => list,
+        Command::Shell(text) => {
+            let usual = || vec!["/bin/sh".to_owned(), "-c".to_owned()];
+            let mut words = config.shell.clone().unwrap_or_else(usual);
+            words.push(text);
+            words
+        }
+    }
 }
 
-/// A JSON list as it is; anything else is for the shell.
-fn command(text: &str) -> Vec<String> {
-    json_list(text).unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned()])
+/// Sets a variable in its place.
+fn set(environment: &mut Vec<String>, name: &str, value: &str) {
+    let pair = format!("{name}={value}");
+    let known = |known: &&mut String| known.split('=').next() == Some(name);
+    match environment.iter_mut().find(known) {
+        Some(place) => *place = pair,
+        None => environment.push(pair),
+    }
+}
+
+fn healthcheck(check: dockerfile::Healthcheck) -> Result<Healthcheck, &'static str> {
+    let dockerfile::Healthcheck::Test {
+        test,
+        interval,
+        timeout,
+        start_period,
+        start_interval,
+        retries,
+    } = check
+    else {
+        return Ok(Healthcheck {
+            test: Some(vec!["NONE".to_owned()]),
+            ..Healthcheck::default()
+        });
+    };
+    let (kind, words) = match test {
+        Command::Exec(list) => ("CMD", list),
+        Command::Shell(text) => ("CMD-SHELL", vec![text]),
+    };
+    let nanos = |time: Option<std::time::Duration>| {
+        let nanos = time.map(|time| i64::try_from(time.as_nanos()));
+        nanos.transpose().map_err(|_| "a time is too long")
+    };
+    Ok(Healthcheck {
+        test: Some([vec![kind.to_owned()], words].concat()),
+        interval: nanos(interval)?,
+        timeout: nanos(timeout)?,
+        start_period: nanos(start_period)?,
+        start_interval: nanos(start_interval)?,
+        retries: retries.map(i64::from),
+    })
 }
 
 fn expose(config: &mut RunConfig, line: &str, text: &str) -> Result<()> {
@@ -92,48 +193,6 @@ fn expose(config: &mut RunConfig, line: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// `key=value` pairs with quotes, or the old `key value`.
-fn pairs(line: &str, text: &str) -> Result<Vec<(String, String)>> {
-    let words = words(text).ok_or_else(|| bad(line, "a quote is not closed"))?;
-    let first = text.split_whitespace().next().unwrap_or_default();
-    if !first.contains('=') {
-        let (key, value) = text
-            .split_once(char::is_whitespace)
-            .ok_or_else(|| bad(line, "write it as name=value"))?;
-        return Ok(vec![(key.to_owned(), value.trim().to_owned())]);
-    }
-    words
-        .into_iter()
-        .map(|word| match word.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-            _ => Err(bad(line, "write it as name=value")),
-        })
-        .collect()
-}
-
-/// Splits at white space outside quotes, and takes quotes and backslashes away.
-fn words(text: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (c, quote) {
-            ('\\', None | Some('"')) => word.get_or_insert_default().push(chars.next()?),
-            (c, Some(open)) if c == open => quote = None,
-            (c, Some(_)) => word.get_or_insert_default().push(c),
-            ('"' | '\'', None) => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (c, None) if c.is_whitespace() => words.extend(word.take()),
-            (c, None) => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    quote.is_none().then_some(words)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +200,7 @@ mod tests {
     #[test]
     fn instructions_change_the_configuration() {
         let mut config = RunConfig::default();
-        for line in [
+        let changes = [
             r#"CMD ["a","b c"]"#,
             "entrypoint run it",
             r#"ENV A=1 B="x y" A=2"#,
@@ -154,12 +213,14 @@ mod tests {
             r#"VOLUME ["/x"]"#,
             "VOLUME /y /x",
             "STOPSIGNAL SIGINT",
-        ] {
-            apply(&mut config, line).unwrap();
-        }
+            "ENV D=$A:'$A'",
+            "HEALTHCHECK --interval=5s --retries=2 CMD check it",
+            "ONBUILD run a  b",
+        ];
+        apply(&mut config, &changes.map(str::to_owned)).unwrap();
         assert_eq!(config.cmd.unwrap(), ["a", "b c"]);
         assert_eq!(config.entrypoint.unwrap(), ["/bin/sh", "-c", "run it"]);
-        assert_eq!(config.env, ["B=x y", "A=2", "C=old way"]);
+        assert_eq!(config.env, ["A=2", "B=x y", "C=old way", "D=2:$A"]);
         assert_eq!(
             config.exposed_ports,
             ["80/tcp", "81/udp", "90/tcp", "91/tcp"]
@@ -171,12 +232,33 @@ mod tests {
         );
         assert_eq!(config.volumes, ["/x", "/y"]);
         assert_eq!(config.stop_signal.unwrap(), "SIGINT");
+        let check = config.healthcheck.unwrap();
+        assert_eq!(check.test.unwrap(), ["CMD-SHELL", "check it"]);
+        assert_eq!(
+            (check.interval, check.retries),
+            (Some(5_000_000_000), Some(2))
+        );
+        assert_eq!(config.on_build.unwrap(), ["RUN a  b"]);
+    }
+
+    #[test]
+    fn an_entry_point_takes_the_command_before_away() {
+        let mut config = RunConfig {
+            cmd: Some(vec!["old".into()]),
+            ..RunConfig::default()
+        };
+        let changes = ["ENTRYPOINT [\"a\"]", "HEALTHCHECK NONE"];
+        apply(&mut config, &changes.map(str::to_owned)).unwrap();
+        assert_eq!(config.cmd, None);
+        assert_eq!(config.healthcheck.unwrap().test.unwrap(), ["NONE"]);
     }
 
     #[test]
     fn others_are_refused_by_name() {
         let mut config = RunConfig::default();
-        let error = apply(&mut config, "RUN rm -rf /").unwrap_err().to_string();
+        let error = apply(&mut config, &["RUN rm -rf /".to_owned()])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("RUN is not supported"), "{error}");
         for bad in [
             "CMD",
@@ -187,8 +269,13 @@ mod tests {
             "EXPOSE 0",
             "EXPOSE 1/icmp",
             "ENV A=1 b",
+            "SHELL [\"a\"]",
+            "FROM a",
+            "ONBUILD FROM a",
+            "HEALTHCHECK --interval=x CMD a",
+            "USER ${none:?must be set}",
         ] {
-            assert!(apply(&mut config, bad).is_err(), "{bad}");
+            assert!(apply(&mut config, &[bad.to_owned()]).is_err(), "{bad}");
         }
     }
 }

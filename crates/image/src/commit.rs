@@ -78,9 +78,7 @@ impl Store {
         }
         let mut config = (*image.config).clone();
         config.config = commit.config.clone();
-        for change in &commit.changes {
-            changes::apply(&mut config.config, change)?;
-        }
+        changes::apply(&mut config.config, &commit.changes)?;
         let now = jiff::Timestamp::now().to_string();
         let some = |text: &str| Some(text.to_owned()).filter(|t| !t.is_empty());
         config.created = Some(now.clone());

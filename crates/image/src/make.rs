@@ -64,9 +64,7 @@ impl Store {
             comment: Some(import.message.clone()).filter(|text| !text.is_empty()),
             ..ImageConfig::default()
         };
-        for change in &import.changes {
-            changes::apply(&mut config.config, change)?;
-        }
+        changes::apply(&mut config.config, &import.changes)?;
         config.history.push(History {
             created: Some(now),
             comment: config.comment.clone(),

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use common::scripted::{Answer, Request, Server};
+use common::scripted::{Answer, Server};
 use common::*;
-use image::{CancellationToken, Digest, Error, Reference, RegistryAuth};
+use image::{CancellationToken, Error, Reference, RegistryAuth};
 
 fn test_image() -> TestImage {
     // Nothing that can be packed: the tests cut at lengths of packed bytes.

@@ -111,7 +111,6 @@ fn what_is_not_there() {
             ("GET", "/configs"),
             ("GET", "/tasks"),
             ("GET", "/plugins"),
-            ("POST", "/build"),
             ("POST", "/session"),
         ] {
             let answer = api.send(method, path, None).expect(501);

@@ -1,5 +1,6 @@
 //! Where the API's backends meet those who do the work.
 
+mod builds;
 mod containers;
 mod files;
 mod filters;
@@ -12,6 +13,7 @@ mod registries;
 mod registry_work;
 mod system;
 
+pub(crate) use builds::Builds;
 pub(crate) use containers::Containers;
 pub(crate) use images::Images;
 pub(crate) use system::System;

@@ -27,7 +27,7 @@ const HTTP: [&str; 7] = [
 ];
 
 /// Imports point down only; docs/architecture.md says what each is for.
-const LAYERS: [Layer; 17] = [
+const LAYERS: [Layer; 18] = [
     layer(
         "types",
         &[],
@@ -49,6 +49,11 @@ const LAYERS: [Layer; 17] = [
         &["types", "dockerfile", "sys", "archive"],
         &["axum", "redb"],
     ),
+    layer(
+        "builder",
+        &["types", "sys", "dockerfile", "archive", "image"],
+        &["tokio", "axum", "redb", "reqwest"],
+    ),
     layer("network", &["types", "sys"], &["axum", "redb"]),
     layer(
         "engine",
@@ -58,12 +63,16 @@ const LAYERS: [Layer; 17] = [
         &HTTP,
     ),
     layer("api", &["types"], &["redb", "rustix"]),
-    layer("cli", &["types", "archive", "gotmpl"], &["axum", "redb"]),
+    layer(
+        "cli",
+        &["types", "archive", "dockerfile", "gotmpl"],
+        &["axum", "redb"],
+    ),
     layer(
         "wharf",
         &[
             "types", "sys", "runtime", "archive", "image", "network", "engine", "api", "cli",
-            "gotmpl",
+            "gotmpl", "builder",
         ],
         &[],
     ),

@@ -8,6 +8,7 @@
 )]
 
 mod backends;
+mod builds;
 mod files;
 mod image_work;
 mod life;
@@ -63,6 +64,7 @@ pub fn server(fake: &Arc<Fake>) -> Server {
         images: fake.clone(),
         image_work: fake.clone(),
         registry_work: fake.clone(),
+        builds: fake.clone(),
         networks: fake.clone(),
         system: fake.clone(),
         authorization: None,

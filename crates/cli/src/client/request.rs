@@ -11,7 +11,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::io::AsyncRead;
+use tokio::{io::AsyncRead, sync::mpsc};
 
 use super::{Client, Error, conn::Body};
 
@@ -170,6 +170,16 @@ impl Request {
         let body = StreamBody::new(frames).boxed_unsync();
         self.body = Payload::Stream(Cell::new(Some(body)));
         self.header("content-type", "application/x-tar")
+    }
+
+    /// Sends the pieces that come as the body; one that is an error breaks it off.
+    pub(crate) fn pieces(mut self, mut pieces: mpsc::Receiver<std::io::Result<Bytes>>) -> Self {
+        use futures_util::StreamExt;
+        let frames = futures_util::stream::poll_fn(move |cx| pieces.poll_recv(cx))
+            .map(|piece| piece.map(Frame::data));
+        let body = StreamBody::new(frames).boxed_unsync();
+        self.body = Payload::Stream(Cell::new(Some(body)));
+        self.header("content-type", "application/octet-stream")
     }
 
     pub(super) fn path_and_query(&self) -> String {

@@ -80,6 +80,26 @@ impl<'c> Credentials<'c> {
         })
     }
 
+    /// The servers that the configuration names.
+    pub(crate) fn servers(&self) -> Vec<String> {
+        let environment = from_environment();
+        let named = self.entries().into_iter().chain(&environment);
+        let mut all: Vec<String> = named.flat_map(Map::keys).cloned().collect();
+        all.extend(
+            self.config
+                .texts("credHelpers")
+                .map(|(name, _)| name.to_owned()),
+        );
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Whether a program is to be asked for `server`'s.
+    pub(crate) fn has_helper(&self, server: &str) -> bool {
+        self.helper(server).is_some()
+    }
+
     fn stored(&self, server: &str) -> Result<Option<RegistryAuth>> {
         let entry = self.entries().and_then(|all| auths::find(all, server));
         match self.helper(server) {

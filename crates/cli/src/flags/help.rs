@@ -8,7 +8,8 @@ const WIDTH: usize = 80;
 
 /// What most people use, in docker's order.
 const COMMON: &[&str] = &[
-    "run", "exec", "ps", "pull", "push", "images", "login", "logout", "search", "version", "info",
+    "run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version",
+    "info",
 ];
 
 fn left(flag: &Flag) -> String {

@@ -2,6 +2,7 @@
 //! drawn again in place; elsewhere the steps without the bars.
 
 mod bar;
+pub(crate) mod build;
 mod meter;
 
 use std::{collections::HashMap, fmt::Write as _, io::Write};

@@ -17,6 +17,12 @@ pub(crate) fn size() -> Option<(u16, u16)> {
     (size.ws_row > 0 || size.ws_col > 0).then_some((size.ws_row, size.ws_col))
 }
 
+/// The same of the terminal behind `stream`.
+pub(crate) fn size_of(stream: impl AsFd) -> Option<(u16, u16)> {
+    let size = tcgetwinsize(stream).ok()?;
+    (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
+}
+
 /// A terminal that passes everything through, as long as this lives; also a panic that unwinds
 /// puts the old mode back.
 pub(crate) struct Raw {

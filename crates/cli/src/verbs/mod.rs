@@ -1,6 +1,8 @@
 //! The verbs.
 
 mod attach;
+mod build;
+mod builder;
 mod commit;
 mod completion;
 mod config;
@@ -45,6 +47,8 @@ mod version;
 
 use std::{future::Future, pin::Pin};
 
+#[cfg(test)]
+pub(crate) use build::FLAGS as BUILD_FLAGS;
 pub(crate) use pull::Show;
 pub(crate) use table::{GROUPS, HIDDEN, MISSING, all};
 

@@ -2,6 +2,8 @@
 //! `--test cli` alone, build it before by `cargo build -p cli --example cli`.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod build;
+mod builder;
 mod contexts;
 mod fake;
 mod terminal;

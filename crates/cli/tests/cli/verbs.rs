@@ -172,7 +172,11 @@ fn wrong_command_lines_are_told_as_docker_does() {
             1,
             "docker: unknown command: docker nosuch\n\nRun 'docker --help' for more information\n",
         ),
-        (&["build", "."], 1, "docker: 'build' is not supported yet\n"),
+        (
+            &["swarm", "init"],
+            1,
+            "docker: 'swarm' is not supported yet\n",
+        ),
         (
             &["run", "--nosuch"],
             125,

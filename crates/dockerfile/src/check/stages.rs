@@ -77,8 +77,8 @@ pub(super) fn run(
         let path = scope.values.0.entry("PATH".to_owned());
         path.or_insert_with(|| "/usr/bin".to_owned());
         walk.once(stage, |span| {
-            let note = notes.iter().find(|note| note.span == span);
-            note.map_or_else(String::new, |note| note.keyword.clone())
+            let at = notes.binary_search_by_key(&span.line, |note| note.span.line);
+            at.map_or_else(|_| String::new(), |at| notes[at].keyword.clone())
         });
         for instruction in &stage.instructions {
             walk.instruction(&mut scope, instruction);
@@ -136,11 +136,15 @@ impl Walk<'_> {
                 }
             }
             Instruction::Env(pairs) => {
-                let before = scope.clone();
+                // All see what was before the instruction.
+                let mut expanded = Vec::new();
                 for (name, value) in pairs {
-                    let (name, _) = self.word(&before, name, span);
-                    let (value, _) = self.word(&before, value, span);
+                    let (name, _) = self.word(scope, name, span);
+                    let (value, _) = self.word(scope, value, span);
                     self.secret("ENV", &name, span);
+                    expanded.push((name, value));
+                }
+                for (name, value) in expanded {
                     scope.arguments.remove(&name);
                     scope.values.0.insert(name, value);
                 }

@@ -185,3 +185,12 @@ proptest! {
         }
     }
 }
+
+/// Whoever writes patterns cannot make matching slow.
+#[test]
+fn patterns_that_take_long_elsewhere() {
+    let stars = "*".repeat(50_000) + &"**/".repeat(2_000) + &"*a".repeat(2_000);
+    let patterns = patterns(&stars);
+    assert!(!patterns.ignores(&"b".repeat(2_000)));
+    assert!(!patterns.may_have_exceptions_below("x"));
+}

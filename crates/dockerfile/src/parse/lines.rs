@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
         self.next += 1;
         let text = line.trim_end_matches(['\n', '\r']);
         if line.len() > LONGEST {
-            let message = format!("dockerfile line greater than maximum allowed size of {LONGEST}");
+            let message = format!("dockerfile line greater than max allowed size of {LONGEST}");
             return Err(self.file.error(number, 1, message));
         }
         let comment = text.trim_start().starts_with('#');

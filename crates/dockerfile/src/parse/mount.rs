@@ -39,7 +39,7 @@ const SHARINGS: [(&str, Sharing); 3] = [
 ];
 
 /// `key` or `key=value`, the key in small letters.
-pub(crate) type Field = (String, Option<String>);
+type Field = (String, Option<String>);
 
 /// What is wrong with which field; without one, with all together.
 struct Wrong {

@@ -32,7 +32,7 @@ pub(super) fn parse(flags: &Flags<'_>, text: Text<'_>, escape: char) -> Result<(
         heredocs: Vec::new(),
         mounts,
         network: choice(flags, "network", &["default", "none", "host"], |value| {
-            format!("unsupported network mode: {value}")
+            format!("invalid network mode {value}")
         })?,
         security: choice(flags, "security", &["sandbox", "insecure"], |value| {
             format!("security {value} is not valid")

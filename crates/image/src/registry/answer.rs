@@ -71,7 +71,7 @@ pub(super) fn without_query(url: &Url) -> String {
 
 /// What went wrong with a request. Its address, which whoever tells of this knows, is left out: a
 /// storage service's has secrets in its query.
-pub(super) fn told(error: &reqwest::Error) -> String {
+pub(crate) fn told(error: &reqwest::Error) -> String {
     let text = chain(error);
     match error.url() {
         Some(url) => text.replace(&format!(" for url ({url})"), ""),

@@ -24,7 +24,7 @@ use types::reference::{DEFAULT_DOMAIN, Reference};
 use crate::error::{Error, Result};
 use crate::store::Options;
 
-pub(crate) use answer::Retry;
+pub(crate) use answer::{Retry, told};
 pub(crate) use session::{Session, back_off};
 pub(crate) use upload::{Begun, Source};
 
@@ -110,6 +110,11 @@ impl Registries {
     pub(crate) fn is_insecure(&self, domain: &str) -> bool {
         insecure::address(domain).is_some_and(|address| address.is_loopback())
             || self.live().insecure.iter().any(|one| one.covers(domain))
+    }
+
+    /// A client that sends nobody's credentials.
+    pub(crate) fn plain_client(&self, domain: &str) -> Result<reqwest::Client> {
+        self.client(false, domain)
     }
 
     fn client(&self, insecure: bool, domain: &str) -> Result<reqwest::Client> {

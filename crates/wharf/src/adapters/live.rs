@@ -42,10 +42,6 @@ impl backend::Live for Containers {
         if options.volumes {
             usage.volumes = Some(self.engine.volume_usage().await?);
         }
-        if options.build_cache {
-            // Nothing is built yet.
-            usage.build_cache = Some(Vec::new());
-        }
         Ok(usage)
     }
 

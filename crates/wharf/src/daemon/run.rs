@@ -86,12 +86,18 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
     }
     let containers = Arc::new(adapters::Containers::new(Arc::clone(&engine)));
     let images = Arc::new(adapters::Images::new(Arc::clone(&engine)));
+    let builds = {
+        let (root, engine) = (settings.data_root.clone(), Arc::clone(&engine));
+        tokio::task::spawn_blocking(move || adapters::Builds::open(&root, &engine)).await?
+    };
+    let builds = Arc::new(builds.context("cannot open the builder's state")?);
     let server = api::Server {
         containers: containers.clone(),
         files: containers.clone(),
         life: containers.clone(),
         live: containers.clone(),
         networks: containers,
+        builds,
         images: images.clone(),
         image_work: images.clone(),
         registry_work: images,

@@ -1,5 +1,6 @@
 //! Which verbs there are.
 
+mod building;
 mod containers;
 mod files;
 mod image_work;
@@ -14,6 +15,8 @@ use super::Verb;
 
 /// Verbs that only hold others.
 pub(crate) const GROUPS: &[(&str, &str)] = &[
+    ("builder", "Manage builds"),
+    ("buildx", "Manage builds, under the name of Docker's plugin"),
     ("container", "Manage containers"),
     ("context", "Manage contexts"),
     ("image", "Manage images"),
@@ -27,9 +30,13 @@ pub(crate) const HIDDEN: &[&str] = &["system dial-stdio"];
 
 /// Docker's verbs that wharf does not have yet.
 pub(crate) const MISSING: &[&str] = &[
-    "build",
-    "builder",
-    "buildx",
+    "buildx bake",
+    "buildx create",
+    "buildx history",
+    "buildx imagetools",
+    "buildx rm",
+    "buildx stop",
+    "buildx use",
     "checkpoint",
     "compose",
     "config",
@@ -42,10 +49,10 @@ pub(crate) const MISSING: &[&str] = &[
     "swarm",
     "trust",
     "volume",
-    "image build",
 ];
 
 const SECTIONS: &[&[Verb]] = &[
+    building::VERBS,
     containers::VERBS,
     files::VERBS,
     life::VERBS,

@@ -1,0 +1,192 @@
+//! `--ssh`: the user's agent, for steps that mount it. Keys stay here; what travels is an agent's
+//! questions and answers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixStream, unix::OwnedWriteHalf},
+    sync::mpsc,
+};
+use types::build::AgentFrame;
+
+use super::attributes::fields;
+use crate::error::{Error, Result};
+
+/// Connections to agents at a time.
+const MOST: usize = 64;
+/// Bytes of one frame.
+const PIECE: usize = 32 << 10;
+
+/// Agents by their names.
+#[derive(Debug, Default)]
+pub(crate) struct Agents(BTreeMap<String, String>);
+
+impl Agents {
+    /// Reads `default`, or `id=socket`.
+    pub(super) fn parse(all: &[String]) -> Result<Self> {
+        let mut agents = BTreeMap::new();
+        for text in all {
+            let (id, paths) = text.split_once('=').unwrap_or((text, ""));
+            let paths = fields(paths)?;
+            let id = if id.is_empty() { "default" } else { id };
+            if agents.contains_key(id) {
+                return Err(Error::msg(format!("ERROR: invalid duplicate ID {id}")));
+            }
+            let socket = match paths.as_slice() {
+                [] => String::new(),
+                [one] => one.clone(),
+                _ => return Err(keys(id)),
+            };
+            let socket = if socket.is_empty() {
+                std::env::var("SSH_AUTH_SOCK")
+                    .ok()
+                    .filter(|s| !s.is_empty())
+                    .ok_or_else(|| Error::msg(format!(
+                        "ERROR: invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set, or give a socket: --ssh {id}=PATH"
+                    )))?
+            } else {
+                socket
+            };
+            let meta = std::fs::metadata(&socket);
+            let meta = meta.map_err(|e| match Error::file("stat", &socket, &e) {
+                Error::Message(text) => Error::msg(format!("ERROR: {text}")),
+                other => other,
+            })?;
+            if !std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) {
+                return Err(keys(id));
+            }
+            agents.insert(id.to_owned(), socket);
+        }
+        Ok(Self(agents))
+    }
+
+    /// The names.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+}
+
+fn keys(id: &str) -> Error {
+    Error::msg(format!(
+        "ERROR: --ssh {id}=KEY is not supported by wharf yet: add the key to an agent (ssh-add KEY) and use --ssh {id}"
+    ))
+}
+
+/// The connections of a build to agents.
+pub(super) struct Connections {
+    agents: Agents,
+    open: HashMap<u32, OwnedWriteHalf>,
+    answers: mpsc::Sender<AgentFrame>,
+}
+
+impl Connections {
+    /// What agents answer goes to `answers`.
+    pub(super) fn new(agents: Agents, answers: mpsc::Sender<AgentFrame>) -> Self {
+        Self {
+            agents,
+            open: HashMap::new(),
+            answers,
+        }
+    }
+
+    /// Takes in what a step asks. Whatever goes wrong ends the connection, and the step says so.
+    pub(super) async fn take(&mut self, frame: &AgentFrame) {
+        let Ok(data) = STANDARD.decode(&frame.data) else {
+            return self.end(frame.connection).await;
+        };
+        if !self.open.contains_key(&frame.connection) && !self.connect(frame).await {
+            return self.end(frame.connection).await;
+        }
+        let Some(writer) = self.open.get_mut(&frame.connection) else {
+            return;
+        };
+        if data.is_empty() {
+            let _ = writer.shutdown().await;
+            self.open.remove(&frame.connection);
+        } else if writer.write_all(&data).await.is_err() {
+            self.end(frame.connection).await;
+        }
+    }
+
+    /// Only agents that the user named are ever asked.
+    async fn connect(&mut self, frame: &AgentFrame) -> bool {
+        let Some(socket) = self.agents.0.get(&frame.agent) else {
+            return false;
+        };
+        if self.open.len() >= MOST {
+            return false;
+        }
+        let Ok(stream) = UnixStream::connect(socket).await else {
+            return false;
+        };
+        let (mut reader, writer) = stream.into_split();
+        self.open.insert(frame.connection, writer);
+        let (answers, connection) = (self.answers.clone(), frame.connection);
+        tokio::spawn(async move {
+            let mut buffer = vec![0; PIECE];
+            loop {
+                let length = reader.read(&mut buffer).await.unwrap_or(0);
+                let answer = AgentFrame {
+                    connection,
+                    data: STANDARD.encode(&buffer[..length]),
+                    ..AgentFrame::default()
+                };
+                if answers.send(answer).await.is_err() || length == 0 {
+                    return;
+                }
+            }
+        });
+        true
+    }
+
+    async fn end(&mut self, connection: u32) {
+        self.open.remove(&connection);
+        let end = AgentFrame {
+            connection,
+            ..AgentFrame::default()
+        };
+        // Who no longer listens needs no end.
+        let _ = self.answers.send(end).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_named_agents_are_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut question = [0; 2];
+            stream.read_exact(&mut question).await.unwrap();
+            stream.write_all(b"answer").await.unwrap();
+        });
+        let agents = Agents::parse(&[format!("mine={}", path.display())]).unwrap();
+        assert_eq!(agents.names(), ["mine"]);
+        let (sender, mut answers) = mpsc::channel(8);
+        let mut connections = Connections::new(agents, sender);
+        let frame = |agent: &str, connection, data: &str| AgentFrame {
+            agent: agent.to_owned(),
+            connection,
+            data: STANDARD.encode(data),
+        };
+        connections.take(&frame("other", 1, "q?")).await;
+        assert_eq!(answers.recv().await, Some(frame("", 1, "")));
+        connections.take(&frame("mine", 2, "q?")).await;
+        assert_eq!(answers.recv().await, Some(frame("", 2, "answer")));
+        assert_eq!(answers.recv().await, Some(frame("", 2, "")));
+    }
+
+    #[test]
+    fn a_key_is_no_agent() {
+        let error = Agents::parse(&["default=/etc/hostname".to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("ssh-add"), "{error}");
+        assert!(Agents::parse(&["a=/nosuch".into()]).is_err());
+    }
+}

@@ -1,0 +1,282 @@
+//! From the flags to what the daemon is asked for.
+
+use std::collections::BTreeMap;
+
+use types::build::{BuildRequest, Dockerfile};
+
+use super::{
+    Inputs, Outputs,
+    agent::Agents,
+    inputs::Given,
+    names::{self, Registries},
+    secrets,
+};
+use crate::{
+    error::{Error, Result},
+    flags::Matches,
+    format::size,
+    verbs::{
+        Context,
+        spec::{env, names::host, ulimit},
+    },
+};
+
+/// The kinds of `--allow`.
+const ALLOWED: &[&str] = &["network.host", "security.insecure"];
+
+/// What is asked for, but for the files, which come later; and the agents that steps may ask.
+pub(crate) struct Asked {
+    request: BuildRequest,
+    pub(super) agents: Agents,
+}
+
+/// Reads everything that can be wrong, before anything is sent.
+pub(crate) fn ask(
+    context: &Context,
+    m: &Matches,
+    inputs: &Inputs,
+    outputs: &Outputs,
+) -> Result<Asked> {
+    let bytes = |name: &str| m.get(name).map_or(Ok(0), size::parse).map_err(Error::msg);
+    let caches = |flag: &str| -> Result<Vec<_>> {
+        m.all(flag).iter().map(|t| names::cache(flag, t)).collect()
+    };
+    let tags: Vec<String> = m
+        .all("tag")
+        .iter()
+        .map(|t| names::tag(t))
+        .collect::<Result<_>>()?;
+    let hosts = m.all("add-host");
+    let hosts = hosts.iter().map(|h| host(h).map_err(Error::msg));
+    let ulimits = m.all("ulimit");
+    let ulimits = ulimits.iter().map(|u| ulimit::parse(u).map_err(Error::msg));
+    let secrets = m.all("secret");
+    let secrets = secrets.iter().map(|s| secrets::secret(s));
+    let agents = Agents::parse(&m.all("ssh"))?;
+    let check = checks_only(m)?;
+    let network = m.text("network");
+    if !matches!(network.as_str(), "" | "default" | "none" | "host") {
+        return Err(Error::msg(format!(
+            "ERROR: network mode \"{network}\" is not supported for builds: there are default, none and host"
+        )));
+    }
+    let mut allow = Vec::new();
+    for one in m.all("allow") {
+        for kind in one.split(',') {
+            if !ALLOWED.contains(&kind) {
+                return Err(Error::msg(format!(
+                    "ERROR: --allow {kind} is not supported by wharf: there are {}",
+                    ALLOWED.join(" and ")
+                )));
+            }
+            allow.push(kind.to_owned());
+        }
+    }
+    let platforms: Vec<String> = m
+        .all("platform")
+        .iter()
+        .flat_map(|p| p.split(','))
+        .map(|p| p.trim().to_owned())
+        .filter(|p| !p.is_empty() && p != "local")
+        .collect();
+    if platforms.len() > 1 {
+        return Err(Error::msg(
+            "ERROR: --platform of several platforms is not supported by wharf yet",
+        ));
+    }
+    let swap = match m.get("memory-swap") {
+        Some("-1") => -1,
+        _ => bytes("memory-swap")?,
+    };
+    let number = |name: &str| m.int(name).unwrap_or(0);
+    let mut request = BuildRequest {
+        id: identifier(),
+        target: m.text("target"),
+        build_args: build_args(context, m),
+        labels: env::labels(&[], &m.all("label"))?,
+        no_cache: m.on("no-cache"),
+        no_cache_filter: m
+            .all("no-cache-filter")
+            .iter()
+            .flat_map(|f| f.split(','))
+            .map(str::to_owned)
+            .collect(),
+        pull: m.on("pull"),
+        platform: platforms.into_iter().next().unwrap_or_default(),
+        cache_from: caches("cache-from")?,
+        cache_to: caches("cache-to")?,
+        secrets: secrets.collect::<Result<_>>()?,
+        ssh: agents.names(),
+        extra_hosts: hosts.collect::<Result<_>>()?,
+        network: if network == "default" {
+            String::new()
+        } else {
+            network
+        },
+        allow,
+        shm_size: bytes("shm-size")?,
+        ulimits: ulimits.collect::<Result<_>>()?,
+        cgroup_parent: m.text("cgroup-parent"),
+        memory: bytes("memory")?,
+        memory_swap: swap,
+        cpu_shares: number("cpu-shares"),
+        cpu_quota: number("cpu-quota"),
+        cpu_period: number("cpu-period"),
+        cpuset_cpus: m.text("cpuset-cpus"),
+        cpuset_mems: m.text("cpuset-mems"),
+        outputs: if check {
+            Vec::new()
+        } else {
+            outputs.asked.clone()
+        },
+        check,
+        tags,
+        ..BuildRequest::default()
+    };
+    request.auths = registries(&request, inputs).credentials(&context.config.credentials());
+    Ok(Asked { request, agents })
+}
+
+impl Asked {
+    /// The whole request.
+    pub(crate) fn with(self, given: Given, dockerfile: Dockerfile) -> (BuildRequest, Agents) {
+        let request = BuildRequest {
+            context: given.context,
+            contexts: given.named,
+            dockerfile,
+            ..self.request
+        };
+        (request, self.agents)
+    }
+
+    /// Names the build.
+    pub(crate) fn id(&self) -> &str {
+        &self.request.id
+    }
+}
+
+/// Whether `--check` or `--call check` asks for a look at the Dockerfile only.
+pub(crate) fn checks_only(m: &Matches) -> Result<bool> {
+    let call = m.text("call");
+    let (call, rest) = call.split_once(',').unwrap_or((&call, ""));
+    if !rest.is_empty() {
+        return Err(Error::msg(format!(
+            "ERROR: --call {call},{rest} is not supported by wharf yet"
+        )));
+    }
+    match call {
+        "" | "build" => Ok(m.on("check")),
+        "check" | "lint" => Ok(true),
+        other => Err(Error::msg(format!(
+            "ERROR: --call {other} is not supported by wharf yet: there are build and check"
+        ))),
+    }
+}
+
+/// Build arguments: the flag's, those of the configuration's proxies, and the time that makes builds
+/// the same each time.
+fn build_args(context: &Context, m: &Matches) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for text in m.all("build-arg") {
+        match text.split_once('=') {
+            Some((name, value)) => {
+                all.insert(name.to_owned(), value.to_owned());
+            }
+            // Not set here means not given.
+            None => match std::env::var(&text) {
+                Ok(value) => {
+                    all.insert(text, value);
+                }
+                Err(_) => {
+                    all.remove(&text);
+                }
+            },
+        }
+    }
+    let mut proxies: Vec<String> = all
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    context
+        .config
+        .add_proxies(context.client.host(), &mut proxies);
+    for pair in proxies {
+        if let Some((name, value)) = pair.split_once('=') {
+            all.entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
+        }
+    }
+    if let Ok(epoch) = std::env::var("SOURCE_DATE_EPOCH")
+        && !epoch.is_empty()
+    {
+        all.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert(epoch);
+    }
+    all
+}
+
+fn registries(request: &BuildRequest, inputs: &Inputs) -> Registries {
+    let mut all = Registries::default();
+    match &inputs.text {
+        Some(text) => all.add_dockerfile(text),
+        None => all.add_unknown(),
+    }
+    inputs.images().for_each(|name| all.add(name));
+    for cache in request.cache_from.iter().chain(&request.cache_to) {
+        if let Some(name) = cache.attributes.get("ref") {
+            all.add(name);
+        }
+    }
+    if request.outputs.iter().any(|o| o.push) {
+        let names = request.outputs.iter().flat_map(|o| &o.names);
+        names.chain(&request.tags).for_each(|name| all.add(name));
+    }
+    all
+}
+
+/// Letters and digits that no other build has.
+fn identifier() -> String {
+    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz012345";
+    let mut bytes = [0_u8; 25];
+    let mut got = 0;
+    while got < bytes.len() {
+        let flags = rustix::rand::GetRandomFlags::empty();
+        match rustix::rand::getrandom(&mut bytes[got..], flags) {
+            Ok(n) => got += n,
+            Err(rustix::io::Errno::INTR) => {}
+            // Only a kernel without it refuses; the process and the time must do.
+            Err(_) => {
+                return format!("{}{}", std::process::id(), crate::format::time::now());
+            }
+        }
+    }
+    bytes
+        .iter()
+        .map(|b| char::from(LETTERS[usize::from(b & 31)]))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::parse;
+
+    #[test]
+    fn what_is_not_there_is_refused_by_name() {
+        let call = |args: &[&str]| {
+            let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
+            checks_only(&parse(&[crate::verbs::BUILD_FLAGS], true, &args).unwrap())
+        };
+        assert!(call(&["--check"]).unwrap() && call(&["--call=lint"]).unwrap());
+        assert!(!call(&["--call", "build"]).unwrap());
+        for bad in ["outline", "targets", "check,format=json"] {
+            let error = call(&["--call", bad]).unwrap_err().to_string();
+            assert!(error.contains("not supported"), "{error}");
+        }
+    }
+
+    #[test]
+    fn identifiers_differ() {
+        assert_ne!(identifier(), identifier());
+        assert_eq!(identifier().len(), 25);
+    }
+}

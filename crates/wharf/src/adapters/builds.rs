@@ -1,0 +1,178 @@
+//! Builds for the API, done by the builder.
+
+mod agents;
+mod classic;
+mod live;
+mod worker;
+
+use std::{
+    collections::HashMap,
+    io::BufReader,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use api::backend::{self, Attachment, Body, Progress, Result};
+use async_trait::async_trait;
+use builder::{Builder, Upload};
+use engine::{Engine, Threads};
+use image::CancellationToken;
+use types::{
+    Failure,
+    build::{
+        BuildRequest, ContextAnswer, ContextSource, ContextUpdate, PruneAnswer, PruneRequest,
+        Record,
+    },
+};
+
+use super::{
+    images::{blocking, reader},
+    no_thread,
+};
+
+/// Builds and uploads at the same time.
+const THREADS: usize = 64;
+
+/// Builds of images.
+pub(crate) struct Builds {
+    builder: Arc<Builder>,
+    threads: Threads,
+    /// Those that a client has named, to be ended by that name.
+    named: Arc<Mutex<HashMap<String, CancellationToken>>>,
+}
+
+/// Keeps a build's name as long as it runs.
+struct Named {
+    id: String,
+    named: Arc<Mutex<HashMap<String, CancellationToken>>>,
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.remove(&self.id);
+    }
+}
+
+fn failure(error: builder::Error) -> Failure {
+    Failure::new(error.kind(), error)
+}
+
+impl Builds {
+    /// Opens the builder below the daemon's data root. Blocks.
+    pub(crate) fn open(root: &Path, engine: &Arc<Engine>) -> builder::Result<Self> {
+        let worker = worker::Worker::new(Arc::clone(engine));
+        let builder = Builder::open(root, engine.images().clone(), Arc::new(worker))?;
+        Ok(Self {
+            builder: Arc::new(builder),
+            threads: Threads::new("builds", THREADS),
+            named: Arc::default(),
+        })
+    }
+
+    /// The builder, for what else tells of its cache.
+    pub(crate) fn builder(&self) -> Arc<Builder> {
+        Arc::clone(&self.builder)
+    }
+
+    fn name(&self, request: &BuildRequest, cancel: &CancellationToken) -> Named {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if !request.id.is_empty() {
+            named.insert(request.id.clone(), cancel.clone());
+        }
+        Named {
+            id: request.id.clone(),
+            named: Arc::clone(&self.named),
+        }
+    }
+}
+
+#[async_trait]
+impl backend::Builds for Builds {
+    async fn context(&self, update: Body) -> Result<ContextAnswer> {
+        let (source, builder) = (reader(update), self.builder());
+        let work = move || {
+            let update: ContextUpdate = serde_json::from_reader(BufReader::new(source))
+                .map_err(|e| Failure::invalid(format!("invalid JSON of a context: {e}")))?;
+            builder.context(update).map_err(failure)
+        };
+        self.threads
+            .free()
+            .await
+            .run(work)
+            .await
+            .map_err(no_thread)?
+    }
+
+    async fn contents(&self, contents: Body) -> Result<()> {
+        let (source, builder) = (reader(contents), self.builder());
+        let cancel = CancellationToken::new();
+        let guard = cancel.clone().drop_guard();
+        let work = move || {
+            let source = BufReader::with_capacity(256 << 10, source);
+            builder.contents(source, &cancel).map_err(failure)
+        };
+        let done = self.threads.free().await.run(work).await;
+        drop(guard);
+        done.map_err(no_thread)?
+    }
+
+    async fn session(&self, request: BuildRequest) -> Result<Attachment> {
+        let cancel = CancellationToken::new();
+        let named = self.name(&request, &cancel);
+        let thread = self.threads.free().await;
+        let (listener, attachment) = live::connect(cancel.clone());
+        let builder = self.builder();
+        let work = move || {
+            let _named = named;
+            let told = Arc::clone(&listener);
+            let done = builder.build(&request, None, listener, false, &cancel);
+            told.end(done);
+        };
+        thread.start(work).map_err(no_thread)?;
+        Ok(attachment)
+    }
+
+    async fn build(&self, request: BuildRequest, archive: Body, quiet: bool) -> Result<Progress> {
+        let cancel = CancellationToken::new();
+        let named = self.name(&request, &cancel);
+        let thread = self.threads.free().await;
+        let source = reader(archive);
+        let builder = self.builder();
+        let (listener, lines) = classic::connect(cancel.clone(), quiet);
+        let work = move || {
+            let _named = named;
+            let told = Arc::clone(&listener);
+            let upload: builder::Result<Option<Upload>> = match request.context {
+                ContextSource::Empty => builder
+                    .upload(BufReader::with_capacity(64 << 10, source), &cancel)
+                    .map(Some),
+                _ => Ok(None),
+            };
+            let built =
+                upload.and_then(|upload| builder.build(&request, upload, listener, true, &cancel));
+            told.end(built);
+        };
+        thread.start(work).map_err(no_thread)?;
+        lines.first().await
+    }
+
+    async fn cancel(&self, id: &str) -> Result<()> {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        // As Docker: one that is over by now is no error.
+        if let Some(cancel) = named.get(id) {
+            cancel.cancel();
+        }
+        Ok(())
+    }
+
+    async fn records(&self) -> Result<Vec<Record>> {
+        let builder = self.builder();
+        blocking(move || Ok(builder.records())).await
+    }
+
+    async fn prune(&self, request: PruneRequest) -> Result<PruneAnswer> {
+        let builder = self.builder();
+        blocking(move || builder.prune(&request).map_err(failure)).await
+    }
+}

@@ -1,0 +1,198 @@
+//! What the builder needs of the engine and the registries.
+
+use std::{collections::BTreeMap, io::Write, os::fd::BorrowedFd, sync::Arc};
+
+use builder::{
+    Command, Ended, Error, Fetched, MountSource, OnOutput, OnProgress, Result, StepNetwork,
+};
+use engine::{BuildStep, Engine, StepMount, StepSource};
+use image::{CancellationToken, Image, Platform, Reference};
+use tokio::runtime::Handle;
+use types::{
+    ErrorKind, Failure,
+    build::BuildRequest,
+    container::{ContainerConfig, HostConfig},
+    image::RegistryAuth,
+};
+
+/// Where Docker keeps credentials of its hub.
+const HUB: [&str; 2] = ["https://index.docker.io/v1/", "docker.io"];
+
+pub(super) struct Worker {
+    engine: Arc<Engine>,
+    runtime: Handle,
+}
+
+impl Worker {
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
+        Self {
+            engine,
+            runtime: Handle::current(),
+        }
+    }
+}
+
+/// The credentials for a registry.
+fn auth<'r>(request: &'r BuildRequest, name: &Reference) -> Option<&'r RegistryAuth> {
+    let domain = name.domain();
+    let bare = |key: &str| {
+        let key = key
+            .strip_prefix("https://")
+            .or_else(|| key.strip_prefix("http://"))
+            .unwrap_or(key);
+        key.split('/').next().unwrap_or_default().to_owned()
+    };
+    let mut all = request.auths.iter();
+    let found =
+        all.find(|(key, _)| bare(key) == domain || domain == HUB[1] && HUB.contains(&key.as_str()));
+    found.map(|(_, auth)| auth)
+}
+
+fn told(error: engine::Error) -> Error {
+    match error.kind() {
+        ErrorKind::Cancelled => Error::Cancelled,
+        kind => Failure::new(kind, error).into(),
+    }
+}
+
+impl builder::Worker for Worker {
+    fn run(
+        &self,
+        command: Command<'_>,
+        output: OnOutput<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Ended> {
+        let Command {
+            id,
+            argv,
+            env,
+            user,
+            working_dir,
+            network,
+            insecure,
+            mounts,
+            request,
+        } = command;
+        let config = ContainerConfig {
+            // As BuildKit's: a build must not depend on a random name.
+            hostname: "buildkitsandbox".to_owned(),
+            cmd: Some(argv),
+            env,
+            user,
+            working_dir,
+            attach_stdout: true,
+            attach_stderr: true,
+            ..ContainerConfig::default()
+        };
+        let network_mode = match network {
+            StepNetwork::Default => "bridge",
+            StepNetwork::None => "none",
+            StepNetwork::Host => "host",
+        };
+        let host_config = HostConfig {
+            network_mode: network_mode.to_owned(),
+            privileged: insecure,
+            extra_hosts: Some(request.extra_hosts.clone()).filter(|h| !h.is_empty()),
+            shm_size: request.shm_size,
+            ulimits: request.ulimits.clone(),
+            cgroup_parent: request.cgroup_parent.clone(),
+            memory: request.memory,
+            memory_swap: request.memory_swap,
+            cpu_shares: request.cpu_shares,
+            cpu_quota: request.cpu_quota,
+            cpu_period: request.cpu_period,
+            cpuset_cpus: request.cpuset_cpus.clone(),
+            cpuset_mems: request.cpuset_mems.clone(),
+            ..HostConfig::default()
+        };
+        let mounts = mounts.into_iter().map(|mount| StepMount {
+            target: mount.target,
+            source: match mount.source {
+                MountSource::Path(path) => StepSource::Path(path),
+                MountSource::Detached(mount, path) => StepSource::Detached(mount, path),
+                MountSource::Tmpfs(options) => StepSource::Tmpfs(options),
+            },
+            read_only: mount.read_only,
+        });
+        let step = BuildStep {
+            id: id.to_owned(),
+            config,
+            host_config,
+            mounts: mounts.collect(),
+        };
+        let run = self
+            .engine
+            .run_step(step, |stream, bytes| output(stream, bytes), cancel);
+        let ended = self.runtime.block_on(run).map_err(told)?;
+        Ok(Ended {
+            code: ended.code,
+            out_of_memory: ended.out_of_memory,
+        })
+    }
+
+    fn base(
+        &self,
+        name: &Reference,
+        platform: &Platform,
+        pull: bool,
+        request: &BuildRequest,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Arc<Image>> {
+        let store = self.engine.images();
+        if !pull
+            && let Ok(image) = store.get(&name.to_string())
+            && platform.accepts(&image.platform())
+        {
+            return Ok(image);
+        }
+        let auth = auth(request, name);
+        let pulled = store.pull(name, Some(platform), auth, progress, cancel.clone());
+        let pulled = self.runtime.block_on(pulled)?;
+        let attributes = BTreeMap::from([("name".to_owned(), name.familiar_name())]);
+        let events = &self.engine.events;
+        events.tell("image", "pull", &pulled.reference.familiar(), attributes);
+        Ok(pulled.image)
+    }
+
+    fn push(
+        &self,
+        name: &Reference,
+        request: &BuildRequest,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
+        let store = self.engine.images();
+        let push = store.push(name, None, auth(request, name), progress, cancel.clone());
+        self.runtime.block_on(push)?;
+        let attributes = BTreeMap::from([("name".to_owned(), name.familiar_name())]);
+        self.engine
+            .events
+            .tell("image", "push", &name.familiar(), attributes);
+        Ok(())
+    }
+
+    fn fetch(
+        &self,
+        url: &str,
+        sink: &mut (dyn Write + Send),
+        cancel: &CancellationToken,
+    ) -> Result<Fetched> {
+        let fetch = self.engine.images().download_file(url, sink, cancel);
+        let fetched = self.runtime.block_on(fetch)?;
+        Ok(Fetched {
+            modified: fetched.modified,
+            media_type: fetched.media_type,
+        })
+    }
+
+    fn user(&self, root: BorrowedFd<'_>, user: &str) -> Result<(u32, u32)> {
+        engine::user_of(root, user).map_err(told)
+    }
+
+    fn tell(&self, action: &str, image: &str, name: Option<&str>) {
+        let name = name.unwrap_or(image).to_owned();
+        let attributes = BTreeMap::from([("name".to_owned(), name)]);
+        self.engine.events.tell("image", action, image, attributes);
+    }
+}
