@@ -1,6 +1,10 @@
 //! One build from its request to its result.
 
-use std::{collections::BTreeMap, io::Read, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::Read,
+    sync::Arc,
+};
 
 use dockerfile::Patterns;
 use image::{CancellationToken, Digest, Reference};
@@ -229,7 +233,14 @@ impl Builder {
             .map_err(Error::invalid)?;
         let kept = output.kind == OutputKind::Image;
         let built = session.step("exporting to image", |running| {
+            let before: HashSet<Digest> = self
+                .store
+                .list()
+                .into_iter()
+                .map(|i| i.id.clone())
+                .collect();
             let image = self.make_image(draft, request, &names, kept, epoch)?;
+            let made = !before.contains(&image.id);
             for name in names.iter().filter(|_| kept) {
                 self.worker
                     .tell("tag", &image.id.to_string(), Some(&name.familiar()));
@@ -242,7 +253,7 @@ impl Builder {
                 running.log(types::options::StdStream::Out, text.as_bytes());
             }
             if !kept {
-                self.archive(&image.id, &names, session)?;
+                self.archive(&image, &names, made, session)?;
             }
             let manifest = manifest.map(|m| (m.digest, m.size, m.media_type));
             let (manifest, manifest_size, media_type) = manifest.unwrap_or_default();
@@ -307,32 +318,25 @@ impl Builder {
         Ok(self.store.image_of(config, &draft.layers, names)?)
     }
 
-    /// An image as an archive, which the store then forgets where nothing else names it.
-    fn archive(&self, id: &Digest, names: &[Reference], session: &Session) -> Result<()> {
-        let id = id.to_string();
+    /// An image as an archive. One that was `made` for this alone goes again.
+    fn archive(
+        &self,
+        image: &image::Image,
+        names: &[Reference],
+        made: bool,
+        session: &Session,
+    ) -> Result<()> {
         let mut sink = session.listener.archive()?;
-        let had_names = self.store.get(&id).is_ok_and(|i| !i.repo_tags().is_empty());
-        for name in names {
-            self.store.tag(&id, name)?;
-        }
-        let wanted = if names.is_empty() {
-            vec![id.clone()]
-        } else {
-            names.iter().map(Reference::familiar).collect()
-        };
         let written = self
             .store
-            .save(&wanted, None)
+            .save_as(image, names)
             .map_err(Error::from)
             .and_then(|saving| saving.write(&mut sink).map_err(Error::io("send the image")));
-        let nobody = |_: &str| Vec::new();
-        for name in if names.is_empty() && !had_names {
-            vec![id]
-        } else {
-            wanted
-        } {
-            if let Err(error) = self.store.remove(&name, false, false, &nobody) {
-                tracing::debug!(%name, %error, "an image that was only exported stays");
+        if made {
+            let nobody = |_: &str| Vec::new();
+            let id = image.id.to_string();
+            if let Err(error) = self.store.remove(&id, false, false, &nobody) {
+                tracing::debug!(%id, %error, "an image that was only exported stays");
             }
         }
         written

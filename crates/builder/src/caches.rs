@@ -49,6 +49,7 @@ pub(crate) struct CacheGuard {
     caches: Arc<Caches>,
     path: PathBuf,
     data: PathBuf,
+    sharing: Sharing,
 }
 
 impl Caches {
@@ -96,6 +97,7 @@ impl Caches {
         let guard = CacheGuard {
             caches: Arc::clone(self),
             data: path.join(DATA),
+            sharing,
             path,
         };
         if guard.is_new() {
@@ -179,7 +181,20 @@ impl CacheGuard {
                 std::fs::set_permissions(&self.data, mode)
             })
             .and_then(|()| std::fs::write(self.path.join(READY), ""));
-        made.map_err(Error::io("make a cache mount"))
+        made.map_err(Error::io("make a cache mount"))?;
+        if self.sharing != Sharing::Locked {
+            let mut uses = self
+                .caches
+                .uses
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(present) = uses.get_mut(&self.path) {
+                present.locked = false;
+            }
+            drop(uses);
+            self.caches.freed.notify_all();
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use image::{Held, History, Image, ImageConfig, Platform, RunConfig, Store, StoredLayer};
 
-use crate::{error::Result, vars::PATH};
+use crate::{
+    error::Result,
+    vars::{Args, PATH},
+};
 
 /// What tools that look at histories know these files by.
 const COMMENT: &str = "buildkit.dockerfile.v0";
@@ -19,6 +22,8 @@ pub(crate) struct Draft {
     pub platform: Platform,
     pub author: Option<String>,
     pub history: Vec<History>,
+    /// Arguments that stages which stand on it inherit.
+    pub args: Args,
     /// What the base image's `ONBUILD` says.
     pub triggers: Vec<String>,
 }
@@ -50,6 +55,7 @@ impl Draft {
             author: image.config.author.clone(),
             history: image.config.history.clone(),
             triggers,
+            args: Args::default(),
         })
     }
 

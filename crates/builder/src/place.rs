@@ -2,7 +2,7 @@
 //! `/`, so that no link of an image leads out of it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io::{self, Read, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     rc::Rc,
@@ -24,6 +24,8 @@ use crate::{
 
 /// Files up to this size are read at once.
 const SMALL: u64 = 256 << 10;
+/// Links that one path may lead over, as the kernel's own bound.
+const MAX_LINKS: usize = 40;
 /// Directories held open.
 const MAX_OPEN: usize = 64;
 
@@ -177,60 +179,79 @@ impl<'a> Place<'a> {
         self.lookup(path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
     }
 
-    /// The directory at `path`, made with its parents where they are missing.
+    /// The directory at `path`, made with its parents where they are missing. Links on the way are
+    /// followed as for whoever lives in the root, also those to what is not there yet.
     pub(crate) fn dir(&mut self, path: &str, owner: (u32, u32)) -> Result<Rc<OwnedFd>> {
         if let Some(dir) = self.open.get(path) {
             return Ok(Rc::clone(dir));
         }
+        let fail = |e: Errno| writing(path)(e.into());
         let flags = OFlags::PATH | OFlags::DIRECTORY;
-        let dir = match self.lookup(path, flags) {
+        let fd = match self.lookup(path, flags) {
             Ok(dir) => dir,
-            Err(Errno::NOENT) if !path.is_empty() => {
-                let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-                let parent = self.dir(parent, owner)?;
-                let made = rustix::fs::mkdirat(&*parent, name, Mode::from(0o755));
-                match made {
-                    // A link to what is not there: made where it leads.
-                    Err(Errno::EXIST) => return self.dir_behind_link(path, owner),
-                    made => made.map_err(|e| writing(path)(e.into()))?,
-                }
-                let fd = self
-                    .lookup(path, flags)
-                    .map_err(|e| writing(path)(e.into()))?;
-                chown(parent.as_fd(), name, owner).map_err(writing(path))?;
-                chmod(parent.as_fd(), name, 0o755).map_err(writing(path))?;
-                fd
+            Err(Errno::NOENT) => {
+                let real = self.make(path, owner)?;
+                self.lookup(&real, flags).map_err(fail)?
             }
-            Err(Errno::NOTDIR) => {
-                return Err(Error::invalid(format!(
-                    "cannot copy to /{path}: it, or what it is in, is no directory"
-                )));
-            }
-            Err(e) => return Err(writing(path)(e.into())),
+            Err(Errno::NOTDIR) => return Err(no_directory(path)),
+            Err(e) => return Err(fail(e)),
         };
         if self.open.len() >= MAX_OPEN {
             self.open.clear();
         }
-        let dir = Rc::new(dir);
+        let dir = Rc::new(fd);
         self.open.insert(path.to_owned(), Rc::clone(&dir));
         Ok(dir)
     }
 
-    fn dir_behind_link(&mut self, path: &str, owner: (u32, u32)) -> Result<Rc<OwnedFd>> {
-        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let held = self.dir(parent, owner)?;
-        let target = rustix::fs::readlinkat(&*held, name, Vec::new())
-            .map_err(|e| writing(path)(e.into()))?;
-        let target = target.to_string_lossy().into_owned();
-        let target = if target.starts_with('/') {
-            crate::select::clean(&target)
-        } else {
-            crate::select::clean(&format!("{parent}/{target}"))
-        };
-        if target == path {
-            return Err(Error::invalid(format!("/{path} is a link to itself")));
+    /// Makes what is missing of `path`; the path without links.
+    fn make(&self, path: &str, owner: (u32, u32)) -> Result<String> {
+        let fail = |e: Errno| writing(path)(e.into());
+        let mut waiting: VecDeque<String> = path.split('/').map(str::to_owned).collect();
+        let mut done: Vec<String> = Vec::new();
+        let mut links = 0;
+        while let Some(part) = waiting.pop_front() {
+            match part.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    done.pop();
+                    continue;
+                }
+                _ => {}
+            }
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            let parent = self.lookup(&done.join("/"), flags).map_err(fail)?;
+            let name = part.as_str();
+            let stat = match rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => {
+                    rustix::fs::mkdirat(&parent, name, Mode::from(0o755)).map_err(fail)?;
+                    chown(parent.as_fd(), name, owner).map_err(writing(path))?;
+                    chmod(parent.as_fd(), name, 0o755).map_err(writing(path))?;
+                    done.push(part);
+                    continue;
+                }
+                stat => stat.map_err(fail)?,
+            };
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => done.push(part),
+                FileType::Symlink => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(Error::invalid(format!("/{path}: too many symbolic links")));
+                    }
+                    let target = rustix::fs::readlinkat(&parent, name, Vec::new()).map_err(fail)?;
+                    let target = target.to_string_lossy().into_owned();
+                    if target.starts_with('/') {
+                        done.clear();
+                    }
+                    for part in target.split('/').rev() {
+                        waiting.push_front(part.to_owned());
+                    }
+                }
+                _ => return Err(no_directory(path)),
+            }
         }
-        self.dir(&target, owner)
+        Ok(done.join("/"))
     }
 
     /// Places what was selected below the directory `target`, or as `target` if it is one file.
@@ -398,6 +419,12 @@ impl<'a> Place<'a> {
         }
         Ok(())
     }
+}
+
+fn no_directory(path: &str) -> Error {
+    Error::invalid(format!(
+        "cannot copy to /{path}: it, or what it is in, is no directory"
+    ))
 }
 
 fn writing(path: &str) -> impl FnOnce(io::Error) -> Error {

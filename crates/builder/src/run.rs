@@ -1,6 +1,7 @@
 //! `RUN`.
 
 use std::{
+    collections::BTreeMap,
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -32,7 +33,8 @@ const SECRETS: &str = "/run/secrets";
 /// What has to live as long as the command runs.
 #[derive(Default)]
 struct Keep {
-    caches: Vec<CacheGuard>,
+    /// By their identifiers.
+    caches: BTreeMap<String, CacheGuard>,
     steps: Vec<Step>,
     agents: Vec<AgentSocket>,
     dirs: Vec<TempDir>,
@@ -66,6 +68,7 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
         let mut keep = Keep::default();
         let mut given = Vec::new();
         let mut env = [env, hidden].concat();
+        take_caches(run, &mounts, &mut keep)?;
         for mount in &mounts {
             given.extend(prepare(run, mount, &mut keep, &mut env)?);
         }
@@ -312,34 +315,58 @@ fn bind(run: &StageRun<'_, '_>, mount: &Mount, keep: &mut Keep) -> Result<StepMo
     })
 }
 
-fn cache(run: &StageRun<'_, '_>, mount: &Mount, keep: &mut Keep) -> Result<StepMount> {
-    let target = target(run, mount)?;
-    let id = cache_id(run, mount)?;
-    let sharing = mount.sharing.unwrap_or(Sharing::Shared);
-    let solver = run.solver;
-    let guard = solver
-        .builder
-        .caches
-        .take(&id, sharing, &solver.session.cancel)?;
-    if guard.is_new() {
-        if let Some(from) = &mount.from {
-            let origin = plan::from(solver.plan.file, run.index, from, solver.request);
-            let tree = solver.tree(&origin, &run.planned.platform)?;
-            fill(
-                run,
-                &tree,
-                mount.source.as_deref().unwrap_or("/"),
-                guard.data(),
-            )?;
+/// Takes all caches of a command in the order of their identifiers, each once: who takes several
+/// never waits for another who waits for it.
+fn take_caches(run: &StageRun<'_, '_>, mounts: &[Mount], keep: &mut Keep) -> Result<()> {
+    let mut wanted = BTreeMap::new();
+    for mount in mounts.iter().filter(|m| m.kind == MountKind::Cache) {
+        let own = mount.sharing.unwrap_or(Sharing::Shared);
+        let sharing = wanted.entry(cache_id(run, mount)?).or_insert(own);
+        if own == Sharing::Locked {
+            *sharing = own;
         }
-        let mode = mount.mode.unwrap_or(0o755);
-        guard.made(mode, mount.uid.unwrap_or(0), mount.gid.unwrap_or(0))?;
     }
-    let path = guard.data().to_owned();
-    keep.caches.push(guard);
+    let solver = run.solver;
+    for (id, sharing) in wanted {
+        let cancel = &solver.session.cancel;
+        let guard = solver.builder.caches.take(&id, sharing, cancel)?;
+        if guard.is_new() {
+            let mut own = mounts.iter().filter(|m| m.kind == MountKind::Cache);
+            let first = own.find(|m| cache_id(run, m).is_ok_and(|other| other == id));
+            begin(run, first, &guard)?;
+        }
+        keep.caches.insert(id, guard);
+    }
+    Ok(())
+}
+
+/// Gives a new cache what it begins with.
+fn begin(run: &StageRun<'_, '_>, mount: Option<&Mount>, guard: &CacheGuard) -> Result<()> {
+    let Some(mount) = mount else { return Ok(()) };
+    if mount.from.is_some() {
+        let tree = run
+            .solver
+            .tree(&origin(run, mount), &run.planned.platform)?;
+        fill(
+            run,
+            &tree,
+            mount.source.as_deref().unwrap_or("/"),
+            guard.data(),
+        )?;
+    }
+    let mode = mount.mode.unwrap_or(0o755);
+    guard.made(mode, mount.uid.unwrap_or(0), mount.gid.unwrap_or(0))
+}
+
+fn cache(run: &StageRun<'_, '_>, mount: &Mount, keep: &Keep) -> Result<StepMount> {
+    let id = cache_id(run, mount)?;
+    let guard = keep
+        .caches
+        .get(&id)
+        .ok_or_else(|| Error::invalid("a cache mount was not taken"))?;
     Ok(StepMount {
-        target,
-        source: MountSource::Path(path),
+        target: target(run, mount)?,
+        source: MountSource::Path(guard.data().to_owned()),
         read_only: mount.readonly.unwrap_or(false),
     })
 }

@@ -135,7 +135,7 @@ fn one(
         name.to_owned()
     };
     if !is_dir {
-        if !rules.exclude.ignores(asked) {
+        if !rules.exclude.ignores(asked) && !rules.exclude.ignores(name) {
             let place = prefix;
             items.push(Item {
                 path: real,
@@ -162,8 +162,11 @@ fn one(
         } else {
             format!("{asked}/{below}")
         };
-        if !rules.exclude.is_empty() && rules.exclude.ignores(&seen) {
-            return Ok(rules.exclude.may_have_exceptions_below(&seen));
+        // Patterns are for paths below what is copied; people also write them from the root.
+        let exclude = rules.exclude;
+        if !exclude.is_empty() && (exclude.ignores(below) || exclude.ignores(&seen)) {
+            return Ok(exclude.may_have_exceptions_below(below)
+                || exclude.may_have_exceptions_below(&seen));
         }
         let place = if prefix.is_empty() {
             below.to_owned()

@@ -145,7 +145,12 @@ impl<'a> Solver<'a> {
                     .name("build-stage".to_owned())
                     .spawn_scoped(scope, work);
             }
-            self.stage(self.plan.target)
+            let done = self.stage(self.plan.target);
+            if done.is_err() {
+                // Nobody needs the others any more.
+                self.session.cancel.cancel();
+            }
+            done
         })
     }
 

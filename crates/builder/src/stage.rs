@@ -1,6 +1,6 @@
 //! Working through one stage.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, os::fd::AsFd};
 
 use dockerfile::{Argument, Dockerfile, Instruction, Located, expand};
 use image::{CacheRecord, Digest, Held, Step, StoredLayer};
@@ -330,10 +330,12 @@ impl<'s, 'a> StageRun<'s, 'a> {
         self.layer(&key, title, created_by, |run, _, step| {
             let root = step.mount()?;
             let cancel = &run.solver.session.cancel;
-            let root: std::os::fd::BorrowedFd<'_> = std::os::fd::AsFd::as_fd(&root);
-            Place::new(root, cancel)
-                .dir(&clean(&path), (0, 0))
-                .map(drop)
+            let owner = match run.draft.config.user.as_str() {
+                "" => (0, 0),
+                user => run.solver.builder.worker.user(root.as_fd(), user)?,
+            };
+            let mut place = Place::new(root.as_fd(), cancel);
+            place.dir(&clean(&path), owner).map(drop)
         })
     }
 

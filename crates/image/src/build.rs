@@ -200,8 +200,16 @@ impl Store {
             descriptor: Descriptor::new(OCI_LAYER, blob.digest.clone(), blob.size),
             files: size,
         };
-        // The blob first: a sync that covers the layer then covers it, too.
-        blob.publish_unsynced(&self.0.blobs)?;
+        // The blob first: a sync that covers the layer then covers it, too. Where the layer is
+        // covered already, no further sync will come.
+        let durable = self.0.layers.get(&layer.diff_id).is_some_and(|l| l.durable);
+        if !self.0.blobs.has(&blob.digest) {
+            if durable {
+                blob.publish(&self.0.blobs)?;
+            } else {
+                blob.publish_unsynced(&self.0.blobs)?;
+            }
+        }
         let staged = self
             .0
             .layers

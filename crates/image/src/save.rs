@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _, Write};
+use std::sync::Arc;
 
 use archive::{Header, Kind, TarWriter};
 use serde_json::{Value, json};
@@ -13,9 +14,10 @@ use types::reference::Reference;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::image::Image;
 use crate::load::to_json;
 use crate::lookup::find;
-use crate::manifest::{Descriptor, Index, OCI_INDEX};
+use crate::manifest::{Descriptor, Index, Manifest, OCI_INDEX};
 use crate::platform::Platform;
 use crate::store::{Pins, State, Store};
 
@@ -63,9 +65,37 @@ impl Store {
             }
             (chosen, manifests)
         };
+        self.saving(&chosen, &manifests)
+    }
+
+    /// Prepares an archive of one image under `names`, which need not be its own here.
+    ///
+    /// # Errors
+    /// When the image is being removed.
+    pub fn save_as(&self, image: &Image, names: &[Reference]) -> Result<Saving> {
+        let (chosen, manifest) = {
+            let state = self.state();
+            let entry = state
+                .entries
+                .iter()
+                .find(|e| e.manifest.digest == image.manifest);
+            let manifest = state.manifests.get(&image.manifest).cloned();
+            let (Some(entry), Some(manifest)) = (entry, manifest) else {
+                return Err(Error::NoSuchImage(image.id.to_string()));
+            };
+            let chosen = Chosen {
+                manifest: entry.manifest.clone(),
+                names: names.iter().cloned().collect(),
+            };
+            (chosen, manifest)
+        };
+        self.saving(&[chosen], &[manifest])
+    }
+
+    fn saving(&self, chosen: &[Chosen], manifests: &[Arc<Manifest>]) -> Result<Saving> {
         let mut blobs = BTreeMap::new();
         let (mut old, mut index, mut repositories) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for (one, manifest) in chosen.iter().zip(&manifests) {
+        for (one, manifest) in chosen.iter().zip(manifests) {
             blobs.insert(one.manifest.digest.clone(), one.manifest.size);
             blobs.insert(manifest.config.digest.clone(), manifest.config.size);
             for layer in &manifest.layers {

@@ -74,13 +74,13 @@ fn changes_become_images_and_archives() {
         for line in ["A /made", "C /bin", "D /bin/yes", "A /dir", "A /dir/x"] {
             assert!(diff.lines().any(|l| l == line), "{line} in {diff}");
         }
-        let id = cli.ok("commit -m why -a me -c 'ENV A=1' box made:1");
+        let id = cli.ok("commit -m why -a me -c 'ENV A=1' -c 'ENV B=$A' box made:1");
         assert_eq!(
             cli.ok("image inspect -f '{{.Id}} {{.Author}} {{.Comment}}' made:1"),
             format!("{id} me why")
         );
-        let said = cli.run("run --rm made:1 sh -c 'cat /made; echo $A; ls /bin/yes'");
-        assert_eq!(said.stdout, "new\n1\n");
+        let said = cli.run("run --rm made:1 sh -c 'cat /made; echo $A$B; ls /bin/yes'");
+        assert_eq!(said.stdout, "new\n11\n");
         assert!(said.stderr.contains("No such file"), "{said}");
         let history = cli.ok("history --no-trunc --format '{{.ID}} {{.Comment}}' made:1");
         assert!(history.starts_with(&format!("{id} why")), "{history}");
@@ -94,6 +94,18 @@ fn changes_become_images_and_archives() {
             .collect();
         assert!(names.iter().any(|n| n.ends_with("dir/x")), "{names:?}");
         cli.ok(&format!("save -o {} made:1 busybox", saved.display()));
+        let changes = "-c 'HEALTHCHECK --interval=5s CMD true' -c 'ONBUILD RUN x  y'";
+        cli.ok(&format!("commit {changes} box made:2"));
+        assert_eq!(
+            cli.ok("image inspect -f '{{json .Config.Healthcheck}} {{.Config.OnBuild}}' made:2"),
+            r#"{"Test":["CMD-SHELL","true"],"Interval":5000000000} [RUN x  y]"#
+        );
+        cli.refused("commit -c 'RUN x' box made:3", &["RUN is not supported"]);
+        cli.refused(
+            "commit -c 'HEALTCHECK NONE' box made:3",
+            &["did you mean HEALTHCHECK?"],
+        );
+        cli.ok("rmi made:2");
         cli.ok("rm -f box");
         cli.ok("rmi made:1");
         cli.ok(&format!("load -i {}", saved.display()));

@@ -79,6 +79,9 @@ pub(super) fn parse(line: Text<'_>, escape: char) -> Result<Parsed, Fault> {
             .meant(keyword.text, &KEYWORDS);
         return Err(match fault.hint {
             Some(_) => fault,
+            None if !keyword.text.is_ascii() => fault.hint(
+                "there is a character in it that only looks like a letter or a space: type it anew",
+            ),
             None => fault
                 .hint("if it belongs to the line above, that must end with the escape character"),
         });
