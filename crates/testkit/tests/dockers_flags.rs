@@ -7,7 +7,7 @@ use std::process::Command;
 use testkit::{run, wharf_bin};
 
 /// The groups that are to be complete.
-const GROUPS: &[&str] = &["container", "image", "system", "context"];
+const GROUPS: &[&str] = &["container", "image", "manifest", "system", "context"];
 
 /// Docker's verbs that we do not have, and why.
 const LATER: &[(&str, &str)] = &[
@@ -17,7 +17,6 @@ const LATER: &[(&str, &str)] = &[
     ("buildx", "building is a part of its own"),
     ("checkpoint", "its endpoints are refused"),
     ("compose", "a program of its own"),
-    ("manifest", "lists of manifests are made by the builder"),
     ("network", "networks are a part of their own"),
     ("plugin", "plugins are a part of their own"),
     ("config", "clusters are a part of their own"),
@@ -37,7 +36,12 @@ const LATER: &[(&str, &str)] = &[
 ];
 
 /// What of ours docker does not have: for those who write it anyway.
-const OURS: &[(&str, &str)] = &[("", "completion"), ("", "daemon"), ("", "runtime")];
+const OURS: &[(&str, &str)] = &[
+    ("", "completion"),
+    ("", "daemon"),
+    ("", "registry"),
+    ("", "runtime"),
+];
 
 fn help(program: &Path, verb: &str) -> String {
     let mut command = Command::new(program);
@@ -102,7 +106,7 @@ fn are_all_there() {
     let mut verbs: Vec<String> = Vec::new();
     let mut wrong = Vec::new();
     let later = |verb: &str| LATER.iter().any(|(name, _)| *name == verb);
-    for group in ["", "container", "image", "system", "context"] {
+    for group in ["", "container", "image", "manifest", "system", "context"] {
         let (theirs, ours) = (
             commands(&help(docker, group)),
             commands(&help(&wharf, group)),
