@@ -7,6 +7,7 @@ mod image_work;
 mod life;
 mod live;
 mod networks;
+mod registry_work;
 
 use std::{io, pin::Pin};
 
@@ -20,6 +21,7 @@ pub use image_work::ImageWork;
 pub use life::Life;
 pub use live::Live;
 pub use networks::Networks;
+pub use registry_work::{RegistryAccess, RegistryWork};
 use tokio::io::AsyncWrite;
 pub use types::options::{
     AttachOptions, EventsOptions, Filters, ImagesOptions, ImportOptions, ListOptions, LogsOptions,

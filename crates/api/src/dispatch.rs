@@ -21,7 +21,7 @@ use crate::{
     error::Refusal,
     exec, files, image_work, images, life, live, logs, networks, prune,
     query::Query,
-    registries, route, system, websocket,
+    registries, registry_work, route, system, websocket,
 };
 
 /// A request on its way to its backend.
@@ -167,6 +167,10 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
         Op::ImagesGet => image_work::get(call).boxed(),
         Op::Distribution => registries::distribution(call).boxed(),
         Op::Auth => registries::auth(call).boxed(),
+        Op::RemoteManifest => registry_work::manifest(call).boxed(),
+        Op::RemotePut => registry_work::put_index(call).boxed(),
+        Op::RemoteRemove => registry_work::remove(call).boxed(),
+        Op::RemoteTags => registry_work::tags(call).boxed(),
         Op::DiskUsage => live::disk_usage(call).boxed(),
         Op::NetworkList => networks::list(call).boxed(),
         Op::NetworkInspect => networks::inspect(call).boxed(),

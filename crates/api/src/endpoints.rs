@@ -63,6 +63,10 @@ pub(crate) enum Op {
     NetworkList,
     NetworkPrune,
     Ping,
+    RemoteManifest,
+    RemotePut,
+    RemoteRemove,
+    RemoteTags,
     Version,
     VolumePrune,
     /// Known, and not served yet.
@@ -192,13 +196,17 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     on("POST", "/session", Op::Unsupported),
     // BuildKit's, in no description: by an upgrade to h2c, like /session.
     on("POST", "/grpc", Op::Unsupported),
-    // Our own; see `types::build`.
+    // Our own; of builds see `types::build`.
     on("POST", "/build/cancel", Op::BuildCancel),
     on("POST", "/wharf/build", Op::BuildSession),
     on("POST", "/wharf/build/context", Op::BuildContext),
     on("POST", "/wharf/build/content", Op::BuildContents),
     on("GET", "/wharf/build/records", Op::BuildRecords),
     on("POST", "/wharf/build/prune", Op::BuildPrune),
+    on("GET", "/wharf/manifests/{name}", Op::RemoteManifest),
+    on("PUT", "/wharf/manifests/{name}", Op::RemotePut),
+    on("DELETE", "/wharf/manifests/{name}", Op::RemoteRemove),
+    on("GET", "/wharf/tags/{name}", Op::RemoteTags),
 ];
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(crate) async fn create(call: Call) -> Answer {
     let progress = if from.is_empty() {
         import(call.server.clone(), &call.query, call.body).await?
     } else {
-        let reference = pull_reference(from, call.query.text("tag"))?;
+        let reference = pull_reference(from, call.query.text("tag"));
         let platform = call.query.some("platform");
         let auth = auth::registry(&call.headers)?;
         call.server.images.pull(&reference, platform, auth).await?
@@ -46,21 +46,14 @@ pub(crate) async fn create(call: Call) -> Answer {
     Ok(typed(StatusCode::OK, "application/json", body))
 }
 
-/// `image`, with the `tag` (or digest) of its own parameter.
-fn pull_reference(image: &str, tag: &str) -> Result<String, Refusal> {
-    if !tag.is_empty() {
-        let digest = tag.contains(':');
-        return Ok(format!("{image}{}{tag}", if digest { '@' } else { ':' }));
-    }
-    let last = image.rsplit('/').next().unwrap_or_default();
-    if last.contains([':', '@']) {
-        return Ok(image.to_owned());
-    }
-    Err(Failure::not_implemented(format!(
-        "pulling every tag of {image} is not supported by wharf yet: \
-         name one, by the parameter tag or as {image}:latest"
-    ))
-    .into())
+/// `image`, with the `tag` (or digest) of its own parameter. One without any stands for all tags.
+fn pull_reference(image: &str, tag: &str) -> String {
+    let separator = match tag {
+        "" => return image.to_owned(),
+        digest if digest.contains(':') => '@',
+        _ => ':',
+    };
+    format!("{image}{separator}{tag}")
 }
 
 async fn import(
@@ -164,14 +157,11 @@ mod tests {
 
     #[test]
     fn tags_and_digests_complete_a_reference() {
-        let complete = |image, tag| pull_reference(image, tag).unwrap();
+        let complete = pull_reference;
         assert_eq!(complete("a/b", "c"), "a/b:c");
         assert_eq!(complete("a:5/b", "sha256:00"), "a:5/b@sha256:00");
         assert_eq!(complete("a:5/b:c", ""), "a:5/b:c");
         assert_eq!(complete("a@sha256:00", ""), "a@sha256:00");
-        assert_eq!(
-            pull_reference("a:5/b", "").unwrap_err().status.as_u16(),
-            400
-        );
+        assert_eq!(complete("a:5/b", ""), "a:5/b");
     }
 }

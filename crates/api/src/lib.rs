@@ -39,6 +39,7 @@ mod properties;
 mod prune;
 mod query;
 mod registries;
+mod registry_work;
 mod route;
 mod serve;
 mod signals;
@@ -56,7 +57,8 @@ pub use serve::{GRACE, Listener};
 pub use time::parse as parse_time;
 
 use backend::{
-    Authorization, Builds, Containers, Files, ImageWork, Images, Life, Live, Networks, System,
+    Authorization, Builds, Containers, Files, ImageWork, Images, Life, Live, Networks,
+    RegistryWork, System,
 };
 
 /// The API in front of its backends.
@@ -74,6 +76,8 @@ pub struct Server {
     pub images: Arc<dyn Images>,
     /// Longer work on images.
     pub image_work: Arc<dyn ImageWork>,
+    /// Work in registries themselves.
+    pub registry_work: Arc<dyn RegistryWork>,
     /// Builds of images.
     pub builds: Arc<dyn Builds>,
     /// Networks.

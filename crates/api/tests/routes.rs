@@ -368,7 +368,7 @@ async fn images_come_and_go() {
         s.post("/images/create?fromImage=missing:x").await.status,
         404
     );
-    assert_eq!(s.post("/images/create?fromImage=a").await.status, 400);
+    assert_eq!(s.post("/images/create?fromImage=a").await.status, 200);
     assert_eq!(s.post("/images/create").await.status, 400);
     assert_eq!(s.post("/images/create?fromSrc=http://x/").await.status, 400);
     assert_eq!(s.post("/images/a/tag").await.status, 400);
@@ -413,4 +413,50 @@ async fn the_system_answers() {
     assert_eq!(events.json()["Action"], "start");
     assert_eq!(s.get("/events?since=3&until=2").await.status, 400);
     assert_eq!(s.get("/events?since=yesterday").await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_in_registries() {
+    let s = Running::start();
+    for (method, path, body, status, noted) in [
+        (
+            "GET",
+            "/wharf/manifests/reg:5000/a/b:1?deep=1",
+            "",
+            200,
+            "manifest reg:5000/a/b:1 deep=true insecure=false",
+        ),
+        (
+            "GET",
+            "/v1.51/wharf/manifests/a?insecure=1",
+            "",
+            200,
+            "manifest a deep=false insecure=true",
+        ),
+        (
+            "PUT",
+            "/wharf/manifests/a/b:1",
+            r#"{"MediaType":"m","Raw":""}"#,
+            201,
+            "put a/b:1 m as a",
+        ),
+        (
+            "DELETE",
+            "/wharf/manifests/a/b:1?force=1",
+            "",
+            200,
+            "remove a/b:1 force=true",
+        ),
+        ("GET", "/wharf/tags/a/b", "", 200, "tags a/b"),
+    ] {
+        let headers = format!(
+            "X-Registry-Auth: eyJ1c2VybmFtZSI6ImEifQ\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n",
+            body.len()
+        );
+        let answer = s.with(method, path, &headers, body).await;
+        assert_eq!((answer.status, s.fake.last().as_str()), (status, noted));
+    }
+    assert_eq!(s.get("/wharf/manifests").await.status, 404);
+    assert_eq!(s.get("/wharf/tags/").await.status, 404);
 }

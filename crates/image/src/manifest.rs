@@ -100,7 +100,30 @@ pub(crate) enum Document {
 /// Reads a manifest or index. `content_type` is what its carrier said of it, if anything.
 pub(crate) fn parse(what: &str, bytes: &[u8], content_type: Option<&str>) -> Result<Document> {
     let bad = |why: String| Error::bad_manifest(what, why);
-    let value: serde_json::Map<String, serde_json::Value> =
+    let (kind, value) = classify(what, bytes, content_type)?;
+    let value = serde_json::Value::Object(value);
+    let document = match kind {
+        Kind::Index => serde_json::from_value(value).map(Document::Index),
+        Kind::Manifest => serde_json::from_value(value).map(Document::Manifest),
+    }
+    .map_err(|e| bad(e.to_string()))?;
+    match &document {
+        Document::Manifest(manifest) => check_manifest(what, manifest)?,
+        Document::Index(index) => check_version(what, index.schema_version)?,
+    }
+    Ok(document)
+}
+
+type Members = serde_json::Map<String, serde_json::Value>;
+
+/// Which of the two a document is, of whatever it consists.
+pub(crate) fn classify(
+    what: &str,
+    bytes: &[u8],
+    content_type: Option<&str>,
+) -> Result<(Kind, Members)> {
+    let bad = |why: String| Error::bad_manifest(what, why);
+    let value: Members =
         serde_json::from_slice(bytes).map_err(|e| bad(format!("it is not a JSON object: {e}")))?;
     let has = |key| value.contains_key(key);
     if has("fsLayers")
@@ -157,21 +180,12 @@ pub(crate) fn parse(what: &str, bytes: &[u8], content_type: Option<&str>) -> Res
             )));
         }
     }
-    let value = serde_json::Value::Object(value);
-    let document = match by_fields {
-        Kind::Index => serde_json::from_value(value).map(Document::Index),
-        Kind::Manifest => serde_json::from_value(value).map(Document::Manifest),
-    }
-    .map_err(|e| bad(e.to_string()))?;
-    match &document {
-        Document::Manifest(manifest) => check_manifest(what, manifest)?,
-        Document::Index(index) => check_version(what, index.schema_version)?,
-    }
-    Ok(document)
+    Ok((by_fields, value))
 }
 
+/// What kind of document it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Manifest,
     Index,
 }

@@ -90,9 +90,31 @@ impl Store {
         cancel: &CancellationToken,
     ) -> Result<Pulled> {
         let reference = reference.clone().with_default_tag();
-        let session = self.0.registries.session(&reference, auth)?;
+        let mut last = None;
+        for session in self.0.registries.pulling(&reference, auth)? {
+            if let Some(error) = last.take() {
+                tracing::warn!(%error, image = %reference.familiar(), "a mirror is passed over");
+            }
+            let work = self.pull_from(&session, &reference, platform, progress, cancel);
+            match Box::pin(work).await {
+                // Another place may well have it, unless the fault is this host's.
+                Err(error) if session.mirror && !is_own(&error) => last = Some(error),
+                done => return done,
+            }
+        }
+        Err(last.unwrap_or(Error::Cancelled("the pull")))
+    }
+
+    async fn pull_from(
+        &self,
+        session: &Arc<Session>,
+        reference: &Reference,
+        platform: Option<&Platform>,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Pulled> {
         let which = reference.digest().or(reference.tag()).unwrap_or_default();
-        let resolved = Box::pin(resolve(&session, &reference, platform)).await?;
+        let resolved = Box::pin(resolve(session, reference, platform)).await?;
         progress(Progress::Pulling {
             repository: reference.path().to_owned(),
             tag: which.to_owned(),
@@ -110,13 +132,13 @@ impl Store {
             .into_iter()
             .chain(manifest.layers.iter().map(|layer| layer.digest.clone())),
         );
-        let (config, config_bytes) = Box::pin(self.config(&session, &manifest)).await?;
-        check_config(&reference, &manifest, &config, platform)?;
+        let (config, config_bytes) = Box::pin(self.config(session, &manifest)).await?;
+        check_config(reference, &manifest, &config, platform)?;
         let _layer_pins = self.pin(config.rootfs.diff_ids.iter().cloned());
         let newer = before.as_ref() != Some(&manifest.config.digest);
-        self.pull_layers(&session, &manifest, &config, progress, cancel)
+        self.pull_layers(session, &manifest, &config, progress, cancel)
             .await?;
-        let names = names(&reference, &resolved.digest)?;
+        let names = names(reference, &resolved.digest)?;
         let store = self.clone();
         let descriptor = resolved.descriptor;
         let image = blocking(move || {
@@ -137,7 +159,7 @@ impl Store {
         }));
         Ok(Pulled {
             image,
-            reference,
+            reference: reference.clone(),
             digest,
             newer,
         })
@@ -203,6 +225,14 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Whether it is no registry's fault, so that no other one would be of help.
+fn is_own(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Io { .. } | Error::NoSpace { .. } | Error::Cancelled(_) | Error::Overlay(_)
+    )
 }
 
 /// The names that a pulled image gets: what was asked for, and the digest that it stood for.

@@ -68,6 +68,8 @@ struct Push<'a> {
 fn worded(error: Error) -> Error {
     match error {
         Error::AccessDenied { detail, .. } => Error::Denied(detail),
+        // Registries that do not make repositories by themselves say this.
+        Error::RepositoryUnknown { detail, .. } => Error::Missing(detail),
         error => error,
     }
 }
@@ -121,7 +123,7 @@ impl Store {
             return Err(Error::Missing(text));
         }
         let scopes: Vec<_> = from.iter().map(|(path, _)| path.clone()).collect();
-        let session = self.0.registries.pushing(reference, auth, &scopes)?;
+        let session = self.0.registries.pushing(reference, auth, &scopes, false)?;
         let push = Push {
             store: self,
             session: &session,

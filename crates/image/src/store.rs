@@ -25,6 +25,11 @@ pub struct Options {
     /// Registries (`host[:port]` or a network `10.0.0.0/8`) that may be spoken to without
     /// verified TLS. Loopback addresses always may.
     pub insecure_registries: Vec<String>,
+    /// Where to look first for what Docker Hub has: addresses with a scheme.
+    pub registry_mirrors: Vec<String>,
+    /// Where registries are that are not where their names say, by those names. For tests, which
+    /// have a Docker Hub of their own; no setting of the daemon leads here.
+    pub elsewhere: BTreeMap<String, String>,
     /// Where certificates for single registries are, `<dir>/<host[:port]>/*.crt`.
     pub certs_dir: Option<PathBuf>,
     /// Layers fetched at the same time.
@@ -41,6 +46,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             insecure_registries: Vec::new(),
+            registry_mirrors: Vec::new(),
+            elsewhere: BTreeMap::new(),
             certs_dir: None,
             max_concurrent_downloads: 3,
             max_concurrent_uploads: 5,
@@ -339,6 +346,15 @@ impl Store {
         let _ = std::thread::Builder::new()
             .name("image-trash".to_owned())
             .spawn(|| drop(trash));
+    }
+
+    /// Changes which registries may be spoken to without verified TLS, and Docker Hub's mirrors,
+    /// for whatever begins from now on.
+    ///
+    /// # Errors
+    /// When one of them is not valid; nothing has changed then.
+    pub fn change_registries(&self, insecure: &[String], mirrors: &[String]) -> Result<()> {
+        self.0.registries.change(insecure, mirrors)
     }
 
     /// The store's directory.

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use common::scripted::{Answer, Request, Server};
+use common::scripted::{Answer, Server};
 use common::*;
-use image::{CancellationToken, Digest, Error, Reference, RegistryAuth};
+use image::{CancellationToken, Error, Reference, RegistryAuth};
 
 fn test_image() -> TestImage {
     // Nothing that can be packed: the tests cut at lengths of packed bytes.
@@ -26,38 +26,6 @@ fn test_image() -> TestImage {
         Tar::new().bytes("noise", &noise).layer(),
         Tar::new().file("b", "2").layer(),
     ])
-}
-
-fn content(image: &TestImage, request: &Request) -> Answer {
-    if request.path.contains("/manifests/") {
-        return Answer::new(200, image.manifest()).with("Content-Type", OCI_MANIFEST);
-    }
-    let config = image.config().into_bytes();
-    for blob in image
-        .layers
-        .iter()
-        .map(|layer| layer.packed.clone())
-        .chain([config])
-    {
-        if request.path.ends_with(&Digest::of(&blob).to_string()) {
-            let from = request.header("range").and_then(|range| {
-                range
-                    .strip_prefix("bytes=")?
-                    .strip_suffix('-')?
-                    .parse()
-                    .ok()
-            });
-            return match from {
-                Some(from) if from < blob.len() => Answer::new(206, &blob[from..]),
-                Some(_) => Answer::new(416, ""),
-                None => Answer::new(200, blob),
-            };
-        }
-    }
-    Answer::new(
-        404,
-        r#"{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}"#,
-    )
 }
 
 fn reference(server: &Server) -> Reference {

@@ -118,6 +118,34 @@ impl Layer {
 
 /// Writes an image as a docker-archive. `config` is what `docker inspect` shows as `.Config`.
 pub fn write_archive(path: &Path, name: &str, layers: &[Vec<u8>], config: &Value) {
+    write_archive_for(own_architecture(), path, name, layers, config);
+}
+
+/// Docker's name of this host's processor.
+pub fn own_architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    }
+}
+
+/// A small image without programs for some processor, whose layer has the file `which`.
+pub fn for_architecture(architecture: &str, which: &str) -> PathBuf {
+    cached(&format!("for-{architecture}-{which}-1.tar"), |path| {
+        let layer = Layer::new().file("which", 0o644, which).finish();
+        let name = format!("{which}:latest");
+        write_archive_for(architecture, path, &name, &[layer], &json!({"Cmd": ["x"]}));
+    })
+}
+
+fn write_archive_for(
+    architecture: &str,
+    path: &Path,
+    name: &str,
+    layers: &[Vec<u8>],
+    config: &Value,
+) {
     let ids: Vec<_> = layers
         .iter()
         .map(|l| format!("sha256:{}", sha256(l)))
@@ -126,7 +154,7 @@ pub fn write_archive(path: &Path, name: &str, layers: &[Vec<u8>], config: &Value
         .map(|i| json!({"created": "2024-01-01T00:00:00Z", "created_by": format!("layer {i}")}))
         .collect();
     let image = json!({
-        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "architecture": architecture,
         "os": "linux",
         "created": "2024-01-01T00:00:00Z",
         "config": config,

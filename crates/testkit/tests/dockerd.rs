@@ -167,10 +167,6 @@ fn what_cannot_be_had_is_refused_by_name() {
         ("--iptables=false", "iptables"),
         ("--ip-masq=false", "ip-masq"),
         ("--storage-driver=zfs", "storage-driver"),
-        (
-            "--registry-mirror=https://m.example.com",
-            "registry-mirrors",
-        ),
     ] {
         let opts = Opts {
             as_dockerd: true,
@@ -185,6 +181,9 @@ fn what_cannot_be_had_is_refused_by_name() {
     validate(&["--default-ulimit=nofile=9:1"]).refused(&["invalid ulimit argument: nofile=9:1"]);
     validate(&["--host=tcp://127.0.0.1:1"]).refused(&["without TLS"]);
     validate(&["--bip=1.2.3"]).refused(&["'1.2.3' is not a bridge address"]);
+    validate(&["--registry-mirror=m.example"]).refused(&["invalid mirror: "]);
+    validate(&["--registry-mirror=https://m.example/v2"]).refused(&["invalid mirror: path"]);
+    validate(&["--insecure-registry=http://r.example"]).refused(&["insecure registry"]);
     validate(&["--label=a"]).refused(&["bad attribute format: a"]);
     validate(&["--label=a=1", "--label=a=2"]).refused(&["conflict labels for a"]);
     validate(&["--log-level=loud"]).refused(&["invalid logging level"]);

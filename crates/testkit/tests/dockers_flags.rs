@@ -7,13 +7,12 @@ use std::process::Command;
 use testkit::{run, wharf_bin};
 
 /// The groups that are to be complete.
-const GROUPS: &[&str] = &["container", "image", "system", "context"];
+const GROUPS: &[&str] = &["container", "image", "manifest", "system", "context"];
 
 /// Docker's verbs that we do not have, and why.
 const LATER: &[(&str, &str)] = &[
     ("checkpoint", "its endpoints are refused"),
     ("compose", "a program of its own"),
-    ("manifest", "lists of manifests are made by the builder"),
     ("network", "networks are a part of their own"),
     ("plugin", "plugins are a part of their own"),
     ("config", "clusters are a part of their own"),
@@ -37,6 +36,7 @@ const OURS: &[(&str, &str)] = &[
     ("", "buildx"),
     ("", "completion"),
     ("", "daemon"),
+    ("", "registry"),
     ("", "runtime"),
 ];
 
@@ -106,7 +106,7 @@ fn are_all_there() {
     let mut verbs: Vec<String> = Vec::new();
     let mut wrong = Vec::new();
     let later = |verb: &str| LATER.iter().any(|(name, _)| *name == verb);
-    for group in ["", "container", "image", "system", "context"] {
+    for group in ["", "container", "image", "manifest", "system", "context"] {
         let (theirs, ours) = (
             commands(&help(docker, group)),
             commands(&help(&wharf, group)),

@@ -132,6 +132,46 @@ fn tags_all_of_them_and_platforms() {
 }
 
 #[test]
+fn all_tags_of_a_repository_are_pulled() {
+    let (d, registry) = with_registry(Auth::Bearer);
+    let outside = d.host().outside();
+    let second = images::variant("pushed", |l| l.file("more", 0o644, "of it"), &json!({}));
+    registry.push(outside, &images::busybox_tar(), "team/box:1");
+    registry.push(outside, &images::busybox_tar(), "team/box:2");
+    registry.push(outside, &second, "team/box:more");
+    let bare = registry.reference("team/box");
+    for cli in d.clis() {
+        assert_ne!(cli.code(&format!("pull -a {bare}")), 0);
+        assert_eq!(login(&cli, &registry).code, 0);
+        cli.refused(
+            &format!("pull -a {bare}:1"),
+            &["tag can't be used with --all-tags/-a"],
+        );
+        let out = cli.ok(&format!("pull -a {bare}"));
+        for tag in ["1", "2", "more"] {
+            assert!(
+                out.contains(&format!("{tag}: Pulling from team/box")),
+                "{out}"
+            );
+        }
+        let end = format!("Status: Downloaded newer image for {bare}\n{bare}");
+        assert!(out.ends_with(&end), "{out}");
+        let tags = cli.ok(&format!("images --format '{{{{.Tag}}}}' {bare}"));
+        let mut tags: Vec<_> = tags.lines().collect();
+        tags.sort_unstable();
+        assert_eq!(tags, ["1", "2", "more"]);
+        assert_eq!(cli.ok(&format!("run --rm {bare}:more cat /more")), "of it");
+        let again = cli.ok(&format!("pull -a {bare}"));
+        assert!(
+            again.contains(&format!("Status: Image is up to date for {bare}")),
+            "{again}"
+        );
+        cli.ok(&format!("rmi {bare}:1 {bare}:2 {bare}:more"));
+        cli.ok(&format!("logout {}", registry.address()));
+    }
+}
+
+#[test]
 fn basic_login() {
     logged_in(Auth::Basic);
 }

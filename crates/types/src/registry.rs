@@ -85,3 +85,71 @@ pub struct UnpackedSize {
     /// Of all of them.
     pub unpacked: u64,
 }
+
+/// `GET /wharf/manifests/{name}`: a manifest or index as it is in a registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RemoteManifest {
+    /// What it is.
+    pub descriptor: Descriptor,
+    /// Every byte of it, in base64.
+    pub raw: String,
+    /// The configuration that it names, in base64; empty where it is no image's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub config: String,
+    /// What an index names, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<Vec<RemoteManifest>>,
+}
+
+/// `PUT /wharf/manifests/{name}`: an index to be put up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct IndexPut {
+    /// Its media type.
+    pub media_type: String,
+    /// Every byte of it, in base64.
+    pub raw: String,
+    /// What it names and what is in other repositories of the registry.
+    pub parts: Vec<IndexPart>,
+}
+
+/// A manifest in another repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct IndexPart {
+    /// The repository, without the registry.
+    pub repository: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Every byte of it, in base64.
+    pub raw: String,
+}
+
+/// What was put up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct IndexPutAnswer {
+    /// Digests of the parts.
+    pub parts: Vec<String>,
+    /// Digest of the index.
+    pub digest: String,
+}
+
+/// `GET /wharf/tags/{name}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RepositoryTags {
+    /// The repository.
+    pub name: String,
+    /// Its tags, sorted.
+    pub tags: Vec<String>,
+}
+
+/// `DELETE /wharf/manifests/{name}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RemoteRemoved {
+    /// The tag, or the manifest by its digest.
+    pub removed: String,
+}

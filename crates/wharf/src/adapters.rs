@@ -10,6 +10,7 @@ mod life;
 mod live;
 mod networks;
 mod registries;
+mod registry_work;
 mod system;
 
 pub(crate) use builds::Builds;

@@ -14,6 +14,7 @@ mod image_work;
 mod life;
 mod live;
 mod networks;
+mod registry_work;
 
 pub use backends::Fake;
 
@@ -62,6 +63,7 @@ pub fn server(fake: &Arc<Fake>) -> Server {
         live: fake.clone(),
         images: fake.clone(),
         image_work: fake.clone(),
+        registry_work: fake.clone(),
         builds: fake.clone(),
         networks: fake.clone(),
         system: fake.clone(),

@@ -1,15 +1,20 @@
-//! JSON with four spaces of indentation. It works on the text, so that numbers and escapes stay
+//! JSON with indentation, of four spaces mostly. It works on the text, so that numbers and escapes stay
 //! as the daemon wrote them.
 
 /// Indents `json`, which must be well formed, by `depth` levels more than its own.
-pub(crate) fn indent(json: &str, mut depth: usize) -> String {
+pub(crate) fn indent(json: &str, depth: usize) -> String {
+    indent_with(json, depth, "    ")
+}
+
+/// [`indent`] with another `step`.
+pub(crate) fn indent_with(json: &str, mut depth: usize, step: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let mut chars = json.chars().peekable();
     let mut quoted = false;
     let line = |out: &mut String, depth: usize| {
         out.push('\n');
         for _ in 0..depth {
-            out.push_str("    ");
+            out.push_str(step);
         }
     };
     while let Some(c) = chars.next() {

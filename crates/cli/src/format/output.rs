@@ -6,8 +6,13 @@ use crate::error::{Error, Result};
 
 /// Writes `text` to standard output. A reader that is gone ends the program quietly.
 pub(crate) fn print(text: &str) -> Result {
+    bytes(text.as_bytes())
+}
+
+/// [`print`] of what may be no text.
+pub(crate) fn bytes(bytes: &[u8]) -> Result {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
+    out.write_all(bytes)
         .and_then(|()| out.flush())
         .map_err(|e| Error::stdio(&e))
 }

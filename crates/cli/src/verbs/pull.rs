@@ -12,9 +12,7 @@ use crate::{
 
 /// Its flags.
 pub(crate) const FLAGS: &[Flag] = &[
-    switch("all-tags", "Every tag of the repository")
-        .short('a')
-        .only(&["false"]),
+    switch("all-tags", "Every tag of the repository").short('a'),
     switch(
         "disable-content-trust",
         "Skip the verification of signatures",
@@ -39,12 +37,21 @@ pub(crate) enum Show {
 /// `docker pull`.
 pub(crate) async fn pull(context: &Context, m: Matches) -> Result {
     let reference = Reference::parse(&m.args[0]).map_err(Error::msg)?;
-    let quiet = m.on("quiet");
-    if !quiet && reference.tag.is_none() && reference.digest.is_none() {
+    let (quiet, all) = (m.on("quiet"), m.on("all-tags"));
+    let bare = reference.tag.is_none() && reference.digest.is_none();
+    if all && !bare {
+        return Err(Error::msg("tag can't be used with --all-tags/-a"));
+    }
+    if !all && !quiet && bare {
         output::line("Using default tag: latest")?;
     }
     let show = if quiet { Show::Nothing } else { Show::OnStdout };
-    fetch(context, &reference, &m.text("platform"), show).await?;
+    let platform = m.text("platform");
+    if all {
+        ask(context, &reference, "", &platform, show).await?;
+        return output::line(&reference.full_name());
+    }
+    fetch(context, &reference, &platform, show).await?;
     output::line(&reference.full())
 }
 
@@ -60,11 +67,21 @@ pub(crate) async fn fetch(
         (None, Some(tag)) => tag,
         (None, None) => "latest",
     };
+    ask(context, reference, tag, platform, show).await
+}
+
+async fn ask(
+    context: &Context,
+    reference: &Reference,
+    tag: &str,
+    platform: &str,
+    show: Show,
+) -> Result {
     let server = config::server(&reference.domain);
     let auth = context.config.credentials().get_or_none(server);
     let answer = Request::post("/images/create")
         .query("fromImage", &reference.familiar_name())
-        .query("tag", tag)
+        .query_text("tag", tag)
         .query_text("platform", platform)
         .registry_auth(auth.as_ref())
         .send(&context.client)

@@ -13,6 +13,20 @@ use crate::error::Error;
 /// Longest error text or token answer that is read.
 pub(super) const MAX_ANSWER: u64 = 64 << 10;
 
+/// The longest that a busy registry is waited for at a time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What `Retry-After` says: seconds, or a date.
+fn retry_after(text: &str, now: jiff::Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    // A date that has passed is now.
+    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
+}
+
 /// A failed attempt: whether another may help, and when.
 pub(super) struct Attempt {
     pub(super) error: Error,
@@ -77,7 +91,7 @@ impl Session {
     pub(super) fn broken(&self, url: &Url, error: &reqwest::Error) -> Attempt {
         // A name that does not resolve, or nobody there: only a registry that has answered before
         // is worth waiting for. Otherwise a typing error takes a minute to be told.
-        let unreachable = error.is_connect() && self.known().scheme.is_none();
+        let unreachable = error.is_connect() && !self.known().answered;
         let mut detail = told(error);
         let unknown = ["UnknownIssuer", "CaUsedAsEndEntity"];
         let untrusted = detail.contains("invalid peer certificate");
@@ -104,14 +118,21 @@ impl Session {
         let after = response
             .headers()
             .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.parse().ok())
-            .map(|seconds: u64| Duration::from_secs(seconds.min(30)));
-        let again = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+            .and_then(|value| retry_after(value.to_str().ok()?, jiff::Timestamp::now()));
+        let busy = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+        // Who is to come back in an hour is better told at once.
+        let again = busy && after.is_none_or(|after| after <= PATIENCE);
         let body = self
             .read_limited(response, MAX_ANSWER)
             .await
             .unwrap_or_default();
-        let error = self.meaning(url, status, &body);
+        let error = match (self.meaning(url, status, &body), after) {
+            (Error::Registry { registry, detail }, Some(after)) if busy && !again => {
+                let detail = format!("{detail} (it can be asked again in {} s)", after.as_secs());
+                Error::Registry { registry, detail }
+            }
+            (error, _) => error,
+        };
         Err(Attempt {
             error,
             again,
@@ -200,5 +221,22 @@ impl Session {
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_to_come_back_is_read_in_both_forms() {
+        let now = "2015-10-21T07:28:00Z".parse().unwrap();
+        let after = |text: &str| retry_after(text, now).map(|after| after.as_secs());
+        assert_eq!(after("7"), Some(7));
+        assert_eq!(after("Wed, 21 Oct 2015 07:28:20 GMT"), Some(20));
+        assert_eq!(after("Wed, 21 Oct 2015 07:27:00 GMT"), Some(0));
+        for bad in ["", "soon", "-1", "Wed, 99 Oct 2015 07:28:20 GMT"] {
+            assert_eq!(after(bad), None, "{bad}");
+        }
     }
 }

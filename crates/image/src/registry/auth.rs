@@ -142,9 +142,17 @@ pub(crate) struct TokenAnswer {
     access_token: Option<String>,
     #[serde(default)]
     pub(super) refresh_token: Option<String>,
+    /// For how many seconds the token is good.
+    #[serde(default)]
+    expires_in: serde_json::Value,
 }
 
 impl TokenAnswer {
+    /// For how many seconds it is good, where that can be read.
+    pub(super) fn seconds(&self) -> Option<u64> {
+        self.expires_in.as_u64()
+    }
+
     pub(crate) fn header(self) -> Option<String> {
         let token = self
             .token

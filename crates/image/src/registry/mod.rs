@@ -3,17 +3,22 @@
 mod answer;
 mod auth;
 mod certificates;
+mod insecure;
+mod places;
 mod requests;
 mod session;
+mod stream;
 mod token;
+mod tokens;
 mod trust;
 mod upload;
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use types::image::RegistryAuth;
 use types::reference::{DEFAULT_DOMAIN, Reference};
 
 use crate::error::{Error, Result};
@@ -23,105 +28,88 @@ pub(crate) use answer::{Retry, told};
 pub(crate) use session::{Session, back_off};
 pub(crate) use upload::{Begun, Source};
 
-/// Where `docker.io` really is.
-const HUB: &str = "registry-1.docker.io";
-/// Where it can be searched.
-const INDEX: &str = "index.docker.io";
+use insecure::Insecure;
+use places::{INDEX, Mirror, Place};
+use tokens::Tokens;
 
 /// All that is kept between pulls. Clients are made when first needed: reading the system's
 /// certificates costs time and memory that an idle daemon need not spend.
 #[derive(Debug)]
 pub(crate) struct Registries {
-    insecure: Vec<Insecure>,
+    live: RwLock<Live>,
+    elsewhere: BTreeMap<String, String>,
+    tokens: Arc<Tokens>,
     certs_dir: Option<PathBuf>,
     verified: OnceLock<reqwest::Client>,
     unverified: OnceLock<reqwest::Client>,
 }
 
-/// A registry that may be spoken to without verified TLS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Insecure {
-    Host(String),
-    Network(IpAddr, u8),
+/// What can change while the store is open.
+#[derive(Debug, Clone)]
+struct Live {
+    insecure: Vec<Insecure>,
+    mirrors: Vec<Mirror>,
 }
 
-impl Insecure {
-    fn parse(text: &str) -> Result<Self> {
-        let text = text.trim();
-        if let Some((address, bits)) = text.split_once('/') {
-            let network = address.parse::<IpAddr>().ok().zip(bits.parse::<u8>().ok());
-            let fits =
-                |(address, bits): &(IpAddr, u8)| *bits <= if address.is_ipv4() { 32 } else { 128 };
-            if let Some((address, bits)) = network.filter(fits) {
-                return Ok(Self::Network(address, bits));
-            }
-        } else if !text.is_empty()
-            && Reference::parse(&format!("{text}/a")).is_ok_and(|r| r.domain() == text)
-        {
-            return Ok(Self::Host(text.to_owned()));
-        }
-        Err(Error::Invalid(format!(
-            "insecure registry {text:?} is not valid: write host[:port] without a scheme, or a \
-             network such as 10.0.0.0/8"
-        )))
-    }
-
-    fn covers(&self, domain: &str) -> bool {
-        match self {
-            Self::Host(host) => host == domain,
-            Self::Network(network, bits) => {
-                address(domain).is_some_and(|address| in_network(address, *network, *bits))
-            }
-        }
+impl Live {
+    fn read(insecure: &[String], mirrors: &[String]) -> Result<Self> {
+        let insecure = insecure.iter().map(|text| Insecure::parse(text));
+        let mirrors = mirrors.iter().map(|text| Mirror::parse(text));
+        Ok(Self {
+            insecure: insecure.collect::<Result<_>>()?,
+            mirrors: mirrors.collect::<Result<_>>()?,
+        })
     }
 }
 
-/// The address in `host[:port]`, when it is one.
-fn address(domain: &str) -> Option<IpAddr> {
-    if let Some(rest) = domain.strip_prefix('[') {
-        return rest.split(']').next()?.parse().ok();
-    }
-    let host = domain.split(':').next()?;
-    if host == "localhost" {
-        return Some(IpAddr::from([127, 0, 0, 1]));
-    }
-    host.parse().ok()
+/// Checks `--registry-mirror`; answers how it is shown.
+///
+/// # Errors
+/// In dockerd's words.
+pub fn check_mirror(text: &str) -> Result<String> {
+    Ok(Mirror::parse(text)?.shown())
 }
 
-fn in_network(address: IpAddr, network: IpAddr, bits: u8) -> bool {
-    let shifted = |value: u128, width: u32| {
-        value
-            .checked_shr(width.saturating_sub(u32::from(bits)))
-            .unwrap_or(0)
-    };
-    match (address, network) {
-        (IpAddr::V4(a), IpAddr::V4(n)) => {
-            shifted(u32::from(a).into(), 32) == shifted(u32::from(n).into(), 32)
-        }
-        (IpAddr::V6(a), IpAddr::V6(n)) => shifted(a.into(), 128) == shifted(n.into(), 128),
-        _ => false,
-    }
+/// Checks `--insecure-registry`.
+///
+/// # Errors
+/// When it is neither a host nor a network.
+pub fn check_insecure(text: &str) -> Result<()> {
+    Insecure::parse(text).map(drop)
 }
 
 impl Registries {
     pub(crate) fn new(options: &Options) -> Result<Self> {
-        let insecure = options
-            .insecure_registries
-            .iter()
-            .map(|text| Insecure::parse(text))
-            .collect::<Result<_>>()?;
+        let live = Live::read(&options.insecure_registries, &options.registry_mirrors)?;
         Ok(Self {
-            insecure,
+            live: RwLock::new(live),
+            elsewhere: options.elsewhere.clone(),
+            tokens: Arc::default(),
             certs_dir: options.certs_dir.clone(),
             verified: OnceLock::new(),
             unverified: OnceLock::new(),
         })
     }
 
+    /// Changes which registries may be spoken to without verified TLS, and the Hub's mirrors,
+    /// for whatever begins from now on.
+    pub(crate) fn change(&self, insecure: &[String], mirrors: &[String]) -> Result<()> {
+        let live = Live::read(insecure, mirrors)?;
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+        Ok(())
+    }
+
+    fn live(&self) -> Live {
+        self.live
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     /// Whether verified TLS is not asked of this registry.
     pub(crate) fn is_insecure(&self, domain: &str) -> bool {
-        address(domain).is_some_and(|address| address.is_loopback())
-            || self.insecure.iter().any(|insecure| insecure.covers(domain))
+        insecure::address(domain).is_some_and(|address| address.is_loopback())
+            || self.live().insecure.iter().any(|one| one.covers(domain))
     }
 
     /// A client that sends nobody's credentials.
@@ -167,32 +155,76 @@ impl Registries {
 
     /// Begins to speak to a reference's registry.
     pub(crate) fn session(
-        self: &Registries,
+        &self,
         reference: &Reference,
-        auth: Option<&types::image::RegistryAuth>,
+        auth: Option<&RegistryAuth>,
     ) -> Result<Arc<Session>> {
-        Ok(Arc::new(self.conversation(reference, auth)?))
+        Ok(Arc::new(self.conversation(reference, auth, false)?))
+    }
+
+    /// [`Self::session`] for who says that verified TLS need not be.
+    pub(crate) fn session_as(
+        &self,
+        reference: &Reference,
+        auth: Option<&RegistryAuth>,
+        insecure: bool,
+    ) -> Result<Session> {
+        self.conversation(reference, auth, insecure)
+    }
+
+    /// Begins to speak to those who may have a reference's image, the first one first: the Hub's
+    /// mirrors come before it. They are no places for its users' credentials.
+    pub(crate) fn pulling(
+        &self,
+        reference: &Reference,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Vec<Arc<Session>>> {
+        let mut all = Vec::new();
+        if reference.domain() == DEFAULT_DOMAIN {
+            for mirror in self.live().mirrors {
+                let mut place = mirror.place();
+                place.insecure |= self.is_insecure(&place.host);
+                all.push(Arc::new(self.at(place, reference, None)?));
+            }
+        }
+        all.push(self.session(reference, auth)?);
+        Ok(all)
     }
 
     /// The same, to be changed before it begins.
     fn conversation(
         &self,
         reference: &Reference,
-        auth: Option<&types::image::RegistryAuth>,
+        auth: Option<&RegistryAuth>,
+        insecure: bool,
     ) -> Result<Session> {
         let domain = reference.domain();
-        let insecure = self.is_insecure(domain);
-        let host = if domain == DEFAULT_DOMAIN {
-            HUB
+        let insecure = insecure || self.is_insecure(domain);
+        self.at(
+            places::of(domain, &self.elsewhere, insecure)?,
+            reference,
+            auth,
+        )
+    }
+
+    fn at(
+        &self,
+        place: Place,
+        reference: &Reference,
+        auth: Option<&RegistryAuth>,
+    ) -> Result<Session> {
+        // What an administrator put down is for the name that images have.
+        let name = if place.mirror {
+            &place.host
         } else {
-            domain
+            reference.domain()
         };
         Ok(Session::new(
-            self.client(insecure, domain)?,
-            host,
-            insecure,
+            self.client(place.insecure, name)?,
+            place,
             reference,
             auth::Credentials::of(auth)?,
+            self.tokens.clone(),
         ))
     }
 
@@ -200,10 +232,11 @@ impl Registries {
     pub(crate) fn pushing(
         &self,
         reference: &Reference,
-        auth: Option<&types::image::RegistryAuth>,
+        auth: Option<&RegistryAuth>,
         from: &[String],
+        insecure: bool,
     ) -> Result<Arc<Session>> {
-        let mut session = self.conversation(reference, auth)?;
+        let mut session = self.conversation(reference, auth, insecure)?;
         session.scopes = vec![format!("repository:{}:pull,push", reference.path())];
         session
             .scopes
@@ -211,14 +244,26 @@ impl Registries {
         Ok(Arc::new(session))
     }
 
+    /// Begins to remove from a reference's repository.
+    pub(crate) fn deleting(
+        &self,
+        reference: &Reference,
+        auth: Option<&RegistryAuth>,
+        insecure: bool,
+    ) -> Result<Session> {
+        let mut session = self.conversation(reference, auth, insecure)?;
+        session.scopes = vec![format!("repository:{}:pull,delete", reference.path())];
+        Ok(session)
+    }
+
     /// Begins to ask a registry about itself: `reference` is any on it.
     pub(crate) fn asking(
         &self,
         reference: &Reference,
-        auth: Option<&types::image::RegistryAuth>,
+        auth: Option<&RegistryAuth>,
         offline: bool,
     ) -> Result<Session> {
-        let mut session = self.conversation(reference, auth)?;
+        let mut session = self.conversation(reference, auth, false)?;
         session.scopes.clear();
         session.offline = offline;
         Ok(session)
@@ -228,10 +273,11 @@ impl Registries {
     pub(crate) fn asking_index(
         &self,
         reference: &Reference,
-        auth: Option<&types::image::RegistryAuth>,
+        auth: Option<&RegistryAuth>,
     ) -> Result<Session> {
-        let mut session = self.asking(reference, auth, false)?;
-        INDEX.clone_into(&mut session.host);
+        let place = places::of(INDEX, &self.elsewhere, false)?;
+        let mut session = self.at(place, reference, auth)?;
+        session.scopes.clear();
         Ok(session)
     }
 }

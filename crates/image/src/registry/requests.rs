@@ -1,7 +1,7 @@
 //! Small questions to registries: what it has, whether it knows somebody.
 
-use reqwest::Method;
 use reqwest::header::{HeaderMap, LINK};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use super::answer::Attempt;
@@ -17,23 +17,27 @@ impl Session {
     /// Whether the registry lets us in; answers the token that stands for the password, if it
     /// gives one.
     pub(crate) async fn login(&self) -> Result<Option<String>> {
+        let place = format!("{}/v2/", self.host);
         self.persist(|| async {
             let none = HeaderMap::new();
-            let (url, response) = self.at(Method::GET, "v2/", &none, &Content::None).await?;
-            self.accept(&url, response)
-                .await
-                .map(drop)
-                .map_err(|e| match e {
-                    // There is no repository yet that could be denied.
-                    Attempt {
-                        error: Error::AccessDenied { detail, .. },
-                        ..
-                    } => Attempt::last(Error::Unauthorized {
-                        registry: format!("Get \"{url}\""),
+            let asked = async {
+                let (url, response) = self.at(Method::GET, "v2/", &none, &Content::None).await?;
+                self.accept(&url, response).await.map(drop)
+            };
+            asked.await.map_err(|e| match e {
+                // There is no repository yet that could be denied.
+                Attempt {
+                    error: Error::AccessDenied { detail, .. },
+                    ..
+                } => {
+                    let scheme = self.known().scheme.unwrap_or("https");
+                    Attempt::last(Error::Unauthorized {
+                        registry: format!("Get \"{scheme}://{place}\""),
                         detail,
-                    }),
-                    e => e,
-                })
+                    })
+                }
+                e => e,
+            })
         })
         .await?;
         Ok(self.known().refresh.take())
@@ -58,6 +62,66 @@ impl Session {
                     format!("{}{query}", next.path().trim_start_matches('/'))
                 });
             Ok((self.read_limited(response, MAX_PAGE).await?, next))
+        })
+        .await
+    }
+
+    /// All tags of the repository.
+    pub(crate) async fn tags(&self) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Page {
+            #[serde(default)]
+            tags: Option<Vec<String>>,
+        }
+        let mut path = Some(format!("v2/{}/tags/list?n=1000", self.reference.path()));
+        let mut found = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let Some(at) = path.take() else { break };
+            let (bytes, next) = self.document(&at).await?;
+            let page: Page = serde_json::from_slice(&bytes).map_err(|e| Error::Registry {
+                registry: format!("Get \"{at}\""),
+                detail: format!("its list of tags cannot be read: {e}"),
+            })?;
+            found.extend(page.tags.unwrap_or_default());
+            path = next;
+        }
+        Ok(found)
+    }
+
+    /// Removes a manifest by its digest, with all tags that it has.
+    pub(crate) async fn delete_manifest(&self, digest: &str) -> Result<()> {
+        let (url, response) = self.delete(digest).await?;
+        self.accept(&url, response)
+            .await
+            .map(drop)
+            .map_err(|failed| failed.error)
+    }
+
+    /// Removes a tag alone; false where the registry does not do that.
+    pub(crate) async fn delete_tag(&self, tag: &str) -> Result<bool> {
+        let (url, response) = self.delete(tag).await?;
+        // By the specification it says that it does not support it; docker's finds that a tag is
+        // no digest.
+        let cannot = [StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED];
+        if cannot.contains(&response.status()) {
+            return Ok(false);
+        }
+        let accepted = self.accept(&url, response).await;
+        accepted.map(|_| true).map_err(|failed| failed.error)
+    }
+
+    async fn delete(&self, which: &str) -> Result<(Url, Response)> {
+        let path = format!("v2/{}/manifests/{which}", self.reference.path());
+        self.persist(|| async {
+            let none = HeaderMap::new();
+            let asked = self.at(Method::DELETE, &path, &none, &Content::None);
+            let (url, response) = asked.await?;
+            let status = response.status();
+            if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+                self.accept(&url, response).await.map(|r| (url, r))
+            } else {
+                Ok((url, response))
+            }
         })
         .await
     }

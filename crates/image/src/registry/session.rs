@@ -1,6 +1,6 @@
 //! One pull's conversation with one registry.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +10,11 @@ use reqwest::header::{
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use types::reference::Reference;
 
-use super::answer::{Attempt, Retry, told, without_query};
+use super::answer::{Attempt, Retry, without_query};
 use super::auth::{Credentials, challenge};
+use super::places::Place;
+use super::stream::BlobStream;
+use super::tokens::Tokens;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
@@ -25,9 +28,12 @@ pub(crate) struct Session {
     pub(super) client: Client,
     pub(super) host: String,
     pub(super) insecure: bool,
+    /// Whether it stands in for the Hub.
+    pub(crate) mirror: bool,
     pub(super) reference: Reference,
     pub(super) credentials: Credentials,
     pub(super) state: Mutex<Known>,
+    pub(super) tokens: Arc<Tokens>,
     /// Only one asks for a token at a time.
     pub(super) asking: tokio::sync::Mutex<()>,
     /// What a token is asked for beside what the registry names.
@@ -48,8 +54,10 @@ pub(crate) enum Content {
 
 #[derive(Debug, Default, Clone)]
 pub(super) struct Known {
-    /// `https` or `http`, once one has answered.
+    /// `https` or `http`, once one has answered, or where there is no choice.
     pub(super) scheme: Option<&'static str>,
+    /// Whether it has ever answered.
+    pub(super) answered: bool,
     /// The header that the registry last asked for.
     pub(super) authorization: Option<String>,
     /// What a token server gave in place of a password.
@@ -63,14 +71,6 @@ pub(crate) struct Fetched {
     pub(crate) content_type: Option<String>,
 }
 
-/// A blob on its way.
-#[derive(Debug)]
-pub(crate) struct BlobStream {
-    response: Response,
-    /// Bytes at the beginning that were received before already.
-    skip: u64,
-}
-
 /// How long to wait before the n-th further attempt.
 pub(crate) fn back_off(attempt: u32) -> Duration {
     Duration::from_millis(250).saturating_mul(1 << attempt.min(5))
@@ -79,10 +79,10 @@ pub(crate) fn back_off(attempt: u32) -> Duration {
 impl Session {
     pub(super) fn new(
         client: Client,
-        host: &str,
-        insecure: bool,
+        place: Place,
         reference: &Reference,
         credentials: Credentials,
+        tokens: Arc<Tokens>,
     ) -> Self {
         let authorization = credentials
             .registry_token
@@ -90,12 +90,15 @@ impl Session {
             .map(|t| format!("Bearer {t}"));
         Self {
             client,
-            host: host.to_owned(),
-            insecure,
+            host: place.host,
+            insecure: place.insecure,
+            mirror: place.mirror,
+            tokens,
             reference: reference.clone(),
             credentials,
             state: Mutex::new(Known {
-                scheme: None,
+                scheme: place.scheme,
+                answered: false,
                 authorization,
                 refresh: None,
             }),
@@ -264,42 +267,51 @@ impl Session {
         headers: &HeaderMap,
         content: &Content,
     ) -> Result<Response, Attempt> {
-        let used = self.known().authorization.clone();
-        let response = self
+        let mut used = self.known().authorization.clone();
+        let mut response = self
             .send(&method, url, headers, content, used.as_deref())
             .await?;
         let own = self.is_own(url);
         if own {
-            self.known().scheme = Some(if url.scheme() == "http" {
+            let mut known = self.known();
+            known.answered = true;
+            known.scheme = Some(if url.scheme() == "http" {
                 "http"
             } else {
                 "https"
             });
         }
-        // Whoever the registry sent us to may not ask for its credentials (GO-2022-0803).
-        if response.status() != StatusCode::UNAUTHORIZED
-            || response.url().origin() != url.origin()
-            || !own
-        {
-            return Ok(response);
+        // What was kept from before may have ended meanwhile: then it is got anew, once.
+        for _ in 0..2 {
+            // Whoever the registry sent us to may not ask for its credentials (GO-2022-0803).
+            if response.status() != StatusCode::UNAUTHORIZED
+                || response.url().origin() != url.origin()
+                || !own
+            {
+                break;
+            }
+            let asked = challenge(
+                response
+                    .headers()
+                    .get_all(WWW_AUTHENTICATE)
+                    .iter()
+                    .filter_map(|v| v.to_str().ok()),
+            );
+            let Some(asked) = asked else { break };
+            let fresh = self.authorize(url, asked, used.as_deref()).await?;
+            if Some(&fresh.header) == used.as_ref() {
+                break;
+            }
+            drop(response);
+            response = self
+                .send(&method, url, headers, content, Some(&fresh.header))
+                .await?;
+            used = Some(fresh.header);
+            if !fresh.kept {
+                break;
+            }
         }
-        let asked = challenge(
-            response
-                .headers()
-                .get_all(WWW_AUTHENTICATE)
-                .iter()
-                .filter_map(|v| v.to_str().ok()),
-        );
-        let Some(asked) = asked else {
-            return Ok(response);
-        };
-        let fresh = self.authorize(url, asked, used.as_deref()).await?;
-        if Some(&fresh) == used.as_ref() {
-            return Ok(response);
-        }
-        drop(response);
-        self.send(&method, url, headers, content, Some(&fresh))
-            .await
+        Ok(response)
     }
 
     /// Whether `url` is the registry itself, not less protected than it has been so far.
@@ -361,30 +373,5 @@ impl Session {
         Err(Attempt::last(
             self.failed(&without_query(url), "redirects too often"),
         ))
-    }
-}
-
-impl BlobStream {
-    /// The next bytes; none at the end of the answer, whether that is all or not.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Retry> {
-        loop {
-            let chunk = self.response.chunk().await.map_err(|e| Retry {
-                error: Error::Registry {
-                    registry: format!("Get \"{}\"", without_query(self.response.url())),
-                    detail: told(&e),
-                },
-                again: true,
-                after: None,
-            })?;
-            let Some(mut chunk) = chunk else {
-                return Ok(None);
-            };
-            if self.skip >= chunk.len() as u64 {
-                self.skip -= chunk.len() as u64;
-                continue;
-            }
-            let skip = usize::try_from(std::mem::take(&mut self.skip)).unwrap_or(usize::MAX);
-            return Ok(Some(chunk.split_off(skip)));
-        }
     }
 }

@@ -6,7 +6,15 @@ use reqwest::{Method, Url};
 use super::answer::{Attempt, MAX_ANSWER, without_query};
 use super::auth::{Challenge, TokenAnswer};
 use super::session::Session;
+use super::tokens;
 use crate::error::Error;
+
+/// What a registry is shown.
+pub(super) struct Authorization {
+    pub(super) header: String,
+    /// It was got earlier, and may have ended.
+    pub(super) kept: bool,
+}
 
 impl Session {
     /// Gets what the registry asks for. `used` is what it has just refused.
@@ -15,42 +23,50 @@ impl Session {
         url: &Url,
         asked: Challenge,
         used: Option<&str>,
-    ) -> Result<String, Attempt> {
+    ) -> Result<Authorization, Attempt> {
         let _one = self.asking.lock().await;
         let known = self.known().authorization.clone();
         if let Some(known) = known
             && Some(known.as_str()) != used
         {
             // Another request got it while this one waited.
-            return Ok(known);
+            return Ok(Authorization {
+                header: known,
+                kept: true,
+            });
         }
-        let header = match asked {
-            Challenge::Basic => self.credentials.basic_header().ok_or_else(|| {
+        let got = |header| Authorization {
+            header,
+            kept: false,
+        };
+        let found = match asked {
+            Challenge::Basic => got(self.credentials.basic_header().ok_or_else(|| {
                 Attempt::last(Error::Unauthorized {
                     registry: format!("Get \"{url}\""),
                     detail: "no basic auth credentials".to_owned(),
                 })
-            })?,
+            })?),
             Challenge::Bearer { .. } if self.credentials.registry_token.is_some() => {
-                used.unwrap_or_default().to_owned()
+                got(used.unwrap_or_default().to_owned())
             }
             Challenge::Bearer {
                 realm,
                 service,
                 scope,
-            } => self.token(url, &realm, &service, scope).await?,
+            } => self.token(url, &realm, &service, scope, used).await?,
         };
-        self.known().authorization = Some(header.clone());
-        Ok(header)
+        self.known().authorization = Some(found.header.clone());
+        Ok(found)
     }
 
-    pub(super) async fn token(
+    async fn token(
         &self,
         registry: &Url,
         realm: &str,
         service: &str,
         scope: Option<String>,
-    ) -> Result<String, Attempt> {
+        used: Option<&str>,
+    ) -> Result<Authorization, Attempt> {
         let mut url = Url::parse(realm).map_err(|e| {
             Attempt::last(self.failed(registry.as_str(), &format!("token server {realm:?}: {e}")))
         })?;
@@ -65,6 +81,16 @@ impl Session {
         }
         let mut scopes = self.scopes.clone();
         scopes.extend(scope.filter(|scope| !self.covers(scope)));
+        let key = tokens::key(realm, service, &scopes, &self.credentials);
+        // Who logs in wants to know whether the credentials are good now.
+        if !self.offline
+            && let Some(kept) = self.tokens.get(&key, used)
+        {
+            return Ok(Authorization {
+                header: kept,
+                kept: true,
+            });
+        }
         let scope = scopes.join(" ");
         let request = if let Some(refresh) = &self.credentials.identity_token {
             let form = [
@@ -123,8 +149,16 @@ impl Session {
         if let Some(token) = answer.as_ref().and_then(|a| a.refresh_token.clone()) {
             self.known().refresh = Some(token);
         }
-        answer.and_then(TokenAnswer::header).ok_or_else(|| {
+        let seconds = answer.as_ref().and_then(TokenAnswer::seconds);
+        let header = answer.and_then(TokenAnswer::header).ok_or_else(|| {
             Attempt::last(self.failed(&without_query(&url), "the token server sent no token"))
+        })?;
+        if !self.offline {
+            self.tokens.put(key, &header, seconds);
+        }
+        Ok(Authorization {
+            header,
+            kept: false,
         })
     }
 

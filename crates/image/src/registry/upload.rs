@@ -67,7 +67,14 @@ impl Session {
         self.persist(|| async {
             let none = HeaderMap::new();
             let (url, response) = self.at(Method::HEAD, &path, &none, &Content::None).await?;
-            if response.status() == StatusCode::NOT_FOUND {
+            // Who may not look may still be let in; and who is not learns why only from an answer
+            // with words, which this one cannot have.
+            let unknown = [
+                StatusCode::NOT_FOUND,
+                StatusCode::FORBIDDEN,
+                StatusCode::UNAUTHORIZED,
+            ];
+            if unknown.contains(&response.status()) {
                 return Ok(false);
             }
             self.accept(&url, response).await.map(|_| true)

@@ -568,3 +568,37 @@ pub fn names(store: &Store, part: &str) -> Vec<String> {
 pub fn nothing_left(store: &Store) {
     wait_for("an empty tmp", || names(store, "tmp").is_empty());
 }
+
+/// What a registry answers that has one image under every name.
+pub fn content(image: &TestImage, request: &scripted::Request) -> scripted::Answer {
+    use scripted::Answer;
+    if request.path.contains("/manifests/") {
+        return Answer::new(200, image.manifest()).with("Content-Type", OCI_MANIFEST);
+    }
+    let config = image.config().into_bytes();
+    for blob in image
+        .layers
+        .iter()
+        .map(|layer| layer.packed.clone())
+        .chain([config])
+    {
+        if request.path.ends_with(&Digest::of(&blob).to_string()) {
+            let from = request.header("range").and_then(|range| {
+                range
+                    .strip_prefix("bytes=")?
+                    .strip_suffix('-')?
+                    .parse()
+                    .ok()
+            });
+            return match from {
+                Some(from) if from < blob.len() => Answer::new(206, &blob[from..]),
+                Some(_) => Answer::new(416, ""),
+                None => Answer::new(200, blob),
+            };
+        }
+    }
+    Answer::new(
+        404,
+        r#"{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}"#,
+    )
+}

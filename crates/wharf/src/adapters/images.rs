@@ -20,7 +20,7 @@ use types::{
     registry::{Descriptor, ImageManifest, ManifestImage, ManifestSize, OciPlatform, UnpackedSize},
 };
 
-use super::{filters, no_thread};
+use super::{filters, no_thread, registries};
 use crate::hello;
 
 /// Threads for each way at the same time.
@@ -247,7 +247,12 @@ impl backend::Images for Images {
         wanted: Option<String>,
         auth: Option<RegistryAuth>,
     ) -> Result<Lines> {
-        let (reference, platform) = (reference(name)?.with_default_tag(), platform(wanted)?);
+        let (mut reference, platform) = (reference(name)?, platform(wanted)?);
+        let bare = reference.tag().is_none() && reference.digest().is_none();
+        if bare && !hello::is(&reference.clone().with_default_tag()) {
+            return registries::pull_all(self, reference, platform, auth).await;
+        }
+        reference = reference.with_default_tag();
         let (store, engine) = (self.store(), Arc::clone(&self.engine));
         Steps::run(move |reporter, cancel| async move {
             let pulled = if hello::is(&reference) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use api::backend::{Progress as Lines, Result};
-use image::{Error, Progress, SearchFilters};
+use image::{Access, Error, Platform, Progress, Reference, SearchFilters};
 use types::{
     ErrorKind, Failure,
     image::{AuthAnswer, RegistryAuth, SearchResult},
@@ -42,6 +42,48 @@ pub(super) async fn push(
         };
         let attributes = BTreeMap::from([("name".to_owned(), reference.familiar_name())]);
         engine.events.tell("image", "push", &name, attributes);
+        Ok(())
+    })
+    .await
+}
+
+/// Pulls all tags of a repository. One that cannot be had ends it; those before it stay.
+pub(super) async fn pull_all(
+    images: &Images,
+    name: Reference,
+    platform: Option<Platform>,
+    auth: Option<RegistryAuth>,
+) -> Result<Lines> {
+    let (store, engine) = (images.store(), Arc::clone(&images.engine));
+    Steps::run(move |reporter, cancel| async move {
+        let access = Access {
+            auth: auth.as_ref(),
+            insecure: false,
+        };
+        let tags = tokio::select! {
+            tags = store.tags(&name, access) => tags.map_err(failure)?,
+            () = cancel.cancelled() => return Err(failure(Error::Cancelled("the pull"))),
+        };
+        let (report, mut newer) = (|progress: Progress| reporter.line(progress.line()), false);
+        // What became of all is said once, at the end.
+        let each = |progress: Progress| match progress {
+            Progress::Status(text) if text.starts_with("Status: ") => {}
+            progress => report(progress),
+        };
+        for tag in tags {
+            let one = name.with_tag(&tag).map_err(Failure::invalid)?;
+            let (platform, cancel) = (platform.as_ref(), cancel.clone());
+            let pulled = store.pull(&one, platform, auth.as_ref(), &each, cancel);
+            newer |= pulled.await.map_err(failure)?.newer;
+        }
+        let shown = name.familiar_name();
+        report(Progress::Status(if newer {
+            format!("Status: Downloaded newer image for {shown}")
+        } else {
+            format!("Status: Image is up to date for {shown}")
+        }));
+        let attributes = BTreeMap::from([("name".to_owned(), shown.clone())]);
+        engine.events.tell("image", "pull", &shown, attributes);
         Ok(())
     })
     .await

@@ -217,7 +217,7 @@ impl Host {
             os_type: "linux".into(),
             architecture: std::env::consts::ARCH.into(),
             index_server_address: "https://index.docker.io/v1/".into(),
-            registry_config: registries(&s.insecure_registries),
+            registry_config: registries(&live.insecure_registries, &live.registry_mirrors),
             n_cpu: std::thread::available_parallelism().map_or(1, |n| n.get().cast_signed() as i64),
             mem_total: self.memory,
             docker_root_dir: s.data_root.to_string_lossy().into_owned(),
@@ -367,14 +367,16 @@ fn filesystem(path: &Path) -> String {
     }
 }
 
-fn registries(insecure: &[String]) -> RegistryConfig {
+fn registries(insecure: &[String], mirrors: &[String]) -> RegistryConfig {
     let index = |name: &str, secure, official| IndexInfo {
         name: name.into(),
         mirrors: Vec::new(),
         secure,
         official,
     };
-    let mut configs = BTreeMap::from([("docker.io".to_owned(), index("docker.io", true, true))]);
+    let mut hub = index("docker.io", true, true);
+    hub.mirrors = mirrors.to_vec();
+    let mut configs = BTreeMap::from([("docker.io".to_owned(), hub)]);
     let (cidrs, names): (Vec<String>, Vec<String>) =
         insecure.iter().cloned().partition(|r| r.contains('/'));
     configs.extend(
@@ -386,6 +388,6 @@ fn registries(insecure: &[String]) -> RegistryConfig {
     RegistryConfig {
         insecure_registry_cidrs: loopback.into_iter().chain(cidrs).collect(),
         index_configs: configs,
-        mirrors: None,
+        mirrors: Some(mirrors.to_vec()).filter(|mirrors| !mirrors.is_empty()),
     }
 }

@@ -76,6 +76,10 @@ impl Reload {
             .set(plugins)
             .await
             .map_err(|e| format!("error validating authorization plugin: {e:#}"))?;
+        let images = self.engine.images();
+        images
+            .change_registries(&new.live.insecure_registries, &new.live.registry_mirrors)
+            .map_err(|e| e.to_string())?;
         self.log.set(&new.live.log_level);
         self.host.set_live(new.live.clone());
         let waiting = self.settings.waiting(&new);
@@ -94,8 +98,9 @@ impl Reload {
             ("live-restore".into(), "true".into()),
             (
                 "insecure-registries".into(),
-                json(&self.settings.insecure_registries),
+                json(&new.live.insecure_registries),
             ),
+            ("registry-mirrors".into(), json(&new.live.registry_mirrors)),
             (
                 "default-runtime".into(),
                 self.settings.default_runtime.clone(),

@@ -99,7 +99,8 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
         networks: containers,
         builds,
         images: images.clone(),
-        image_work: images,
+        image_work: images.clone(),
+        registry_work: images,
         system: Arc::new(adapters::System::new(
             Arc::clone(&engine),
             Arc::clone(&host),
@@ -169,7 +170,8 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         let root = settings.data_root.clone();
         let usual = image::Options::default();
         let options = image::Options {
-            insecure_registries: settings.insecure_registries.clone(),
+            insecure_registries: settings.live.insecure_registries.clone(),
+            registry_mirrors: settings.live.registry_mirrors.clone(),
             certs_dir: Some(settings.registry_certs_dir.clone()),
             max_concurrent_downloads: settings
                 .max_concurrent_downloads

@@ -75,7 +75,6 @@ pub(crate) struct Settings {
     pub icc: bool,
     pub mtu: Option<u32>,
     pub cgroup_parent: String,
-    pub insecure_registries: Vec<String>,
     pub registry_certs_dir: PathBuf,
     pub max_concurrent_uploads: Option<usize>,
     pub max_concurrent_downloads: Option<usize>,
@@ -101,6 +100,9 @@ pub(crate) struct Live {
     pub log_level: String,
     pub labels: Vec<String>,
     pub authorization_plugins: Vec<String>,
+    pub insecure_registries: Vec<String>,
+    /// Of Docker Hub, as `info` shows them.
+    pub registry_mirrors: Vec<String>,
 }
 
 /// How sockets are opened.
@@ -243,7 +245,6 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
             .map(|n| u32::try_from(n).map_err(|_| format!("invalid mtu: {n}")))
             .transpose()?,
         cgroup_parent,
-        insecure_registries: values.list("insecure-registries"),
         registry_certs_dir: path("registry-certs-dir", "/etc/docker/certs.d")?,
         max_concurrent_uploads: positive("max-concurrent-uploads")?
             .and_then(|n| usize::try_from(n).ok()),
@@ -381,7 +382,17 @@ fn live(values: &Values) -> Result<Live, String> {
             "invalid logging level \"{log_level}\": use debug, info, warn, error or fatal"
         ));
     }
+    let mirrors = values.list("registry-mirrors");
+    let mirrors = mirrors.iter().map(|m| image::check_mirror(m));
+    let insecure_registries = values.list("insecure-registries");
+    for registry in &insecure_registries {
+        image::check_insecure(registry).map_err(|e| e.to_string())?;
+    }
     Ok(Live {
+        insecure_registries,
+        registry_mirrors: mirrors
+            .collect::<Result<_, _>>()
+            .map_err(|e| e.to_string())?,
         log_level,
         labels: parse::labels(&values.list("labels"))?,
         authorization_plugins: parse::plugins(&values.list("authorization-plugins"))?,

@@ -7,6 +7,7 @@ mod image_work;
 mod images;
 mod life;
 mod live;
+mod manifests;
 mod settings;
 mod system;
 
@@ -19,6 +20,8 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("container", "Manage containers"),
     ("context", "Manage contexts"),
     ("image", "Manage images"),
+    ("manifest", "Manage image manifests and manifest lists"),
+    ("registry", "See and remove what is in registries"),
     ("system", "Manage the daemon"),
 ];
 
@@ -37,7 +40,6 @@ pub(crate) const MISSING: &[&str] = &[
     "checkpoint",
     "compose",
     "config",
-    "manifest",
     "network",
     "node",
     "plugin",
@@ -57,6 +59,7 @@ const SECTIONS: &[&[Verb]] = &[
     live::VERBS,
     images::VERBS,
     image_work::VERBS,
+    manifests::VERBS,
     system::VERBS,
     settings::VERBS,
 ];

@@ -24,10 +24,6 @@ impl Settings {
             ("mtu", old.mtu != new.mtu),
             ("cgroup-parent", old.cgroup_parent != new.cgroup_parent),
             (
-                "insecure-registries",
-                old.insecure_registries != new.insecure_registries,
-            ),
-            (
                 "registry-certs-dir",
                 old.registry_certs_dir != new.registry_certs_dir,
             ),

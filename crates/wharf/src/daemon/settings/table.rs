@@ -208,7 +208,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("pidfile", "FILE", Works, "File for the daemon's process number [default: /run/wharf.pid, as dockerd /var/run/docker.pid]").short('p'),
     bool("raw-logs", Works, "Log without colours"),
     text("registry-certs-dir", "DIR", Works, "Directory of certificates for single registries, DIR/HOST[:PORT]/*.crt [default: /etc/docker/certs.d]"),
-    list("registry-mirror", "registry-mirrors", "URL", Only(&[], "wharf does not pull from mirrors yet"), "Mirror of Docker Hub"),
+    list("registry-mirror", "registry-mirrors", "URL", Works, "Mirror of Docker Hub, asked before it (may be repeated)"),
     bool("rootless", Only(&["false"], "the daemon needs root"), "Run without root"),
     text("seccomp-profile", "PROFILE", Works, "File of a seccomp profile, builtin or unconfined, for containers that do not say [default: builtin]"),
     bool("selinux-enabled", Only(&["false"], "wharf does not set SELinux labels"), "Use SELinux"),
