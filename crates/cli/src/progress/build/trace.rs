@@ -208,9 +208,11 @@ impl Trace {
         }
     }
 
-    /// How many steps of the Dockerfile there were, and how many of them were in the cache.
+    /// How many steps of the Dockerfile there were, and how many of them were in the cache. Bases
+    /// are made elsewhere, and do not count.
     pub(super) fn cached(&self) -> (usize, usize) {
-        let all = || self.steps.iter().filter(|s| s.is_of_the_file());
+        let counts = |s: &&Step| s.is_of_the_file() && !s.vertex.name.contains("] FROM ");
+        let all = || self.steps.iter().filter(counts);
         let cached = all().filter(|s| s.vertex.cached).count();
         (all().count(), cached)
     }
