@@ -217,7 +217,9 @@ impl Contexts {
                 Kind::Dir => entry.kind = EntryKind::Dir,
                 Kind::Symlink => {
                     entry.kind = EntryKind::Symlink;
-                    entry.link = String::from_utf8_lossy(&header.link).into_owned();
+                    entry.link = String::from_utf8(header.link.clone()).map_err(|_| {
+                        Error::invalid(format!("the link {path:?} leads to what is not UTF-8"))
+                    })?;
                 }
                 Kind::File if header.sparse.is_some() => {
                     return Err(Error::invalid(format!(

@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use dockerfile::{Command as Form, Mount, MountKind, Patterns, Run, Sharing};
+use dockerfile::{Command as Form, Heredoc, Mount, MountKind, Patterns, Run, Sharing};
 use image::Step;
 use serde_json::{Value, json};
 
@@ -42,6 +42,7 @@ struct Keep {
 
 /// Runs a command; answers whether it came from the cache.
 pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Result<bool> {
+    let script = what.script().filter(|s| s.content.starts_with("#!"));
     let argv = argv(run, what);
     let network = network(run, what)?;
     let insecure = insecure(run, what)?;
@@ -72,6 +73,13 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
         for mount in &mounts {
             given.extend(prepare(run, mount, &mut keep, &mut env)?);
         }
+        let mut argv = argv;
+        let text = argv.join(" ");
+        if let Some(script) = script {
+            let (mount, path) = program(run, script, &mut keep)?;
+            given.push(mount);
+            argv = vec![path];
+        }
         let working_dir = match run.draft.config.working_dir.as_str() {
             "" => "/".to_owned(),
             dir => dir.to_owned(),
@@ -80,7 +88,6 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
         let targets = given.iter().map(|m| m.target.as_str());
         let stubs = Stubs::look(root.as_fd(), targets)?;
         drop(root);
-        let text = argv.join(" ");
         let command = Command {
             id: step.id(),
             argv,
@@ -102,6 +109,27 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
         let root = step.mount()?;
         stubs.remove(root.as_fd(), &step.upper())
     })
+}
+
+/// A document that is a program of its own: its file, and where that is.
+fn program(
+    run: &StageRun<'_, '_>,
+    script: &Heredoc,
+    keep: &mut Keep,
+) -> Result<(StepMount, String)> {
+    let dir = run.solver.builder.temp_dir()?;
+    let host = dir.path().join("program");
+    std::fs::write(&host, &script.content)
+        .and_then(|()| std::fs::set_permissions(&host, std::fs::Permissions::from_mode(0o755)))
+        .map_err(Error::io("write a program of the Dockerfile"))?;
+    keep.dirs.push(dir);
+    let path = format!("/dev/pipes/{}", script.name);
+    let mount = StepMount {
+        target: path.clone(),
+        source: MountSource::Path(host),
+        read_only: true,
+    };
+    Ok((mount, path))
 }
 
 fn failed(running: &Running<'_>, command: String, code: i32, out_of_memory: bool) -> Error {
@@ -182,13 +210,9 @@ fn insecure(run: &StageRun<'_, '_>, what: &Run) -> Result<bool> {
 
 /// The mount with its words expanded.
 fn expanded(run: &StageRun<'_, '_>, mount: &Mount) -> Result<Mount> {
-    let word = |text: &Option<String>| text.as_deref().map(|t| run.word(t)).transpose();
-    let mut expanded = mount.clone();
-    expanded.target = word(&mount.target)?;
-    expanded.source = word(&mount.source)?;
-    expanded.id = word(&mount.id)?;
-    expanded.env = word(&mount.env)?;
-    Ok(expanded)
+    mount
+        .expanded(run.escape(), &run.scope())
+        .map_err(Error::invalid)
 }
 
 fn target(run: &StageRun<'_, '_>, mount: &Mount) -> Result<String> {

@@ -189,9 +189,10 @@ fn one(
 /// The digest of what was selected: names, kinds, modes, owners where they mean something, and
 /// contents, but no times.
 pub(crate) fn digest(tree: &Tree, selected: &[Selected]) -> Result<Digest> {
-    let mut hasher = Hasher::default();
+    let mut fields = Fields::default();
     for one in selected {
-        hasher.update(if one.single { b"single\0" } else { b"many\0" });
+        fields.add(if one.single { b"single" } else { b"many" });
+        fields.add(one.items.len().to_string().as_bytes());
         for item in &one.items {
             let Meta {
                 node,
@@ -206,14 +207,27 @@ pub(crate) fn digest(tree: &Tree, selected: &[Selected]) -> Result<Digest> {
                 Node::Symlink(target) => format!("link {target}"),
                 Node::Special(kind, number) => format!("{kind:?} {number}"),
             };
-            hasher.update(format!("{}\0{mode:o} {uid} {gid} {content}\0", item.place).as_bytes());
-            for (name, value) in tree.xattrs(&item.path, &item.meta) {
-                hasher.update(&name);
-                hasher.update(b"\0");
-                hasher.update(&value);
-                hasher.update(b"\0");
+            fields.add(item.place.as_bytes());
+            fields.add(format!("{mode:o} {uid} {gid}").as_bytes());
+            fields.add(content.as_bytes());
+            let xattrs = tree.xattrs(&item.path, &item.meta);
+            fields.add(xattrs.len().to_string().as_bytes());
+            for (name, value) in xattrs {
+                fields.add(&name);
+                fields.add(&value);
             }
         }
     }
-    Ok(hasher.finish())
+    Ok(fields.0.finish())
+}
+
+/// Hashes fields so that none can be taken for another: each after its length.
+#[derive(Default)]
+struct Fields(Hasher);
+
+impl Fields {
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.update(&(bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes);
+    }
 }

@@ -133,6 +133,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
                 .map_err(|e| self.placed(instruction.span, e))?;
             self.solver.session.listener.done(&self.result(), cached);
         }
+        self.draft.args = self.args;
         Ok(self.draft)
     }
 
@@ -203,6 +204,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
                 let mut draft = Draft::clone(&*self.solver.stage(*other)?);
                 // What it gives to others' builds works here, too.
                 draft.triggers = draft.config.on_build.take().unwrap_or_default();
+                self.args = draft.args.clone();
                 (draft, None)
             }
             Origin::Image(name) => {
@@ -324,7 +326,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
         let key = keys::key(
             "workdir",
             &self.draft.base(),
-            json!({"path": path}),
+            json!({"path": path, "user": self.draft.config.user}),
             self.solver.epoch,
         );
         self.layer(&key, title, created_by, |run, _, step| {

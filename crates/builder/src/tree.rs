@@ -298,7 +298,7 @@ impl Mounted {
         let mut all = Vec::new();
         for entry in Dir::read_from(&fd)? {
             let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
+            let name = text(entry.file_name())?;
             if name == "." || name == ".." {
                 continue;
             }
@@ -320,7 +320,18 @@ impl Mounted {
 
 fn link(parent: &OwnedFd, name: &str) -> io::Result<String> {
     let target = rustix::fs::readlinkat(parent, name, Vec::new())?;
-    Ok(target.to_string_lossy().into_owned())
+    text(&target)
+}
+
+/// Names are text here: another one would be copied as something else.
+fn text(name: &std::ffi::CStr) -> io::Result<String> {
+    let name = name.to_str().map_err(|_| {
+        let shown = name.to_string_lossy();
+        io::Error::other(format!(
+            "the name {shown:?} is not UTF-8, which is not supported here"
+        ))
+    })?;
+    Ok(name.to_owned())
 }
 
 fn meta(stat: &Stat, link: impl FnOnce() -> io::Result<String>) -> io::Result<Meta> {

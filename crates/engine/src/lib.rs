@@ -303,6 +303,10 @@ impl Engine {
 /// When there is no such user or group.
 pub fn user_of(root: std::os::fd::BorrowedFd<'_>, user: &str) -> Result<(u32, u32)> {
     let found = runtime::user::resolve(root, user, &[])?.user;
+    if !user.is_empty() && user.bytes().all(|b| b.is_ascii_digit()) {
+        // As Docker for files: a lone number is the group's, too.
+        return Ok((found.uid, found.uid));
+    }
     Ok((found.uid, found.gid))
 }
 

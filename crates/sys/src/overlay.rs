@@ -217,7 +217,10 @@ fn mount_by_fsconfig(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
     }
     // Layers are shared between mounts, which an index would forbid; a kernel without the
     // option does not have an index either.
-    let _ = rustix::mount::fsconfig_set_string(fs.as_fd(), "index", "off");
+    // And an upper directory becomes a layer as it is: nothing in it may refer to the layers below.
+    for feature in ["index", "redirect_dir", "metacopy"] {
+        let _ = rustix::mount::fsconfig_set_string(fs.as_fd(), feature, "off");
+    }
     rustix::mount::fsconfig_create(fs.as_fd()).map_err(failed(CREATE))?;
     rustix::mount::fsmount(
         fs.as_fd(),
@@ -306,7 +309,7 @@ fn mount_here(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
     let work = open_dir(overlay.work)?;
     let names: Vec<_> = lower.iter().map(|dir| fd_name(dir.as_fd())).collect();
     let options = format!(
-        "lowerdir={},upperdir={},workdir={}",
+        "lowerdir={},upperdir={},workdir={},index=off,redirect_dir=off,metacopy=off",
         names.join(":"),
         fd_name(upper.as_fd()),
         fd_name(work.as_fd()),
