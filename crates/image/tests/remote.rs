@@ -89,7 +89,7 @@ async fn parts_are_carried_where_a_registry_does_not_mount() {
         } else {
             let part = Digest::of(image.manifest().as_bytes()).to_string();
             let put = put.unwrap();
-            assert_eq!(put.parts, [part.clone()]);
+            assert_eq!(put.parts, std::slice::from_ref(&part));
             assert_eq!(put.digest, Digest::of(index.as_bytes()).to_string());
             assert_eq!(puts.len(), 4, "{done:?}");
             assert_eq!(puts[2].as_str(), format!("PUT /v2/to/manifests/{part} "));
