@@ -12,12 +12,14 @@ pub enum Error {
     #[error("{0}")]
     Dockerfile(String),
     /// A command of a `RUN` that ended with another code than 0.
-    #[error("process \"{command}\" did not complete successfully: exit code: {code}")]
+    #[error("process \"{command}\" did not complete successfully: exit code: {code}{place}")]
     Command {
         /// Program and arguments.
         command: String,
         /// How it ended.
         code: i32,
+        /// Where it stands in the file, on lines of their own.
+        place: String,
     },
     /// Anything else that is told as it is.
     #[error("{0}")]

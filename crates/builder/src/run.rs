@@ -137,7 +137,11 @@ fn failed(running: &Running<'_>, command: String, code: i32, out_of_memory: bool
         let text = b"the kernel ended the command for want of memory\n";
         running.log(types::options::StdStream::Err, text);
     }
-    Error::Command { command, code }
+    Error::Command {
+        command,
+        code,
+        place: String::new(),
+    }
 }
 
 /// Program and arguments.

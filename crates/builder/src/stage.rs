@@ -143,6 +143,26 @@ impl<'s, 'a> StageRun<'s, 'a> {
             Error::Failure(failure) if failure.kind == types::ErrorKind::InvalidParameter => {
                 plan::at((self.file(), self.solver.plan.text), span, failure.message)
             }
+            Error::Command {
+                command,
+                code,
+                place: _,
+            } => {
+                let (file, text) = (self.file(), self.solver.plan.text);
+                let drawn = dockerfile::error_at(&file.name, text, span, "");
+                let place = format!(
+                    "\n{}:{}:{}\n{}",
+                    file.name,
+                    span.line,
+                    span.column,
+                    drawn.drawing()
+                );
+                Error::Command {
+                    command,
+                    code,
+                    place,
+                }
+            }
             error => error,
         }
     }
@@ -233,7 +253,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
                 .count();
             self.total = 1 + steps + triggers;
             let title = format!("{} FROM {name}", self.position());
-            self.solver.session.begin(title).end(true, String::new());
+            self.solver.session.begin(title).end(false, String::new());
         }
         Ok(())
     }

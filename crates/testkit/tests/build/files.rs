@@ -69,7 +69,7 @@ ADD a.txt /added
     assert_eq!(
         sh(
             &d,
-            "cat /there/twelve /w/a.txt /w/renamed /added; stat -c %u /there"
+            "cat /link/twelve /w/a.txt /w/renamed /added; stat -c %u /there"
         ),
         "aaaa1000"
     );
@@ -102,7 +102,7 @@ fn ownership_and_modes_come_along_from_stages() {
     let d = Daemon::fresh();
     let files = Files::new(
         r"FROM busybox AS one
-RUN mkdir -p /out/d && echo x > /out/d/f && chown -R 7:8 /out && chmod 2750 /out/d && mkfifo /out/p
+RUN mkdir -p /out/d && echo x > /out/d/f && mkfifo /out/p && chown -R 7:8 /out && chmod 2750 /out/d
 FROM busybox
 COPY --from=one /out /out
 ",

@@ -142,7 +142,7 @@ impl Classic {
                     }
                 }
             }
-            Err(Error::Command { command, code }) => {
+            Err(Error::Command { command, code, .. }) => {
                 let message = format!("The command '{command}' returned a non-zero code: {code}");
                 self.always(error_line(&message, Some(code.into())));
             }
