@@ -56,7 +56,7 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
         .map(|m| mount_key(run, m))
         .collect::<Result<_>>()?;
     let inputs = json!({
-        "argv": argv, "env": env, "user": run.draft.config.user,
+        "argv": argv, "script": script.is_some(), "env": env, "user": run.draft.config.user,
         "cwd": run.draft.config.working_dir, "mounts": keys,
         "network": format!("{network:?}"), "insecure": insecure,
         "hosts": run.solver.request.extra_hosts,
@@ -234,11 +234,17 @@ fn cache_id(run: &StageRun<'_, '_>, mount: &Mount) -> Result<String> {
     }
 }
 
-fn origin(run: &StageRun<'_, '_>, mount: &Mount) -> Origin {
-    match &mount.from {
+fn origin(run: &StageRun<'_, '_>, mount: &Mount) -> Result<Origin> {
+    let origin = match &mount.from {
         Some(name) if name == "scratch" => Origin::Scratch,
         Some(name) => plan::from(run.solver.plan.file, run.index, name, run.solver.request),
         None => Origin::Context,
+    };
+    match origin {
+        Origin::Stage(other) if other >= run.index => Err(Error::invalid(format!(
+            "invalid stage index {other}: there is no such stage before this one"
+        ))),
+        origin => Ok(origin),
     }
 }
 
@@ -250,10 +256,11 @@ fn mount_key(run: &StageRun<'_, '_>, mount: &Mount) -> Result<Value> {
         MountKind::Bind => {
             let tree = run
                 .solver
-                .tree(&origin(run, mount), &run.planned.platform)?;
+                .tree(&origin(run, mount)?, &run.planned.platform)?;
             let exclude = Patterns::new(&[]).map_err(Error::invalid)?;
             let rules = Rules {
                 parents: false,
+                literal: true,
                 exclude: &exclude,
             };
             let source = mount.source.as_deref().unwrap_or("/");
@@ -295,7 +302,7 @@ fn bind(run: &StageRun<'_, '_>, mount: &Mount, keep: &mut Keep) -> Result<StepMo
     let read_only = mount.readonly.unwrap_or(true);
     let source = mount.source.as_deref().unwrap_or("/");
     let solver = run.solver;
-    let from = origin(run, mount);
+    let from = origin(run, mount)?;
     let tree = solver.tree(&from, &run.planned.platform)?;
     let found = tree.resolve(&clean(source), true)?;
     let (path, _) = found
@@ -320,6 +327,7 @@ fn bind(run: &StageRun<'_, '_>, mount: &Mount, keep: &mut Keep) -> Result<StepMo
     let exclude = Patterns::new(&[]).map_err(Error::invalid)?;
     let rules = Rules {
         parents: false,
+        literal: true,
         exclude: &exclude,
     };
     let selected = select::select(&tree, &path, rules)?;
@@ -354,36 +362,40 @@ fn take_caches(run: &StageRun<'_, '_>, mounts: &[Mount], keep: &mut Keep) -> Res
             *sharing = own;
         }
     }
+    // What a new one begins with, before any is taken: to have it may mean to wait for a stage that
+    // waits for one of them.
+    let mut trees = BTreeMap::new();
+    for mount in mounts
+        .iter()
+        .filter(|m| m.kind == MountKind::Cache && m.from.is_some())
+    {
+        let tree = run
+            .solver
+            .tree(&origin(run, mount)?, &run.planned.platform)?;
+        trees.entry(cache_id(run, mount)?).or_insert(tree);
+    }
     let solver = run.solver;
     for (id, sharing) in wanted {
         let cancel = &solver.session.cancel;
         let guard = solver.builder.caches.take(&id, sharing, cancel)?;
         if guard.is_new() {
             let mut own = mounts.iter().filter(|m| m.kind == MountKind::Cache);
-            let first = own.find(|m| cache_id(run, m).is_ok_and(|other| other == id));
-            begin(run, first, &guard)?;
+            if let Some(first) = own.find(|m| cache_id(run, m).is_ok_and(|other| other == id)) {
+                if let Some(tree) = trees.get(&id) {
+                    fill(
+                        run,
+                        tree,
+                        first.source.as_deref().unwrap_or("/"),
+                        guard.data(),
+                    )?;
+                }
+                let mode = first.mode.unwrap_or(0o755);
+                guard.made(mode, first.uid.unwrap_or(0), first.gid.unwrap_or(0))?;
+            }
         }
         keep.caches.insert(id, guard);
     }
     Ok(())
-}
-
-/// Gives a new cache what it begins with.
-fn begin(run: &StageRun<'_, '_>, mount: Option<&Mount>, guard: &CacheGuard) -> Result<()> {
-    let Some(mount) = mount else { return Ok(()) };
-    if mount.from.is_some() {
-        let tree = run
-            .solver
-            .tree(&origin(run, mount), &run.planned.platform)?;
-        fill(
-            run,
-            &tree,
-            mount.source.as_deref().unwrap_or("/"),
-            guard.data(),
-        )?;
-    }
-    let mode = mount.mode.unwrap_or(0o755);
-    guard.made(mode, mount.uid.unwrap_or(0), mount.gid.unwrap_or(0))
 }
 
 fn cache(run: &StageRun<'_, '_>, mount: &Mount, keep: &Keep) -> Result<StepMount> {
@@ -411,6 +423,7 @@ fn fill(run: &StageRun<'_, '_>, tree: &Tree, source: &str, to: &Path) -> Result<
     let exclude = Patterns::new(&[]).map_err(Error::invalid)?;
     let rules = Rules {
         parents: false,
+        literal: true,
         exclude: &exclude,
     };
     let mut place = Place::new(root.as_fd(), &run.solver.session.cancel);

@@ -12,6 +12,8 @@ use crate::manifest::{Descriptor, Index, OCI_INDEX};
 
 const NAME: &str = "org.opencontainers.image.ref.name";
 const TAGGED: &str = "io.wharf.image.tagged";
+/// Marks what a registry had in just this form, and so may be given to one as it is.
+pub(crate) const FROM_REGISTRY: &str = "io.wharf.image.from-registry";
 
 /// One line of the table. An image that lost its last name keeps a line without one.
 #[derive(Debug, Clone, PartialEq, Eq)]

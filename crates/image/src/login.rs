@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Descriptor, Document, MAX_CONFIG, MAX_MANIFEST};
 use crate::platform::Platform;
+use crate::registry::Session;
 use crate::store::{Store, parse_config};
 
 /// What a reference stands for in its registry.
@@ -57,6 +58,58 @@ fn any_on(server: &str) -> Result<Reference> {
     Ok(any)
 }
 
+/// What a reference stands for at one of those who may have it.
+async fn distribution_from(session: &Session, reference: &Reference) -> Result<Distribution> {
+    let which = reference.digest().or(reference.tag()).unwrap_or_default();
+    let fetched = session.manifest(which, MAX_MANIFEST).await?;
+    let digest = Digest::of(&fetched.bytes);
+    let what = format!("manifest of {}", reference.familiar());
+    if let Some(wanted) = reference.digest()
+        && wanted != digest.to_string()
+    {
+        return Err(Error::Digest {
+            what,
+            expected: wanted.to_owned(),
+            actual: digest.to_string(),
+        });
+    }
+    let sent_as = fetched.content_type.as_deref();
+    let (own, platforms) = match manifest::parse(&what, &fetched.bytes, sent_as)? {
+        Document::Index(index) => {
+            let entries = index.manifests.into_iter();
+            (
+                index.media_type,
+                entries.filter_map(|e| e.platform).collect(),
+            )
+        }
+        Document::Manifest(manifest) => {
+            let Descriptor { digest, size, .. } = &manifest.config;
+            if *size > MAX_CONFIG {
+                return Err(Error::bad_manifest(what, "its configuration is too large"));
+            }
+            let bytes = session.small_blob(digest, *size).await?;
+            let config = parse_config(digest, &bytes)?;
+            let platform = Platform {
+                os: config.os,
+                architecture: config.architecture,
+                variant: config.variant,
+            };
+            (manifest.media_type, vec![platform])
+        }
+    };
+    let media_type = if own.is_empty() {
+        sent_as.unwrap_or_default().to_owned()
+    } else {
+        own
+    };
+    Ok(Distribution {
+        media_type,
+        digest: digest.to_string(),
+        size: fetched.bytes.len() as u64,
+        platforms,
+    })
+}
+
 impl Store {
     /// Checks credentials at the registry that they are for. Answers the token that the registry
     /// gives in place of the password, if it does.
@@ -79,55 +132,14 @@ impl Store {
         auth: Option<&RegistryAuth>,
     ) -> Result<Distribution> {
         let reference = reference.clone().with_default_tag();
-        let session = self.0.registries.session(&reference, auth)?;
-        let which = reference.digest().or(reference.tag()).unwrap_or_default();
-        let fetched = session.manifest(which, MAX_MANIFEST).await?;
-        let digest = Digest::of(&fetched.bytes);
-        let what = format!("manifest of {}", reference.familiar());
-        if let Some(wanted) = reference.digest()
-            && wanted != digest.to_string()
-        {
-            return Err(Error::Digest {
-                what,
-                expected: wanted.to_owned(),
-                actual: digest.to_string(),
-            });
+        let mut last = None;
+        for session in self.0.registries.pulling(&reference, auth)? {
+            match distribution_from(&session, &reference).await {
+                Err(error) if session.mirror => last = Some(error),
+                done => return done,
+            }
         }
-        let sent_as = fetched.content_type.as_deref();
-        let (own, platforms) = match manifest::parse(&what, &fetched.bytes, sent_as)? {
-            Document::Index(index) => {
-                let entries = index.manifests.into_iter();
-                (
-                    index.media_type,
-                    entries.filter_map(|e| e.platform).collect(),
-                )
-            }
-            Document::Manifest(manifest) => {
-                let Descriptor { digest, size, .. } = &manifest.config;
-                if *size > MAX_CONFIG {
-                    return Err(Error::bad_manifest(what, "its configuration is too large"));
-                }
-                let bytes = session.small_blob(digest, *size).await?;
-                let config = parse_config(digest, &bytes)?;
-                let platform = Platform {
-                    os: config.os,
-                    architecture: config.architecture,
-                    variant: config.variant,
-                };
-                (manifest.media_type, vec![platform])
-            }
-        };
-        let media_type = if own.is_empty() {
-            sent_as.unwrap_or_default().to_owned()
-        } else {
-            own
-        };
-        Ok(Distribution {
-            media_type,
-            digest: digest.to_string(),
-            size: fetched.bytes.len() as u64,
-            platforms,
-        })
+        Err(last.unwrap_or(Error::Cancelled("the question")))
     }
 
     /// Images whose names have `term` in them: on the Hub, or on the registry that `term` begins

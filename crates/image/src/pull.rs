@@ -140,7 +140,9 @@ impl Store {
             .await?;
         let names = names(reference, &resolved.digest)?;
         let store = self.clone();
-        let descriptor = resolved.descriptor;
+        let mut descriptor = resolved.descriptor;
+        let mark = crate::index::FROM_REGISTRY.to_owned();
+        descriptor.annotations.insert(mark, "true".to_owned());
         let image = blocking(move || {
             store.0.blobs.put(&store.0.temp, &config_bytes)?;
             store.0.blobs.put(&store.0.temp, &resolved.manifest_bytes)?;

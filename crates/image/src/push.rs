@@ -16,7 +16,7 @@ use types::reference::Reference;
 use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::index::{Entry, give_name};
+use crate::index::{Entry, FROM_REGISTRY, give_name};
 use crate::load::to_json;
 use crate::manifest::{DOCKER_LAYER, Descriptor, Manifest, OCI_LAYER, OCI_MANIFEST};
 use crate::platform::Platform;
@@ -195,7 +195,10 @@ impl Push<'_> {
             // What a registry had in just this form keeps it, and thereby its digest.
             let known = state.entries.iter().any(|e| {
                 let name = e.name.as_ref().and_then(Reference::digest);
-                e.manifest.digest == *digest && name == Some(digest.to_string().as_str())
+                // Of what came out of an index the name has the index's digest.
+                let marked = e.manifest.annotations.contains_key(FROM_REGISTRY);
+                e.manifest.digest == *digest
+                    && (marked || name == Some(digest.to_string().as_str()))
             });
             (manifest, image.cloned().ok_or_else(gone)?, known)
         };

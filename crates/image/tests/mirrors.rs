@@ -71,6 +71,12 @@ async fn a_mirror_is_asked_first_and_gets_nobodys_credentials() {
     assert_eq!(asked.len(), 3);
     assert!(hub.requests().is_empty(), "{:?}", hub.requests());
 
+    let name = Reference::parse("box:1").unwrap();
+    let told = store.distribution(&name, Some(&auth())).await.unwrap();
+    assert_eq!(told.digest, pulled.digest);
+    assert!(hub.requests().is_empty(), "{:?}", hub.requests());
+    assert_eq!(authorizations(&mirror), 0);
+
     // Where it wants credentials, those for the Hub are none of its business.
     let served = image.clone();
     let curious = Server::start(|_| Answer::new(401, "").with("WWW-Authenticate", "Basic realm=x"));

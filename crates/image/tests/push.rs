@@ -254,3 +254,31 @@ async fn a_refused_layer_ends_the_push_and_what_was_begun() {
     );
     assert!(memory.open.is_empty(), "{:?}", memory.open);
 }
+
+/// Also where its layers are not packed, which they are by all who make images.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_out_of_an_index_goes_back_as_it_came() {
+    let registry = Registry::start();
+    let image = TestImage::new(vec![TestLayer::plain(Tar::new().file("a", "1").build())]);
+    let part = registry.push("parts", "1", &image);
+    let index = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{{"mediaType":"{OCI_MANIFEST}","digest":"{part}","size":{},"platform":{{"os":"linux","architecture":"{}"}}}}]}}"#,
+        image.manifest().len(),
+        image.arch
+    );
+    let whole = registry.push_manifest("parts", "all", OCI_INDEX, &index);
+    let dir = temp();
+    for again in [false, true] {
+        // Also after a restart.
+        let store = open(dir.path());
+        let name = registry.reference("parts:all");
+        if !again {
+            let pulled = pull(&store, &name).await.unwrap();
+            assert_eq!(pulled.digest, whole.to_string());
+        }
+        let other = registry.reference(&format!("other:{again}"));
+        store.tag(&name.familiar(), &other).unwrap();
+        let pushed = push(&store, &other, &Log::default()).await.unwrap();
+        assert_eq!(pushed[0].digest, part.to_string());
+    }
+}

@@ -311,6 +311,15 @@ fn tls_by_an_authority_that_is_put_down() {
         cli.ok(&format!("tag {reference} {second}"));
         cli.ok(&format!("push {second}"));
         cli.ok(&format!("rmi {reference} {second}"));
+        if cli.name() == "wharf" {
+            // The daemon asks, with the authority that it was given.
+            let list = registry.reference("list:1");
+            cli.ok(&format!("manifest create {list} {reference}"));
+            cli.ok(&format!("manifest push -p {list}"));
+            cli.ok(&format!("manifest inspect -v {list}"));
+            let tags = cli.ok(&format!("registry tags {}", registry.reference("box")));
+            assert_eq!(tags, "1");
+        }
         cli.ok(&format!("logout {}", registry.address()));
         fs::remove_file(folder.join("ca.crt")).expect("it is there");
     }

@@ -40,7 +40,8 @@ pub(super) async fn offer(asking: &Asking, verb: &Verb, line: &Line, current: &s
         "image tag" | "image history" | "image ls" | "image push" if first => {
             Offer::of(asking.images().await)
         }
-        "image tag" | "image rm" | "image save" | "image inspect" => {
+        "image tag" | "image rm" | "image save" | "image inspect" | "registry inspect"
+        | "registry rm" | "manifest create" | "manifest annotate" | "manifest inspect" => {
             Offer::of(asking.images().await)
         }
         "inspect" => {
