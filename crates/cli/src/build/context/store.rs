@@ -28,7 +28,12 @@ impl Place {
         let cache = given("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
-            .or_else(|| given("HOME").map(|home| PathBuf::from(home).join(".cache")));
+            .or_else(|| {
+                // A home that is not there is not made: services are often given such a one.
+                let home = given("HOME").map(PathBuf::from);
+                let home = home.filter(|home| home.is_absolute() && home.is_dir());
+                home.map(|home| home.join(".cache"))
+            });
         let whole = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
         let mut key = Vec::new();
         for part in [
