@@ -8,7 +8,9 @@ use base64::Engine as _;
 use futures_util::FutureExt;
 use serde::de::DeserializeOwned;
 use types::{
-    build::{BuildRequest, ContextSource, Dockerfile, Output, OutputKind, PruneRequest},
+    build::{
+        BuildRequest, CacheTarget, ContextSource, Dockerfile, Output, OutputKind, PruneRequest,
+    },
     image::RegistryAuth,
 };
 
@@ -99,6 +101,13 @@ fn request(query: &Query, headers: &HeaderMap) -> Result<BuildRequest, Refusal> 
             .all("t")
             .filter(|t| !t.is_empty())
             .map(str::to_owned)
+            .collect(),
+        cache_from: of_json::<Vec<String>>(query, "cachefrom")?
+            .into_iter()
+            .map(|name| CacheTarget {
+                kind: "image".to_owned(),
+                attributes: BTreeMap::from([("ref".to_owned(), name)]),
+            })
             .collect(),
         no_cache: query.bool("nocache"),
         pull: query.bool("pull"),

@@ -48,6 +48,7 @@ impl Builder {
         sequential: bool,
         cancel: &CancellationToken,
     ) -> Result<Built> {
+        let _busy = self.busy();
         let session = Session::new(listener, cancel.child_token());
         let built = self.run(request, upload, &session, sequential);
         if let Err(error) = self.store.note_uses() {
@@ -68,7 +69,11 @@ impl Builder {
         sequential: bool,
     ) -> Result<Built> {
         check_names(request)?;
-        let (context, remote_file) = self.source(&request.context, upload, session)?;
+        let keep_git = request
+            .build_args
+            .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
+            .is_some_and(|v| matches!(v.as_str(), "1" | "true"));
+        let (context, remote_file) = self.source(&request.context, upload, keep_git, session)?;
         let (name, text) = match remote_file {
             Some(text) => ("Dockerfile".to_owned(), text.into_bytes()),
             None => self.dockerfile(request, &context)?,
@@ -94,7 +99,10 @@ impl Builder {
         let mut named = BTreeMap::new();
         for (name, source) in &request.contexts {
             if !matches!(source, ContextSource::Image(_)) {
-                named.insert(name.clone(), self.source(source, None, session)?.0);
+                named.insert(
+                    name.clone(),
+                    self.source(source, None, keep_git, session)?.0,
+                );
             }
         }
         let plan = plan::plan(&parsed, &text, request)?;
@@ -113,6 +121,7 @@ impl Builder {
         &self,
         source: &ContextSource,
         upload: Option<Upload>,
+        keep_git: bool,
         session: &Session,
     ) -> Result<(Arc<Context>, Option<String>)> {
         if let Some(Upload(context)) = upload {
@@ -121,8 +130,13 @@ impl Builder {
         match source {
             ContextSource::Sent(id) => Ok((self.contexts.get(id)?, None)),
             ContextSource::Remote(url) => {
-                let title = format!("[internal] load remote build context {url}");
-                session.step(title, |_| remote::context(self, url, &session.cancel))
+                let title = format!(
+                    "[internal] load remote build context {}",
+                    remote::redacted(url)
+                );
+                session.step(title, |_| {
+                    remote::context(self, url, keep_git, &session.cancel)
+                })
             }
             ContextSource::Image(_) | ContextSource::Empty => Ok((Arc::default(), None)),
         }
@@ -134,6 +148,11 @@ impl Builder {
             Wanted::Path(path) if path.is_empty() => "Dockerfile",
             Wanted::Path(path) => path,
         };
+        if path.split('/').any(|part| part == "..") {
+            return Err(Error::invalid(format!(
+                "forbidden path outside the build context: {path}"
+            )));
+        }
         let clean = crate::select::clean(path);
         let mut bytes = self.read(context, &clean)?;
         // As Docker: also written small.
@@ -333,10 +352,8 @@ impl Builder {
             .map_err(Error::from)
             .and_then(|saving| saving.write(&mut sink).map_err(Error::io("send the image")));
         if made {
-            let nobody = |_: &str| Vec::new();
-            let id = image.id.to_string();
-            if let Err(error) = self.store.remove(&id, false, false, &nobody) {
-                tracing::debug!(%id, %error, "an image that was only exported stays");
+            if let Err(error) = self.store.drop_nameless(image) {
+                tracing::warn!(id = %image.id, %error, "an image that was only exported stays");
             }
         }
         written
@@ -384,13 +401,21 @@ fn check_names(request: &BuildRequest) -> Result<()> {
             )));
         }
     }
+    let stays = |o: &&Output| o.push && o.kind != OutputKind::Image;
+    if request.outputs.iter().any(|o| stays(&o)) {
+        return Err(Error::invalid(
+            "only an image can be pushed: leave push out, or use type=image",
+        ));
+    }
     let known = ["security.insecure", "network.host"];
     if let Some(other) = request.allow.iter().find(|a| !known.contains(&a.as_str())) {
         return Err(Error::invalid(format!(
             "unknown entitlement {other}: security.insecure and network.host can be allowed"
         )));
     }
-    if let Some(cache) = request.cache_to.iter().chain(&request.cache_from).next() {
+    let images = |c: &&types::build::CacheTarget| c.kind != "image";
+    let mut caches = request.cache_to.iter().chain(&request.cache_from);
+    if let Some(cache) = caches.find(images) {
         return Err(types::Failure::new(
             types::ErrorKind::NotImplemented,
             format!(

@@ -4,7 +4,7 @@
 //! at their end.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -33,6 +33,8 @@ struct Use {
     users: usize,
     /// One of them wants it alone.
     locked: bool,
+    /// It is one's who shares it with nobody.
+    private: bool,
 }
 
 /// All cache mounts.
@@ -55,6 +57,12 @@ pub(crate) struct CacheGuard {
 impl Caches {
     pub(crate) fn open(dir: PathBuf) -> Result<Self> {
         private_dir(&dir)?;
+        // What an earlier daemon was removing.
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
         Ok(Self {
             dir,
             uses: Mutex::default(),
@@ -80,12 +88,14 @@ impl Caches {
             let present = uses.entry(path.clone()).or_default();
             // One that is being made is nobody else's yet.
             let alone = sharing == Sharing::Locked || !path.join(READY).exists();
-            if present.users == 0 || !(present.locked || alone || sharing == Sharing::Private) {
+            let private = sharing == Sharing::Private;
+            if present.users == 0 || !(present.locked || alone || private || present.private) {
                 present.users += 1;
                 present.locked |= alone;
+                present.private |= private;
                 break;
             }
-            if sharing == Sharing::Private {
+            if private || present.private {
                 number += 1;
                 path = self.dir.join(format!("{name}-{number}"));
                 continue;
@@ -111,7 +121,10 @@ impl Caches {
 
     /// All of them, for people.
     pub(crate) fn records(&self) -> Vec<Record> {
-        let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let used: HashSet<PathBuf> = {
+            let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+            uses.keys().cloned().collect()
+        };
         let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let records = entries.filter_map(|entry| {
             let path = entry.path();
@@ -124,7 +137,7 @@ impl Caches {
                 id: entry.file_name().to_string_lossy().into_owned(),
                 kind: "exec.cachemount".to_owned(),
                 description: format!("cached mount {id}"),
-                in_use: uses.get(&path).is_some_and(|u| u.users > 0),
+                in_use: used.contains(&path),
                 size: i64::try_from(size(&path.join(DATA))).unwrap_or(i64::MAX),
                 created_at: time(path.join(ID).metadata().and_then(|m| m.modified()))
                     .unwrap_or_default(),
@@ -138,13 +151,18 @@ impl Caches {
 
     /// Removes one that nobody uses; whether it did.
     pub(crate) fn remove(&self, name: &str) -> bool {
-        let path = self.dir.join(name);
-        let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        if uses.get(&path).is_some_and(|u| u.users > 0) || name.contains(['/', '.']) {
+        if name.contains(['/', '.']) {
             return false;
         }
-        // Under the lock: nobody begins to use it meanwhile.
-        std::fs::remove_dir_all(&path).is_ok()
+        let (path, aside) = (self.dir.join(name), self.dir.join(format!(".{name}")));
+        {
+            // Under the lock: nobody begins to use it meanwhile.
+            let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+            if uses.contains_key(&path) || std::fs::rename(&path, &aside).is_err() {
+                return false;
+            }
+        }
+        std::fs::remove_dir_all(&aside).is_ok()
     }
 }
 

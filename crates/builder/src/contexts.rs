@@ -20,6 +20,8 @@ use crate::{
 
 /// Contexts that are remembered, so that the next one can be told as a difference.
 const REMEMBERED: usize = 32;
+/// Entries of all of them.
+const MAX_REMEMBERED: usize = 2_000_000;
 /// Entries that a context may have.
 const MAX_ENTRIES: usize = 5_000_000;
 
@@ -133,7 +135,10 @@ impl Contexts {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(name, _)| *name != id);
         known.push_back((id, context));
-        while known.len() > REMEMBERED {
+        let entries = |known: &VecDeque<(String, Arc<Context>)>| {
+            known.iter().map(|(_, c)| c.entries.len()).sum::<usize>()
+        };
+        while known.len() > 1 && (known.len() > REMEMBERED || entries(&known) > MAX_REMEMBERED) {
             known.pop_front();
         }
     }
@@ -196,6 +201,9 @@ impl Contexts {
         let mut tar = TarReader::new(std::io::BufReader::with_capacity(64 << 10, reader));
         let mut context = Context::default();
         while let Some(header) = tar.next().map_err(broken)? {
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
             let path = archive::clean(&header.path)
                 .and_then(|path| String::from_utf8(path).ok())
                 .ok_or_else(|| {
@@ -250,6 +258,9 @@ impl Contexts {
             }
             context.entries.insert(path, entry);
         }
+        // To the end of what the client sends: only then is it seen to go away.
+        let mut rest = tar.drain().map_err(broken)?;
+        pool::copy(&mut rest, &mut std::io::sink(), cancel)?;
         context.check()?;
         Ok(Arc::new(context))
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{BufReader, Read, Seek, SeekFrom},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::AsFd,
     sync::Arc,
 };
 
@@ -49,7 +49,7 @@ pub(crate) fn copy(
         && other >= run.index
     {
         return Err(Error::invalid(format!(
-            "stage {other} is not before this one"
+            "invalid stage index {other}: there is no such stage before this one"
         )));
     }
     let target = run.word(&what.target)?;
@@ -77,6 +77,7 @@ pub(crate) fn copy(
     let exclude = Patterns::new(&exclude).map_err(Error::invalid)?;
     let rules = Rules {
         parents: what.parents,
+        literal: false,
         exclude: &exclude,
     };
     let parts = parts(run, what, &origin, rules, add)?;
@@ -140,6 +141,7 @@ pub(crate) fn whole(run: &mut StageRun<'_, '_>, origin: &Origin) -> Result<()> {
     let exclude = Patterns::new(&[]).map_err(Error::invalid)?;
     let rules = Rules {
         parents: false,
+        literal: false,
         exclude: &exclude,
     };
     let selected = select::select(&tree, "/", rules)?;
@@ -288,7 +290,7 @@ fn put(
         && is_archive(&part.tree, item)?
     {
         place.dir(target, owner)?;
-        return unpack(place.root, &part.tree, item, target, attributes);
+        return unpack(place, &part.tree, item, target, attributes);
     }
     if !selected.single {
         // What is copied into it is made in it; it has to be there also for nothing.
@@ -319,7 +321,9 @@ fn is_archive(tree: &Tree, item: &select::Item) -> Result<bool> {
     let mut file = tree.open(&item.path, &item.meta)?;
     let mut head = [0_u8; 512];
     let got = read_some(&mut file, &mut head).map_err(read)?;
-    if head[..got].starts_with(b"BZh") || head[..got].starts_with(b"\xfd7zXZ\0") {
+    let packed = head[..got].starts_with(b"BZh") || head[..got].starts_with(b"\xfd7zXZ\0");
+    let ends = [".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz"];
+    if packed && ends.iter().any(|end| item.path.ends_with(end)) {
         return Err(Error::invalid(format!(
             "ADD cannot unpack /{}: bzip2 and xz are not supported by wharf; pack it with gzip or \
              zstd, or copy it with COPY",
@@ -353,7 +357,7 @@ fn read_some(source: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize
 }
 
 fn unpack(
-    root: BorrowedFd<'_>,
+    place: &Place<'_>,
     tree: &Tree,
     item: &select::Item,
     target: &str,
@@ -363,7 +367,7 @@ fn unpack(
     let owner = attributes.owner;
     let ids = move |uid, gid| owner.unwrap_or((uid, gid));
     let placer = Placer {
-        root,
+        root: place.root,
         dest: target.as_bytes().to_vec(),
         keep_kinds: false,
         ids: Some(&ids),
@@ -371,8 +375,26 @@ fn unpack(
     };
     let unpacked = archive::unpacked(BufReader::with_capacity(64 << 10, file));
     unpacked
-        .and_then(|(reader, _)| placer.place(BufReader::with_capacity(64 << 10, reader)))
-        .map_err(|e| Error::invalid(format!("unpack /{}: {e}", item.path)))
+        .and_then(|(reader, _)| {
+            let reader = Stops(reader, place.cancel);
+            placer.place(BufReader::with_capacity(64 << 10, reader))
+        })
+        .map_err(|e| match place.cancel.is_cancelled() {
+            true => Error::Cancelled,
+            false => Error::invalid(format!("unpack /{}: {e}", item.path)),
+        })
+}
+
+/// A reader that fails when its build is called off.
+struct Stops<'a, R>(R, &'a image::CancellationToken);
+
+impl<R: Read> Read for Stops<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.1.is_cancelled() {
+            return Err(std::io::Error::other("cancelled"));
+        }
+        self.0.read(buffer)
+    }
 }
 
 /// The digest that `--checksum` names.

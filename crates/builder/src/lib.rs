@@ -32,7 +32,7 @@ use std::{
     io::{BufRead, Read},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -61,6 +61,9 @@ pub struct Builder {
     /// For what a command needs while it runs.
     temp: PathBuf,
     next: AtomicU64,
+    /// Held for reading by whoever relies on contents that no context names yet, for writing by who
+    /// removes contents.
+    busy: RwLock<()>,
 }
 
 impl Builder {
@@ -86,6 +89,7 @@ impl Builder {
             caches: Arc::new(Caches::open(root.join("mounts"))?),
             temp,
             next: AtomicU64::new(0),
+            busy: RwLock::default(),
         })
     }
 
@@ -102,6 +106,7 @@ impl Builder {
     /// # Errors
     /// When one is not what it was announced as, or the disk is full.
     pub fn contents(&self, source: impl Read, cancel: &CancellationToken) -> Result<()> {
+        let _busy = self.busy();
         self.contexts.pool.receive(source, cancel)
     }
 
@@ -111,6 +116,10 @@ impl Builder {
     /// When it is damaged, leads out of itself, or the disk is full.
     pub fn upload(&self, source: impl BufRead, cancel: &CancellationToken) -> Result<Upload> {
         Ok(Upload(self.contexts.unpack(source, cancel)?))
+    }
+
+    fn busy(&self) -> RwLockReadGuard<'_, ()> {
+        self.busy.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn temp_dir(&self) -> Result<TempDir> {

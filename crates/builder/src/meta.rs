@@ -1,6 +1,6 @@
 //! Instructions that change nothing but the configuration.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use dockerfile::{Command, Healthcheck, Instruction, expand, expand_words};
 use image::{Healthcheck as ImageHealthcheck, RunConfig};
@@ -98,9 +98,10 @@ pub(crate) fn apply(
             return Ok(text);
         }
         Instruction::Expose(ports) => {
+            let mut known: HashSet<String> = config.exposed_ports.iter().cloned().collect();
             for port in ports {
                 for port in expand_words(port, escape, &scope).map_err(Error::invalid)? {
-                    expose(config, &port)?;
+                    expose(config, &mut known, &port)?;
                 }
             }
         }
@@ -185,7 +186,7 @@ fn healthcheck(check: &Healthcheck, config: &RunConfig) -> ImageHealthcheck {
 }
 
 /// `80`, `80/udp`, `8000-8010/tcp`.
-fn expose(config: &mut RunConfig, text: &str) -> Result<()> {
+fn expose(config: &mut RunConfig, known: &mut HashSet<String>, text: &str) -> Result<()> {
     let bad = || Error::invalid(format!("invalid containerPort: {text}"));
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let protocol = protocol.to_lowercase();
@@ -202,7 +203,7 @@ fn expose(config: &mut RunConfig, text: &str) -> Result<()> {
     }
     for port in first..=last {
         let port = format!("{port}/{protocol}");
-        if !config.exposed_ports.contains(&port) {
+        if known.insert(port.clone()) {
             config.exposed_ports.push(port);
         }
     }

@@ -11,6 +11,9 @@ use crate::{
     vars::{Args, platform_args},
 };
 
+/// Stages that a file may have.
+const MAX_STAGES: usize = 1000;
+
 /// What something is taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -60,6 +63,11 @@ pub(crate) fn plan<'a>(
     text: &'a [u8],
     request: &BuildRequest,
 ) -> Result<Plan<'a>> {
+    if file.stages.len() > MAX_STAGES {
+        return Err(Error::invalid(format!(
+            "the Dockerfile has more than {MAX_STAGES} stages, which is the limit"
+        )));
+    }
     let wanted = platform(request)?;
     let target = target(file, &request.target)?;
     let target_name = name(file, target);
@@ -88,6 +96,10 @@ pub(crate) fn plan<'a>(
         let base = match base.as_str() {
             "scratch" => Origin::Scratch,
             base => origin(file, index, base, request),
+        };
+        let platform = match base {
+            Origin::Stage(other) => stages.get(other).map_or(platform, |s| s.platform.clone()),
+            _ => platform,
         };
         stages.push(Planned {
             stage,
@@ -220,7 +232,7 @@ pub(crate) fn origin(
 /// The same for `--from`, which may also say a stage's number.
 pub(crate) fn from(file: &Dockerfile, index: usize, name: &str, request: &BuildRequest) -> Origin {
     match name.parse::<usize>() {
-        Ok(number) if number < index => Origin::Stage(number),
+        Ok(number) => Origin::Stage(number),
         _ => origin(file, index, name, request),
     }
 }
@@ -262,7 +274,9 @@ fn needed(
             .iter()
             .flat_map(|i| sources(&i.value))
         {
-            if let Origin::Stage(other) = from(file, index, name, request) {
+            if let Origin::Stage(other) = from(file, index, name, request)
+                && other < index
+            {
                 waiting.push(other);
             }
         }

@@ -84,6 +84,10 @@ impl Builder {
                     }
                 }
                 "source.local" => {
+                    // Builds that go on may rely on any of them.
+                    let Ok(_alone) = self.busy.try_write() else {
+                        continue;
+                    };
                     let bytes = self.contexts.prune(true);
                     answer.space_reclaimed += i64::try_from(bytes).unwrap_or(i64::MAX);
                     answer.caches_deleted.push(record.id.clone());

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::Path,
     process::{Command, Stdio},
     sync::Arc,
@@ -48,7 +51,7 @@ pub(crate) fn add(
     if is_git(source) {
         return solver
             .session
-            .step(format!("[internal] git {source}"), |_| {
+            .step(format!("[internal] git {}", redacted(source)), |_| {
                 git(builder, source, wanted, keep_git_dir, cancel)
             });
     }
@@ -64,13 +67,14 @@ pub(crate) fn add(
     }
     solver
         .session
-        .step(format!("[internal] load {source}"), |_| {
+        .step(format!("[internal] load {}", redacted(source)), |_| {
             let mut writer = builder.contexts.pool.writer()?;
             let fetched = builder.worker.fetch(source, &mut writer, cancel)?;
             let found = writer.digest();
             if let Some(wanted) = wanted.filter(|w| *w != found) {
                 return Err(Error::invalid(format!(
-                    "{source}: digest mismatch {found}: {wanted} was expected"
+                    "{}: digest mismatch {found}: {wanted} was expected",
+                    redacted(source)
                 )));
             }
             let (digest, size) = writer.keep()?;
@@ -112,10 +116,11 @@ fn name_of(url: &str) -> Result<String> {
 pub(crate) fn context(
     builder: &Builder,
     source: &str,
+    keep_git_dir: bool,
     cancel: &CancellationToken,
 ) -> Result<(Arc<Context>, Option<String>)> {
     if is_git(source) {
-        return Ok((git(builder, source, None, false, cancel)?, None));
+        return Ok((git(builder, source, None, keep_git_dir, cancel)?, None));
     }
     if !is_remote(source) {
         return Err(Error::invalid(format!(
@@ -151,7 +156,19 @@ fn parts(source: &str) -> (String, String, String) {
     (url, reference.to_owned(), dir.to_owned())
 }
 
-/// Fetches a repository with the host's `git`.
+/// A URL without the name and password in it.
+pub(crate) fn redacted(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match host.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://xxxxx@{host}{path}"),
+        None => url.to_owned(),
+    }
+}
+
+/// Fetches a repository with the host's `git`, by whose own settings and keys nothing is done.
 fn git(
     builder: &Builder,
     source: &str,
@@ -160,13 +177,26 @@ fn git(
     cancel: &CancellationToken,
 ) -> Result<Arc<Context>> {
     let (url, reference, dir) = parts(source);
+    let shown = redacted(source);
     if url.starts_with('-') || reference.starts_with('-') {
-        return Err(Error::invalid(format!("{source:?} is no git repository")));
+        return Err(Error::invalid(format!("{shown:?} is no git repository")));
+    }
+    if url.starts_with("git@") || url.starts_with("ssh://") {
+        return Err(types::Failure::not_implemented(format!(
+            "{shown}: git repositories by ssh are not supported by wharf yet: use https"
+        ))
+        .into());
     }
     let temp = builder.temp_dir()?;
-    let repository = temp.path();
-    run_git(repository, &["init", "--quiet", "."], cancel)?;
-    run_git(repository, &["remote", "add", "origin", &url], cancel)?;
+    let git = Git {
+        temp: temp.path(),
+        url: &url,
+        cancel,
+    };
+    let repository = git.repository();
+    pool::private_dir(&repository)?;
+    git.run(&["init", "--quiet", "."])?;
+    git.run(&["remote", "add", "origin", &redacted(&url)])?;
     let fetched = if reference.is_empty() {
         "HEAD"
     } else {
@@ -177,62 +207,52 @@ fn git(
         "--quiet",
         "--depth=1",
         "--no-tags",
-        "origin",
         "--",
+        &url,
         fetched,
     ];
-    if run_git(repository, &shallow, cancel).is_err() {
+    if git.run(&shallow).is_err() {
         // Servers that give no single commits, or a shortened one.
-        run_git(
-            repository,
-            &["fetch", "--quiet", "--tags", "origin"],
-            cancel,
-        )?;
+        let all = "+refs/heads/*:refs/remotes/origin/*";
+        git.run(&["fetch", "--quiet", "--tags", "--", &url, all])?;
         let remote = format!("origin/{fetched}");
-        let any = [fetched, remote.as_str()];
-        let found = any.iter().find(|name| {
-            run_git(
-                repository,
-                &["checkout", "--quiet", "--detach", name, "--"],
-                cancel,
-            )
-            .is_ok()
+        let found = [fetched, remote.as_str()].iter().any(|name| {
+            git.run(&["checkout", "--quiet", "--detach", name, "--"])
+                .is_ok()
         });
-        if found.is_none() {
-            return Err(Error::invalid(format!("{source}: there is no {fetched}")));
+        if !found {
+            return Err(Error::invalid(format!("{shown}: there is no {fetched}")));
         }
     } else {
-        run_git(
-            repository,
-            &["checkout", "--quiet", "--detach", "FETCH_HEAD", "--"],
-            cancel,
-        )?;
+        git.run(&["checkout", "--quiet", "--detach", "FETCH_HEAD", "--"])?;
     }
     if repository.join(".gitmodules").exists() {
-        let update = [
+        git.run(&[
             "submodule",
             "update",
             "--quiet",
             "--init",
             "--recursive",
             "--depth=1",
-        ];
-        run_git(repository, &update, cancel)?;
+        ])?;
     }
-    let commit = run_git(repository, &["rev-parse", "HEAD"], cancel)?;
+    let commit = git.run(&["rev-parse", "HEAD"])?;
     if let Some(wanted) = wanted
         && !commit.trim().starts_with(wanted)
     {
+        let commit = commit.trim();
         return Err(Error::invalid(format!(
-            "{source}: it is at commit {}, expected {wanted}",
-            commit.trim()
+            "{shown}: it is at commit {commit}, expected {wanted}"
         )));
     }
-    if !keep_git_dir {
+    if keep_git_dir {
+        // It says where it was fetched from, with the password.
+        let _ = std::fs::remove_file(repository.join(".git/FETCH_HEAD"));
+    } else {
         std::fs::remove_dir_all(repository.join(".git"))
             .map_err(Error::io("remove .git of a repository"))?;
     }
-    let whole = of_directory(builder, repository, cancel)?;
+    let whole = of_directory(builder, &repository, cancel)?;
     let dir = crate::select::clean(&dir);
     if dir.is_empty() {
         return Ok(Arc::new(whole));
@@ -245,64 +265,97 @@ fn git(
         .collect();
     if entries.is_empty() {
         return Err(Error::invalid(format!(
-            "{source}: there is no directory {dir}"
+            "{shown}: there is no directory {dir}"
         )));
     }
     Ok(Arc::new(Context { entries }))
 }
 
-fn run_git(dir: &Path, args: &[&str], cancel: &CancellationToken) -> Result<String> {
-    if cancel.is_cancelled() {
-        return Err(Error::Cancelled);
+/// Runs of `git` for one repository.
+struct Git<'a> {
+    temp: &'a Path,
+    url: &'a str,
+    cancel: &'a CancellationToken,
+}
+
+/// Bytes of what git says that are kept.
+const MAX_SAID: u64 = 64 << 10;
+
+impl Git<'_> {
+    fn repository(&self) -> std::path::PathBuf {
+        self.temp.join("repository")
     }
-    let mut child = Command::new("git")
-        .args([
-            "-c",
-            "protocol.file.allow=never",
-            "-c",
-            "core.hooksPath=/dev/null",
-        ])
-        .args(args)
-        .current_dir(dir)
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_ALLOW_PROTOCOL", "http:https:git:ssh")
-        .env("HOME", "/nonexistent")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Error::invalid(
-                "git repositories need the program git on the daemon's host: install it, or \
-                 send the files as a context",
-            ),
-            _ => Error::io("run git")(e),
-        })?;
-    loop {
-        match child.try_wait().map_err(Error::io("wait for git"))? {
-            Some(_) => break,
-            None if cancel.is_cancelled() => {
-                // Gone already is as good.
-                let _ = child.kill();
+
+    /// Runs it to its end; what it wrote.
+    fn run(&self, args: &[&str]) -> Result<String> {
+        // Into files: a pipe that nobody reads would stop it.
+        let said = |name: &str| {
+            let path = self.temp.join(name);
+            let file = std::fs::File::create(&path).map_err(Error::io("run git"))?;
+            Ok::<_, Error>((path, file))
+        };
+        let ((out_path, out), (err_path, err)) = (said("out")?, said("err")?);
+        let mut child = Command::new("git")
+            .args([
+                "-c",
+                "protocol.file.allow=never",
+                "-c",
+                "core.hooksPath=/dev/null",
+            ])
+            .args(args)
+            .current_dir(self.repository())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.temp)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_ALLOW_PROTOCOL", "http:https:git")
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .process_group(0)
+            .spawn()
+            .map_err(|e| match e.kind() {
+                std::io::ErrorKind::NotFound => Error::invalid(
+                    "git repositories need the program git on the daemon's host: install it, or \
+                     send the files as a context",
+                ),
+                _ => Error::io("run git")(e),
+            })?;
+        let status = loop {
+            if let Some(status) = child.try_wait().map_err(Error::io("wait for git"))? {
+                break status;
+            }
+            if self.cancel.is_cancelled() {
+                // With its helpers; what is gone already is as good.
+                let group = rustix::process::Pid::from_child(&child);
+                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
                 let _ = child.wait();
                 return Err(Error::Cancelled);
             }
-            None => std::thread::sleep(std::time::Duration::from_millis(5)),
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        let read = |path: &Path| {
+            let mut text = Vec::new();
+            let file = std::fs::File::open(path).map_err(Error::io("read what git says"))?;
+            std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_SAID), &mut text)
+                .map_err(Error::io("read what git says"))?;
+            Ok::<_, Error>(String::from_utf8_lossy(&text).into_owned())
+        };
+        if !status.success() {
+            let text = read(&err_path)?.replace(self.url, &redacted(self.url));
+            let verb = args.first().unwrap_or(&"");
+            return Err(Error::invalid(format!("git {verb}: {}", text.trim())));
         }
+        read(&out_path)
     }
-    let output = child
-        .wait_with_output()
-        .map_err(Error::io("read what git says"))?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::invalid(format!(
-            "git {}: {}",
-            args.first().unwrap_or(&""),
-            text.trim()
-        )));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Names are text here: another one would be copied as something else.
+fn text(name: &std::ffi::OsStr) -> Result<String> {
+    let found = name.to_str().map(str::to_owned);
+    found.ok_or_else(|| Error::invalid(format!("the name {} is not UTF-8", name.display())))
 }
 
 /// A context of what a directory has.
@@ -313,7 +366,7 @@ fn of_directory(builder: &Builder, dir: &Path, cancel: &CancellationToken) -> Re
         let what = || format!("read {}", dir.display());
         for entry in std::fs::read_dir(&dir).map_err(Error::io(what()))? {
             let entry = entry.map_err(Error::io(what()))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
+            let name = text(&entry.file_name())?;
             let path = format!("{prefix}{name}");
             let meta = entry.metadata().map_err(Error::io(what()))?;
             let mut found = ContextEntry {
@@ -329,7 +382,7 @@ fn of_directory(builder: &Builder, dir: &Path, cancel: &CancellationToken) -> Re
             } else if meta.is_symlink() {
                 found.kind = EntryKind::Symlink;
                 let link = std::fs::read_link(entry.path()).map_err(Error::io(what()))?;
-                found.link = link.to_string_lossy().into_owned();
+                found.link = text(link.as_os_str())?;
             } else if meta.is_file() {
                 found.kind = EntryKind::File;
                 let mut file = std::fs::File::open(entry.path()).map_err(Error::io(what()))?;
@@ -371,5 +424,11 @@ mod tests {
         assert_eq!(name_of("http://example.org/a/b.txt?x=/y").unwrap(), "b.txt");
         assert!(name_of("http://example.org/a/").is_err());
         assert!(name_of("http://example.org").is_err());
+        let url = "https://user:token@example.org/a@b.git";
+        assert_eq!(redacted(url), "https://xxxxx@example.org/a@b.git");
+        assert_eq!(
+            redacted("https://example.org/a@b"),
+            "https://example.org/a@b"
+        );
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
         .map(|m| mount_key(run, m))
         .collect::<Result<_>>()?;
     let inputs = json!({
-        "argv": argv, "env": env, "user": run.draft.config.user,
+        "argv": argv, "script": script.is_some(), "env": env, "user": run.draft.config.user,
         "cwd": run.draft.config.working_dir, "mounts": keys,
         "network": format!("{network:?}"), "insecure": insecure,
         "hosts": run.solver.request.extra_hosts,
@@ -234,11 +234,17 @@ fn cache_id(run: &StageRun<'_, '_>, mount: &Mount) -> Result<String> {
     }
 }
 
-fn origin(run: &StageRun<'_, '_>, mount: &Mount) -> Origin {
-    match &mount.from {
+fn origin(run: &StageRun<'_, '_>, mount: &Mount) -> Result<Origin> {
+    let origin = match &mount.from {
         Some(name) if name == "scratch" => Origin::Scratch,
         Some(name) => plan::from(run.solver.plan.file, run.index, name, run.solver.request),
         None => Origin::Context,
+    };
+    match origin {
+        Origin::Stage(other) if other >= run.index => Err(Error::invalid(format!(
+            "invalid stage index {other}: there is no such stage before this one"
+        ))),
+        origin => Ok(origin),
     }
 }
 
@@ -250,10 +256,11 @@ fn mount_key(run: &StageRun<'_, '_>, mount: &Mount) -> Result<Value> {
         MountKind::Bind => {
             let tree = run
                 .solver
-                .tree(&origin(run, mount), &run.planned.platform)?;
+                .tree(&origin(run, mount)?, &run.planned.platform)?;
             let exclude = Patterns::new(&[]).map_err(Error::invalid)?;
             let rules = Rules {
                 parents: false,
+                literal: true,
                 exclude: &exclude,
             };
             let source = mount.source.as_deref().unwrap_or("/");
@@ -295,7 +302,7 @@ fn bind(run: &StageRun<'_, '_>, mount: &Mount, keep: &mut Keep) -> Result<StepMo
     let read_only = mount.readonly.unwrap_or(true);
     let source = mount.source.as_deref().unwrap_or("/");
     let solver = run.solver;
-    let from = origin(run, mount);
+    let from = origin(run, mount)?;
     let tree = solver.tree(&from, &run.planned.platform)?;
     let found = tree.resolve(&clean(source), true)?;
     let (path, _) = found
@@ -320,6 +327,7 @@ fn bind(run: &StageRun<'_, '_>, mount: &Mount, keep: &mut Keep) -> Result<StepMo
     let exclude = Patterns::new(&[]).map_err(Error::invalid)?;
     let rules = Rules {
         parents: false,
+        literal: true,
         exclude: &exclude,
     };
     let selected = select::select(&tree, &path, rules)?;
@@ -374,7 +382,7 @@ fn begin(run: &StageRun<'_, '_>, mount: Option<&Mount>, guard: &CacheGuard) -> R
     if mount.from.is_some() {
         let tree = run
             .solver
-            .tree(&origin(run, mount), &run.planned.platform)?;
+            .tree(&origin(run, mount)?, &run.planned.platform)?;
         fill(
             run,
             &tree,
@@ -411,6 +419,7 @@ fn fill(run: &StageRun<'_, '_>, tree: &Tree, source: &str, to: &Path) -> Result<
     let exclude = Patterns::new(&[]).map_err(Error::invalid)?;
     let rules = Rules {
         parents: false,
+        literal: true,
         exclude: &exclude,
     };
     let mut place = Place::new(root.as_fd(), &run.solver.session.cancel);

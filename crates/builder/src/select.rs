@@ -32,6 +32,8 @@ pub(crate) struct Selected {
 pub(crate) struct Rules<'a> {
     /// `--parents`: their directories come along.
     pub parents: bool,
+    /// Nothing is a pattern: sources of mounts.
+    pub literal: bool,
     /// `--exclude`.
     pub exclude: &'a Patterns,
 }
@@ -60,7 +62,7 @@ pub(crate) fn select(tree: &Tree, source: &str, rules: Rules<'_>) -> Result<Vec<
         Some((pivot, _)) if rules.parents => (clean(pivot), clean(source)),
         _ => (String::new(), clean(source)),
     };
-    if !is_pattern(&path) {
+    if rules.literal || !is_pattern(&path) {
         let found = tree.resolve(&path, true)?.ok_or_else(|| not_found(&path))?;
         return Ok(vec![one(tree, &path, &pivot, found, rules)?]);
     }
@@ -135,7 +137,10 @@ fn one(
         name.to_owned()
     };
     if !is_dir {
-        if !rules.exclude.ignores(asked) && !rules.exclude.ignores(name) {
+        if !rules
+            .exclude
+            .ignores(if rules.parents { &prefix } else { name })
+        {
             let place = prefix;
             items.push(Item {
                 path: real,
@@ -157,16 +162,9 @@ fn one(
     }
     tree.walk(&real, &mut |path, meta| {
         let below = path[real.len()..].trim_start_matches('/');
-        let seen = if asked.is_empty() {
-            below.to_owned()
-        } else {
-            format!("{asked}/{below}")
-        };
-        // Patterns are for paths below what is copied; people also write them from the root.
         let exclude = rules.exclude;
-        if !exclude.is_empty() && (exclude.ignores(below) || exclude.ignores(&seen)) {
-            return Ok(exclude.may_have_exceptions_below(below)
-                || exclude.may_have_exceptions_below(&seen));
+        if !exclude.is_empty() && exclude.ignores(below) {
+            return Ok(exclude.may_have_exceptions_below(below));
         }
         let place = if prefix.is_empty() {
             below.to_owned()

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use image::{CacheRecord, Digest, Held, Image, Platform, Reference, StoredLayer};
@@ -18,6 +21,9 @@ use crate::{
     stage::StageRun,
     tree::{Mounted, Tree},
 };
+
+/// Stages of one build that are built at the same time.
+const AT_ONCE: usize = 16;
 
 /// How far something is that several may want.
 enum Progress<T> {
@@ -89,8 +95,7 @@ pub(crate) struct Solver<'a> {
     pub epoch: Option<i64>,
     stages: Vec<Once<Arc<Draft>>>,
     images: Mutex<Images>,
-    /// The records that this build made or used, so that a prune leaves them alone.
-    pub results: Mutex<Vec<Digest>>,
+    first: Mutex<Option<Error>>,
 }
 
 impl<'a> Solver<'a> {
@@ -113,7 +118,7 @@ impl<'a> Solver<'a> {
             epoch,
             stages: plan.stages.iter().map(|_| Once::default()).collect(),
             images: Mutex::default(),
-            results: Mutex::default(),
+            first: Mutex::default(),
         }
     }
 
@@ -126,43 +131,36 @@ impl<'a> Solver<'a> {
             }
             return self.stage(self.plan.target);
         }
+        // In the file's order, in which a stage needs only those before it: whoever waits for one
+        // waits for somebody who is at it.
+        let next = AtomicUsize::new(0);
+        let work = || {
+            while let Some(stage) = self.plan.needed.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if self.stage(*stage).is_err() {
+                    // Nobody needs the others any more.
+                    self.session.cancel.cancel();
+                    return;
+                }
+            }
+        };
         std::thread::scope(|scope| {
-            for stage in self
-                .plan
-                .needed
-                .iter()
-                .copied()
-                .filter(|s| *s != self.plan.target)
-            {
-                let work = move || {
-                    // Whoever needs the stage is told what went wrong.
-                    if self.stage(stage).is_err() {
-                        self.session.cancel.cancel();
-                    }
-                };
-                // Without a thread of its own it is built by who needs it.
+            for _ in 1..self.plan.needed.len().min(AT_ONCE) {
+                // Without further threads it goes on with those that there are.
                 let _ = std::thread::Builder::new()
                     .name("build-stage".to_owned())
                     .spawn_scoped(scope, work);
             }
-            let done = self.stage(self.plan.target);
-            if done.is_err() {
-                // Nobody needs the others any more.
-                self.session.cancel.cancel();
-            }
-            done
-        })
+            work();
+        });
+        self.stage(self.plan.target)
     }
 
-    /// The first that went wrong in any stage and is not a consequence of another.
+    /// What went wrong first and is not a consequence of another.
     pub(crate) fn cause(&self) -> Option<Error> {
-        let failed = self.stages.iter().filter_map(|stage| {
-            match &*stage.0.lock().unwrap_or_else(PoisonError::into_inner) {
-                Progress::Done(Err(error)) => Some(error.clone()),
-                _ => None,
-            }
-        });
-        failed.into_iter().find(|e| !matches!(e, Error::Cancelled))
+        self.first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// A stage's result.
@@ -171,7 +169,14 @@ impl<'a> Solver<'a> {
         let stage = self.stages.get(index).ok_or_else(missing)?;
         stage.get(|| {
             self.session.check()?;
-            StageRun::new(self, index)?.run().map(Arc::new)
+            let done = StageRun::new(self, index).and_then(StageRun::run);
+            if let Err(error) = &done
+                && !matches!(error, Error::Cancelled)
+            {
+                let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+                first.get_or_insert_with(|| error.clone());
+            }
+            done.map(Arc::new)
         })
     }
 
@@ -186,8 +191,9 @@ impl<'a> Solver<'a> {
     }
 
     fn resolve(&self, name: &str, platform: &Platform) -> Result<Arc<Image>> {
-        // An identifier, or a name that is here: as `FROM` of Docker's classic builder.
+        // A whole identifier; the beginning of one could as well be a name.
         if !self.request.pull
+            && types::reference::is_full_id(name.strip_prefix("sha256:").unwrap_or(name))
             && let Ok(image) = self.builder.store.get(name)
             && platform.accepts(&image.platform())
         {
@@ -250,7 +256,11 @@ impl<'a> Solver<'a> {
         let (layers, _held) = self.layers(origin, platform)?;
         let step = self.builder.store.step(&types::id::generate(), &layers)?;
         let root = step.mount()?;
-        Ok(Tree::Mount(Mounted { root, _step: step }))
+        Ok(Tree::Mount(Mounted {
+            root,
+            cancel: self.session.cancel.clone(),
+            _step: step,
+        }))
     }
 
     /// What a step came to the last time.
@@ -258,14 +268,7 @@ impl<'a> Solver<'a> {
         if no_cache {
             return None;
         }
-        let found = self.builder.store.cached(key)?;
-        self.note(key);
-        Some(found)
-    }
-
-    fn note(&self, key: &Digest) {
-        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        results.push(key.clone());
+        self.builder.store.cached(key)
     }
 
     /// Remembers what a step came to.
@@ -289,7 +292,6 @@ impl<'a> Solver<'a> {
             last_used: created.clone(),
             uses: 1,
         })?;
-        self.note(key);
         Ok(created)
     }
 }

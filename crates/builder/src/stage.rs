@@ -64,7 +64,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
             planned,
             draft: Draft::default(),
             args: Args::default(),
-            predefined: platform_args(&target.platform, &target.name),
+            predefined: platform_args(&plan::platform(solver.request)?, &target.name),
             cmd_set: false,
             no_cache: solver.request.no_cache
                 || filter.iter().any(|f| f.eq_ignore_ascii_case(&planned.name)),
@@ -352,11 +352,14 @@ impl<'s, 'a> StageRun<'s, 'a> {
         self.layer(&key, title, created_by, |run, _, step| {
             let root = step.mount()?;
             let cancel = &run.solver.session.cancel;
+            let mut place = Place::new(root.as_fd(), cancel);
+            if place.is_dir(&clean(&path)) {
+                return Ok(());
+            }
             let owner = match run.draft.config.user.as_str() {
                 "" => (0, 0),
                 user => run.solver.builder.worker.user(root.as_fd(), user)?,
             };
-            let mut place = Place::new(root.as_fd(), cancel);
             place.dir(&clean(&path), owner).map(drop)
         })
     }

@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use image::{Digest, Hasher, Step};
+use image::{CancellationToken, Digest, Hasher, Step};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat},
     io::Errno,
@@ -58,6 +58,7 @@ pub(crate) enum Tree {
 /// A stage's or image's file system.
 pub(crate) struct Mounted {
     pub root: OwnedFd,
+    pub cancel: CancellationToken,
     /// What keeps it.
     pub _step: Step,
 }
@@ -186,6 +187,9 @@ impl Tree {
         let mut hasher = Hasher::default();
         let mut buffer = vec![0; 64 << 10];
         loop {
+            if let Self::Mount(mounted) = self {
+                mounted.check()?;
+            }
             let length = file.read(&mut buffer).map_err(reading(path))?;
             if length == 0 {
                 return Ok(hasher.finish());
@@ -247,6 +251,13 @@ fn context_meta(entry: &types::build::ContextEntry) -> Meta {
 }
 
 impl Mounted {
+    fn check(&self) -> Result<()> {
+        match self.cancel.is_cancelled() {
+            true => Err(Error::Cancelled),
+            false => Ok(()),
+        }
+    }
+
     /// Opens a path without links below the root.
     fn open(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let path = if path.is_empty() { "." } else { path };
@@ -282,6 +293,7 @@ impl Mounted {
     fn walk(&self, path: &str, visit: &mut dyn FnMut(&str, &Meta) -> Result<bool>) -> Result<()> {
         let mut waiting = vec![path.to_owned()];
         while let Some(dir) = waiting.pop() {
+            self.check()?;
             let mut inner = Vec::new();
             for (path, meta) in self.list(&dir).map_err(reading(&dir))? {
                 if visit(&path, &meta)? && meta.node == Node::Dir {

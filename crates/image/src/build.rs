@@ -99,7 +99,7 @@ impl Step {
             return Ok(None);
         }
         if let Some(epoch) = epoch {
-            clamp_times(&upper, epoch).doing(what)?;
+            clamp_times(&upper, epoch, cancel).doing(what)?;
         }
         self.store.take_layer(&upper, cancel).map(Some)
     }
@@ -147,8 +147,14 @@ impl Store {
     /// When the image is being removed.
     pub fn layers_of(&self, image: &Image) -> Result<(Vec<StoredLayer>, Held)> {
         let manifest = self.state().manifests.get(&image.manifest).cloned();
+        // First of all: what is looked at below must not go meanwhile.
+        let wanted = manifest
+            .iter()
+            .flat_map(|m| m.layers.iter().map(|l| l.digest.clone()));
+        let held = Held(self.pin(wanted.chain(image.diff_ids().iter().cloned())));
         let blobs = manifest.map(|m| m.layers.clone()).unwrap_or_default();
-        if blobs.len() != image.diff_ids().len() {
+        let whole = blobs.iter().all(|blob| self.0.blobs.has(&blob.digest));
+        if blobs.len() != image.diff_ids().len() || !whole {
             return Err(Error::Conflict(format!(
                 "image {} is being removed: build again",
                 image.id
@@ -164,7 +170,6 @@ impl Store {
                 descriptor,
             })
             .collect();
-        let held = self.hold(&layers);
         Ok((layers, held))
     }
 
@@ -202,12 +207,11 @@ impl Store {
         };
         // The blob first: a sync that covers the layer then covers it, too. Where the layer is
         // covered already, no further sync will come.
-        let durable = self.0.layers.get(&layer.diff_id).is_some_and(|l| l.durable);
         if !self.0.blobs.has(&blob.digest) {
-            if durable {
-                blob.publish(&self.0.blobs)?;
-            } else {
-                blob.publish_unsynced(&self.0.blobs)?;
+            blob.publish_unsynced(&self.0.blobs)?;
+            if self.0.layers.has(&layer.diff_id) {
+                let file = self.0.blobs.open(&layer.descriptor.digest)?;
+                file.sync_data().doing(what)?;
             }
         }
         let staged = self
@@ -216,6 +220,20 @@ impl Store {
             .adopt(&self.0.temp, upper, &layer.diff_id, size)?;
         self.0.layers.publish(&staged)?;
         Ok((layer, held))
+    }
+
+    /// Forgets an image that has no name.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub fn drop_nameless(&self, image: &Image) -> Result<()> {
+        self.change_entries(|state| {
+            let mut entries = state.entries.clone();
+            entries.retain(|e| e.name.is_some() || e.manifest.digest != image.manifest);
+            Ok(entries)
+        })?;
+        self.gc_later();
+        Ok(())
     }
 
     /// Makes an image of layers that are here and gives it names. `config` has everything but the
@@ -244,9 +262,12 @@ impl Store {
 }
 
 /// Makes all times below `dir` that are after `epoch` that one. Links are not followed.
-fn clamp_times(dir: &Path, epoch: i64) -> std::io::Result<()> {
+fn clamp_times(dir: &Path, epoch: i64, cancel: &CancellationToken) -> std::io::Result<()> {
     let mut waiting = vec![dir.to_owned()];
     while let Some(dir) = waiting.pop() {
+        if cancel.is_cancelled() {
+            return Err(std::io::Error::other("cancelled"));
+        }
         for entry in std::fs::read_dir(&dir)? {
             let path = entry?.path();
             let stat = rustix::fs::lstat(&path)?;

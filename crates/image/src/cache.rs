@@ -133,6 +133,9 @@ impl Store {
                 .collect()
         };
         for record in used {
+            if !self.state().cache.all.contains_key(&record.key) {
+                continue;
+            }
             write(&self.record_path(&record.key), &self.0.temp, &record)?;
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::image::Image;
 use crate::load::to_json;
-use crate::manifest::{Descriptor, Manifest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST};
+use crate::manifest::{Descriptor, MAX_CONFIG, Manifest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST};
 use crate::platform::Platform;
 use crate::store::Store;
 
@@ -151,6 +151,11 @@ impl Store {
     ) -> Result<Arc<Image>> {
         config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id.clone()).collect();
         let config_bytes = to_json(&config)?;
+        if config_bytes.len() as u64 > MAX_CONFIG {
+            return Err(Error::Invalid(format!(
+                "the image's configuration would have more than {MAX_CONFIG} bytes, which is the limit"
+            )));
+        }
         let id = Digest::of(&config_bytes);
         let descriptor = Descriptor::new(OCI_CONFIG, id.clone(), config_bytes.len() as u64);
         let layers = layers

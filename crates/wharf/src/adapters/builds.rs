@@ -6,10 +6,13 @@ mod live;
 mod worker;
 
 use std::{
-    collections::HashMap,
-    io::BufReader,
+    io::{BufReader, Read},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use api::backend::{self, Attachment, Body, Progress, Result};
@@ -30,27 +33,32 @@ use super::{
     no_thread,
 };
 
-/// Builds and uploads at the same time.
+/// Bytes of what is told of a context.
+const MAX_UPDATE: u64 = 1 << 30;
+/// Builds at the same time, and uploads.
 const THREADS: usize = 64;
 
 /// Builds of images.
 pub(crate) struct Builds {
     builder: Arc<Builder>,
     threads: Threads,
+    /// Of what clients send: builds must not keep it out.
+    uploads: Threads,
     /// Those that a client has named, to be ended by that name.
-    named: Arc<Mutex<HashMap<String, CancellationToken>>>,
+    named: Arc<Mutex<Vec<(u64, String, CancellationToken)>>>,
+    next: AtomicU64,
 }
 
 /// Keeps a build's name as long as it runs.
 struct Named {
-    id: String,
-    named: Arc<Mutex<HashMap<String, CancellationToken>>>,
+    number: u64,
+    named: Arc<Mutex<Vec<(u64, String, CancellationToken)>>>,
 }
 
 impl Drop for Named {
     fn drop(&mut self) {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        named.remove(&self.id);
+        named.retain(|(number, ..)| *number != self.number);
     }
 }
 
@@ -66,7 +74,9 @@ impl Builds {
         Ok(Self {
             builder: Arc::new(builder),
             threads: Threads::new("builds", THREADS),
+            uploads: Threads::new("contexts", THREADS),
             named: Arc::default(),
+            next: AtomicU64::new(0),
         })
     }
 
@@ -76,14 +86,29 @@ impl Builds {
     }
 
     fn name(&self, request: &BuildRequest, cancel: &CancellationToken) -> Named {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        if !request.id.is_empty() {
-            named.insert(request.id.clone(), cancel.clone());
-        }
+        named.push((number, request.id.clone(), cancel.clone()));
         Named {
-            id: request.id.clone(),
+            number,
             named: Arc::clone(&self.named),
         }
+    }
+
+    /// Ends all builds, and waits a little for them to leave nothing behind.
+    pub(crate) async fn end(&self) {
+        let running = || {
+            let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+            named.iter().for_each(|(_, _, cancel)| cancel.cancel());
+            named.len()
+        };
+        for _ in 0..200 {
+            if running() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        tracing::warn!("builds still go on: the next daemon removes what is left of them");
     }
 }
 
@@ -92,11 +117,12 @@ impl backend::Builds for Builds {
     async fn context(&self, update: Body) -> Result<ContextAnswer> {
         let (source, builder) = (reader(update), self.builder());
         let work = move || {
-            let update: ContextUpdate = serde_json::from_reader(BufReader::new(source))
+            let source = BufReader::new(source.take(MAX_UPDATE));
+            let update: ContextUpdate = serde_json::from_reader(source)
                 .map_err(|e| Failure::invalid(format!("invalid JSON of a context: {e}")))?;
             builder.context(update).map_err(failure)
         };
-        self.threads
+        self.uploads
             .free()
             .await
             .run(work)
@@ -112,7 +138,7 @@ impl backend::Builds for Builds {
             let source = BufReader::with_capacity(256 << 10, source);
             builder.contents(source, &cancel).map_err(failure)
         };
-        let done = self.threads.free().await.run(work).await;
+        let done = self.uploads.free().await.run(work).await;
         drop(guard);
         done.map_err(no_thread)?
     }
@@ -160,9 +186,8 @@ impl backend::Builds for Builds {
     async fn cancel(&self, id: &str) -> Result<()> {
         let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         // As Docker: one that is over by now is no error.
-        if let Some(cancel) = named.get(id) {
-            cancel.cancel();
-        }
+        let wanted = named.iter().filter(|(_, name, _)| name == id);
+        wanted.for_each(|(_, _, cancel)| cancel.cancel());
         Ok(())
     }
 

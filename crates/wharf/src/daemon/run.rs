@@ -97,7 +97,7 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
         life: containers.clone(),
         live: containers.clone(),
         networks: containers,
-        builds,
+        builds: builds.clone(),
         images: images.clone(),
         image_work: images.clone(),
         registry_work: images,
@@ -133,6 +133,7 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
         tracing::info!("ending; containers go on running");
     };
     server.serve(listeners, end).await;
+    builds.end().await;
     // Bounded: the kernel may be busy, and a service manager waits.
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), engine.settle()).await;
     for path in paths {

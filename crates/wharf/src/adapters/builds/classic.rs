@@ -41,7 +41,7 @@ pub(super) struct Lines {
 
 /// A client to be told of a build, and its lines; when those are dropped, `cancel` is cancelled.
 pub(super) fn connect(cancel: CancellationToken, quiet: bool) -> (Arc<Classic>, Lines) {
-    let (sender, receiver) = Sender::new();
+    let (sender, receiver) = Sender::new(cancel.clone());
     let classic = Arc::new(Classic {
         sender: Mutex::new(Some(sender)),
         quiet,

@@ -28,27 +28,35 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(super) type Piece = (StdStream, Bytes);
 
 /// Sends from threads, which wait where the client is slow.
-pub(super) struct Sender<T>(mpsc::Sender<T>);
+pub(super) struct Sender<T> {
+    sender: mpsc::Sender<T>,
+    /// When it is cancelled, nobody waits for a slow client any more.
+    cancel: CancellationToken,
+}
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self {
+            sender: self.sender.clone(),
+            cancel: self.cancel.clone(),
+        }
     }
 }
 
 impl<T> Sender<T> {
-    pub(super) fn new() -> (Self, mpsc::Receiver<T>) {
+    pub(super) fn new(cancel: CancellationToken) -> (Self, mpsc::Receiver<T>) {
         let (sender, receiver) = mpsc::channel(WAITING);
-        (Self(sender), receiver)
+        (Self { sender, cancel }, receiver)
     }
 
     /// False where nobody listens any more.
     pub(super) fn send(&self, mut piece: T) -> bool {
         // Not by blocking: an event may come from within a task that is waited for in this thread.
         loop {
-            match self.0.try_send(piece) {
+            match self.sender.try_send(piece) {
                 Ok(()) => return true,
                 Err(TrySendError::Closed(_)) => return false,
+                Err(TrySendError::Full(_)) if self.cancel.is_cancelled() => return false,
                 Err(TrySendError::Full(back)) => piece = back,
             }
             std::thread::sleep(PAUSE);
@@ -65,7 +73,7 @@ pub(super) struct Live {
 /// A client to be told of a build, and the connection that goes to it; when that is dropped, `cancel`
 /// is cancelled.
 pub(super) fn connect(cancel: CancellationToken) -> (Arc<Live>, Attachment) {
-    let (sender, receiver) = Sender::new();
+    let (sender, receiver) = Sender::new(cancel.clone());
     let agents = Agents::new(sender.clone());
     let input = agents.input();
     let live = Arc::new(Live {
