@@ -16,7 +16,7 @@ const USAGE: &str = "benches/run [--runs N] [--rounds N] [--size N] [--count N] 
   --size N   megabytes of logs, files and images (default 1000)
   --count N  containers in lists (default 1000; a fifth of them run for statistics)
   --dry      prints the table and leaves docs/performance.md alone
-  GROUP      memory commands fifty runtimes pull logs lists live copies images; all if none is given.
+  GROUP      memory commands fifty runtimes pull logs lists live copies images builds; all if none is given.
              Rows of other groups stay as they are in the table";
 
 /// What is measured, on what, how often.
@@ -34,7 +34,7 @@ struct Bench {
 type Group = fn(&Bench) -> Vec<Row>;
 
 /// Memory comes first, while the daemons are fresh.
-const GROUPS: [(&str, Group); 10] = [
+const GROUPS: [(&str, Group); 11] = [
     ("memory", rows::starts::memory),
     ("commands", rows::starts::commands),
     ("fifty", rows::starts::fifty),
@@ -45,6 +45,7 @@ const GROUPS: [(&str, Group); 10] = [
     ("live", rows::live::live),
     ("copies", rows::copies::copies),
     ("images", rows::images::moved),
+    ("builds", rows::builds::builds),
 ];
 
 fn main() {

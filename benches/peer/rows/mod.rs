@@ -1,5 +1,6 @@
 //! What is measured, a file a subject: each answers with rows of the table.
 
+pub(crate) mod builds;
 pub(crate) mod copies;
 pub(crate) mod images;
 pub(crate) mod lists;

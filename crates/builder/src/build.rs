@@ -15,7 +15,7 @@ use types::build::{
 };
 
 use crate::{
-    Builder,
+    Builder, Busy,
     contexts::Context,
     draft::Draft,
     error::{Error, Result},
@@ -26,7 +26,10 @@ use crate::{
 
 /// A context that came as an archive.
 #[derive(Debug, Clone)]
-pub struct Upload(pub(crate) Arc<Context>);
+pub struct Upload(
+    pub(crate) Arc<Context>,
+    #[expect(dead_code, reason = "held, not read")] pub(crate) Busy,
+);
 
 /// Bytes that a lone Dockerfile may have.
 const MAX_FILE: u64 = remote::MAX_DOCKERFILE;
@@ -124,7 +127,7 @@ impl Builder {
         keep_git: bool,
         session: &Session,
     ) -> Result<(Arc<Context>, Option<String>)> {
-        if let Some(Upload(context)) = upload {
+        if let Some(Upload(context, _)) = upload {
             return Ok((context, None));
         }
         match source {
@@ -351,10 +354,8 @@ impl Builder {
             .save_as(image, names)
             .map_err(Error::from)
             .and_then(|saving| saving.write(&mut sink).map_err(Error::io("send the image")));
-        if made {
-            if let Err(error) = self.store.drop_nameless(image) {
-                tracing::warn!(id = %image.id, %error, "an image that was only exported stays");
-            }
+        if made && let Err(error) = self.store.drop_nameless(image) {
+            tracing::warn!(id = %image.id, %error, "an image that was only exported stays");
         }
         written
     }

@@ -32,7 +32,7 @@ use std::{
     io::{BufRead, Read},
     path::{Path, PathBuf},
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -52,6 +52,10 @@ use contexts::Contexts;
 use pool::Pool;
 use temp::TempDir;
 
+/// Whoever relies on contents of the pool.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Busy(Arc<()>);
+
 /// Builds images.
 pub struct Builder {
     store: Store,
@@ -61,9 +65,10 @@ pub struct Builder {
     /// For what a command needs while it runs.
     temp: PathBuf,
     next: AtomicU64,
-    /// Held for reading by whoever relies on contents that no context names yet, for writing by who
-    /// removes contents.
-    busy: RwLock<()>,
+    /// Held by who removes contents, and by who begins to rely on some.
+    gate: Mutex<()>,
+    /// As many as there are who rely on contents that no context may name, and one.
+    active: Busy,
 }
 
 impl Builder {
@@ -89,7 +94,8 @@ impl Builder {
             caches: Arc::new(Caches::open(root.join("mounts"))?),
             temp,
             next: AtomicU64::new(0),
-            busy: RwLock::default(),
+            gate: Mutex::default(),
+            active: Busy::default(),
         })
     }
 
@@ -115,11 +121,24 @@ impl Builder {
     /// # Errors
     /// When it is damaged, leads out of itself, or the disk is full.
     pub fn upload(&self, source: impl BufRead, cancel: &CancellationToken) -> Result<Upload> {
-        Ok(Upload(self.contexts.unpack(source, cancel)?))
+        let busy = self.busy();
+        Ok(Upload(self.contexts.unpack(source, cancel)?, busy))
     }
 
-    fn busy(&self) -> RwLockReadGuard<'_, ()> {
-        self.busy.read().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps contents from being removed.
+    fn busy(&self) -> Busy {
+        let _gate = self.gate();
+        self.active.clone()
+    }
+
+    fn gate(&self) -> MutexGuard<'_, ()> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps everybody from beginning to rely on contents, where nobody does now.
+    fn alone(&self) -> Option<MutexGuard<'_, ()>> {
+        let gate = self.gate();
+        (Arc::strong_count(&self.active.0) == 1).then_some(gate)
     }
 
     fn temp_dir(&self) -> Result<TempDir> {

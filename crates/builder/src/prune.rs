@@ -85,7 +85,7 @@ impl Builder {
                 }
                 "source.local" => {
                     // Builds that go on may rely on any of them.
-                    let Ok(_alone) = self.busy.try_write() else {
+                    let Some(_alone) = self.alone() else {
                         continue;
                     };
                     let bytes = self.contexts.prune(true);

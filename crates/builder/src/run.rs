@@ -362,36 +362,40 @@ fn take_caches(run: &StageRun<'_, '_>, mounts: &[Mount], keep: &mut Keep) -> Res
             *sharing = own;
         }
     }
+    // What a new one begins with, before any is taken: to have it may mean to wait for a stage that
+    // waits for one of them.
+    let mut trees = BTreeMap::new();
+    for mount in mounts
+        .iter()
+        .filter(|m| m.kind == MountKind::Cache && m.from.is_some())
+    {
+        let tree = run
+            .solver
+            .tree(&origin(run, mount)?, &run.planned.platform)?;
+        trees.entry(cache_id(run, mount)?).or_insert(tree);
+    }
     let solver = run.solver;
     for (id, sharing) in wanted {
         let cancel = &solver.session.cancel;
         let guard = solver.builder.caches.take(&id, sharing, cancel)?;
         if guard.is_new() {
             let mut own = mounts.iter().filter(|m| m.kind == MountKind::Cache);
-            let first = own.find(|m| cache_id(run, m).is_ok_and(|other| other == id));
-            begin(run, first, &guard)?;
+            if let Some(first) = own.find(|m| cache_id(run, m).is_ok_and(|other| other == id)) {
+                if let Some(tree) = trees.get(&id) {
+                    fill(
+                        run,
+                        tree,
+                        first.source.as_deref().unwrap_or("/"),
+                        guard.data(),
+                    )?;
+                }
+                let mode = first.mode.unwrap_or(0o755);
+                guard.made(mode, first.uid.unwrap_or(0), first.gid.unwrap_or(0))?;
+            }
         }
         keep.caches.insert(id, guard);
     }
     Ok(())
-}
-
-/// Gives a new cache what it begins with.
-fn begin(run: &StageRun<'_, '_>, mount: Option<&Mount>, guard: &CacheGuard) -> Result<()> {
-    let Some(mount) = mount else { return Ok(()) };
-    if mount.from.is_some() {
-        let tree = run
-            .solver
-            .tree(&origin(run, mount)?, &run.planned.platform)?;
-        fill(
-            run,
-            &tree,
-            mount.source.as_deref().unwrap_or("/"),
-            guard.data(),
-        )?;
-    }
-    let mode = mount.mode.unwrap_or(0o755);
-    guard.made(mode, mount.uid.unwrap_or(0), mount.gid.unwrap_or(0))
 }
 
 fn cache(run: &StageRun<'_, '_>, mount: &Mount, keep: &Keep) -> Result<StepMount> {

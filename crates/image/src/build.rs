@@ -99,7 +99,11 @@ impl Step {
             return Ok(None);
         }
         if let Some(epoch) = epoch {
-            clamp_times(&upper, epoch, cancel).doing(what)?;
+            let clamped = clamp_times(&upper, epoch, cancel);
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled("the build"));
+            }
+            clamped.doing(what)?;
         }
         self.store.take_layer(&upper, cancel).map(Some)
     }

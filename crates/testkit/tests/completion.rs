@@ -23,6 +23,10 @@ const LINES: &[(&str, &[&str])] = &[
         "wharf ps --filter=status=ex",
         &["wharf", "ps", "--filter=status=exited"],
     ),
+    (
+        "wharf build --progress=raw",
+        &["wharf", "build", "--progress=rawjson"],
+    ),
     ("wharf inspect dat", &["wharf", "inspect", "data"]),
     ("wharf context use on", &["wharf", "context", "use", "one"]),
     (

@@ -5,6 +5,7 @@ mod agent;
 mod attributes;
 pub(crate) mod context;
 mod inputs;
+mod kinds;
 mod names;
 mod outputs;
 mod report;

@@ -247,6 +247,10 @@ mod tests {
         assert_eq!(words("run", "--pull=mi"), ["missing"]);
         assert_eq!(words("--log-level", "deb"), ["debug"]);
         assert_eq!(words("kill -s", "SIGK"), ["SIGKILL"]);
+        assert_eq!(words("build --progress", "pl"), ["plain"]);
+        assert_eq!(words("buildx build", "--network=no"), ["none"]);
+        assert_eq!(words("builder", "p"), ["prune"]);
+        assert_eq!(words("build -o", "type=o"), ["type=oci,dest="]);
         assert_eq!(words("run -it --restart", "un"), ["unless-stopped"]);
     }
 

@@ -36,7 +36,7 @@ pub(super) async fn offer(asking: &Asking, verb: &Verb, line: &Line, current: &s
             open: true,
             files: true,
         },
-        "container cp" | "image import" | "context import" => Offer::files(),
+        "container cp" | "image import" | "image build" | "context import" => Offer::files(),
         "image tag" | "image history" | "image ls" | "image push" if first => {
             Offer::of(asking.images().await)
         }
@@ -56,6 +56,7 @@ pub(super) async fn offer(asking: &Asking, verb: &Verb, line: &Line, current: &s
         }
         "context export" => Offer::files(),
         "context rm" | "context inspect" => Offer::of(asking.contexts()),
+        "builder inspect" if first => Offer::of(["default"]),
         "completion" if first => Offer::of(["bash", "fish", "zsh"]),
         _ => Offer::default(),
     };

@@ -96,6 +96,7 @@ fn open(words: &[&str]) -> Offer {
 /// What could be the value of `--flag`, of which `text` is typed.
 pub(super) async fn offer(asking: &Asking, line: &Line, flag: &str, text: &str) -> Offer {
     match flag {
+        "network" if building(line) => Offer::of(["default", "host", "none"]),
         "network" => {
             if text.starts_with("container:") {
                 return shared(asking).await;
@@ -123,6 +124,20 @@ pub(super) async fn offer(asking: &Asking, line: &Line, flag: &str, text: &str) 
         "mount" => mount(asking, text).await,
         "context" | "from" => Offer::of(asking.contexts()),
         "pull" => Offer::of(["always", "missing", "never"]),
+        "output" if building(line) => Offer {
+            files: true,
+            ..typed(
+                text,
+                &[
+                    "type=docker",
+                    "type=image",
+                    "type=local,dest=",
+                    "type=oci,dest=",
+                    "type=registry",
+                    "type=tar,dest=",
+                ],
+            )
+        },
         "restart" => Offer::of([
             "always",
             "no",
@@ -138,6 +153,18 @@ pub(super) async fn offer(asking: &Asking, line: &Line, flag: &str, text: &str) 
         "volume-driver" => Offer::of(asking.known("/Plugins/Volume").await),
         "runtime" => Offer::of(asking.known("/Runtimes").await),
         "platform" => Offer::of(PLATFORMS.iter().copied()),
+        "progress" => Offer::of(["auto", "plain", "quiet", "rawjson", "tty"]),
+        "call" => Offer::of(["build", "check"]),
+        "allow" => Offer::of(["network.host", "security.insecure"]),
+        "builder" => Offer::of(["default"]),
+        "build-arg" => variables(),
+        "secret" => open(&["id="]),
+        "ssh" => Offer::of(["default"]),
+        "cache-from" | "cache-to" => {
+            typed(text, &["type=inline", "type=local,", "type=registry,ref="])
+        }
+        "build-context" => Offer::files(),
+        "target" => stages(line),
         "isolation" => Offer::of(["default"]),
         "security-opt" => open(&[
             "apparmor=",
@@ -154,10 +181,43 @@ pub(super) async fn offer(asking: &Asking, line: &Line, flag: &str, text: &str) 
             _ => Offer::of(["json"]),
         },
         "filter" => filters(asking, line, text).await,
-        "cidfile" | "env-file" | "label-file" | "output" | "input" | "config" | "tlscacert"
-        | "tlscert" | "tlskey" | "device" => Offer::files(),
+        "iidfile" | "metadata-file" | "file" | "cidfile" | "env-file" | "label-file" | "output"
+        | "input" | "config" | "tlscacert" | "tlscert" | "tlskey" | "device" => Offer::files(),
         _ => Offer::default(),
     }
+}
+
+/// Whether it is `build` that is typed.
+fn building(line: &Line) -> bool {
+    matches!(line.stage, Stage::Verb(verb) if verb.names[0] == "image build")
+}
+
+/// `type=…`, as long as nothing else is typed.
+fn typed(text: &str, words: &[&str]) -> Offer {
+    if text.contains(',') {
+        Offer::files()
+    } else {
+        open(words)
+    }
+}
+
+/// The stages of the Dockerfile that the line names, or of the usual one.
+fn stages(line: &Line) -> Offer {
+    if !building(line) {
+        return Offer::default();
+    }
+    let folder = line.operands.first().map_or(".", String::as_str);
+    let path = std::path::Path::new(folder).join("Dockerfile");
+    let small = std::fs::metadata(&path).is_ok_and(|m| m.is_file() && m.len() < 1 << 20);
+    let text = small.then(|| std::fs::read_to_string(&path).ok()).flatten();
+    let text = text.unwrap_or_default();
+    let name = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_from = words.first()?.eq_ignore_ascii_case("from");
+        let at = words.iter().position(|w| w.eq_ignore_ascii_case("as"))?;
+        is_from.then(|| words.get(at + 1).map(|w| (*w).to_owned()))?
+    };
+    Offer::of(text.lines().filter_map(name))
 }
 
 /// `container:NAME`.

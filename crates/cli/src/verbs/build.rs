@@ -94,9 +94,9 @@ pub(crate) const FLAGS: &[Flag] = &[
     )
     .value("bytes", checks::swap),
     // What they ask for happens anyway: nothing is left of a step, and only what changed travels.
-    switch("rm", "Remove intermediate containers after a successful build").hidden(),
-    switch("force-rm", "Always remove intermediate containers").hidden(),
-    switch("compress", "Compress the build context").hidden(),
+    switch("rm", "Remove intermediate containers after a successful build: there are none"),
+    switch("force-rm", "Always remove intermediate containers: there are none"),
+    switch("compress", "Compress the build context: only what changed travels"),
 ];
 
 /// Docker's flags that wharf refuses, unless they say what holds anyway.

@@ -479,5 +479,5 @@ fn the_builder_is_listed_and_its_cache_pruned() {
         done.out,
         "Deleted build cache objects:\nrec\n\nTotal reclaimed space: 1kB\n"
     );
-    assert_eq!(builder.state().prunes[0]["all"], true);
+    assert_eq!(builder.state().prunes, ["/build/prune?all=1"]);
 }

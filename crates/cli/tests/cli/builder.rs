@@ -33,8 +33,8 @@ pub(crate) struct State {
     pub(crate) hangs: bool,
     /// Builds whose client went.
     pub(crate) gone: usize,
-    /// Bodies of prunes.
-    pub(crate) prunes: Vec<Value>,
+    /// Prunes, with their parameters.
+    pub(crate) prunes: Vec<String>,
 }
 
 pub(crate) struct Builder {
@@ -167,10 +167,8 @@ fn serve(stream: UnixStream, state: &Mutex<State>) {
                 200,
                 json!([{"ID": "rec", "Type": "regular", "Size": 1000, "CreatedAt": "2026-01-01T00:00:00Z"}]),
             ),
-            "/wharf/build/prune" => {
-                state_now
-                    .prunes
-                    .push(serde_json::from_slice(&body).unwrap());
+            path if path.starts_with("/build/prune") => {
+                state_now.prunes.push(path.to_owned());
                 (
                     200,
                     json!({"CachesDeleted": ["rec"], "SpaceReclaimed": 1000}),

@@ -15,9 +15,9 @@ use types::build::{ContextEntry, EntryKind};
 
 use super::{
     Ignore, Progress, blocking,
+    file::Failure,
     hash::{finish, hex},
     picture::{Content, Difference},
-    scan::Failure,
     send::{self, Source, Transfer},
 };
 use crate::{

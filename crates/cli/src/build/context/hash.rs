@@ -12,8 +12,8 @@ use rustix::{fs::OFlags, io::Errno};
 use types::build::EntryKind;
 
 use super::{
+    file::{Failure, Stat, open_below},
     picture::Fresh,
-    scan::{Failure, Stat, open_below},
 };
 
 /// More threads than this wait for the disk.

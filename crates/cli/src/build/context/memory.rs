@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::scan::{Stat, Time};
+use super::file::{Stat, Time};
 
 const MAGIC: &[u8; 8] = b"wharfc\x00\x01";
 /// A file larger than this is no memory of ours.
@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
     fn record(&mut self) -> Option<Record<'a>> {
         let [first] = self.take()?;
         let stat = Stat {
-            kind: super::scan::kind(first & 0x7f)?,
+            kind: super::file::kind(first & 0x7f)?,
             mode: self.number32()?,
             size: u64::from_le_bytes(self.take()?),
             inode: u64::from_le_bytes(self.take()?),

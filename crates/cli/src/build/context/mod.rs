@@ -5,6 +5,7 @@
 //! travel.
 
 pub(crate) mod archive;
+mod file;
 mod hash;
 mod ignore;
 mod memory;

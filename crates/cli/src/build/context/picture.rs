@@ -10,10 +10,11 @@ use std::{
 use types::build::{ContextEntry, EntryKind};
 
 use super::{
+    file::{Failure, Stat},
     hash,
     ignore::Ignore,
     memory::{self, Memory, Record},
-    scan::{self, Failure, Stat},
+    scan,
 };
 use crate::error::{Error, Result, errno_text};
 
@@ -54,6 +55,8 @@ pub(super) struct Picture {
     pub(super) fresh: Vec<Fresh>,
     /// What the memory knows and is no more.
     removed: Vec<String>,
+    /// The daemon's name of the last context.
+    id: Option<String>,
 }
 
 /// What changed since the context that the daemon calls `base`.
@@ -145,7 +148,9 @@ impl Picture {
             .zip(&there)
             .filter(|(_, there)| !**there);
         let removed = gone.map(|(record, _)| record.path.to_owned()).collect();
+        let id = Some(memory.id.to_owned()).filter(|id| !id.is_empty());
         Ok(Self {
+            id,
             removed,
             fresh,
             same: scan.same,
@@ -162,24 +167,20 @@ impl Picture {
         self.fresh.is_empty() && self.removed.is_empty() && !self.bytes.is_empty()
     }
 
-    /// The daemon's name of the last context.
-    pub(super) fn base(&self) -> Option<String> {
-        Some(self.memory().id.to_owned()).filter(|id| !id.is_empty())
-    }
-
     /// What changed since the last context, or everything.
     pub(super) fn difference(&self, whole: bool) -> Difference {
         if !whole && self.is_known() {
             // Nothing but the name is needed of the memory.
             return Difference {
-                base: self.base(),
+                base: self.id.clone(),
                 ..Difference::default()
             };
         }
         let memory = self.memory();
-        let known = !whole && !memory.id.is_empty();
+        let base = self.id.clone().filter(|_| !whole);
+        let known = base.is_some();
         let mut difference = Difference {
-            base: known.then(|| memory.id.to_owned()),
+            base,
             ..Difference::default()
         };
         for fresh in &self.fresh {

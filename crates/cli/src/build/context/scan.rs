@@ -6,7 +6,7 @@
 use std::{
     io,
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::BorrowedFd,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -14,63 +14,19 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, openat2, statat},
+    fs::{AtFlags, OFlags, RawDir, statat},
     io::Errno,
 };
 use types::build::EntryKind;
 
-use super::{ignore::Ignore, memory::Memory};
+use super::{
+    file::{Failure, Stat, open_below},
+    ignore::Ignore,
+    memory::Memory,
+};
 
 /// More threads than this only wait for one another.
 const THREADS: usize = 4;
-
-/// Seconds and nanoseconds since 1970.
-pub(super) type Time = (i64, u32);
-
-/// What the kernel says of a file, by which a change of it is seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stat {
-    pub(super) kind: EntryKind,
-    pub(super) mode: u32,
-    pub(super) size: u64,
-    pub(super) inode: u64,
-    pub(super) modified: Time,
-    pub(super) changed: Time,
-}
-
-/// The kind that `number` stands for in the memory.
-pub(super) fn kind(number: u8) -> Option<EntryKind> {
-    [EntryKind::File, EntryKind::Dir, EntryKind::Symlink]
-        .into_iter()
-        .find(|kind| *kind as u8 == number)
-}
-
-impl Stat {
-    /// None for what is no part of a context: sockets, devices, pipes.
-    pub(super) fn of(stat: &rustix::fs::Stat) -> Option<Self> {
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => EntryKind::File,
-            FileType::Directory => EntryKind::Dir,
-            FileType::Symlink => EntryKind::Symlink,
-            _ => return None,
-        };
-        let nanos = |n| u32::try_from(n).unwrap_or(0);
-        let mut found = Self {
-            kind,
-            mode: stat.st_mode & 0o7777,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            inode: stat.st_ino,
-            modified: (stat.st_mtime, nanos(stat.st_mtime_nsec)),
-            changed: (stat.st_ctime, nanos(stat.st_ctime_nsec)),
-        };
-        if kind == EntryKind::Dir {
-            // What is in it is seen by itself; its own are only these.
-            (found.size, found.inode, found.changed) = (0, 0, (0, 0));
-            found.modified.1 = 0;
-        }
-        Some(found)
-    }
-}
 
 /// Something new, or changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,24 +43,6 @@ pub(super) struct Scan {
     /// Places in the memory of what is as it was.
     pub(super) same: Vec<u32>,
     pub(super) found: Vec<Found>,
-}
-
-/// Why a walk ended.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) op: &'static str,
-    pub(super) path: String,
-    pub(super) error: io::Error,
-}
-
-impl Failure {
-    pub(super) fn new(op: &'static str, path: &str, error: impl Into<io::Error>) -> Self {
-        Self {
-            op,
-            path: path.to_owned(),
-            error: error.into(),
-        }
-    }
 }
 
 /// A directory that is left out itself, and is walked for what comes back below it.
@@ -147,24 +85,6 @@ struct Walk<'a> {
     memory: &'a Memory<'a>,
     heap: Mutex<Heap>,
     changed: Condvar,
-}
-
-/// Opens `path` below `root`, through no link.
-pub(super) fn open_below(
-    root: impl AsFd,
-    path: &str,
-    flags: OFlags,
-) -> Result<OwnedFd, rustix::io::Errno> {
-    let path = if path.is_empty() { "." } else { path };
-    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    loop {
-        match openat2(&root, path, flags, Mode::empty(), resolve) {
-            // A rename elsewhere made the kernel unsure.
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            done => return done,
-        }
-    }
 }
 
 /// Walks everything below `root`.
@@ -354,6 +274,10 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
+    use rustix::fs::{FileType, Mode};
+
     use super::*;
 
     fn names(root: &std::path::Path, ignore: &Ignore) -> Vec<String> {

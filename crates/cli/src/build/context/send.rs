@@ -16,9 +16,9 @@ use tokio::sync::mpsc;
 use types::build::{ContextAnswer, ContextEntry, ContextUpdate, content_header};
 
 use super::{
+    file::Failure,
     hash::{finish, hex, open},
     picture::{Content, Difference},
-    scan::Failure,
 };
 use crate::{
     client::{self, Client, Request},

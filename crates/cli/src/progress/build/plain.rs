@@ -185,7 +185,8 @@ fn ending(step: &Step) -> String {
 /// Transfers that ended, and now and then those that go on.
 fn transfers(number: usize, step: &Step, pending: &mut Pending) -> String {
     let mut out = String::new();
-    let due = pending.moved.is_none_or(|at| at.elapsed() > EVERY);
+    // One that is over soon is told once.
+    let due = pending.moved.get_or_insert_with(Instant::now).elapsed() > EVERY;
     for status in &step.statuses {
         if pending.told.contains(&status.id) {
             continue;
@@ -203,9 +204,12 @@ fn transfers(number: usize, step: &Step, pending: &mut Pending) -> String {
     out
 }
 
-/// `sha256:… 1.2MB / 3.4MB 0.3s done`.
+/// `sha256:… downloading 1.2MB / 3.4MB 0.3s done`.
 pub(super) fn transfer(status: &Status) -> String {
     let mut text = status.id.clone();
+    if !status.name.is_empty() {
+        let _ = write!(text, " {}", status.name);
+    }
     if status.total > 0 {
         let _ = write!(
             text,

@@ -55,7 +55,7 @@ impl Step {
 
     /// It ended only because the build was called off.
     pub(super) fn is_canceled(&self) -> bool {
-        self.vertex.error.ends_with("context canceled")
+        self.vertex.error.ends_with("canceled")
     }
 
     /// Of the Dockerfile, not of the builder's own.

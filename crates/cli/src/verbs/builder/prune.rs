@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use serde_json::Value;
-use types::build::{PruneAnswer, PruneRequest};
+use types::build::PruneAnswer;
 
 use super::{super::Context, unused_for};
 use crate::{
@@ -46,14 +46,21 @@ pub(crate) const PRUNE: &[Flag] = &[
 
 /// `docker builder prune`.
 pub(crate) async fn prune(context: &Context, m: Matches) -> Result {
-    let request = request(&m)?;
-    if !m.on("force") && !confirmed(request.all)? {
+    let filters = filters(&m)?;
+    let all = m.on("all");
+    let kept = m.get("reserved-space").or_else(|| m.get("keep-storage"));
+    let kept = kept.map_or(Ok(0), size::parse).map_err(Error::msg)?;
+    if !m.on("force") && !confirmed(all)? {
         return Ok(());
     }
-    let answer: Value = Request::post("/wharf/build/prune")
-        .json(&request)
-        .decode(&context.client)
-        .await?;
+    // Docker's own endpoint: other daemons have it, too.
+    let mut request = Request::post("/build/prune")
+        .query_on("all", all)
+        .filters(&filters);
+    if kept > 0 {
+        request = request.query("keep-storage", &kept.to_string());
+    }
+    let answer: Value = request.decode(&context.client).await?;
     let pruned: PruneAnswer = lenient(answer, "answer")?;
     let mut text = String::new();
     if !pruned.caches_deleted.is_empty() {
@@ -66,31 +73,20 @@ pub(crate) async fn prune(context: &Context, m: Matches) -> Result {
     output::print(&format!("{text}Total reclaimed space: {bytes}\n"))
 }
 
-fn request(m: &Matches) -> Result<PruneRequest> {
-    let mut request = PruneRequest {
-        all: m.on("all"),
-        ..PruneRequest::default()
-    };
-    let kept = m.get("reserved-space").or_else(|| m.get("keep-storage"));
-    if let Some(kept) = kept {
-        request.keep = size::parse(kept).map_err(Error::msg)?;
-    }
-    for filter in m.all("filter") {
-        let (name, value) = filter.split_once('=').unwrap_or((&filter, ""));
-        // BuildKit's own filters compare with two signs.
+/// The filters as the API has them. BuildKit's own compare with two signs.
+fn filters(m: &Matches) -> Result<Vec<String>> {
+    let read = |filter: &String| {
+        let (name, value) = filter.split_once('=').unwrap_or((filter, ""));
         let value = value.trim_start_matches('=');
         match name {
-            "until" | "unused-for" => request.unused_for = unused_for(value)?,
-            "id" => request.ids.push(value.to_owned()),
-            "type" => request.kinds.push(value.to_owned()),
-            other => {
-                return Err(Error::msg(format!(
-                    "ERROR: filter {other} is not supported by wharf yet"
-                )));
-            }
+            "until" | "unused-for" => unused_for(value).map(|_| format!("until={value}")),
+            "id" | "type" => Ok(format!("{name}={value}")),
+            other => Err(Error::msg(format!(
+                "ERROR: filter {other} is not supported by wharf yet"
+            ))),
         }
-    }
-    Ok(request)
+    };
+    m.all("filter").iter().map(read).collect()
 }
 
 /// Asks in docker's words; anything but yes is no.
@@ -114,34 +110,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_become_a_request() {
+    fn filters_are_those_of_the_api() {
         let read = |args: &[&str]| {
             let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
-            request(&crate::flags::parse(&[PRUNE], true, &args).unwrap())
+            filters(&crate::flags::parse(&[PRUNE], true, &args).unwrap())
         };
-        let all = read(&[
-            "-a",
-            "--filter=until=1h",
-            "--filter=type=regular",
-            "--filter=id=x",
-            "--keep-storage=1kb",
-        ])
-        .unwrap();
         assert_eq!(
-            all,
-            PruneRequest {
-                all: true,
-                keep: 1024,
-                unused_for: 3600,
-                ids: vec!["x".into()],
-                kinds: vec!["regular".into()],
-            }
+            read(&[
+                "--filter=unused-for=1h",
+                "--filter=type==regular",
+                "--filter=id=x"
+            ])
+            .unwrap(),
+            ["until=1h", "type=regular", "id=x"]
         );
-        assert!(
-            read(&["--filter=nosuch=1"])
-                .unwrap_err()
-                .to_string()
-                .contains("nosuch")
-        );
+        for bad in ["--filter=nosuch=1", "--filter=until=x"] {
+            assert!(read(&[bad]).is_err(), "{bad}");
+        }
     }
 }
