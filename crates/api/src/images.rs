@@ -1,7 +1,7 @@
 //! Images: pull, import, load, list, inspect, tag, remove.
 
 use axum::http::StatusCode;
-use types::{Failure, options::IMAGE_FILTERS};
+use types::options::IMAGE_FILTERS;
 
 use crate::{
     answer::{Answer, empty, json, to_its_end, typed},
@@ -61,21 +61,17 @@ async fn import(
     query: &crate::query::Query,
     archive: axum::body::Body,
 ) -> Result<Progress, Refusal> {
-    match query.text("fromSrc") {
-        "-" => {}
+    let from = match query.text("fromSrc") {
+        "-" => String::new(),
         "" => {
             return Err(Refusal::bad(
                 "fromImage or fromSrc must say where the image comes from",
             ));
         }
-        _ => {
-            return Err(Failure::not_implemented(
-                "importing from a URL is not supported by wharf yet: \
-                 send the archive as the request's body with fromSrc=-",
-            )
-            .into());
-        }
-    }
+        url if url.contains("://") => url.to_owned(),
+        // As dockerd.
+        url => format!("http://{url}"),
+    };
     let (repo, tag) = (query.text("repo"), query.text("tag"));
     let options = ImportOptions {
         reference: if tag.is_empty() || repo.is_empty() {
@@ -86,6 +82,7 @@ async fn import(
         message: query.text("message").to_owned(),
         changes: query.all("changes").map(str::to_owned).collect(),
         platform: query.some("platform"),
+        from,
     };
     Ok(server.images.import(body::stream(archive), options).await?)
 }

@@ -370,7 +370,13 @@ async fn images_come_and_go() {
     );
     assert_eq!(s.post("/images/create?fromImage=a").await.status, 200);
     assert_eq!(s.post("/images/create").await.status, 400);
-    assert_eq!(s.post("/images/create?fromSrc=http://x/").await.status, 400);
+    let path = "/images/create?fromSrc=x.example/y.tar";
+    assert_eq!(s.post(path).await.status, 200);
+    assert!(
+        s.fake
+            .last()
+            .ends_with("from: \"http://x.example/y.tar\" }")
+    );
     assert_eq!(s.post("/images/a/tag").await.status, 400);
     let auth = "X-Registry-Auth: eyJ1c2VybmFtZSI6ImEifQ\r\nContent-Length: 0\r\n";
     s.with("POST", "/images/create?fromImage=a:b", auth, "")
@@ -385,7 +391,7 @@ async fn images_come_and_go() {
     assert_eq!(
         s.fake.last(),
         "import 3 ImportOptions { reference: \"a:b\", message: \"m\", changes: [\"X\", \"Y\"], \
-         platform: None }"
+         platform: None, from: \"\" }"
     );
     assert!(
         s.get("/v1.43/images/a/json")

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tar::EntryType;
-use testkit::{Daemon, Host, Opts, images};
+use testkit::{Daemon, Host, Lan, Opts, images};
 
 #[test]
 fn load_list_tag_remove() {
@@ -239,5 +239,36 @@ fn broken_archives_are_refused_and_leave_nothing() {
             assert_eq!(cli.ok("images -aq"), "");
         }
         assert_ne!(cli.code("load -i /no/such/file"), 0);
+    }
+}
+
+#[test]
+fn import_of_what_is_on_the_web() {
+    let d = Daemon::start(&Host::new(), Opts::default());
+    let dir = tempfile::tempdir().expect("/tmp");
+    std::fs::write(dir.path().join("root.tar"), images::busybox_layer()).expect("our own folder");
+    let outside = d.host().outside();
+    let at = format!("{}:8099", Lan::OUTSIDE);
+    let mut server = std::process::Command::new("busybox");
+    server
+        .args(["httpd", "-f", "-p", &at, "-h"])
+        .arg(dir.path());
+    let _server = outside.start(&mut server);
+    testkit::eventually("the server", || {
+        outside.within(|| std::net::TcpStream::connect(&at).is_ok())
+    });
+    for cli in d.clis() {
+        let url = format!("http://{at}/root.tar");
+        let out = cli.ok(&format!("import -c 'CMD echo hi' {url} web:1"));
+        assert!(
+            out.starts_with(&format!("Downloading from {url}\n")),
+            "{out}"
+        );
+        let last = out.lines().last().unwrap_or_default();
+        assert!(last.starts_with("sha256:"), "{out}");
+        assert_eq!(cli.ok("run --rm web:1"), "hi");
+        cli.ok("rmi web:1");
+        cli.refused(&format!("import http://{at}/none.tar web:2"), &["404"]);
+        assert_eq!(cli.ok("images -aq"), "");
     }
 }

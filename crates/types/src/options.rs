@@ -171,7 +171,7 @@ pub struct EventsOptions {
     pub filters: Filters,
 }
 
-/// `POST /images/create?fromSrc=-`.
+/// `POST /images/create?fromSrc=…`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImportOptions {
     /// Name of the new image, `repository[:tag]`; none when empty.
@@ -182,6 +182,8 @@ pub struct ImportOptions {
     pub changes: Vec<String>,
     /// `os[/arch[/variant]]`.
     pub platform: Option<String>,
+    /// Where the archive is on the web; empty where the client sends it.
+    pub from: String,
 }
 
 /// `GET /containers/{id}/stats`.

@@ -20,7 +20,7 @@ use types::{
     registry::{Descriptor, ImageManifest, ManifestImage, ManifestSize, OciPlatform, UnpackedSize},
 };
 
-use super::{filters, no_thread, registries};
+use super::{filters, no_thread, registries, web};
 use crate::hello;
 
 /// Threads for each way at the same time.
@@ -317,8 +317,17 @@ impl backend::Images for Images {
             platform: platform(options.platform)?,
         };
         let (store, engine) = (self.store(), Arc::clone(&self.engine));
-        let (source, threads) = (reader(archive), self.incoming.clone());
+        let (url, threads) = (options.from, self.incoming.clone());
         Steps::run(move |reporter, cancel| async move {
+            let source: Box<dyn io::Read + Send> = if url.is_empty() {
+                Box::new(reader(archive))
+            } else {
+                reporter.line(ProgressLine {
+                    status: Some(format!("Downloading from {url}")),
+                    ..ProgressLine::default()
+                });
+                Box::new(web::download(&store, url, &cancel))
+            };
             let import = move || store.import(source, &import, &cancel).map_err(failure);
             let image = threads.free().await.run(import).await;
             let image = image.map_err(no_thread)??;
