@@ -72,8 +72,7 @@ fn request(query: &Query, headers: &HeaderMap) -> Result<BuildRequest, Refusal> 
             return Err(fields::unsupported(&format!("the parameter {name} of a build")).into());
         }
     }
-    let options: Vec<String> = of_json(query, "securityopt")?;
-    if let Some(option) = options.first() {
+    if let Some(option) = query.all("securityopt").next() {
         return Err(fields::unsupported(&format!("the security option {option} in builds")).into());
     }
     let number = |name: &str| Ok::<i64, Refusal>(query.number(name)?.unwrap_or(0));

@@ -202,7 +202,6 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     on("POST", "/wharf/build/context", Op::BuildContext),
     on("POST", "/wharf/build/content", Op::BuildContents),
     on("GET", "/wharf/build/records", Op::BuildRecords),
-    on("POST", "/wharf/build/prune", Op::BuildPrune),
     on("GET", "/wharf/manifests/{name}", Op::RemoteManifest),
     on("PUT", "/wharf/manifests/{name}", Op::RemotePut),
     on("DELETE", "/wharf/manifests/{name}", Op::RemoteRemove),

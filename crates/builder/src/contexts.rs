@@ -199,6 +199,7 @@ impl Contexts {
         };
         let (reader, _) = archive::unpacked(source).map_err(broken)?;
         let mut tar = TarReader::new(std::io::BufReader::with_capacity(64 << 10, reader));
+        let mut buffer = pool::buffer();
         let mut context = Context::default();
         while let Some(header) = tar.next().map_err(broken)? {
             if cancel.is_cancelled() {
@@ -237,7 +238,7 @@ impl Contexts {
                 }
                 Kind::File => {
                     let mut writer = self.pool.writer()?;
-                    pool::copy(&mut Data(&mut tar), &mut writer, cancel)?;
+                    pool::copy(&mut Data(&mut tar), &mut writer, &mut buffer, cancel)?;
                     let (digest, size) = writer.keep()?;
                     digest.hex().clone_into(&mut entry.digest);
                     entry.size = size;
@@ -260,7 +261,7 @@ impl Contexts {
         }
         // To the end of what the client sends: only then is it seen to go away.
         let mut rest = tar.drain().map_err(broken)?;
-        pool::copy(&mut rest, &mut std::io::sink(), cancel)?;
+        pool::copy(&mut rest, &mut std::io::sink(), &mut buffer, cancel)?;
         context.check()?;
         Ok(Arc::new(context))
     }

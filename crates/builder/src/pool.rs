@@ -131,6 +131,7 @@ impl Pool {
 
     /// Takes contents in as [`types::build::content_header`] has them.
     pub(crate) fn receive(&self, mut source: impl Read, cancel: &CancellationToken) -> Result<()> {
+        let mut buffer = buffer();
         let mut header = [0_u8; HEADER];
         let broken = |e| Error::io("receive files of the build context")(e);
         loop {
@@ -144,7 +145,7 @@ impl Pool {
                 .ok_or_else(|| Error::invalid("the header of a content is malformed"))?;
             let mut writer = self.writer()?;
             let mut part = (&mut source).take(length);
-            let copied = copy(&mut part, &mut writer, cancel)?;
+            let copied = copy(&mut part, &mut writer, &mut buffer, cancel)?;
             if copied != length {
                 return Err(broken(io::ErrorKind::UnexpectedEof.into()));
             }
@@ -191,19 +192,24 @@ impl Pool {
     }
 }
 
+/// Room for [`copy`]: one for many files.
+pub(crate) fn buffer() -> Vec<u8> {
+    vec![0; BUFFER]
+}
+
 /// Copies to the end, or until it is called off.
 pub(crate) fn copy(
     source: &mut impl Read,
     sink: &mut impl Write,
+    buffer: &mut [u8],
     cancel: &CancellationToken,
 ) -> Result<u64> {
-    let mut buffer = vec![0; BUFFER];
     let mut copied = 0;
     loop {
         if cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let length = match source.read(&mut buffer) {
+        let length = match source.read(buffer) {
             Ok(0) => return Ok(copied),
             Ok(length) => length,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,

@@ -360,6 +360,7 @@ fn text(name: &std::ffi::OsStr) -> Result<String> {
 
 /// A context of what a directory has.
 fn of_directory(builder: &Builder, dir: &Path, cancel: &CancellationToken) -> Result<Context> {
+    let mut buffer = pool::buffer();
     let mut context = Context::default();
     let mut waiting = vec![(dir.to_owned(), String::new())];
     while let Some((dir, prefix)) = waiting.pop() {
@@ -387,7 +388,7 @@ fn of_directory(builder: &Builder, dir: &Path, cancel: &CancellationToken) -> Re
                 found.kind = EntryKind::File;
                 let mut file = std::fs::File::open(entry.path()).map_err(Error::io(what()))?;
                 let mut writer = builder.contexts.pool.writer()?;
-                pool::copy(&mut file, &mut writer, cancel)?;
+                pool::copy(&mut file, &mut writer, &mut buffer, cancel)?;
                 let (digest, size) = writer.keep()?;
                 digest.hex().clone_into(&mut found.digest);
                 found.size = size;

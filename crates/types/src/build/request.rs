@@ -198,7 +198,7 @@ impl Default for BuildRequest {
     }
 }
 
-/// What `POST /wharf/build/prune` and `POST /build/prune` may remove.
+/// What `POST /build/prune` may remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PruneRequest {
