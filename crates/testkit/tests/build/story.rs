@@ -12,8 +12,8 @@ use crate::{Files, cached};
 
 /// A Debian with pip, put there from a wheel.
 const PYTHON: &str = r#"FROM python:slim
-RUN --mount=type=bind,source=wheels,target=/wheels python3 /wheels/pip-*.whl/pip install --no-cache-dir \
-    --break-system-packages --no-index --find-links=/wheels pip
+RUN --mount=type=bind,source=wheels,target=/wheels python3 $(ls /wheels/pip-*.whl)/pip install \
+    --no-cache-dir --break-system-packages --no-index --find-links=/wheels pip
 "#;
 
 const PLAIN: &str = r#"FROM python
@@ -83,9 +83,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 http.server.ThreadingHTTPServer((sys.argv[2], 8000), Handler).serve_forever()
 "#;
 
-/// The image `python`, from the fixture.
-fn with_python(d: &Daemon) {
-    d.load(&images::python_tar());
+/// The image `python`, from `python:slim`.
+fn with_pip(d: &Daemon) {
     let base = Files::new(PYTHON);
     give(&python::flask_wheels(), &base.path("wheels"));
     base.build(d, "-t python");
@@ -123,6 +122,14 @@ fn answers(d: &Daemon, text: &str) {
     });
 }
 
+/// What moves a whole Debian, which takes long without optimizations.
+#[track_caller]
+fn long(cli: &Cli, line: &str) {
+    let out = cli.command(line).output().expect("the command line");
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{line}: {told}");
+}
+
 fn login(cli: &Cli, registry: &Registry) {
     let (user, address) = (Registry::USER, registry.address());
     let line = format!("login -u {user} --password-stdin {address}");
@@ -143,7 +150,8 @@ fn an_application_is_built_run_pushed_and_pulled() {
     fs::copy(registry.authority(), folder.join("ca.crt")).expect("our own folder");
     let setting = format!("--registry-certs-dir={}", certs.path().display());
     let d = Daemon::start(&host, Opts::args(&[&setting]));
-    with_python(&d);
+    d.load(&images::python_tar());
+    with_pip(&d);
 
     let files = context(PLAIN);
     give(&python::flask_wheels(), &files.path("wheels"));
@@ -171,14 +179,14 @@ fn an_application_is_built_run_pushed_and_pulled() {
         cli.ok(&format!("tag it {reference}"));
         assert_ne!(cli.code(&format!("push {reference}")), 0, "not yet let in");
         login(&cli, &registry);
-        cli.ok(&format!("push {reference}"));
+        long(&cli, &format!("push {reference}"));
         // All of it goes, what it stands on and what the builder keeps of it too.
         cli.ok(&format!("rmi -f it python python:slim {reference}"));
         cli.ok("builder prune -af");
         assert_eq!(cli.ok("images -aq"), "");
         assert_ne!(cli.code(&format!("image inspect {reference}")), 0);
 
-        cli.ok(&format!("pull {reference}"));
+        long(&cli, &format!("pull {reference}"));
         cli.ok(&format!("run -d --name web -p 8080:5000 {reference}"));
         answers(&d, "second");
         cli.ok("rm -f web");
@@ -195,7 +203,8 @@ fn an_application_is_built_run_pushed_and_pulled() {
 fn attack_31_a_hardened_application_keeps_no_trace_of_its_secret() {
     const SECRET: &str = "5up3r-geheim-77e1";
     let d = Daemon::fresh();
-    with_python(&d);
+    d.load(&images::python_tar());
+    with_pip(&d);
     let wheels = python::flask_wheels();
     let (user, at) = (format!("ci:{SECRET}"), Lan::OUTSIDE.to_string());
     let mut index = Command::new("python3");
