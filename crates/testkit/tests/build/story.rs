@@ -182,6 +182,7 @@ fn an_application_is_built_run_pushed_and_pulled() {
         long(&cli, &format!("push {reference}"));
         // All of it goes, what it stands on and what the builder keeps of it too.
         cli.ok(&format!("rmi -f it python python:slim {reference}"));
+        cli.ok("image prune -f");
         cli.ok("builder prune -af");
         assert_eq!(cli.ok("images -aq"), "");
         assert_ne!(cli.code(&format!("image inspect {reference}")), 0);
