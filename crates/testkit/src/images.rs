@@ -335,16 +335,42 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) {
 /// first time.
 pub fn debian_tar() -> PathBuf {
     cached("debian-1.tar", |path| {
-        let root = path.with_extension("rootfs.tar");
-        let mut command = Command::new("mmdebstrap");
-        command
-            .args(["--variant=minbase", "--mode=root", "bookworm"])
-            .arg(&root);
-        run(&mut command).ok();
-        let layer = fs::read(&root).expect("mmdebstrap wrote it");
-        fs::remove_file(&root).expect("our own file");
-        let mut config = busybox_config();
-        config["Cmd"] = json!(["bash"]);
-        write_archive(path, "debian:latest", &[layer], &config);
+        bootstrap(path, "debian:latest", "bash", &[]);
     })
+}
+
+/// `python:slim`, a minimal Debian with its Python and without pip. Takes a minute and the network
+/// the first time.
+pub fn python_tar() -> PathBuf {
+    cached("python-slim-1.tar", |path| {
+        // Not `python3`, which brings a mail system's tables and perl with it.
+        let more = [
+            "--include=python3-minimal,libpython3.11-stdlib",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            "--dpkgopt=force-unsafe-io",
+        ];
+        bootstrap(path, "python:slim", "python3", &more);
+    })
+}
+
+/// Makes an image of one layer by `mmdebstrap`.
+fn bootstrap(path: &Path, name: &str, program: &str, more: &[&str]) {
+    let root = path.with_extension("rootfs.tar");
+    let mut command = Command::new("mmdebstrap");
+    command
+        .args(["--variant=minbase", "--mode=root"])
+        .args(more)
+        .arg("bookworm")
+        .arg(&root);
+    // Packages come from afar: it may take longer than programs in tests otherwise do.
+    let done = command.output().expect("mmdebstrap is installed");
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "mmdebstrap: {told}");
+    let layer = fs::read(&root).expect("mmdebstrap wrote it");
+    fs::remove_file(&root).expect("our own file");
+    let mut config = busybox_config();
+    config["Cmd"] = json!([program]);
+    write_archive(path, name, &[layer], &config);
 }

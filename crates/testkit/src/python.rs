@@ -29,3 +29,19 @@ pub fn with(name: &str, packages: &[&str]) -> PathBuf {
     });
     folder.join("bin/python")
 }
+
+/// A folder with the wheels of Flask, of all that it needs, and of pip, for the Python of
+/// [`crate::images::python_tar`].
+pub fn flask_wheels() -> PathBuf {
+    let python = with_docker_sdk();
+    let platform = format!("manylinux2014_{}", std::env::consts::ARCH);
+    cached("wheels-flask-1", |folder| {
+        let mut pip = Command::new(python);
+        pip.args(["-m", "pip", "download", "--quiet"])
+            .args(["--only-binary=:all:", "--python-version=3.11"])
+            .args(["--implementation=cp", "--platform", &platform])
+            .args(["flask>=3,<4", "pip", "--dest"])
+            .arg(folder);
+        run(&mut pip).ok();
+    })
+}

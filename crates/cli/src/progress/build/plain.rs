@@ -87,12 +87,13 @@ impl Plain {
             }
             // Steps that ended first: each is told in one piece.
             let ended = |place: &&usize| trace.steps[**place].is_done();
-            let next = self
-                .order
-                .iter()
-                .find(ended)
-                .or(self.order.front())
-                .copied();
+            // One that goes on and was told already has no turn until it has more to tell.
+            let fresh = |place: &&usize| {
+                let pending = self.pending.get(*place);
+                pending.is_some_and(|p| p.since.is_some() || !p.lines.is_empty())
+            };
+            let mut order = self.order.iter();
+            let next = order.find(ended).or(self.order.iter().find(fresh)).copied();
             let Some(next) = next else { return out };
             self.write(trace, next, &mut out);
             if self.current == Some(next) {
@@ -323,6 +324,30 @@ mod tests {
             &[log("a", "2026-01-01T00:00:02Z", "y\n")],
         );
         assert_eq!(text, "");
+    }
+
+    #[test]
+    fn who_has_no_more_to_tell_is_not_asked_again_when_another_ends() {
+        let (mut plain, mut trace) = (Plain::default(), Trace::default());
+        let start = |digest: &str| {
+            vertex(json!({"digest": digest, "name": digest, "started": "2026-01-01T00:00:00Z"}))
+        };
+        let end = |digest: &str| {
+            vertex(
+                json!({"digest": digest, "name": digest, "started": "2026-01-01T00:00:00Z",
+                "completed": "2026-01-01T00:00:02Z"}),
+            )
+        };
+        all(&mut plain, &mut trace, &[start("a"), start("b")]);
+        let long_ago = Instant::now().checked_sub(PATIENCE * 2).unwrap();
+        plain.pending.get_mut(&1).unwrap().since = Some(long_ago);
+        assert_eq!(plain.advance(&trace), "#1 ...\n\n#2 b\n");
+        // The first is not over, and says nothing.
+        let text = all(&mut plain, &mut trace, &[end("b")]);
+        assert_eq!(text, "#2 DONE 2.0s\n");
+        assert_eq!(plain.advance(&trace), "");
+        let text = all(&mut plain, &mut trace, &[end("a")]);
+        assert_eq!(text, "\n#1 a\n#1 DONE 2.0s\n");
     }
 
     #[test]
