@@ -14,7 +14,8 @@ struct Act {
     points: &'static [&'static str],
     /// Done before, by a daemon that does not die.
     before: &'static [&'static str],
-    /// `IMAGE` is an image in the registry, `ARCHIVE` a docker-archive with the image `loaded`.
+    /// `IMAGE` is an image in the registry, `ARCHIVE` a docker-archive with the image `loaded`, `CONTEXT`
+    /// the files of a build.
     operation: &'static str,
     /// A question and the answer to it when the operation has happened.
     happened: (&'static str, &'static str),
@@ -26,7 +27,7 @@ const GONE: (&str, &str) = ("ps -aq --filter name=box", "");
 const VOLUMES: &str = "create --name box -v /nameless -v named:/named busybox true";
 const RUNS: &str = "run -d --name box -p 8080:80 busybox sleep 1000";
 
-const ACTS: [Act; 23] = [
+const ACTS: [Act; 24] = [
     Act {
         points: &[
             "image.blob.sync",
@@ -250,6 +251,18 @@ const ACTS: [Act; 23] = [
         operation: "start box",
         happened: ("inspect -f '{{.State.Health.Status}}' box", "healthy"),
     },
+    Act {
+        points: &[
+            "image.layer.adopt",
+            "image.layer.rename",
+            "image.cache.record",
+            "image.layer.syncfs",
+            "image.index.rename",
+        ],
+        before: &["rmi -f built", "builder prune -af"],
+        operation: "build -q -t built CONTEXT",
+        happened: ("inspect -f there built", "there"),
+    },
     // By the start of a daemon that finds a layer it cannot trust.
     Act {
         points: &["image.layer.discard"],
@@ -300,9 +313,13 @@ pub(crate) fn die_at_each() {
     let pulled = images::variant("pulled", |l| l.file("pulled", 0o644, "1"), &settings);
     let archive = images::variant("loaded", |l| l.file("loaded", 0o644, "1"), &settings);
     registry.push(host.outside(), &pulled, "pulled:1");
+    let context = tempfile::tempdir().expect("a folder");
+    let text = "FROM busybox\nRUN echo built > /built\n";
+    fs::write(context.path().join("Dockerfile"), text).expect("a Dockerfile");
     let fill = |line: &str| {
         line.replace("IMAGE", &registry.reference("pulled:1"))
             .replace("ARCHIVE", &archive.display().to_string())
+            .replace("CONTEXT", &context.path().display().to_string())
     };
     let mut d = Daemon::start(&host, Opts::insecure(&registry.address().to_string()));
     d.load(&images::busybox_tar());

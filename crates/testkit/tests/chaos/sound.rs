@@ -55,6 +55,7 @@ pub(crate) fn removable(d: &Daemon) {
         );
     }
     eventually("the last to be gone", || cli.ok("ps -aq").is_empty());
+    cli.ok("builder prune -af");
     d.assert_no_leaks();
     for place in [
         "data/containers",
