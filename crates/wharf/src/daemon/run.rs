@@ -1,6 +1,6 @@
 //! Start-up order and the end.
 
-use std::{ffi::OsString, os::unix::net::UnixListener, path::PathBuf, sync::Arc};
+use std::{ffi::OsString, os::unix::net::UnixListener, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use engine::{Engine, Events, Programs};
@@ -124,6 +124,7 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
     };
     tokio::spawn(reload.serve(hangup, tell));
     tokio::spawn(notify.clone().live());
+    tokio::spawn(stay_small());
     let end = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -135,13 +136,28 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
     server.serve(listeners, end).await;
     builds.end().await;
     // Bounded: the kernel may be busy, and a service manager waits.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), engine.settle()).await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), engine.settle()).await;
     for path in paths {
         // Only tidiness: a left socket is recognised as such.
         let _ = std::fs::remove_file(path);
     }
     drop(instance);
     Ok(())
+}
+
+/// How long after its start, and then how often, the daemon lets go of code that it has run.
+const FIRST_REST: Duration = Duration::from_secs(5);
+const REST: Duration = Duration::from_secs(600);
+
+/// Most of what a start or a build runs is not run again for long: its pages stay in the file that
+/// they came from, for whoever needs the memory.
+async fn stay_small() {
+    let mut pause = FIRST_REST;
+    loop {
+        tokio::time::sleep(pause).await;
+        sys::process::forget_code();
+        pause = REST;
+    }
 }
 
 fn listener(socket: Socket) -> Result<api::Listener> {
