@@ -145,7 +145,11 @@ impl Builder {
         }
     }
 
-    fn dockerfile(&self, request: &BuildRequest, context: &Context) -> Result<(String, Vec<u8>)> {
+    fn dockerfile(
+        &self,
+        request: &BuildRequest,
+        context: &Arc<Context>,
+    ) -> Result<(String, Vec<u8>)> {
         let path = match &request.dockerfile {
             Wanted::Text { name, text } => return Ok((name.clone(), text.clone().into_bytes())),
             Wanted::Path(path) if path.is_empty() => "Dockerfile",
@@ -172,13 +176,8 @@ impl Builder {
     }
 
     /// A small file of a context.
-    fn read(&self, context: &Context, path: &str) -> Result<Option<Vec<u8>>> {
-        let tree = crate::tree::Tree::Context(
-            Arc::new(Context {
-                entries: context.entries.clone(),
-            }),
-            Arc::clone(&self.contexts),
-        );
+    fn read(&self, context: &Arc<Context>, path: &str) -> Result<Option<Vec<u8>>> {
+        let tree = crate::tree::Tree::Context(Arc::clone(context), Arc::clone(&self.contexts));
         let Some((path, meta)) = tree.resolve(path, true)? else {
             return Ok(None);
         };
@@ -196,7 +195,7 @@ impl Builder {
     }
 
     /// What of the context is no part of the build.
-    fn ignore(&self, dockerfile: &str, context: &Context) -> Result<Option<Patterns>> {
+    fn ignore(&self, dockerfile: &str, context: &Arc<Context>) -> Result<Option<Patterns>> {
         for name in [
             format!("{dockerfile}.dockerignore"),
             ".dockerignore".to_owned(),

@@ -13,12 +13,13 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid},
+    fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid},
     io::Errno,
 };
 
 use crate::{
     error::{Error, Result},
+    place::open,
     select::clean,
     session::Listener,
 };
@@ -71,18 +72,6 @@ pub(crate) struct Stubs {
     missing: Vec<String>,
     /// The directories that they are in, as they were.
     parents: Vec<(String, Stat)>,
-}
-
-fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    let path = if path.is_empty() { "." } else { path };
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    loop {
-        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
-            // The kernel saw a rename elsewhere and could not be sure.
-            Err(Errno::AGAIN) => {}
-            done => return done,
-        }
-    }
 }
 
 impl Stubs {

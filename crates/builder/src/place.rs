@@ -149,6 +149,19 @@ fn join(dir: &str, name: &str) -> String {
     format!("{dir}/{name}")
 }
 
+/// Opens what is at `path` for whoever lives in `root`.
+pub(crate) fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let path = if path.is_empty() { "." } else { path };
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            // The kernel saw a rename elsewhere and could not be sure.
+            Err(Errno::AGAIN) => {}
+            done => return done,
+        }
+    }
+}
+
 impl<'a> Place<'a> {
     pub(crate) fn new(root: BorrowedFd<'a>, cancel: &'a CancellationToken) -> Self {
         Self {
@@ -162,16 +175,7 @@ impl<'a> Place<'a> {
 
     /// Opens what is at `path` for whoever lives in the root.
     pub(crate) fn lookup(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        let path = if path.is_empty() { "." } else { path };
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        loop {
-            let flags = flags | OFlags::CLOEXEC;
-            match rustix::fs::openat2(self.root, path, flags, Mode::empty(), resolve) {
-                // The kernel saw a rename elsewhere and could not be sure.
-                Err(Errno::AGAIN) => {}
-                done => return done,
-            }
-        }
+        open(self.root, path, flags)
     }
 
     /// Whether there is a directory, or a link to one.

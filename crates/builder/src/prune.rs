@@ -51,7 +51,8 @@ impl Builder {
     /// When files cannot be removed.
     pub fn prune(&self, request: &PruneRequest) -> Result<PruneAnswer> {
         let mut answer = PruneAnswer::default();
-        let mut left: i64 = self.records().iter().map(|r| r.size).sum();
+        let mut records = self.records();
+        let mut left: i64 = records.iter().map(|r| r.size).sum();
         let old = |time: &str| {
             let time = time.parse::<jiff::Timestamp>();
             let age = time.map(|t| jiff::Timestamp::now().as_second() - t.as_second());
@@ -67,7 +68,6 @@ impl Builder {
             let used = record.last_used_at.as_ref().unwrap_or(&record.created_at);
             by_id && by_kind && !record.in_use && (request.unused_for == 0 || old(used))
         };
-        let mut records = self.records();
         // Those that were used longest ago first.
         records.reverse();
         let mut keys = Vec::new();
