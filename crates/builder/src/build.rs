@@ -19,7 +19,8 @@ use crate::{
     contexts::Context,
     draft::Draft,
     error::{Error, Result},
-    keys, plan, remote,
+    keys, plan,
+    remote::{self, Fetcher},
     session::{Listener, Session, now},
     solve::{Solver, full},
 };
@@ -76,10 +77,21 @@ impl Builder {
             .build_args
             .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
             .is_some_and(|v| matches!(v.as_str(), "1" | "true"));
-        let (context, remote_file) = self.source(&request.context, upload, keep_git, session)?;
-        let (name, text) = match remote_file {
-            Some(text) => ("Dockerfile".to_owned(), text.into_bytes()),
-            None => self.dockerfile(request, &context)?,
+        let fetcher = Fetcher {
+            builder: self,
+            session,
+            request,
+        };
+        let (context, remote_file) = self.source(&request.context, upload, keep_git, fetcher)?;
+        let (name, text) = match (&request.dockerfile, remote_file) {
+            (Wanted::Path(_), Some(text)) => ("Dockerfile".to_owned(), text.into_bytes()),
+            (Wanted::Url(url), _) => {
+                let shown = remote::redacted(url);
+                let title = format!("[internal] load {shown}");
+                let text = session.step(title, |_| remote::dockerfile(fetcher, url))?;
+                (shown, text.into_bytes())
+            }
+            _ => self.dockerfile(request, &context)?,
         };
         let title = format!("[internal] load build definition from {name}");
         let parsed = session.step(title, |_| {
@@ -101,10 +113,10 @@ impl Builder {
         };
         let mut named = BTreeMap::new();
         for (name, source) in &request.contexts {
-            if !matches!(source, ContextSource::Image(_)) {
+            if !matches!(source, ContextSource::Image(_) | ContextSource::Layout(_)) {
                 named.insert(
                     name.clone(),
-                    self.source(source, None, keep_git, session)?.0,
+                    self.source(source, None, keep_git, fetcher)?.0,
                 );
             }
         }
@@ -112,11 +124,12 @@ impl Builder {
         let epoch = epoch(request)?;
         let solver = Solver::new(self, session, request, &plan, context, named, epoch);
         let draft = solver.solve(sequential);
-        let draft = match draft {
-            Err(error) => return Err(solver.cause().unwrap_or(error)),
-            Ok(draft) => draft,
+        let built = match draft {
+            Err(error) => Err(solver.cause().unwrap_or(error)),
+            Ok(draft) => self.finish(&draft, request, session, epoch),
         };
-        self.finish(&draft, request, session, epoch)
+        solver.drop_layouts(built.as_ref().map_or("", |built| &built.image));
+        built
     }
 
     /// The files of a context.
@@ -125,7 +138,7 @@ impl Builder {
         source: &ContextSource,
         upload: Option<Upload>,
         keep_git: bool,
-        session: &Session,
+        fetcher: Fetcher<'_>,
     ) -> Result<(Arc<Context>, Option<String>)> {
         if let Some(Upload(context, _)) = upload {
             return Ok((context, None));
@@ -137,10 +150,13 @@ impl Builder {
                     "[internal] load remote build context {}",
                     remote::redacted(url)
                 );
-                session.step(title, |_| {
-                    remote::context(self, url, keep_git, &session.cancel)
-                })
+                fetcher
+                    .session
+                    .step(title, |_| remote::context(fetcher, url, keep_git))
             }
+            ContextSource::Layout(_) => Err(Error::invalid(
+                "an image cannot be the context of a build: give it with --build-context",
+            )),
             ContextSource::Image(_) | ContextSource::Empty => Ok((Arc::default(), None)),
         }
     }
@@ -152,6 +168,8 @@ impl Builder {
     ) -> Result<(String, Vec<u8>)> {
         let path = match &request.dockerfile {
             Wanted::Text { name, text } => return Ok((name.clone(), text.clone().into_bytes())),
+            // Fetched before.
+            Wanted::Url(_) => "Dockerfile",
             Wanted::Path(path) if path.is_empty() => "Dockerfile",
             Wanted::Path(path) => path,
         };

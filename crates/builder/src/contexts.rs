@@ -143,6 +143,23 @@ impl Contexts {
         }
     }
 
+    /// Keeps a context that was made here, with the name by which it is found again.
+    pub(crate) fn adopt(&self, context: Context) -> (String, Arc<Context>) {
+        let (id, context) = (context.id().to_string(), Arc::new(context));
+        self.remember(id.clone(), Arc::clone(&context));
+        (id, context)
+    }
+
+    /// The context of that name, if all that it has is still here.
+    pub(crate) fn whole(&self, id: &str) -> Option<Arc<Context>> {
+        let context = self.get(id).ok()?;
+        let mut files = context.entries.values();
+        let there = files.all(|e| {
+            Digest::from_hex(&e.digest).map_or(e.digest.is_empty(), |d| self.pool.has(&d))
+        });
+        there.then_some(context)
+    }
+
     /// Takes in what a client tells.
     pub(crate) fn update(&self, update: ContextUpdate) -> Result<ContextAnswer> {
         let ContextUpdate {

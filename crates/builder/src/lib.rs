@@ -11,6 +11,7 @@ mod copy;
 mod draft;
 mod error;
 mod keys;
+mod layout;
 mod meta;
 mod mounts;
 mod place;

@@ -208,6 +208,16 @@ fn target(file: &Dockerfile, target: &str) -> Result<usize> {
     })
 }
 
+/// A name as it is compared: `docker.io/library/alpine:latest` is `alpine`.
+fn canonical(name: &str) -> String {
+    let familiar = image::Reference::parse(name).map(|name| name.familiar());
+    let familiar = familiar.unwrap_or_else(|_| name.to_owned());
+    match familiar.strip_suffix(":latest") {
+        Some(bare) => bare.to_owned(),
+        None => familiar,
+    }
+}
+
 /// What a name means in stage `index`: a context of the request, an earlier stage, an image.
 pub(crate) fn origin(
     file: &Dockerfile,
@@ -215,8 +225,10 @@ pub(crate) fn origin(
     name: &str,
     request: &BuildRequest,
 ) -> Origin {
-    if request.contexts.contains_key(name) {
-        return Origin::Named(name.to_owned());
+    let spelled = canonical(name);
+    let mut names = request.contexts.keys();
+    if let Some(context) = names.find(|context| canonical(context) == spelled) {
+        return Origin::Named(context.clone());
     }
     let wanted = name.to_lowercase();
     let earlier = file.stages.get(..index).unwrap_or_default();

@@ -17,6 +17,6 @@ mod request;
 pub use context::{ContextAnswer, ContextEntry, ContextUpdate, EntryKind, content_header};
 pub use event::{AgentFrame, BuildEvent, BuildLog, BuildWarning, Built, Status, Vertex};
 pub use request::{
-    BuildRequest, CacheTarget, ContextSource, Dockerfile, Output, OutputKind, PruneAnswer,
+    BuildRequest, CacheTarget, ContextSource, Dockerfile, Layout, Output, OutputKind, PruneAnswer,
     PruneRequest, Record, Secret,
 };

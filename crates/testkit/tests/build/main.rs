@@ -5,8 +5,13 @@ mod cache;
 mod classic;
 mod faults;
 mod files;
+mod git;
 mod language;
 mod mounts;
+mod named;
+mod push;
+mod remote;
+mod ssh;
 mod story;
 
 use std::{
