@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     io::Read,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use dockerfile::Patterns;
@@ -271,7 +271,7 @@ impl Builder {
             .collect::<Result<_, _>>()
             .map_err(Error::invalid)?;
         let kept = output.kind == OutputKind::Image;
-        let built = session.step("exporting to image", |running| {
+        let mut built = session.step("exporting to image", |running| {
             let before: HashSet<Digest> = self
                 .store
                 .list()
@@ -305,10 +305,22 @@ impl Builder {
             })
         })?;
         for name in names.iter().filter(|_| output.push) {
+            let pushed = Mutex::default();
             session.step(format!("pushing {}", full(name)), |running| {
-                let progress = |p: image::Progress| running.layer(&p);
+                let progress = |p: image::Progress| {
+                    if let image::Progress::Tag { digest, size, .. } = &p {
+                        let mut pushed = pushed.lock().unwrap_or_else(PoisonError::into_inner);
+                        *pushed = Some((digest.clone(), *size));
+                    }
+                    running.layer(&p);
+                };
                 self.worker.push(name, request, &progress, &session.cancel)
             })?;
+            // Layers went packed: what the registry has is what people will name.
+            let pushed = pushed.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if let Some((digest, size)) = pushed {
+                (built.manifest, built.manifest_size) = (digest, size);
+            }
         }
         if output.push && names.is_empty() {
             return Err(Error::invalid(

@@ -39,7 +39,7 @@ impl Repositories {
 
     pub(crate) fn make(&self, name: &str) {
         std::fs::create_dir(self.root().join(name)).expect("our own folder");
-        self.git(name, "init -q -b main");
+        self.git(name, "init -q -b master");
     }
 
     /// Commits files; answers which commit that is.
@@ -79,7 +79,7 @@ impl Repositories {
         all.git("app.git", "tag -a -m tagged v2");
         all.git("app.git", "checkout -q -b other");
         all.commit("app.git", &[("f", "other")]);
-        all.git("app.git", "checkout -q main");
+        all.git("app.git", "checkout -q master");
         (all, [first, second])
     }
 }
@@ -157,7 +157,7 @@ fn a_commit_that_is_known_is_not_fetched_again() {
     let web = serve(&d, &all);
     let url = web.url("/app.git");
     let files = Files::new(&format!(
-        "FROM busybox\nADD --keep-git-dir {url}#other /kept\nADD {url}#v1 /a\n"
+        "FROM busybox\nADD {url}#v1 /a\nADD --keep-git-dir {url}#other /kept\n"
     ));
     files.build(&d, "");
     web.asked();

@@ -236,7 +236,7 @@ fn repositories_by_ssh_open_with_the_agent() {
     let out = d.wharf().run(&format!("build -t it {agent} {url}"));
     assert_eq!(out.code, 0, "{out}\n{}", serving.stderr());
     assert_eq!(sh(&d, "cat /f"), "by ssh");
-    let add = Files::new(&format!("FROM busybox\nADD {url}#main /a\n"));
+    let add = Files::new(&format!("FROM busybox\nADD {url}#master /a\n"));
     add.build(&d, &format!("--ssh default={key}"));
     assert_eq!(sh(&d, "cat /a/f"), "by ssh");
     // By no key but the client's: not by the daemon's user's either.
