@@ -1,13 +1,10 @@
 //! The process dies at each durable step; what the next one finds is whole.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::*;
+use crate::common::*;
 use image::{ImageConfig, Reference, Store};
 
 const DIR: &str = "IMAGE_CRASH_DIR";
