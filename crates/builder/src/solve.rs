@@ -16,9 +16,13 @@ use crate::{
     contexts::Context,
     draft::Draft,
     error::{Error, Result},
+<<<<<<< HEAD
     layout,
+=======
+    imports::Imports,
+>>>>>>> main
     plan::{Origin, Plan},
-    session::{Session, now},
+    session::{Running, Session, now},
     stage::StageRun,
     tree::{Mounted, Tree},
 };
@@ -94,6 +98,8 @@ pub(crate) struct Solver<'a> {
     /// Those of `--build-context` that a client sent.
     pub named: BTreeMap<String, Arc<Context>>,
     pub epoch: Option<i64>,
+    /// Caches of others.
+    pub imports: Imports,
     stages: Vec<Once<Arc<Draft>>>,
     images: Mutex<Images>,
     /// Images of layouts that were not here before.
@@ -119,6 +125,7 @@ impl<'a> Solver<'a> {
             context,
             named,
             epoch,
+            imports: Imports::default(),
             stages: plan.stages.iter().map(|_| Once::default()).collect(),
             images: Mutex::default(),
             loaded: Mutex::default(),
@@ -314,12 +321,20 @@ impl<'a> Solver<'a> {
         }))
     }
 
-    /// What a step came to the last time.
-    pub(crate) fn cached(&self, key: &Digest, no_cache: bool) -> Option<(CacheRecord, Held)> {
+    /// What a step came to the last time, here or where another cache knows it.
+    pub(crate) fn cached(
+        &self,
+        key: &Digest,
+        no_cache: bool,
+        running: &Running<'_>,
+    ) -> Result<Option<(CacheRecord, Held)>> {
         if no_cache {
-            return None;
+            return Ok(None);
         }
-        self.builder.store.cached(key)
+        if let Some(found) = self.builder.store.cached(key) {
+            return Ok(Some(found));
+        }
+        self.imports.find(self.builder, key, running, self.session)
     }
 
     /// Remembers what a step came to.
@@ -329,21 +344,21 @@ impl<'a> Solver<'a> {
         description: &str,
         parents: Vec<Digest>,
         layer: Option<StoredLayer>,
-        note: String,
-    ) -> Result<String> {
+    ) -> Result<CacheRecord> {
         let created = now();
-        self.builder.store.remember(CacheRecord {
+        let record = CacheRecord {
             key: key.clone(),
             kind: "regular".to_owned(),
             description: description.to_owned(),
             parents,
             layer,
-            note,
+            note: String::new(),
             created: created.clone(),
-            last_used: created.clone(),
+            last_used: created,
             uses: 1,
-        })?;
-        Ok(created)
+        };
+        self.builder.store.remember(record.clone())?;
+        Ok(record)
     }
 }
 
