@@ -19,14 +19,10 @@ use crate::{
     contexts::Context,
     draft::Draft,
     error::{Error, Result},
-<<<<<<< HEAD
-    keys, plan,
-    remote::{self, Fetcher},
-=======
     exports,
     imports::{self, Imports},
-    keys, plan, remote,
->>>>>>> main
+    keys, plan,
+    remote::{self, Fetcher},
     session::{Listener, Session, now},
     solve::{Solver, full},
 };
@@ -138,16 +134,12 @@ impl Builder {
         let draft = solver.solve(sequential);
         let built = match draft {
             Err(error) => Err(solver.cause().unwrap_or(error)),
-            Ok(draft) => self.finish(&draft, request, session, epoch),
+            Ok(draft) => self
+                .finish(&draft, request, session, epoch)
+                .and_then(|built| exports::write(&solver, &draft, &sinks).map(|()| built)),
         };
-<<<<<<< HEAD
         solver.drop_layouts(built.as_ref().map_or("", |built| &built.image));
         built
-=======
-        let built = self.finish(&draft, request, session, epoch)?;
-        exports::write(&solver, &draft, &sinks)?;
-        Ok(built)
->>>>>>> main
     }
 
     /// The files of a context.

@@ -16,11 +16,8 @@ use crate::{
     contexts::Context,
     draft::Draft,
     error::{Error, Result},
-<<<<<<< HEAD
-    layout,
-=======
     imports::Imports,
->>>>>>> main
+    layout,
     plan::{Origin, Plan},
     session::{Running, Session, now},
     stage::StageRun,

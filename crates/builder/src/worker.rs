@@ -137,9 +137,6 @@ pub trait Worker: Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<()>;
 
-<<<<<<< HEAD
-    /// Fetches what a URL has into `sink`, unless it is what its server calls `known`.
-=======
     /// Reads which steps a cache in a registry has.
     ///
     /// # Errors
@@ -179,8 +176,7 @@ pub trait Worker: Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<String>;
 
-    /// Fetches what a URL has into `sink`.
->>>>>>> main
+    /// Fetches what a URL has into `sink`, unless it is what its server calls `known`.
     ///
     /// # Errors
     /// When the server refuses or cannot be reached.
