@@ -324,7 +324,14 @@ impl Builder {
                     }
                     running.layer(&p);
                 };
-                self.worker.push(name, request, &progress, &session.cancel)
+                let pushed = self.worker.push(name, request, &progress, &session.cancel);
+                pushed.map_err(|error| match error {
+                    Error::Cancelled => error,
+                    error => {
+                        let text = format!("failed to push {}: {error}", full(name));
+                        types::Failure::new(error.kind(), text).into()
+                    }
+                })
             })?;
             // Layers went packed: what the registry has is what people will name.
             let pushed = pushed.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -1,25 +1,19 @@
 //! Git repositories: what a commit has, as a context.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    os::{fd::AsRawFd, unix::fs::PermissionsExt},
-    path::Path,
-    sync::Arc,
-};
+use std::{fs::File, os::fd::AsRawFd, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use image::{CacheRecord, CancellationToken, Digest};
+use image::{CacheRecord, Digest};
 use serde_json::json;
-use types::build::{ContextEntry, EntryKind};
 
 use super::{
     Fetcher,
+    checked_out::{below, of_directory, remove_git_dirs},
     program::{Git, installed},
     redacted,
+    source::{Source, commit_of},
 };
 use crate::{
-    Builder,
     contexts::Context,
     error::{Error, Result},
     keys,
@@ -31,62 +25,6 @@ use crate::{
 
 /// Hexadecimal digits of a commit that are enough to mean it.
 const ENOUGH: usize = 7;
-
-/// `URL[#[ref][:dir]]`.
-#[derive(Debug, PartialEq, Eq)]
-struct Source {
-    /// Without the name and password that may be in it.
-    url: String,
-    /// These, with their `@`.
-    user: Option<String>,
-    reference: String,
-    dir: String,
-}
-
-impl Source {
-    fn parse(source: &str) -> Self {
-        let (url, fragment) = source.split_once('#').unwrap_or((source, ""));
-        let (reference, dir) = fragment.split_once(':').unwrap_or((fragment, ""));
-        let mut url = match url.strip_prefix("github.com/") {
-            Some(_) => format!("https://{url}"),
-            None => url.to_owned(),
-        };
-        let mut user = None;
-        if let Some((scheme, rest)) = url.split_once("://")
-            && scheme != "ssh"
-        {
-            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            if let Some((name, host)) = host.rsplit_once('@') {
-                user = Some(format!("{name}@"));
-                url = format!("{scheme}://{host}{path}");
-            }
-        }
-        Self {
-            url,
-            user,
-            reference: reference.to_owned(),
-            dir: crate::select::clean(dir),
-        }
-    }
-
-    fn is_ssh(&self) -> bool {
-        self.url.starts_with("git@") || self.url.starts_with("ssh://")
-    }
-
-    /// `https://host/`, where it is one of the web.
-    fn host(&self) -> Option<(&str, &str)> {
-        let (scheme, rest) = self.url.split_once("://")?;
-        let host = rest.split('/').next()?;
-        matches!(scheme, "http" | "https").then_some((scheme, host))
-    }
-
-    fn wanted(&self) -> &str {
-        match self.reference.as_str() {
-            "" => "HEAD",
-            reference => reference,
-        }
-    }
-}
 
 impl Fetcher<'_> {
     /// The files of a repository's commit.
@@ -264,29 +202,6 @@ fn check(shown: &str, wanted: Option<&str>, commit: &str) -> Result<()> {
     }
 }
 
-/// Which commit a name means, by the lines of `git ls-remote`.
-fn commit_of(told: &str, wanted: &str) -> Option<String> {
-    let refs: BTreeMap<&str, &str> = told
-        .lines()
-        .filter_map(|line| line.split_once('\t'))
-        .map(|(commit, name)| (name, commit))
-        .collect();
-    let names = [
-        // What an annotated tag is of.
-        format!("{wanted}^{{}}"),
-        wanted.to_owned(),
-        format!("refs/tags/{wanted}^{{}}"),
-        format!("refs/tags/{wanted}"),
-        format!("refs/heads/{wanted}"),
-    ];
-    let found = names.iter().find_map(|name| refs.get(name.as_str()));
-    if let Some(found) = found {
-        return Some((*found).to_owned());
-    }
-    let whole = matches!(wanted.len(), 40 | 64) && wanted.bytes().all(|b| b.is_ascii_hexdigit());
-    whole.then(|| wanted.to_ascii_lowercase())
-}
-
 /// Fetches what is wanted, and no more where the server can do that.
 fn checkout(git: &Git<'_>, at: &Source, shown: &str) -> Result<()> {
     let wanted = at.wanted();
@@ -328,153 +243,12 @@ fn checkout(git: &Git<'_>, at: &Source, shown: &str) -> Result<()> {
         .is_ok()
     {
         let update = ["submodule", "update", "--quiet", "--init", "--recursive"];
-        git.run(&[&update[..], &["--depth=1"]].concat())?;
-    }
-    Ok(())
-}
-
-/// Removes `.git`, and the files of that name in submodules.
-fn remove_git_dirs(repository: &Path) -> Result<()> {
-    let mut waiting = vec![repository.to_owned()];
-    while let Some(dir) = waiting.pop() {
-        let what = || format!("read {}", dir.display());
-        for entry in std::fs::read_dir(&dir).map_err(Error::io(what()))? {
-            let entry = entry.map_err(Error::io(what()))?;
-            let kind = entry.file_type().map_err(Error::io(what()))?;
-            if entry.file_name() == ".git" {
-                let removed = if kind.is_dir() {
-                    std::fs::remove_dir_all(entry.path())
-                } else {
-                    std::fs::remove_file(entry.path())
-                };
-                removed.map_err(Error::io("remove .git of a repository"))?;
-            } else if kind.is_dir() {
-                waiting.push(entry.path());
-            }
+        match git.run(&[&update[..], &["--depth=1"]].concat()) {
+            Ok(_) => {}
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            // Again those that give no single commits.
+            Err(_) => _ = git.run(&update)?,
         }
     }
     Ok(())
-}
-
-/// The part of a context that is below `dir`.
-fn below(whole: Context, dir: &str, shown: &str) -> Result<Context> {
-    if dir.is_empty() {
-        return Ok(whole);
-    }
-    if whole
-        .entries
-        .get(dir)
-        .is_none_or(|e| e.kind != EntryKind::Dir)
-    {
-        return Err(Error::invalid(format!(
-            "{shown}: there is no directory {dir}"
-        )));
-    }
-    let below = format!("{dir}/");
-    let inside = whole.entries.into_iter();
-    let entries = inside
-        .filter_map(|(path, entry)| Some((path.strip_prefix(&below)?.to_owned(), entry)))
-        .collect();
-    Ok(Context { entries })
-}
-
-/// Names are text here: another one would be copied as something else.
-fn text(name: &std::ffi::OsStr) -> Result<String> {
-    let found = name.to_str().map(str::to_owned);
-    found.ok_or_else(|| Error::invalid(format!("the name {} is not UTF-8", name.display())))
-}
-
-/// A context of what a directory has, all of it of one time: the commit's.
-fn of_directory(
-    builder: &Builder,
-    dir: &Path,
-    time: i64,
-    cancel: &CancellationToken,
-) -> Result<Context> {
-    let mut buffer = pool::buffer();
-    let mut context = Context::default();
-    let mut waiting = vec![(dir.to_owned(), String::new())];
-    while let Some((dir, prefix)) = waiting.pop() {
-        let what = || format!("read {}", dir.display());
-        for entry in std::fs::read_dir(&dir).map_err(Error::io(what()))? {
-            let entry = entry.map_err(Error::io(what()))?;
-            let name = text(&entry.file_name())?;
-            let path = format!("{prefix}{name}");
-            let meta = entry.metadata().map_err(Error::io(what()))?;
-            // As git has it: whatever the daemon's mask is.
-            let program = meta.permissions().mode() & 0o100 != 0;
-            let mut found = ContextEntry {
-                kind: EntryKind::Dir,
-                mode: if program { 0o755 } else { 0o644 },
-                mtime: time,
-                size: 0,
-                digest: String::new(),
-                link: String::new(),
-            };
-            if meta.is_dir() {
-                waiting.push((entry.path(), format!("{path}/")));
-            } else if meta.is_symlink() {
-                found.kind = EntryKind::Symlink;
-                found.mode = 0o777;
-                let link = std::fs::read_link(entry.path()).map_err(Error::io(what()))?;
-                found.link = text(link.as_os_str())?;
-            } else if meta.is_file() {
-                found.kind = EntryKind::File;
-                let mut file = File::open(entry.path()).map_err(Error::io(what()))?;
-                let mut writer = builder.contexts.pool.writer()?;
-                pool::copy(&mut file, &mut writer, &mut buffer, cancel)?;
-                let (digest, size) = writer.keep()?;
-                digest.hex().clone_into(&mut found.digest);
-                found.size = size;
-            } else {
-                continue;
-            }
-            context.entries.insert(path, found);
-        }
-    }
-    Ok(context)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sources_have_parts() {
-        let parsed = Source::parse("github.com/a/b.git#v1:sub/./dir/");
-        let expected = Source {
-            url: "https://github.com/a/b.git".to_owned(),
-            user: None,
-            reference: "v1".to_owned(),
-            dir: "sub/dir".to_owned(),
-        };
-        assert_eq!(parsed, expected);
-        let parsed = Source::parse("https://a:b@c@x.org/y@z.git");
-        assert_eq!(parsed.url, "https://x.org/y@z.git");
-        assert_eq!(parsed.user.as_deref(), Some("a:b@c@"));
-        assert_eq!(parsed.host(), Some(("https", "x.org")));
-        for ssh in ["git@x.org:a/b.git#main", "ssh://me@x.org:22/b"] {
-            let parsed = Source::parse(ssh);
-            assert!(parsed.is_ssh() && parsed.user.is_none() && parsed.url.contains('@'));
-        }
-    }
-
-    #[test]
-    fn names_mean_commits() {
-        let told = "aa\tHEAD\naa\trefs/heads/main\nbb\trefs/heads/v1\ncc\trefs/tags/v1\n\
-                    dd\trefs/tags/v1^{}\nee\trefs/pull/1/head\n";
-        for (wanted, commit) in [
-            ("HEAD", Some("aa")),
-            ("main", Some("aa")),
-            ("v1", Some("dd")),
-            ("refs/tags/v1", Some("dd")),
-            ("refs/heads/v1", Some("bb")),
-            ("refs/pull/1/head", Some("ee")),
-            ("none", None),
-        ] {
-            assert_eq!(commit_of(told, wanted).as_deref(), commit, "{wanted}");
-        }
-        let whole = "0123456789abcdef0123456789abcdef01234567";
-        assert_eq!(commit_of(told, whole).as_deref(), Some(whole));
-    }
 }

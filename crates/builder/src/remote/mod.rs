@@ -1,7 +1,9 @@
 //! Files from elsewhere: `ADD` of URLs and git repositories, and remote contexts.
 
+mod checked_out;
 mod git;
 mod program;
+mod source;
 mod url;
 
 use std::{collections::BTreeMap, io::Read, sync::Arc};

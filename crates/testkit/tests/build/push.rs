@@ -88,21 +88,19 @@ fn images_are_pushed_under_all_their_names() {
     }
 
     // Half-way: one name is refused by its registry, and is what is told.
-    let nowhere = "192.0.2.1:1/nowhere:9";
     let bad = registry.reference("bad:4");
     let four = registry.reference("four:4");
     ours.ok(&format!("logout {}", registry.address()));
     let out = ours.refused(
         &format!("build --progress plain --push -t {bad} -t {four} {dir}"),
-        &["bad:4"],
+        &[&format!("failed to push {bad}")],
     );
-    assert!(!out.stderr.contains("four:4 done"), "{out}");
+    assert!(!out.stderr.contains(&format!("pushing {four}")), "{out}");
     login(&ours, &registry);
-    let _ = nowhere;
     let closed = "127.0.0.1:1/closed:5";
     let out = ours.refused(
         &format!("build --progress plain --push -t {four} -t {closed} {dir}"),
-        &["closed:5", "refused"],
+        &["failed to push 127.0.0.1:1/closed:5", "refused"],
     );
     assert_eq!(out.code, 1, "{out}");
     ours.ok(&format!("pull {four}"));
