@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dockerfile::{Dockerfile, Instruction, Stage, Variables, expand};
 use image::Platform;
-use types::build::BuildRequest;
+use types::{build::BuildRequest, reference::Reference};
 
 use crate::{
     error::{Error, Result},
@@ -83,10 +83,13 @@ pub(crate) fn plan<'a>(
                 .map_err(|why| at((file, text), stage.span, why))
         };
         let platform = match stage.from.platform.as_deref().map(word).transpose()? {
-            Some(given) if !given.is_empty() => {
-                Platform::parse(&given).map_err(|e| at((file, text), stage.span, e))?
+            Some(given) if given.is_empty() => {
+                let said = stage.from.platform.as_deref().unwrap_or_default();
+                let why = format!("empty platform value from expression {said}");
+                return Err(at((file, text), stage.span, why));
             }
-            _ => wanted.clone(),
+            Some(given) => Platform::parse(&given).map_err(|e| at((file, text), stage.span, e))?,
+            None => wanted.clone(),
         };
         let base = word(&stage.from.image)?;
         if base.is_empty() {
@@ -215,8 +218,8 @@ pub(crate) fn origin(
     name: &str,
     request: &BuildRequest,
 ) -> Origin {
-    if request.contexts.contains_key(name) {
-        return Origin::Named(name.to_owned());
+    if let Some(named) = context(name, request) {
+        return Origin::Named(named.to_owned());
     }
     let wanted = name.to_lowercase();
     let earlier = file.stages.get(..index).unwrap_or_default();
@@ -229,11 +232,47 @@ pub(crate) fn origin(
     }
 }
 
-/// The same for `--from`, which may also say a stage's number.
+/// The context of the request that goes by a name: as it is written, or as images are named, so
+/// that one for `alpine` also stands for `docker.io/library/alpine:latest`.
+fn context<'r>(name: &str, request: &'r BuildRequest) -> Option<&'r str> {
+    if let Some((own, _)) = request.contexts.get_key_value(name) {
+        return Some(own);
+    }
+    let familiar = |name: &str| {
+        let name = Reference::parse(name).ok()?.familiar();
+        Some(name.strip_suffix(":latest").unwrap_or(&name).to_owned())
+    };
+    let wanted = familiar(name)?;
+    let mut names = request.contexts.keys();
+    names
+        .find(|own| familiar(own).as_ref() == Some(&wanted))
+        .map(String::as_str)
+}
+
+/// The same for `--from`, which may also say a stage's number, and where a stage that comes later
+/// is a mistake and no image.
 pub(crate) fn from(file: &Dockerfile, index: usize, name: &str, request: &BuildRequest) -> Origin {
-    match name.parse::<usize>() {
-        Ok(number) => Origin::Stage(number),
-        _ => origin(file, index, name, request),
+    if let Ok(number) = name.parse::<usize>() {
+        return Origin::Stage(number);
+    }
+    let wanted = name.to_lowercase();
+    match origin(file, index, name, request) {
+        Origin::Image(image) => {
+            let mut stages = file.stages.iter();
+            let later = stages.position(|s| s.from.name.as_deref() == Some(&wanted));
+            later.map_or(Origin::Image(image), Origin::Stage)
+        }
+        origin => origin,
+    }
+}
+
+/// Refuses a stage that is not before stage `index`.
+pub(crate) fn before(origin: &Origin, name: &str, index: usize) -> Result<()> {
+    match origin {
+        Origin::Stage(other) if *other >= index => Err(Error::invalid(format!(
+            "invalid stage \"{name}\": there is no such stage before this one"
+        ))),
+        _ => Ok(()),
     }
 }
 

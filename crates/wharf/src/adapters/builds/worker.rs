@@ -77,7 +77,11 @@ impl builder::Worker for Worker {
         } = command;
         let config = ContainerConfig {
             // As BuildKit's: a build must not depend on a random name.
-            hostname: "buildkitsandbox".to_owned(),
+            hostname: request
+                .build_args
+                .get("BUILDKIT_SANDBOX_HOSTNAME")
+                .map_or("buildkitsandbox", String::as_str)
+                .to_owned(),
             cmd: Some(argv),
             env,
             user,
