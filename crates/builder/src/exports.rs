@@ -76,8 +76,8 @@ pub(crate) fn write(solver: &Solver<'_>, draft: &Draft, sinks: &[CacheSink]) -> 
             .session
             .step(title, |running| one(solver, &records, sink, running));
         match written {
-            Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) if sink.ignore_error => {
+                solver.session.check()?;
                 tracing::warn!(%error, "a build cache is not written");
             }
             written => written?,
