@@ -216,6 +216,11 @@ impl Pool {
         known.iter().map(|(d, c)| (d.clone(), *c)).collect()
     }
 
+    /// Bytes of all contents.
+    pub(crate) fn size(&self) -> u64 {
+        self.known().values().map(|c| c.size).sum()
+    }
+
     /// Removes a content unless it was used at `before` or later; whether it did.
     pub(crate) fn remove(&self, digest: &Digest, before: i64) -> bool {
         let path = self.path(digest);

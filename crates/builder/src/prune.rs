@@ -1,6 +1,6 @@
 //! What the cache has, and removing of it.
 
-use std::{collections::HashSet, sync::PoisonError};
+use std::sync::PoisonError;
 
 use image::CacheUse;
 use types::build::{PruneAnswer, PruneRequest, Record};
@@ -54,6 +54,23 @@ fn told(
     }
 }
 
+/// Whether a request means what has this identifier and kind and was used last at that time.
+fn meant(request: &PruneRequest) -> impl Fn(&str, &str, i64) -> bool {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let PruneRequest {
+        ids,
+        kinds,
+        unused_for,
+        ..
+    } = request;
+    move |id, kind, used| {
+        let by_id = ids.is_empty() || ids.iter().any(|own| id.starts_with(own.as_str()));
+        let by_kind = kinds.is_empty() || kinds.iter().any(|own| own == kind);
+        let old = now - used >= unused_for.saturating_mul(1000);
+        by_id && by_kind && (*unused_for == 0 || old)
+    }
+}
+
 impl Builder {
     /// All records of the cache, those used last first.
     #[must_use]
@@ -94,10 +111,15 @@ impl Builder {
         let _only = self.sweeping.lock().unwrap_or_else(PoisonError::into_inner);
         let records = self.store.cache_records();
         let unused = self.unused_before(by_itself);
-        let items = self.items(request, &records, unused);
-        let free = Disk::of(&self.temp).free;
-        let allowed = sweep::allowed(request, sweep::total(&items), free);
+        let mut items = self.items(request, &records);
+        let total = sweep::total(&items).saturating_add(as_i64(self.contexts.pool.size()));
+        let allowed = sweep::allowed(request, total, Disk::of(&self.temp).free);
         let mut answer = PruneAnswer::default();
+        if allowed.is_some_and(|allowed| total <= allowed) {
+            // As nearly always: contents, of which there are many, need not be looked at.
+            return Ok(answer);
+        }
+        self.add_contents(request, unused, &mut items);
         let mut keys = Vec::new();
         let mut pool = false;
         let sizes: std::collections::HashMap<_, _> = items
@@ -144,17 +166,10 @@ impl Builder {
         Ok(answer)
     }
 
-    /// Everything that counts, and of each whether the request means it.
-    fn items(&self, request: &PruneRequest, records: &[CacheUse], unused: i64) -> Vec<Item> {
-        let now = jiff::Timestamp::now().as_millisecond();
+    /// Records and cache mounts, and of each whether the request means it.
+    fn items(&self, request: &PruneRequest, records: &[CacheUse]) -> Vec<Item> {
         let ids = &request.ids;
-        let kinds: HashSet<&str> = request.kinds.iter().map(String::as_str).collect();
-        let meant = |id: &str, kind: &str, used: i64| {
-            let by_id = ids.is_empty() || ids.iter().any(|own| id.starts_with(own.as_str()));
-            let by_kind = kinds.is_empty() || kinds.contains(kind);
-            let old = now - used >= request.unused_for.saturating_mul(1000);
-            by_id && by_kind && (request.unused_for == 0 || old)
-        };
+        let meant = meant(request);
         let uses = sweep::last_uses(records);
         let shown = records.iter().filter(|r| r.record.kind != INTERNAL);
         let mut items: Vec<Item> = shown
@@ -184,6 +199,12 @@ impl Builder {
                 part: Part::Mount(record.id),
             }
         }));
+        items
+    }
+
+    /// Contents of contexts, and of each whether the request means it.
+    fn add_contents(&self, request: &PruneRequest, unused: i64, items: &mut Vec<Item>) {
+        let meant = meant(request);
         let contents = self.contexts.pool.contents().into_iter();
         items.extend(contents.map(|(digest, content)| {
             let used = content.used.saturating_mul(1000);
@@ -196,6 +217,5 @@ impl Builder {
                 part: Part::Content(digest),
             }
         }));
-        items
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::{Auth, Cli, Daemon, Lan, Opts, Registry, images, run};
 
-use crate::{Files, cached, sh};
+use crate::{Files, cached, classic::docker, sh};
 
 /// Two stages, and in both something that comes out different each time.
 const TWO: &str = "FROM busybox AS tools
@@ -162,6 +162,27 @@ fn an_image_carries_its_cache() {
         &["the result is no image that could carry it"],
     );
     assert!(!refused.contains("exporting"), "{refused}");
+}
+
+#[test]
+fn dockers_classic_builder_takes_from_images_that_are_here() {
+    let w = World::new(Auth::None);
+    let files = Files::new("FROM busybox\nCOPY f /f\nRUN cat /proc/sys/kernel/random/uuid > /n\n");
+    let files = files.file("f", "x");
+    let name = w.registry.reference("classic");
+    let more = format!("--push -t {name} --cache-to type=inline");
+    build(&w.first.wharf(), &files, &more);
+    let random = |d: &Daemon, image: &str| d.wharf().ok(&format!("run --rm {image} cat /n"));
+    let (ok, told) = docker(&w.second, &format!("-t it --cache-from {name}"), &files);
+    assert!(
+        ok && !told.contains("Using cache"),
+        "it is not here: {told}"
+    );
+    w.second.wharf().ok("builder prune -af");
+    w.second.docker().ok(&format!("pull {name}"));
+    let (ok, told) = docker(&w.second, &format!("-t it --cache-from {name}"), &files);
+    assert!(ok && told.matches("Using cache").count() == 2, "{told}");
+    assert_eq!(random(&w.second, "it"), random(&w.first, &name));
 }
 
 #[test]
