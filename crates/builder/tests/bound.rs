@@ -7,8 +7,8 @@ use std::{
 };
 
 use builder::{
-    Amount, Bound, Builder, Command, Ended, Error, Fetched, Listener, OnOutput, OnProgress, Result,
-    Rule, Worker,
+    Amount, Bound, Builder, Command, Ended, Error, Fetched, Listener, MountSource, OnOutput,
+    OnProgress, Result, Rule, Worker,
 };
 use image::{
     CacheRecord, CancellationToken, Digest, Held, Image, Options, Platform, Reference, RemoteCache,
@@ -22,7 +22,7 @@ use types::{
     },
 };
 
-/// Whoever runs nothing and knows no registry.
+/// Who knows no registry, and whose commands leave a mebibyte in each mount of the host's.
 struct Nobody;
 
 fn none<T>() -> Result<T> {
@@ -30,8 +30,13 @@ fn none<T>() -> Result<T> {
 }
 
 impl Worker for Nobody {
-    fn run(&self, _: Command<'_>, _: OnOutput<'_>, _: &CancellationToken) -> Result<Ended> {
-        none()
+    fn run(&self, command: Command<'_>, _: OnOutput<'_>, _: &CancellationToken) -> Result<Ended> {
+        for mount in command.mounts {
+            if let MountSource::Path(path) = mount.source {
+                std::fs::write(path.join("left"), vec![0; SIZE]).expect("a file");
+            }
+        }
+        Ok(Ended::default())
     }
 
     fn base(
@@ -172,11 +177,21 @@ impl World {
 
     /// Builds of a context; how many steps came from the cache.
     fn build(&self, context: String, first: Option<Box<dyn FnOnce() + Send>>) -> usize {
+        let source = ContextSource::Sent(context);
+        self.build_text(source, "FROM scratch\nCOPY f /a\nCOPY f /b\n", first)
+    }
+
+    fn build_text(
+        &self,
+        context: ContextSource,
+        text: &str,
+        first: Option<Box<dyn FnOnce() + Send>>,
+    ) -> usize {
         let request = BuildRequest {
-            context: ContextSource::Sent(context),
+            context,
             dockerfile: Dockerfile::Text {
                 name: "Dockerfile".to_owned(),
-                text: "FROM scratch\nCOPY f /a\nCOPY f /b\n".to_owned(),
+                text: text.to_owned(),
             },
             ..BuildRequest::default()
         };
@@ -255,4 +270,34 @@ fn a_build_that_goes_on_keeps_what_it_relies_on() {
     world.builder.collect();
     assert_eq!(again, context);
     world.build(again, None);
+}
+
+#[test]
+fn cache_mounts_count_and_go() {
+    let mib = 1_i64 << 20;
+    let world = World::new(mib);
+    let run = |id: &str| {
+        let text = format!("FROM scratch\nRUN --mount=type=cache,target=/{id} [\"/{id}\"]\n");
+        world.build_text(ContextSource::Empty, &text, None)
+    };
+    assert_eq!(run("a"), 0);
+    world.builder.collect();
+    assert_eq!(world.sum("exec.cachemount"), mib, "it fits");
+    assert_eq!(run("b"), 0);
+    assert_eq!(world.sum("exec.cachemount"), 2 * mib);
+    world.builder.collect();
+    let left = world.builder.records();
+    let mounts: Vec<_> = left
+        .iter()
+        .filter(|r| r.kind == "exec.cachemount")
+        .map(|r| r.description.as_str())
+        .collect();
+    assert_eq!(mounts, ["cached mount /b"]);
+    let kind = PruneRequest {
+        kinds: vec!["exec.cachemount".to_owned()],
+        ..PruneRequest::default()
+    };
+    let gone = world.builder.prune(&kind).unwrap();
+    assert_eq!(gone.space_reclaimed, mib);
+    assert_eq!(world.sum("exec.cachemount"), 0);
 }
