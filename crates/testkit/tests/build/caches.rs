@@ -1,6 +1,6 @@
 //! Caches that travel: written by one daemon, taken by another that has nothing yet.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -213,6 +213,27 @@ fn a_directory_keeps_a_cache() {
     );
     assert!(out.join("tool").exists() && !out.join("blobs").exists());
     assert!(more.join("index.json").exists());
+    // What is there does not come again; what was cut short does.
+    let layers: Vec<_> = fs::read_dir(cache.join("blobs/sha256"))
+        .expect("blobs")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| fs::read(path).expect("a blob").starts_with(&[0x1f, 0x8b]))
+        .collect();
+    for layer in &layers {
+        fs::set_permissions(layer, fs::Permissions::from_mode(0o640)).expect("a mode");
+    }
+    let whole = fs::read(&layers[0]).expect("a layer");
+    fs::write(&layers[0], &whole[..whole.len() / 2]).expect("cut");
+    files.build(
+        &w.first,
+        &format!("--cache-to type=local,dest={at},mode=max"),
+    );
+    assert!(fs::read(&layers[0]).expect("a layer") == whole);
+    let mode = |path: &&std::path::PathBuf| {
+        let meta = fs::metadata(path).expect("a layer");
+        meta.permissions().mode() & 0o777 == 0o640
+    };
+    assert_eq!(layers.iter().filter(mode).count(), layers.len() - 1);
     let told = files.build(&w.second, &format!("--cache-from type=local,src={at}"));
     assert_eq!(cached(&told), STEPS, "{told}");
     assert_eq!(what(&w.second), what(&w.first));
