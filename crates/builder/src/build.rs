@@ -56,9 +56,6 @@ impl Builder {
         let _busy = self.busy();
         let session = Session::new(listener, cancel.child_token());
         let built = self.run(request, upload, &session, sequential);
-        if let Err(error) = self.store.note_uses() {
-            tracing::warn!(%error, "which parts of the build cache were used is not noted");
-        }
         match built {
             // What a failed stage made others do.
             Err(_) if cancel.is_cancelled() => Err(Error::Cancelled),

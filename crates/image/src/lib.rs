@@ -51,7 +51,7 @@ mod unpack;
 mod usage;
 
 pub use build::{Held, Step, StoredLayer};
-pub use cache::{CacheRecord, Dropped};
+pub use cache::{CacheRecord, CacheUse, Dropped};
 pub use cache_import::RemoteCache;
 pub use cache_list::{CacheIndex, CacheList};
 pub use commit::Commit;

@@ -154,6 +154,7 @@ impl Asked {
 
     /// Makes caches in directories known to the daemon.
     pub(crate) async fn give_caches(&mut self, client: &Client, board: &mut Board) -> Result {
+        caches::look(&mut self.request.cache_to);
         caches::give(&mut self.request.cache_from, client, board).await
     }
 

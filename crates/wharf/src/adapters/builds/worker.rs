@@ -1,6 +1,6 @@
 //! What the builder needs of the engine and the registries.
 
-use std::{collections::BTreeMap, io::Write, os::fd::BorrowedFd, sync::Arc};
+use std::{collections::BTreeMap, io::Write, os::fd::BorrowedFd, sync::Arc, time::Duration};
 
 use builder::{
     Command, Ended, Error, Fetched, MountSource, OnOutput, OnProgress, Result, StepNetwork,
@@ -19,6 +19,9 @@ use types::{
 
 /// Where Docker keeps credentials of its hub.
 const HUB: [&str; 2] = ["https://index.docker.io/v1/", "docker.io"];
+
+/// How long a build waits to hear what a cache has: it can do without.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Worker {
     engine: Arc<Engine>,
@@ -195,6 +198,10 @@ impl builder::Worker for Worker {
             tokio::select! {
                 read = Box::pin(read) => Ok(read?),
                 () = cancel.cancelled() => Err(Error::Cancelled),
+                () = tokio::time::sleep(PATIENCE) => {
+                    let text = format!("{} does not answer", name.domain());
+                    Err(Failure::new(ErrorKind::System, text).into())
+                }
             }
         })
     }
