@@ -65,6 +65,8 @@ pub struct Command<'a> {
     pub insecure: bool,
     /// What is mounted.
     pub mounts: Vec<StepMount>,
+    /// Whose programs it runs.
+    pub platform: &'a Platform,
     /// Limits, hosts and the parent of its cgroup.
     pub request: &'a BuildRequest,
 }

@@ -15,6 +15,10 @@ const TAGGED: &str = "io.wharf.image.tagged";
 /// Marks what a registry had in just this form, and so may be given to one as it is.
 pub(crate) const FROM_REGISTRY: &str = "io.wharf.image.from-registry";
 
+/// The digest of the index that an image was pulled out of. Of one index there may be images here for
+/// several platforms; the one that was pulled last has the name.
+pub(crate) const OUT_OF: &str = "io.wharf.image.out-of";
+
 /// One line of the table. An image that lost its last name keeps a line without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -102,10 +106,16 @@ pub(crate) fn replace(path: &Path, temp: &Temp, bytes: &[u8]) -> Result<()> {
 
 /// Moves a name to an image. The image that had it keeps an entry without one if it was its last.
 pub(crate) fn give_name(entries: &mut Vec<Entry>, name: &Reference, manifest: &Descriptor) {
-    if entries
-        .iter()
-        .any(|e| e.name.as_ref() == Some(name) && e.manifest.digest == manifest.digest)
+    if let Some(same) = entries
+        .iter_mut()
+        .find(|e| e.name.as_ref() == Some(name) && e.manifest.digest == manifest.digest)
     {
+        // What is known of its origin is the latest.
+        if let Some(index) = manifest.annotations.get(OUT_OF) {
+            same.manifest
+                .annotations
+                .insert(OUT_OF.to_owned(), index.clone());
+        }
         return;
     }
     drop_name(entries, name);

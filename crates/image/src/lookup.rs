@@ -7,8 +7,9 @@ use types::reference::{Reference, is_full_id};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::index::give_name;
+use crate::index::{Entry, OUT_OF, give_name};
 use crate::manifest::MAX_CONFIG;
+use crate::platform::Platform;
 use crate::store::{State, Store};
 
 /// What Docker calls an image that it does not find: with its tag.
@@ -66,6 +67,29 @@ fn by_reference(state: &State, reference: &Reference) -> Option<Arc<Image>> {
     state.images.get(&manifest.config.digest).cloned()
 }
 
+/// The image for a platform among those that are here of the index that `named` was pulled out of.
+pub(crate) fn sibling(state: &State, named: &Image, platform: &Platform) -> Option<Arc<Image>> {
+    let index = |entry: &Entry| entry.manifest.annotations.get(OUT_OF).cloned();
+    let mut own = state
+        .entries
+        .iter()
+        .filter(|e| e.manifest.digest == named.manifest)
+        .filter_map(index);
+    let own = own.next()?;
+    let siblings = state
+        .entries
+        .iter()
+        .filter(|entry| index(entry).as_ref() == Some(&own));
+    siblings
+        .filter_map(|entry| {
+            let manifest = state.manifests.get(&entry.manifest.digest)?;
+            let image = state.images.get(&manifest.config.digest)?;
+            Some((platform.distance(&image.platform())?, image))
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, image)| image.clone())
+}
+
 /// What there is to tell of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownManifest {
@@ -86,6 +110,26 @@ impl Store {
     /// With Docker's text, when there is none, or when several ids begin so.
     pub fn get(&self, name_or_id: &str) -> Result<Arc<Image>> {
         find(&self.state(), name_or_id)
+    }
+
+    /// The same for one platform: the image that has the name, or another one of the index that it
+    /// was pulled out of.
+    ///
+    /// # Errors
+    /// With Docker's texts, when there is none.
+    pub fn get_for(&self, name_or_id: &str, platform: Option<&Platform>) -> Result<Arc<Image>> {
+        let state = self.state();
+        let image = find(&state, name_or_id)?;
+        let Some(platform) = platform.filter(|p| !p.accepts(&image.platform())) else {
+            return Ok(image);
+        };
+        // An identifier means just this image.
+        let named = Reference::parse(name_or_id).is_ok_and(|r| by_reference(&state, &r).is_some());
+        let other = named.then(|| sibling(&state, &image, platform)).flatten();
+        match other {
+            Some(other) => Ok(other),
+            None => crate::platform::check(&image, Some(platform)).map(|()| image),
+        }
     }
 
     /// The manifest of an image here.

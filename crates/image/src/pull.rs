@@ -91,7 +91,7 @@ impl Store {
     ) -> Result<Pulled> {
         let reference = reference.clone().with_default_tag();
         let mut last = None;
-        for session in self.0.registries.pulling(&reference, auth)? {
+        for session in self.0.registries.pulling(&reference, auth, false)? {
             if let Some(error) = last.take() {
                 tracing::warn!(%error, image = %reference.familiar(), "a mirror is passed over");
             }
@@ -143,6 +143,11 @@ impl Store {
         let mut descriptor = resolved.descriptor;
         let mark = crate::index::FROM_REGISTRY.to_owned();
         descriptor.annotations.insert(mark, "true".to_owned());
+        if resolved.digest != descriptor.digest {
+            let index = resolved.digest.to_string();
+            let mark = crate::index::OUT_OF.to_owned();
+            descriptor.annotations.insert(mark, index);
+        }
         let image = blocking(move || {
             store.0.blobs.put(&store.0.temp, &config_bytes)?;
             store.0.blobs.put(&store.0.temp, &resolved.manifest_bytes)?;

@@ -18,12 +18,13 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::{Entry, FROM_REGISTRY, give_name};
 use crate::load::to_json;
+use crate::lookup::sibling;
 use crate::manifest::{DOCKER_LAYER, Descriptor, Manifest, OCI_LAYER, OCI_MANIFEST};
 use crate::platform::Platform;
 use crate::progress::{LayerStep, Progress};
 use crate::pull::{OnProgress, blocking};
 use crate::registry::{Begun, Session, Source};
-use crate::store::Store;
+use crate::store::{State, Store};
 
 /// Time between two reports of progress.
 const REPORT: Duration = Duration::from_millis(100);
@@ -113,6 +114,11 @@ impl Store {
                 entries.retain(|e| e.name.as_ref().and_then(Reference::tag) == Some(tag));
             }
             entries.sort_by(|a, b| a.name.cmp(&b.name));
+            if let Some(platform) = platform {
+                for entry in &mut entries {
+                    for_platform(&state, entry, platform);
+                }
+            }
             (
                 entries,
                 repositories(&state.entries, reference, &state.manifests),
@@ -146,6 +152,22 @@ impl Store {
             }
         }
         Ok(done)
+    }
+}
+
+/// Has an entry stand for the image for a platform, where that one of its index is here.
+fn for_platform(state: &State, entry: &mut Entry, platform: &Platform) {
+    let manifest = state.manifests.get(&entry.manifest.digest);
+    let image = manifest.and_then(|m| state.images.get(&m.config.digest));
+    let other = image
+        .filter(|image| !platform.accepts(&image.platform()))
+        .and_then(|image| sibling(state, image, platform));
+    let found = other.and_then(|other| {
+        let mut entries = state.entries.iter();
+        entries.find(|e| e.manifest.digest == other.manifest)
+    });
+    if let Some(found) = found {
+        entry.manifest = found.manifest.clone();
     }
 }
 

@@ -71,6 +71,7 @@ impl builder::Worker for Worker {
             network,
             insecure,
             mounts,
+            platform,
             request,
         } = command;
         let config = ContainerConfig {
@@ -119,6 +120,7 @@ impl builder::Worker for Worker {
             config,
             host_config,
             mounts: mounts.collect(),
+            platform: platform.clone(),
         };
         let run = self
             .engine
@@ -140,10 +142,7 @@ impl builder::Worker for Worker {
         cancel: &CancellationToken,
     ) -> Result<Arc<Image>> {
         let store = self.engine.images();
-        if !pull
-            && let Ok(image) = store.get(&name.to_string())
-            && platform.accepts(&image.platform())
-        {
+        if !pull && let Ok(image) = store.get_for(&name.to_string(), Some(platform)) {
             return Ok(image);
         }
         let auth = auth(request, name);
