@@ -24,6 +24,7 @@ mod session;
 mod solve;
 mod stage;
 mod temp;
+mod transfers;
 mod tree;
 mod vars;
 mod worker;

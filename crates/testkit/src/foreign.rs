@@ -50,7 +50,8 @@ pub fn emulator() -> PathBuf {
                 ./usr/bin/qemu-aarch64-static ./usr/lib/binfmt.d/qemu-aarch64.conf
             rm ./*.deb
             mv qemu-aarch64-static qemu
-            mv qemu-aarch64.conf binfmt";
+            mv binfmt.d/qemu-aarch64.conf binfmt
+            rmdir binfmt.d";
         let mut bash = Command::new("bash");
         run(bash.args(["-c", script, "bash"]).arg(folder)).ok();
     })

@@ -7,6 +7,7 @@ mod faults;
 mod files;
 mod language;
 mod mounts;
+mod platforms;
 mod story;
 
 use std::{

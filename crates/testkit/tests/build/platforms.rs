@@ -1,0 +1,176 @@
+//! Images for another processor than this host's, where no emulator is registered: made by this host's
+//! programs, put together in an index, and had back by platform. With an emulator: `testkit::vm`.
+
+use testkit::{
+    Auth, Cli, Daemon, Host, Lan, Opts, Registry, foreign,
+    images::{busybox_tar, own_architecture},
+    run,
+};
+
+use crate::{Files, cached};
+
+/// Whether the programs of [`foreign::busybox`] run here all the same.
+fn emulated() -> bool {
+    own_architecture() == "arm64"
+        || std::fs::exists("/proc/sys/fs/binfmt_misc/qemu-aarch64").is_ok_and(|is| is)
+}
+
+const CROSS: &str = r#"
+FROM --platform=$BUILDPLATFORM BASE AS build
+ARG BUILDPLATFORM
+ARG BUILDOS
+ARG BUILDARCH
+ARG BUILDVARIANT
+ARG TARGETPLATFORM
+ARG TARGETOS
+ARG TARGETARCH
+ARG TARGETVARIANT
+RUN echo "$BUILDPLATFORM $BUILDOS $BUILDARCH ($BUILDVARIANT)" >/told && \
+    echo "$TARGETPLATFORM $TARGETOS $TARGETARCH ($TARGETVARIANT)" >>/told
+FROM BASE
+COPY --from=build /told /told
+"#;
+
+/// A file of an image, without running anything of it.
+#[track_caller]
+fn file_of(cli: &Cli, d: &Daemon, image: &str, platform: &str, path: &str) -> String {
+    let id = cli.ok(&format!("create --platform {platform} {image} x"));
+    let to = d.dir().join("file");
+    let out = cli.run(&format!("cp {id}:{path} {}", to.display()));
+    cli.ok(&format!("rm {id}"));
+    out.ok();
+    std::fs::read_to_string(to).expect("it was copied")
+}
+
+/// `base:1` in the registry, for both processors.
+fn base(registry: &Registry, host: &Host, d: &Daemon) -> String {
+    registry.push(host.outside(), &busybox_tar(), "base:1-amd64");
+    registry.push(host.outside(), &foreign::busybox(), "base:1-arm64");
+    index(d, &registry.reference("base:1"));
+    registry.reference("base:1")
+}
+
+/// An index `name` of the images `name-amd64` and `name-arm64`; answers its digest.
+fn index(d: &Daemon, name: &str) -> String {
+    let cli = d.wharf();
+    cli.ok(&format!(
+        "manifest create --insecure {name} {name}-amd64 {name}-arm64"
+    ));
+    let said = cli.ok(&format!("manifest push --insecure --purge {name}"));
+    said.lines().last().expect("a digest").to_owned()
+}
+
+#[test]
+fn platforms_are_built_by_this_hosts_programs_put_in_an_index_and_had_back() {
+    if own_architecture() != "amd64" {
+        return;
+    }
+    let host = Host::new();
+    let registry = Registry::start(host.outside(), Lan::OUTSIDE, Auth::None);
+    let d = Daemon::start(&host, Opts::insecure(&registry.address().to_string()));
+    let base = base(&registry, &host, &d);
+    let files = Files::new(&CROSS.replace("BASE", &base));
+    let told = |arch: &str| format!("linux/amd64 linux amd64 ()\nlinux/{arch} linux {arch} ()\n");
+    for cli in d.clis() {
+        cli.run("system prune -af").ok();
+        let name = registry.reference(&format!("app-{}:1", cli.name()));
+        for arch in ["amd64", "arm64"] {
+            let line = format!(
+                "build --platform linux/{arch} -t {name}-{arch} {}",
+                files.dir().display()
+            );
+            run(cli.command(&line).env("DOCKER_BUILDKIT", "0")).ok();
+            let platform = "image inspect -f '{{.Os}}/{{.Architecture}}'";
+            assert_eq!(
+                cli.ok(&format!("{platform} {name}-{arch}")),
+                format!("linux/{arch}")
+            );
+            cli.ok(&format!("push {name}-{arch}"));
+        }
+        let digest = index(&d, &name);
+        cli.ok("image prune -af");
+        for arch in ["arm64", "amd64"] {
+            let platform = format!("linux/{arch}");
+            cli.ok(&format!("pull --platform {platform} {name}"));
+            let digests = cli.ok(&format!("image inspect -f '{{{{.RepoDigests}}}}' {name}"));
+            assert!(digests.contains(&digest), "{digests}");
+            assert_eq!(file_of(&cli, &d, &name, &platform, "/told"), told(arch));
+        }
+        // The one that was pulled before is at hand still: nothing is fetched for it.
+        assert_eq!(
+            file_of(&cli, &d, &name, "linux/arm64", "/told"),
+            told("arm64")
+        );
+        // And it can be sent on by itself.
+        let copy = registry.reference("copy:1");
+        cli.ok(&format!("tag {name} {copy}"));
+        let inspect = format!("manifest inspect --insecure -v {name}");
+        let shown = d.wharf().ok(&inspect);
+        for arch in ["amd64", "arm64"] {
+            assert!(
+                shown.contains(&format!("\"architecture\": \"{arch}\"")),
+                "{shown}"
+            );
+        }
+        cli.ok("image prune -af");
+    }
+}
+
+#[test]
+fn both_platforms_of_a_base_stay_at_hand() {
+    if own_architecture() != "amd64" {
+        return;
+    }
+    let host = Host::new();
+    let registry = Registry::start(host.outside(), Lan::OUTSIDE, Auth::None);
+    let d = Daemon::start(&host, Opts::insecure(&registry.address().to_string()));
+    let base = base(&registry, &host, &d);
+    let files = Files::new(&CROSS.replace("BASE", &base));
+    files.build(&d, "--platform linux/arm64");
+    // Nobody is there to be asked any more.
+    drop(registry);
+    let told = files.build(&d, "--platform linux/arm64");
+    assert_eq!(cached(&told), 2, "{told}");
+    files.build(&d, "--platform linux/amd64");
+    files.build(&d, "--platform linux/arm64 --no-cache");
+    let platform = "image inspect -f '{{.Architecture}}'";
+    for cli in d.clis() {
+        assert_eq!(cli.ok(&format!("{platform} it")), "arm64");
+        for arch in ["amd64", "arm64"] {
+            let line = format!("{platform} --platform linux/{arch} {base}");
+            assert_eq!(cli.ok(&line), arch);
+        }
+    }
+}
+
+#[test]
+fn without_an_emulator_it_is_said_what_is_missing() {
+    if emulated() {
+        return;
+    }
+    let d = Daemon::fresh();
+    d.load(&foreign::busybox());
+    let files = Files::new("FROM foreign\nCOPY Dockerfile /\nRUN true\n");
+    let parts = [
+        "programs for linux/arm64 cannot run on this host (linux/amd64)",
+        "qemu-user-static",
+        "RUN true",
+    ];
+    files.fails(&d, "--platform linux/arm64", &parts);
+    let line = format!("build --platform linux/arm64 {}", files.dir().display());
+    let out = run(d.docker().command(&line).env("DOCKER_BUILDKIT", "0"));
+    assert_ne!(out.code, 0);
+    for part in &parts[..2] {
+        assert!(out.stderr.contains(part), "{}{}", out.stdout, out.stderr);
+    }
+    for cli in d.clis() {
+        assert_eq!(cli.ok("ps -aq"), "");
+        let out = cli.refused("run --rm --platform linux/arm64 foreign true", &parts[..2]);
+        assert_eq!(out.code, 126);
+        let created = cli.run("create foreign true");
+        let warning = "The requested image's platform (linux/arm64) does not match the detected \
+                       host platform (linux/amd64)";
+        assert!(created.stderr.contains(warning), "{}", created.stderr);
+        cli.ok(&format!("rm {}", created.ok()));
+    }
+}
