@@ -10,6 +10,7 @@ mod contexts;
 mod copy;
 mod draft;
 mod error;
+mod export;
 mod keys;
 mod meta;
 mod mounts;

@@ -181,10 +181,18 @@ impl Store {
         let mut id = None;
         self.change_entries(|state| {
             let image = find(state, source)?;
-            let manifest = state
+            // By the entry that was meant, for only that one may stand for an index.
+            let named = Reference::parse(source)
+                .ok()
+                .map(Reference::with_default_tag);
+            let mut own = state
                 .entries
                 .iter()
-                .find(|entry| entry.manifest.digest == image.manifest)
+                .filter(|entry| entry.manifest.digest == image.manifest);
+            let manifest = own
+                .clone()
+                .find(|entry| entry.name.is_some() && entry.name == named)
+                .or_else(|| own.next())
                 .map(|entry| entry.manifest.clone())
                 .ok_or_else(|| missing(source))?;
             id = Some(image.id.clone());

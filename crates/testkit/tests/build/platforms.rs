@@ -101,9 +101,13 @@ fn platforms_are_built_by_this_hosts_programs_put_in_an_index_and_had_back() {
             file_of(&cli, &d, &name, "linux/arm64", "/told"),
             told("arm64")
         );
-        // And it can be sent on by itself.
+        // All of it is here, so all of it goes on, to the byte; or one platform of it.
         let copy = registry.reference("copy:1");
         cli.ok(&format!("tag {name} {copy}"));
+        let sent = cli.ok(&format!("push {copy}"));
+        assert!(sent.contains(&digest), "{sent}");
+        let sent = cli.ok(&format!("push --platform linux/arm64 {copy}"));
+        assert!(!sent.contains(&digest), "{sent}");
         let inspect = format!("manifest inspect --insecure -v {name}");
         let shown = d.wharf().ok(&inspect);
         for arch in ["amd64", "arm64"] {
@@ -113,6 +117,79 @@ fn platforms_are_built_by_this_hosts_programs_put_in_an_index_and_had_back() {
             );
         }
         cli.ok("image prune -af");
+    }
+}
+
+#[test]
+fn several_platforms_in_one_build_become_one_index() {
+    if own_architecture() != "amd64" {
+        return;
+    }
+    let host = Host::new();
+    let registry = Registry::start(host.outside(), Lan::OUTSIDE, Auth::None);
+    let d = Daemon::start(&host, Opts::insecure(&registry.address().to_string()));
+    let base = base(&registry, &host, &d);
+    let files = Files::new(&CROSS.replace("BASE", &base));
+    let told = |arch: &str| format!("linux/amd64 linux amd64 ()\nlinux/{arch} linux {arch} ()\n");
+    let name = registry.reference("multi:1");
+    let both = "--platform linux/amd64,linux/arm64";
+    let shown = files.build(&d, &format!("{both} -t {name} --push"));
+    for title in [
+        "[linux/amd64 build 2/2] RUN",
+        "[linux/amd64->arm64 build 2/2] RUN",
+        "[linux/arm64 stage-1 2/2] COPY",
+        "writing manifest list sha256:",
+    ] {
+        assert!(shown.contains(title), "{title}: {shown}");
+    }
+    for cli in d.clis() {
+        for arch in ["amd64", "arm64"] {
+            let platform = format!("linux/{arch}");
+            let architecture = "image inspect -f '{{.Architecture}}' --platform";
+            assert_eq!(cli.ok(&format!("{architecture} {platform} it")), arch);
+            assert_eq!(file_of(&cli, &d, &name, &platform, "/told"), told(arch));
+        }
+        // The one for this host has the name.
+        assert_eq!(
+            cli.ok(&format!("run --rm {name} cat /told")),
+            told("amd64").trim_end()
+        );
+    }
+    // All of it is in the registry, and goes from here with its names.
+    d.wharf().ok(&format!("rmi it {name} {base}"));
+    assert_eq!(d.wharf().ok("images -qf dangling=true"), "");
+    for arch in ["arm64", "amd64"] {
+        let platform = format!("linux/{arch}");
+        d.docker().ok(&format!("pull --platform {platform} {name}"));
+        assert_eq!(
+            file_of(&d.docker(), &d, &name, &platform, "/told"),
+            told(arch)
+        );
+    }
+    // As an archive, as files, and not as what cannot hold it.
+    let archive = d.dir().join("multi.tar");
+    let dest = |kind: &str| format!("{both} -o type={kind},dest={}", archive.display());
+    files.build(&d, &dest("oci"));
+    let raw = run(std::process::Command::new("skopeo")
+        .args(["inspect", "--raw"])
+        .arg(format!("oci-archive:{}", archive.display())))
+    .ok();
+    let index: serde_json::Value = serde_json::from_str(&raw).expect("an index");
+    let architectures = |n: usize| index["manifests"][n]["platform"]["architecture"].clone();
+    assert_eq!([architectures(0), architectures(1)], ["amd64", "arm64"]);
+    files.fails(
+        &d,
+        &dest("docker"),
+        &["does not currently support exporting manifest lists"],
+    );
+    let folder = d.dir().join("files");
+    files.build(&d, &format!("{both} -o {}", folder.display()));
+    for arch in ["amd64", "arm64"] {
+        let path = folder.join(format!("linux_{arch}/told"));
+        assert_eq!(
+            std::fs::read_to_string(path).expect("it was sent"),
+            told(arch)
+        );
     }
 }
 
@@ -166,7 +243,8 @@ fn without_an_emulator_it_is_said_what_is_missing() {
     for cli in d.clis() {
         assert_eq!(cli.ok("ps -aq"), "");
         let out = cli.refused("run --rm --platform linux/arm64 foreign true", &parts[..2]);
-        assert_eq!(out.code, 126);
+        // As docker's command line has it: only what is missing or forbidden has other codes.
+        assert_eq!(out.code, 125);
         let created = cli.run("create foreign true");
         let warning = "The requested image's platform (linux/arm64) does not match the detected \
                        host platform (linux/amd64)";
