@@ -13,6 +13,8 @@ use crate::{
     Builder, Busy,
     contexts::Context,
     error::{Error, Result},
+    exports,
+    imports::{self, Imports},
     plan, remote,
     session::{Listener, Session},
     solve::Solver,
@@ -66,6 +68,8 @@ impl Builder {
         sequential: bool,
     ) -> Result<Built> {
         check_names(request)?;
+        let sinks = exports::check(request)?;
+        let cached = !imports::check(request)?.is_empty() && !request.no_cache;
         let keep_git = request
             .build_args
             .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
@@ -111,10 +115,19 @@ impl Builder {
             let mut plan = plan::plan(&parsed, &text, request, platform)?;
             plan.several = several;
             let (context, named) = (Arc::clone(&context), named.clone());
-            let solver = Solver::new(self, session, request, &plan, context, named, epoch);
+            let mut solver = Solver::new(self, session, request, &plan, context, named, epoch);
+            if cached {
+                let sources = imports::check(request)?;
+                solver.imports = Imports::open(self, session, request, sources, &plan.platform)?;
+            }
             match solver.solve(sequential) {
                 Err(error) => return Err(solver.cause().unwrap_or(error)),
                 Ok(draft) => drafts.push(draft),
+            }
+            if let ([draft], false) = (drafts.as_slice(), several) {
+                let built = self.finish(&drafts, request, session, epoch)?;
+                exports::write(&solver, draft, &sinks)?;
+                return Ok(built);
             }
         }
         self.finish(&drafts, request, session, epoch)
@@ -243,23 +256,18 @@ fn check_names(request: &BuildRequest) -> Result<()> {
             "unknown entitlement {other}: security.insecure and network.host can be allowed"
         )));
     }
-    let images = |c: &&types::build::CacheTarget| c.kind != "image";
-    let mut caches = request.cache_to.iter().chain(&request.cache_from);
-    if let Some(cache) = caches.find(images) {
-        return Err(types::Failure::new(
-            types::ErrorKind::NotImplemented,
-            format!(
-                "--cache-from and --cache-to (type={}) are not supported by wharf yet",
-                cache.kind
-            ),
-        )
-        .into());
-    }
     Ok(())
 }
 
 /// Refuses results that several platforms cannot have.
 fn check_outputs(request: &BuildRequest, several: bool) -> Result<()> {
+    // Each platform's would be written over the other's.
+    if several && request.cache_to.iter().any(|c| c.kind != "inline") {
+        return Err(Error::invalid(
+            "--cache-to of a build for several platforms is not supported by wharf: build for one \
+             platform after the other, each with a cache of its own",
+        ));
+    }
     let one = |o: &types::build::Output| o.kind == OutputKind::Docker;
     if several && request.outputs.iter().any(one) {
         return Err(Error::invalid(

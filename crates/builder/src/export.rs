@@ -12,7 +12,7 @@ use crate::{
     Builder,
     draft::Draft,
     error::{Error, Result},
-    keys,
+    exports, keys,
     session::{Session, now},
     solve::full,
 };
@@ -153,7 +153,8 @@ impl Builder {
                 created
             }
         };
-        let config = draft.image_config(&created, epoch);
+        let mut config = draft.image_config(&created, epoch);
+        config.build_cache = exports::inline(request, &draft);
         Ok(self.store.image_of(config, &draft.layers, names)?)
     }
 

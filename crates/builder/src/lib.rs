@@ -11,6 +11,8 @@ mod copy;
 mod draft;
 mod error;
 mod export;
+mod exports;
+mod imports;
 mod keys;
 mod meta;
 mod mounts;

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod cache;
+mod caches;
 mod classic;
 mod faults;
 mod files;
