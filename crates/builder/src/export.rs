@@ -56,7 +56,7 @@ impl Builder {
             .collect::<Result<_, _>>()
             .map_err(Error::invalid)?;
         let kept = output.kind == OutputKind::Image;
-        let built = session.step("exporting to image", |running| {
+        let mut built = session.step("exporting to image", |running| {
             let before: HashSet<Digest> = self
                 .store
                 .list()
@@ -107,10 +107,16 @@ impl Builder {
             })
         })?;
         for name in names.iter().filter(|_| output.push) {
-            session.step(format!("pushing {}", full(name)), |running| {
+            let pushed = session.step(format!("pushing {}", full(name)), |running| {
                 let progress = |p: image::Progress| running.layer(&p);
                 self.worker.push(name, request, &progress, &session.cancel)
             })?;
+            // What others get by, rather than the form that it has here.
+            if let Some(pushed) = pushed {
+                built.manifest = pushed.digest;
+                built.manifest_size = pushed.size;
+                built.media_type = pushed.media_type;
+            }
         }
         if output.push && names.is_empty() {
             return Err(Error::invalid(

@@ -125,7 +125,7 @@ pub trait Worker: Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<Arc<Image>>;
 
-    /// Sends an image's name to its registry.
+    /// Sends an image's name to its registry; answers what it stands for there.
     ///
     /// # Errors
     /// When the registry refuses or cannot be reached.
@@ -135,7 +135,7 @@ pub trait Worker: Send + Sync {
         request: &BuildRequest,
         progress: OnProgress<'_>,
         cancel: &CancellationToken,
-    ) -> Result<()>;
+    ) -> Result<Option<Pushed>>;
 
     /// Reads which steps a cache in a registry has.
     ///

@@ -35,8 +35,12 @@ const REPORT: Duration = Duration::from_millis(100);
 pub struct Pushed {
     /// The image's name with its tag.
     pub reference: Reference,
-    /// Digest of its manifest in the registry.
+    /// Digest of its manifest, or index, in the registry.
     pub digest: String,
+    /// The length of that.
+    pub size: u64,
+    /// The media type of that.
+    pub media_type: String,
 }
 
 /// A layer to be sent.
@@ -275,6 +279,8 @@ impl Push<'_> {
         Ok(Pushed {
             reference: name,
             digest: pushed,
+            size,
+            media_type: kind.to_owned(),
         })
     }
 

@@ -133,7 +133,9 @@ fn several_platforms_in_one_build_become_one_index() {
     let told = |arch: &str| format!("linux/amd64 linux amd64 ()\nlinux/{arch} linux {arch} ()\n");
     let name = registry.reference("multi:1");
     let both = "--platform linux/amd64,linux/arm64";
-    let shown = files.build(&d, &format!("{both} -t {name} --push"));
+    let meta = d.dir().join("meta.json");
+    let told_by = format!("--metadata-file {}", meta.display());
+    let shown = files.build(&d, &format!("{both} -t {name} --push {told_by}"));
     for title in [
         "[linux/amd64 build 2/2] RUN",
         "[linux/amd64->arm64 build 2/2] RUN",
@@ -155,6 +157,19 @@ fn several_platforms_in_one_build_become_one_index() {
             told("amd64").trim_end()
         );
     }
+    // What is told of it is what others get.
+    let meta = std::fs::read_to_string(meta).expect("it was written");
+    let meta: serde_json::Value = serde_json::from_str(&meta).expect("JSON");
+    let digest = meta["containerimage.digest"].as_str().expect("a digest");
+    let digests = d
+        .docker()
+        .ok(&format!("image inspect -f '{{{{.RepoDigests}}}}' {name}"));
+    assert!(digests.contains(digest), "{digest} {digests}");
+    let (repository, _) = name.rsplit_once(':').expect("a tag");
+    let raw = d
+        .wharf()
+        .ok(&format!("registry inspect --raw {repository}@{digest}"));
+    assert!(raw.contains("image.index.v1+json"), "{raw}");
     // All of it is in the registry, and goes from here with its names.
     d.wharf().ok(&format!("rmi it {name} {base}"));
     assert_eq!(d.wharf().ok("images -qf dangling=true"), "");

@@ -7,7 +7,8 @@ use builder::{
 };
 use engine::{BuildStep, Engine, StepMount, StepSource};
 use image::{
-    Access, CacheRecord, CancellationToken, Digest, Held, Image, Platform, Reference, RemoteCache,
+    Access, CacheRecord, CancellationToken, Digest, Held, Image, Platform, Pushed, Reference,
+    RemoteCache,
 };
 use tokio::runtime::Handle;
 use types::{
@@ -162,15 +163,15 @@ impl builder::Worker for Worker {
         request: &BuildRequest,
         progress: OnProgress<'_>,
         cancel: &CancellationToken,
-    ) -> Result<()> {
+    ) -> Result<Option<Pushed>> {
         let store = self.engine.images();
         let push = store.push(name, None, auth(request, name), progress, cancel.clone());
-        self.runtime.block_on(push)?;
+        let pushed = self.runtime.block_on(push)?;
         let attributes = BTreeMap::from([("name".to_owned(), name.familiar_name())]);
         self.engine
             .events
             .tell("image", "push", &name.familiar(), attributes);
-        Ok(())
+        Ok(pushed.into_iter().next())
     }
 
     fn cache(
