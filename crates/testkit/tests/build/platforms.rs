@@ -197,6 +197,12 @@ fn several_platforms_in_one_build_become_one_index() {
         &dest("docker"),
         &["does not currently support exporting manifest lists"],
     );
+    let load = format!("load --platform linux/arm64 -i {}", archive.display());
+    d.docker().ok(&load);
+    assert_eq!(
+        d.docker().ok("image inspect -f '{{.Architecture}}' it"),
+        "arm64"
+    );
     let folder = d.dir().join("files");
     files.build(&d, &format!("{both} -o {}", folder.display()));
     for arch in ["amd64", "arm64"] {
