@@ -8,7 +8,7 @@ use std::{
 };
 
 use image::{
-    CacheRecord, CancellationToken, Digest, Held, Image, Platform, Reference, RemoteCache,
+    CacheRecord, CancellationToken, Digest, Held, Image, Platform, Pushed, Reference, RemoteCache,
 };
 use types::{build::BuildRequest, options::StdStream};
 

@@ -15,6 +15,7 @@ mod cache;
 mod cache_export;
 mod cache_import;
 mod cache_list;
+mod carry;
 mod changes;
 mod channel;
 mod commit;

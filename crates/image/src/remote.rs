@@ -11,11 +11,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use types::image::RegistryAuth;
 use types::reference::Reference;
 
-use crate::blob::{Blob, BlobWriter};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Descriptor, Document, Kind, MAX_CONFIG, MAX_MANIFEST, OCI_MANIFEST};
-use crate::pull::blocking;
 use crate::registry::{Begun, Session, Source};
 use crate::store::Store;
 
@@ -373,56 +371,5 @@ impl Store {
             sent: Arc::default(),
         };
         session.upload(digest, at, &source).await
-    }
-
-    /// Fetches a blob into a file that is gone with what is answered.
-    async fn carry(&self, from: &Session, blob: &Descriptor) -> Result<Blob> {
-        let what = format!("blob {}", blob.digest);
-        let mut failures = 0;
-        loop {
-            match self.carry_once(from, blob).await {
-                Ok(whole) => {
-                    whole.check(&what, &blob.digest, blob.size)?;
-                    return Ok(whole);
-                }
-                Err(failed) if failed.again && failures < 4 => {
-                    let pause = failed.after;
-                    let pause = pause.unwrap_or(crate::registry::back_off(failures));
-                    tokio::time::sleep(pause).await;
-                    failures += 1;
-                }
-                Err(failed) => return Err(failed.error),
-            }
-        }
-    }
-
-    async fn carry_once(
-        &self,
-        from: &Session,
-        blob: &Descriptor,
-    ) -> Result<Blob, crate::registry::Retry> {
-        let last = |error| crate::registry::Retry {
-            error,
-            again: false,
-            after: None,
-        };
-        let temp = self.0.temp.clone();
-        let writer = blocking(move || BlobWriter::new(&temp)).await;
-        let mut writer = writer.map_err(last)?;
-        let mut stream = from.blob(&blob.digest, 0).await?;
-        let mut received = 0;
-        while let Some(chunk) = stream.next().await? {
-            received += chunk.len() as u64;
-            if received > blob.size {
-                return Err(last(Error::Size {
-                    what: format!("blob {}", blob.digest),
-                    expected: blob.size,
-                    actual: received,
-                }));
-            }
-            let write = move || writer.write(&chunk).map(|()| writer);
-            writer = blocking(write).await.map_err(last)?;
-        }
-        blocking(move || writer.finish()).await.map_err(last)
     }
 }
