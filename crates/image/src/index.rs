@@ -15,8 +15,7 @@ const TAGGED: &str = "io.wharf.image.tagged";
 /// Marks what a registry had in just this form, and so may be given to one as it is.
 pub(crate) const FROM_REGISTRY: &str = "io.wharf.image.from-registry";
 
-/// The digest of the index that an image was pulled out of. Of one index there may be images here for
-/// several platforms; the one that was pulled last has the name.
+/// The digest of the index that an entry stands for: see [`crate::indexes`].
 pub(crate) const OUT_OF: &str = "io.wharf.image.out-of";
 
 /// One line of the table. An image that lost its last name keeps a line without one.
@@ -110,12 +109,12 @@ pub(crate) fn give_name(entries: &mut Vec<Entry>, name: &Reference, manifest: &D
         .iter_mut()
         .find(|e| e.name.as_ref() == Some(name) && e.manifest.digest == manifest.digest)
     {
-        // What is known of its origin is the latest.
-        if let Some(index) = manifest.annotations.get(OUT_OF) {
-            same.manifest
-                .annotations
-                .insert(OUT_OF.to_owned(), index.clone());
-        }
+        // What it stands for beside the image is what was said last.
+        let annotations = &mut same.manifest.annotations;
+        match manifest.annotations.get(OUT_OF) {
+            Some(index) => annotations.insert(OUT_OF.to_owned(), index.clone()),
+            None => annotations.remove(OUT_OF),
+        };
         return;
     }
     drop_name(entries, name);

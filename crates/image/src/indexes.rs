@@ -1,7 +1,8 @@
 //! Images for several platforms under one name: indexes that are here.
 //!
-//! The table knows images. Those of one index say so by its digest, and the one for this host has the
-//! name; the index itself is a blob beside them. It goes out again where all that it names is here.
+//! The table knows images. A name that stands for an index has one of its images, that for this host or
+//! the one pulled last, and the digest of the index, which is a blob beside them. Images of it without
+//! names have that digest, too: they go with it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::index::{Entry, OUT_OF, give_name};
 use crate::load::to_json;
-use crate::lookup::{KnownManifest, sibling};
+use crate::lookup::KnownManifest;
 use crate::manifest::{self, Descriptor, Document, Index, MAX_MANIFEST, OCI_INDEX};
 use crate::platform::Platform;
 use crate::push::{Push, Pushed};
@@ -32,22 +33,6 @@ pub(crate) fn used(entries: &[Entry]) -> impl Iterator<Item = Digest> {
         .iter()
         .filter_map(|e| e.manifest.annotations.get(OUT_OF));
     all.filter_map(|digest| Digest::parse(digest).ok())
-}
-
-/// Has an entry stand for the image for a platform, where that one of its index is here.
-pub(crate) fn for_platform(state: &State, entry: &mut Entry, platform: &Platform) {
-    let manifest = state.manifests.get(&entry.manifest.digest);
-    let image = manifest.and_then(|m| state.images.get(&m.config.digest));
-    let other = image
-        .filter(|image| !platform.accepts(&image.platform()))
-        .and_then(|image| sibling(state, image, platform));
-    let found = other.and_then(|other| {
-        let mut entries = state.entries.iter();
-        entries.find(|e| e.manifest.digest == other.manifest)
-    });
-    if let Some(found) = found {
-        entry.manifest = found.manifest.clone();
-    }
 }
 
 /// Takes away what is left of indexes that no name stands for any more, unless `keep` it.
@@ -125,7 +110,8 @@ impl Store {
         mark(&mut named);
         self.change_entries(|state| {
             let mut entries = state.entries.clone();
-            for entry in &mut entries {
+            // Those with names of their own stand for themselves under these.
+            for entry in entries.iter_mut().filter(|e| e.name.is_none()) {
                 if parts.iter().any(|p| p.digest == entry.manifest.digest) {
                     mark(&mut entry.manifest);
                 }
@@ -147,21 +133,25 @@ impl Store {
         Ok((image, known))
     }
 
-    /// The index that an image's entry came out of, where all of it is here.
-    pub(crate) fn whole_index(&self, entry: &Entry) -> Option<Whole> {
+    /// The index that an entry came out of, or was made for. One that is damaged or gone is none.
+    fn index_at(&self, entry: &Entry) -> Option<(Vec<u8>, Index)> {
         let digest = used(std::slice::from_ref(entry)).next()?;
-        // One that is damaged or gone is none.
         let bytes = self.0.blobs.read(&digest, MAX_MANIFEST).ok()?;
-        let Document::Index(index) = manifest::parse("index", &bytes, None).ok()? else {
-            return None;
-        };
-        let has = |state: &State| {
-            let mut parts = index.manifests.iter();
-            parts.all(|part| state.manifests.contains_key(&part.digest))
-        };
-        if !has(&self.state()) {
+        match manifest::parse("index", &bytes, None).ok()? {
+            Document::Index(index) => Some((bytes, index)),
+            Document::Manifest(_) => None,
+        }
+    }
+
+    /// The index of an entry, where all that it names is here.
+    pub(crate) fn whole_index(&self, entry: &Entry) -> Option<Whole> {
+        let (bytes, index) = self.index_at(entry)?;
+        let state = self.state();
+        let mut parts = index.manifests.iter();
+        if !parts.all(|part| state.manifests.contains_key(&part.digest)) {
             return None;
         }
+        drop(state);
         let media_type = match index.media_type.as_str() {
             "" => OCI_INDEX.to_owned(),
             own => own.to_owned(),
@@ -171,6 +161,42 @@ impl Store {
             bytes,
             index,
         })
+    }
+
+    /// The image for a platform among those that are here of an entry's index.
+    pub(crate) fn sibling(
+        &self,
+        state: &State,
+        entry: &Entry,
+        platform: &Platform,
+    ) -> Option<Arc<Image>> {
+        let (_, index) = self.index_at(entry)?;
+        let parts = index.manifests.iter();
+        parts
+            .filter_map(|part| {
+                let manifest = state.manifests.get(&part.digest)?;
+                let image = state.images.get(&manifest.config.digest)?;
+                Some((platform.distance(&image.platform())?, image))
+            })
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, image)| image.clone())
+    }
+
+    /// Has an entry stand for the image for a platform, where that one of its index is here.
+    pub(crate) fn for_platform(&self, state: &State, entry: &mut Entry, platform: &Platform) {
+        let manifest = state.manifests.get(&entry.manifest.digest);
+        let image = manifest.and_then(|m| state.images.get(&m.config.digest));
+        if image.is_none_or(|image| platform.accepts(&image.platform())) {
+            return;
+        }
+        let other = self.sibling(state, entry, platform);
+        let found = other.and_then(|other| {
+            let mut entries = state.entries.iter();
+            entries.find(|e| e.manifest.digest == other.manifest)
+        });
+        if let Some(found) = found {
+            entry.manifest = found.manifest.clone();
+        }
     }
 }
 

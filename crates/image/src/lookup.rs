@@ -54,40 +54,19 @@ pub(crate) fn find(state: &State, name: &str) -> Result<Arc<Image>> {
 }
 
 /// A digest decides when there is one; a tag beside it says nothing then.
-fn by_reference(state: &State, reference: &Reference) -> Option<Arc<Image>> {
+fn entry_of<'s>(state: &'s State, reference: &Reference) -> Option<&'s Entry> {
     let wanted = match reference.digest() {
         Some(digest) => reference.with_digest(digest).ok()?,
         None => reference.clone().with_default_tag(),
     };
-    let entry = state
-        .entries
-        .iter()
-        .find(|entry| entry.name.as_ref() == Some(&wanted))?;
-    let manifest = state.manifests.get(&entry.manifest.digest)?;
-    state.images.get(&manifest.config.digest).cloned()
+    let mut entries = state.entries.iter();
+    entries.find(|entry| entry.name.as_ref() == Some(&wanted))
 }
 
-/// The image for a platform among those that are here of the index that `named` was pulled out of.
-pub(crate) fn sibling(state: &State, named: &Image, platform: &Platform) -> Option<Arc<Image>> {
-    let index = |entry: &Entry| entry.manifest.annotations.get(OUT_OF).cloned();
-    let mut own = state
-        .entries
-        .iter()
-        .filter(|e| e.manifest.digest == named.manifest)
-        .filter_map(index);
-    let own = own.next()?;
-    let siblings = state
-        .entries
-        .iter()
-        .filter(|entry| index(entry).as_ref() == Some(&own));
-    siblings
-        .filter_map(|entry| {
-            let manifest = state.manifests.get(&entry.manifest.digest)?;
-            let image = state.images.get(&manifest.config.digest)?;
-            Some((platform.distance(&image.platform())?, image))
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, image)| image.clone())
+fn by_reference(state: &State, reference: &Reference) -> Option<Arc<Image>> {
+    let entry = entry_of(state, reference)?;
+    let manifest = state.manifests.get(&entry.manifest.digest)?;
+    state.images.get(&manifest.config.digest).cloned()
 }
 
 /// What there is to tell of a manifest.
@@ -124,9 +103,9 @@ impl Store {
             return Ok(image);
         };
         // An identifier means just this image.
-        let named = Reference::parse(name_or_id).is_ok_and(|r| by_reference(&state, &r).is_some());
-        let other = named.then(|| sibling(&state, &image, platform)).flatten();
-        match other {
+        let reference = Reference::parse(name_or_id).ok();
+        let named = reference.and_then(|r| entry_of(&state, &r));
+        match named.and_then(|entry| self.sibling(&state, entry, platform)) {
             Some(other) => Ok(other),
             None => crate::platform::check(&image, Some(platform)).map(|()| image),
         }
@@ -189,12 +168,16 @@ impl Store {
                 .entries
                 .iter()
                 .filter(|entry| entry.manifest.digest == image.manifest);
-            let manifest = own
+            let meant = own
                 .clone()
                 .find(|entry| entry.name.is_some() && entry.name == named)
-                .or_else(|| own.next())
-                .map(|entry| entry.manifest.clone())
-                .ok_or_else(|| missing(source))?;
+                .map(|entry| entry.manifest.clone());
+            let alone = || {
+                let mut manifest = own.next()?.manifest.clone();
+                manifest.annotations.remove(OUT_OF);
+                Some(manifest)
+            };
+            let manifest = meant.or_else(alone).ok_or_else(|| missing(source))?;
             id = Some(image.id.clone());
             let mut entries = state.entries.clone();
             give_name(&mut entries, &target, &manifest);

@@ -17,7 +17,6 @@ use crate::blob::Blob;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::{Entry, FROM_REGISTRY, give_name};
-use crate::indexes::for_platform;
 use crate::load::to_json;
 use crate::manifest::{DOCKER_LAYER, Descriptor, Manifest, OCI_LAYER, OCI_MANIFEST};
 use crate::mountable::repositories;
@@ -119,7 +118,7 @@ impl Store {
             entries.sort_by(|a, b| a.name.cmp(&b.name));
             if let Some(platform) = platform {
                 for entry in &mut entries {
-                    for_platform(&state, entry, platform);
+                    self.for_platform(&state, entry, platform);
                 }
             }
             (
