@@ -333,3 +333,47 @@ async fn what_came_out_of_an_index_goes_back_as_it_came() {
     assert!(store.list().is_empty(), "{:?}", store.list());
     assert!(names(&store, "blobs/sha256").is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_made_here_go_as_an_index_under_its_name_alone() {
+    let registry = Registry::start();
+    let (dir, other) = (temp(), temp());
+    let store = open(dir.path());
+    let foreign = Platform::parse("linux/s390x").unwrap();
+    let mut images = Vec::new();
+    for (tag, platform) in [("own", Platform::host()), ("foreign", foreign.clone())] {
+        let config = image::ImageConfig {
+            os: platform.os,
+            architecture: platform.architecture,
+            variant: platform.variant,
+            ..Default::default()
+        };
+        let layer = Tar::new().file("which", tag).build();
+        let name = registry.reference(&format!("made:{tag}"));
+        images.push(store.add_image(&name, config, &[&layer]).unwrap());
+    }
+    let all = registry.reference("made:all");
+    let (named, known) = store.index_of(&images, std::slice::from_ref(&all)).unwrap();
+    assert_eq!(named.id, images[0].id);
+    assert!(store.index_of(&[named.clone(), named], &[]).is_err());
+    let single = push(&store, &registry.reference("made:own"), &Log::default());
+    let single = single.await.unwrap();
+    assert!(single[0].media_type.contains("manifest.v1"), "{single:?}");
+    let whole = push(&store, &all, &Log::default()).await.unwrap();
+    assert!(whole[0].media_type.contains("index.v1"), "{whole:?}");
+    // Its layers are packed there.
+    assert_ne!(whole[0].digest, known.digest);
+    let elsewhere = open(other.path());
+    for (platform, image) in [(Platform::host(), &images[0]), (foreign, &images[1])] {
+        let cancel = CancellationToken::new();
+        let pulled = elsewhere.pull(&all, Some(&platform), None, &|_| (), cancel);
+        let pulled = pulled.await.unwrap();
+        assert_eq!(pulled.image.id, image.id);
+        assert_eq!(pulled.digest, whole[0].digest);
+    }
+    // A name that is given to one of them again stands for that one.
+    let id = images[0].id.to_string();
+    store.tag(&id, &all).unwrap();
+    let again = push(&store, &all, &Log::default()).await.unwrap();
+    assert_eq!(again[0].digest, single[0].digest);
+}
