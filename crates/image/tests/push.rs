@@ -356,8 +356,8 @@ async fn images_made_here_go_as_an_index_under_its_name_alone() {
     let (named, known) = store.index_of(&images, std::slice::from_ref(&all)).unwrap();
     assert_eq!(named.id, images[0].id);
     assert!(store.index_of(&[named.clone(), named], &[]).is_err());
-    let single = push(&store, &registry.reference("made:own"), &Log::default());
-    let single = single.await.unwrap();
+    let own = registry.reference("made:own");
+    let single = push(&store, &own, &Log::default()).await.unwrap();
     assert!(single[0].media_type.contains("manifest.v1"), "{single:?}");
     let whole = push(&store, &all, &Log::default()).await.unwrap();
     assert!(whole[0].media_type.contains("index.v1"), "{whole:?}");
