@@ -135,7 +135,10 @@ fn several_platforms_in_one_build_become_one_index() {
     let both = "--platform linux/amd64,linux/arm64";
     let meta = d.dir().join("meta.json");
     let told_by = format!("--metadata-file {}", meta.display());
-    let shown = files.build(&d, &format!("{both} -t {name} --push {told_by}"));
+    let shown = files.build(&d, both);
+    let dir = files.dir().display();
+    let line = format!("build --progress plain {both} -t {name} --push {told_by} {dir}");
+    d.wharf().ok(&line);
     for title in [
         "[linux/amd64 build 2/2] RUN",
         "[linux/amd64->arm64 build 2/2] RUN",
