@@ -13,6 +13,8 @@ use crate::{
 
 /// Stages that a file may have.
 const MAX_STAGES: usize = 1000;
+/// Platforms that a build may be for.
+const MAX_PLATFORMS: usize = 32;
 
 /// What something is taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,10 @@ pub(crate) struct Plan<'a> {
     pub globals: Args,
     /// Those that have to be built, in the file's order.
     pub needed: Vec<usize>,
+    /// What is built for.
+    pub platform: Platform,
+    /// Whether the build is for others, too.
+    pub several: bool,
 }
 
 /// A build argument's value by the request, or as it is predefined.
@@ -62,13 +68,13 @@ pub(crate) fn plan<'a>(
     file: &'a Dockerfile,
     text: &'a [u8],
     request: &BuildRequest,
+    wanted: Platform,
 ) -> Result<Plan<'a>> {
     if file.stages.len() > MAX_STAGES {
         return Err(Error::invalid(format!(
             "the Dockerfile has more than {MAX_STAGES} stages, which is the limit"
         )));
     }
-    let wanted = platform(request)?;
     let target = target(file, &request.target)?;
     let target_name = name(file, target);
     let predefined = platform_args(&wanted, &target_name);
@@ -119,21 +125,32 @@ pub(crate) fn plan<'a>(
         target,
         globals,
         needed,
+        platform: wanted,
+        several: false,
     })
 }
 
-/// The platform that is built for.
-pub(crate) fn platform(request: &BuildRequest) -> Result<Platform> {
-    if request.platform.is_empty() {
-        return Ok(Platform::host());
+/// The platforms that are built for, each once.
+pub(crate) fn platforms(request: &BuildRequest) -> Result<Vec<Platform>> {
+    let mut all = Vec::new();
+    for text in request.platform.split(',').filter(|p| !p.is_empty()) {
+        let platform = match text {
+            "local" => Platform::host(),
+            text => Platform::parse(text)?,
+        };
+        if !all.contains(&platform) {
+            all.push(platform);
+        }
     }
-    if request.platform.contains(',') {
-        return Err(Error::invalid(
-            "several platforms in one build are not supported by wharf yet: build for one after \
-             the other",
-        ));
+    if all.is_empty() {
+        all.push(Platform::host());
     }
-    Ok(Platform::parse(&request.platform)?)
+    if all.len() > MAX_PLATFORMS {
+        return Err(Error::invalid(format!(
+            "a build is for at most {MAX_PLATFORMS} platforms"
+        )));
+    }
+    Ok(all)
 }
 
 struct Globals<'a>(&'a Args, &'a BTreeMap<String, String>);

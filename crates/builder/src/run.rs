@@ -99,6 +99,7 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
             network,
             insecure,
             mounts: given,
+            platform: &run.draft.platform,
             request: run.solver.request,
         };
         let cancel = &run.solver.session.cancel;

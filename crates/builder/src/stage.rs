@@ -64,7 +64,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
             planned,
             draft: Draft::default(),
             args: Args::default(),
-            predefined: platform_args(&plan::platform(solver.request)?, &target.name),
+            predefined: platform_args(&solver.plan.platform, &target.name),
             cmd_set: false,
             no_cache: solver.request.no_cache
                 || filter.iter().any(|f| f.eq_ignore_ascii_case(&planned.name)),
@@ -214,11 +214,18 @@ impl<'s, 'a> StageRun<'s, 'a> {
         let alone = self.solver.plan.needed.len() == 1;
         let width = self.total.to_string().len();
         let (done, total) = (self.done, self.total);
-        if alone {
-            format!("[{done:>width$}/{total}]")
-        } else {
-            format!("[{} {done:>width$}/{total}]", self.planned.name)
+        let (own, target) = (&self.planned.platform, &self.solver.plan.platform);
+        let mut text = String::new();
+        if self.solver.plan.several {
+            text = match own == target {
+                true => format!("{own} "),
+                false => format!("{own}->{} ", target.architecture),
+            };
         }
+        if !alone {
+            text = format!("{text}{} ", self.planned.name);
+        }
+        format!("[{text}{done:>width$}/{total}]")
     }
 
     fn base(&mut self) -> Result<()> {

@@ -9,6 +9,7 @@ mod faults;
 mod files;
 mod language;
 mod mounts;
+mod platforms;
 mod story;
 
 use std::{

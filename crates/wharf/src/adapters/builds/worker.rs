@@ -7,7 +7,8 @@ use builder::{
 };
 use engine::{BuildStep, Engine, StepMount, StepSource};
 use image::{
-    Access, CacheRecord, CancellationToken, Digest, Held, Image, Platform, Reference, RemoteCache,
+    Access, CacheRecord, CancellationToken, Digest, Held, Image, Platform, Pushed, Reference,
+    RemoteCache,
 };
 use tokio::runtime::Handle;
 use types::{
@@ -76,6 +77,7 @@ impl builder::Worker for Worker {
             network,
             insecure,
             mounts,
+            platform,
             request,
         } = command;
         let config = ContainerConfig {
@@ -128,6 +130,7 @@ impl builder::Worker for Worker {
             config,
             host_config,
             mounts: mounts.collect(),
+            platform: platform.clone(),
         };
         let run = self
             .engine
@@ -149,10 +152,7 @@ impl builder::Worker for Worker {
         cancel: &CancellationToken,
     ) -> Result<Arc<Image>> {
         let store = self.engine.images();
-        if !pull
-            && let Ok(image) = store.get(&name.to_string())
-            && platform.accepts(&image.platform())
-        {
+        if !pull && let Ok(image) = store.get_for(&name.to_string(), Some(platform)) {
             return Ok(image);
         }
         let auth = auth(request, name);
@@ -170,15 +170,15 @@ impl builder::Worker for Worker {
         request: &BuildRequest,
         progress: OnProgress<'_>,
         cancel: &CancellationToken,
-    ) -> Result<()> {
+    ) -> Result<Option<Pushed>> {
         let store = self.engine.images();
         let push = store.push(name, None, auth(request, name), progress, cancel.clone());
-        self.runtime.block_on(push)?;
+        let pushed = self.runtime.block_on(push)?;
         let attributes = BTreeMap::from([("name".to_owned(), name.familiar_name())]);
         self.engine
             .events
             .tell("image", "push", &name.familiar(), attributes);
-        Ok(())
+        Ok(pushed.into_iter().next())
     }
 
     fn cache(
