@@ -1,14 +1,9 @@
 //! One build from its request to its result.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    io::Read,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, io::Read, sync::Arc};
 
 use dockerfile::Patterns;
-use image::{CancellationToken, Digest, Reference};
-use serde_json::json;
+use image::{CancellationToken, Reference};
 use types::build::{
     BuildEvent, BuildRequest, BuildWarning, Built, ContextSource, Dockerfile as Wanted, EntryKind,
     Output, OutputKind,
@@ -17,14 +12,13 @@ use types::build::{
 use crate::{
     Builder, Busy,
     contexts::Context,
-    draft::Draft,
     error::{Error, Result},
     exports,
     imports::{self, Imports},
-    keys, plan,
+    plan,
     remote::{self, Fetcher},
-    session::{Listener, Session, now},
-    solve::{Solver, full},
+    session::{Listener, Session},
+    solve::Solver,
 };
 
 /// A context that came as an archive.
@@ -57,9 +51,6 @@ impl Builder {
         let _busy = self.busy();
         let session = Session::new(listener, cancel.child_token());
         let built = self.run(request, upload, &session, sequential);
-        if let Err(error) = self.store.note_uses() {
-            tracing::warn!(%error, "which parts of the build cache were used is not noted");
-        }
         match built {
             // What a failed stage made others do.
             Err(_) if cancel.is_cancelled() => Err(Error::Cancelled),
@@ -76,7 +67,7 @@ impl Builder {
     ) -> Result<Built> {
         check_names(request)?;
         let sinks = exports::check(request)?;
-        let sources = imports::check(request)?;
+        let cached = !imports::check(request)?.is_empty() && !request.no_cache;
         let keep_git = request
             .build_args
             .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
@@ -124,21 +115,44 @@ impl Builder {
                 );
             }
         }
-        let plan = plan::plan(&parsed, &text, request)?;
         let epoch = epoch(request)?;
-        let mut solver = Solver::new(self, session, request, &plan, context, named, epoch);
-        if !sources.is_empty() && !request.no_cache {
-            let platform = plan::platform(request)?;
-            solver.imports = Imports::open(self, session, request, sources, &platform)?;
-        }
-        let draft = solver.solve(sequential);
-        let built = match draft {
-            Err(error) => Err(solver.cause().unwrap_or(error)),
-            Ok(draft) => self
-                .finish(&draft, request, session, epoch)
-                .and_then(|built| exports::write(&solver, &draft, &sinks).map(|()| built)),
+        let platforms = plan::platforms(request)?;
+        let several = platforms.len() > 1;
+        check_outputs(request, several)?;
+        let mut loaded: Vec<Arc<image::Image>> = Vec::new();
+        let build = || {
+            let mut drafts = Vec::new();
+            for platform in platforms {
+                let mut plan = plan::plan(&parsed, &text, request, platform)?;
+                plan.several = several;
+                let (context, named) = (Arc::clone(&context), named.clone());
+                let mut solver = Solver::new(self, session, request, &plan, context, named, epoch);
+                if cached {
+                    let sources = imports::check(request)?;
+                    solver.imports =
+                        Imports::open(self, session, request, sources, &plan.platform)?;
+                }
+                let solved = solver.solve(sequential);
+                loaded.extend(solver.take_layouts());
+                match solved {
+                    Err(error) => return Err(solver.cause().unwrap_or(error)),
+                    Ok(draft) => drafts.push(draft),
+                }
+                if let ([draft], false) = (drafts.as_slice(), several) {
+                    let built = self.finish(&drafts, request, session, epoch)?;
+                    exports::write(&solver, draft, &sinks)?;
+                    return Ok(built);
+                }
+            }
+            self.finish(&drafts, request, session, epoch)
         };
-        solver.drop_layouts(built.as_ref().map_or("", |built| &built.image));
+        let built = build();
+        let result = built.as_ref().map_or("", |built| &built.image);
+        for image in loaded.iter().filter(|i| i.id.to_string() != result) {
+            if let Err(error) = self.store.drop_nameless(image) {
+                tracing::warn!(id = %image.id, %error, "an image of a layout stays");
+            }
+        }
         built
     }
 
@@ -241,197 +255,6 @@ impl Builder {
         }
         Ok(None)
     }
-
-    /// What becomes of the result.
-    fn finish(
-        &self,
-        draft: &Draft,
-        request: &BuildRequest,
-        session: &Session,
-        epoch: Option<i64>,
-    ) -> Result<Built> {
-        let mut built = Built::default();
-        for output in &request.outputs {
-            session.check()?;
-            match output.kind {
-                OutputKind::Files => session.step("exporting to client tarball", |_| {
-                    self.files(draft, session)
-                })?,
-                OutputKind::Image | OutputKind::Oci | OutputKind::Docker => {
-                    built = self.image(draft, request, output, session, epoch)?;
-                }
-            }
-        }
-        Ok(built)
-    }
-
-    fn image(
-        &self,
-        draft: &Draft,
-        request: &BuildRequest,
-        output: &Output,
-        session: &Session,
-        epoch: Option<i64>,
-    ) -> Result<Built> {
-        let names: Vec<Reference> = request
-            .tags
-            .iter()
-            .chain(&output.names)
-            .map(|name| Reference::parse(name).map(Reference::with_default_tag))
-            .collect::<Result<_, _>>()
-            .map_err(Error::invalid)?;
-        let kept = output.kind == OutputKind::Image;
-        let mut built = session.step("exporting to image", |running| {
-            let before: HashSet<Digest> = self
-                .store
-                .list()
-                .into_iter()
-                .map(|i| i.id.clone())
-                .collect();
-            let image = self.make_image(draft, request, &names, kept, epoch)?;
-            let made = !before.contains(&image.id);
-            for name in names.iter().filter(|_| kept) {
-                self.worker
-                    .tell("tag", &image.id.to_string(), Some(&name.familiar()));
-            }
-            let manifest = self.store.manifest_of(&image);
-            let text = format!("writing image {} done\n", image.id);
-            running.log(types::options::StdStream::Out, text.as_bytes());
-            for name in &names {
-                let text = format!("naming to {} done\n", full(name));
-                running.log(types::options::StdStream::Out, text.as_bytes());
-            }
-            if !kept {
-                self.archive(&image, &names, made, session)?;
-            }
-            let manifest = manifest.map(|m| (m.digest, m.size, m.media_type));
-            let (manifest, manifest_size, media_type) = manifest.unwrap_or_default();
-            Ok(Built {
-                image: image.id.to_string(),
-                manifest,
-                manifest_size,
-                media_type,
-                names: names.iter().map(full).collect(),
-            })
-        })?;
-        for name in names.iter().filter(|_| output.push) {
-            let pushed = Mutex::default();
-            session.step(format!("pushing {}", full(name)), |running| {
-                let progress = |p: image::Progress| {
-                    if let image::Progress::Tag { digest, size, .. } = &p {
-                        let mut pushed = pushed.lock().unwrap_or_else(PoisonError::into_inner);
-                        *pushed = Some((digest.clone(), *size));
-                    }
-                    running.layer(&p);
-                };
-                let pushed = self.worker.push(name, request, &progress, &session.cancel);
-                pushed.map_err(|error| match error {
-                    Error::Cancelled => error,
-                    error => {
-                        let text = format!("failed to push {}: {error}", full(name));
-                        types::Failure::new(error.kind(), text).into()
-                    }
-                })
-            })?;
-            // Layers went packed: what the registry has is what people will name.
-            let pushed = pushed.into_inner().unwrap_or_else(PoisonError::into_inner);
-            if let Some((digest, size)) = pushed {
-                (built.manifest, built.manifest_size) = (digest, size);
-            }
-        }
-        if output.push && names.is_empty() {
-            return Err(Error::invalid(
-                "tag is needed when pushing to registry: give --tag",
-            ));
-        }
-        Ok(built)
-    }
-
-    /// The same inputs give the same image, times included: where no step says when it was made, the
-    /// first time that this image was made counts.
-    fn make_image(
-        &self,
-        draft: &Draft,
-        request: &BuildRequest,
-        names: &[Reference],
-        kept: bool,
-        epoch: Option<i64>,
-    ) -> Result<Arc<image::Image>> {
-        let mut draft = draft.clone();
-        for (name, value) in &request.labels {
-            draft.config.labels.insert(name.clone(), value.clone());
-        }
-        let plain = serde_json::to_value(draft.image_config("", None)).unwrap_or_default();
-        let key = keys::key("image", &draft.base(), json!(plain), epoch);
-        let created = match self.store.cached(&key) {
-            Some((record, _)) if !request.no_cache => record.created,
-            _ => {
-                let created = now();
-                self.store.remember(image::CacheRecord {
-                    key: key.clone(),
-                    kind: "internal".to_owned(),
-                    description: "time of an image".to_owned(),
-                    parents: Vec::new(),
-                    layer: None,
-                    note: String::new(),
-                    created: created.clone(),
-                    last_used: created.clone(),
-                    uses: 1,
-                })?;
-                created
-            }
-        };
-        let mut config = draft.image_config(&created, epoch);
-        config.build_cache = exports::inline(request, &draft);
-        let names = if kept { names } else { &[] };
-        Ok(self.store.image_of(config, &draft.layers, names)?)
-    }
-
-    /// An image as an archive. One that was `made` for this alone goes again.
-    fn archive(
-        &self,
-        image: &image::Image,
-        names: &[Reference],
-        made: bool,
-        session: &Session,
-    ) -> Result<()> {
-        let mut sink = session.listener.archive()?;
-        let written = self
-            .store
-            .save_as(image, names)
-            .map_err(Error::from)
-            .and_then(|saving| saving.write(&mut sink).map_err(Error::io("send the image")));
-        if made && let Err(error) = self.store.drop_nameless(image) {
-            tracing::warn!(id = %image.id, %error, "an image that was only exported stays");
-        }
-        written
-    }
-
-    /// All files of the result as an archive.
-    fn files(&self, draft: &Draft, session: &Session) -> Result<()> {
-        let sink = session.listener.archive()?;
-        let step = self.store.step(&types::id::generate(), &draft.layers)?;
-        let root = step.mount()?;
-        let root = rustix::fs::openat(
-            &root,
-            ".",
-            rustix::fs::OFlags::RDONLY
-                | rustix::fs::OFlags::DIRECTORY
-                | rustix::fs::OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        )
-        .map_err(|e| Error::io("read the result")(e.into()))?;
-        let same = |uid, gid| (uid, gid);
-        let mut packer =
-            archive::Packer::new(std::io::BufWriter::with_capacity(256 << 10, sink), &same);
-        let packed = packer.dir(&root, b"").and_then(|()| packer.finish());
-        packed
-            .and_then(|mut sink| std::io::Write::flush(&mut sink))
-            .map_err(|e| match session.cancel.is_cancelled() {
-                true => Error::Cancelled,
-                false => Error::io("send the result's files")(e),
-            })
-    }
 }
 
 /// Refuses what could be seen before anything is done.
@@ -460,6 +283,25 @@ fn check_names(request: &BuildRequest) -> Result<()> {
         return Err(Error::invalid(format!(
             "unknown entitlement {other}: security.insecure and network.host can be allowed"
         )));
+    }
+    Ok(())
+}
+
+/// Refuses results that several platforms cannot have.
+fn check_outputs(request: &BuildRequest, several: bool) -> Result<()> {
+    // Each platform's would be written over the other's.
+    if several && request.cache_to.iter().any(|c| c.kind != "inline") {
+        return Err(Error::invalid(
+            "--cache-to of a build for several platforms is not supported by wharf: build for one \
+             platform after the other, each with a cache of its own",
+        ));
+    }
+    let one = |o: &types::build::Output| o.kind == OutputKind::Docker;
+    if several && request.outputs.iter().any(one) {
+        return Err(Error::invalid(
+            "docker exporter does not currently support exporting manifest lists: use type=oci, or \
+             build for one platform",
+        ));
     }
     Ok(())
 }

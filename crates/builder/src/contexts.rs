@@ -1,7 +1,7 @@
 //! Contexts: which files there are, as clients told.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     io::BufRead,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -22,6 +22,9 @@ use crate::{
 const REMEMBERED: usize = 32;
 /// Entries of all of them.
 const MAX_REMEMBERED: usize = 2_000_000;
+/// Seconds in which a further use is not noted: removing leaves alone what was used so short a time
+/// before what goes on began.
+const SETTLED: i64 = crate::gc::GRACE / 2;
 /// Entries that a context may have.
 const MAX_ENTRIES: usize = 5_000_000;
 
@@ -102,11 +105,20 @@ fn check_path(path: &str) -> Result<()> {
     )))
 }
 
+/// A context that is remembered.
+#[derive(Debug, Clone)]
+struct Known {
+    id: String,
+    context: Arc<Context>,
+    /// When it was last noted that its contents are used.
+    touched: i64,
+}
+
 /// The contexts that are known, and their contents.
 #[derive(Debug)]
 pub(crate) struct Contexts {
     pub pool: Pool,
-    known: Mutex<VecDeque<(String, Arc<Context>)>>,
+    known: Mutex<VecDeque<Known>>,
 }
 
 impl Contexts {
@@ -120,23 +132,41 @@ impl Contexts {
     /// The context of that name; also the one that was used last, from now on.
     pub(crate) fn get(&self, id: &str) -> Result<Arc<Context>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = known.iter().position(|(name, _)| name == id);
-        let entry = at.and_then(|at| known.remove(at)).ok_or_else(|| {
+        let at = known.iter().position(|known| known.id == id);
+        let mut entry = at.and_then(|at| known.remove(at)).ok_or_else(|| {
             Failure::new(
                 ErrorKind::NotFound,
                 format!("no such build context: {id}: it is to be sent whole"),
             )
         })?;
-        known.push_back(entry.clone());
-        Ok(entry.1)
+        let now = pool::seconds();
+        if now - entry.touched >= SETTLED {
+            self.touch(&entry.context);
+            entry.touched = now;
+        }
+        let context = Arc::clone(&entry.context);
+        known.push_back(entry);
+        Ok(context)
+    }
+
+    /// Notes that a context's contents are used now; answers those that are not here.
+    fn touch<'c>(&self, context: &'c Context) -> std::collections::BTreeSet<&'c str> {
+        let files = context.entries.values();
+        let files = files.filter(|e| e.kind == EntryKind::File);
+        self.pool.touch(files.map(|e| e.digest.as_str()))
     }
 
     fn remember(&self, id: String, context: Arc<Context>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(name, _)| *name != id);
-        known.push_back((id, context));
-        let entries = |known: &VecDeque<(String, Arc<Context>)>| {
-            known.iter().map(|(_, c)| c.entries.len()).sum::<usize>()
+        known.retain(|known| known.id != id);
+        known.push_back(Known {
+            id,
+            context,
+            touched: pool::seconds(),
+        });
+        let entries = |known: &VecDeque<Known>| {
+            let sizes = known.iter().map(|k| k.context.entries.len());
+            sizes.sum::<usize>()
         };
         while known.len() > 1 && (known.len() > REMEMBERED || entries(&known) > MAX_REMEMBERED) {
             known.pop_front();
@@ -189,15 +219,9 @@ impl Contexts {
             }
         };
         // What did not change was here when the base was told, and may be gone since.
-        let all = context.entries.values();
-        let missing: HashSet<&str> = all
-            .filter(|e| e.kind == EntryKind::File)
-            .filter(|e| Digest::from_hex(&e.digest).is_none_or(|d| !self.pool.has(&d)))
-            .map(|e| e.digest.as_str())
-            .collect();
+        let missing = self.touch(&context);
         tracing::debug!(%id, changed = changed.len(), missing = missing.len(), "build context");
-        let mut missing: Vec<_> = missing.into_iter().map(str::to_owned).collect();
-        missing.sort_unstable();
+        let missing: Vec<_> = missing.into_iter().map(str::to_owned).collect();
         Ok(ContextAnswer { id, missing })
     }
 
@@ -283,18 +307,11 @@ impl Contexts {
         Ok(Arc::new(context))
     }
 
-    /// Forgets contexts, and contents that no context which is known has; answers their bytes.
-    pub(crate) fn prune(&self, all: bool) -> u64 {
-        let keep = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            // What a build uses now has a further owner.
-            known.retain(|(_, context)| !all || Arc::strong_count(context) > 1);
-            let entries = known.iter().flat_map(|(_, c)| c.entries.values());
-            entries
-                .filter_map(|e| Digest::from_hex(&e.digest))
-                .collect()
-        };
-        self.pool.retain(&keep)
+    /// Forgets the contexts that nothing uses now.
+    pub(crate) fn forget(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // What a build uses has a further owner.
+        known.retain(|known| Arc::strong_count(&known.context) > 1);
     }
 }
 

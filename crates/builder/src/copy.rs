@@ -45,13 +45,7 @@ pub(crate) fn copy(
         None => Origin::Context,
         Some(name) => plan::from(file, run.index, name, run.solver.request),
     };
-    if let Origin::Stage(other) = origin
-        && other >= run.index
-    {
-        return Err(Error::invalid(format!(
-            "invalid stage index {other}: there is no such stage before this one"
-        )));
-    }
+    plan::before(&origin, what.from.as_deref().unwrap_or_default(), run.index)?;
     let target = run.word(&what.target)?;
     let is_dir =
         target.ends_with('/') || matches!(target.as_str(), "." | "..") || target.ends_with("/.");
@@ -82,13 +76,8 @@ pub(crate) fn copy(
     };
     let parts = parts(run, what, &origin, rules, add)?;
     let count: usize = parts.iter().map(|p| p.selected.len()).sum();
-    if count > 1 && !is_dir && !what.parents {
-        return Err(Error::invalid(format!(
-            "When using {} with more than one source file, the destination must be a directory \
-             and end with a /",
-            if add { "ADD" } else { "COPY" }
-        )));
-    }
+    let single = |p: &Part| p.selected.iter().any(|s| s.single);
+    let into = count > 1 && !is_dir && parts.iter().any(single);
     let mut contents = Vec::new();
     for part in &parts {
         let digest = select::digest(&part.tree, &part.selected)?;
@@ -115,6 +104,14 @@ pub(crate) fn copy(
         let root = step.mount()?;
         let cancel = &run.solver.session.cancel;
         let mut place = Place::new(root.as_fd(), cancel);
+        // BuildKit would let the last file take the place of all others.
+        if into && !place.is_dir(&target) {
+            return Err(Error::invalid(format!(
+                "When using {} with more than one source file, the destination must be a \
+                 directory and end with a /",
+                if add { "ADD" } else { "COPY" }
+            )));
+        }
         let worker = &run.solver.builder.worker;
         let owner = chown.as_deref().map(|c| worker.user(root.as_fd(), c));
         let attributes = Attributes {
@@ -246,9 +243,11 @@ fn of_context(run: &StageRun<'_, '_>, context: Arc<Context>) -> Tree {
 /// Documents of the file as files.
 fn documents(run: &StageRun<'_, '_>, heredocs: &[&Heredoc]) -> Result<Arc<Context>> {
     let mut entries = BTreeMap::new();
+    let now = jiff::Timestamp::now().as_second();
     for heredoc in heredocs {
         let text = if heredoc.expand {
-            let expanded = expand_raw(&heredoc.content, run.escape(), &run.scope());
+            // In it a backslash escapes, whatever the file says.
+            let expanded = expand_raw(&heredoc.content, '\\', &run.scope());
             expanded.map_err(Error::invalid)?.text
         } else {
             heredoc.content.clone()
@@ -257,7 +256,7 @@ fn documents(run: &StageRun<'_, '_>, heredocs: &[&Heredoc]) -> Result<Arc<Contex
         let entry = ContextEntry {
             kind: EntryKind::File,
             mode: 0o644,
-            mtime: run.solver.epoch.unwrap_or(0),
+            mtime: run.solver.epoch.unwrap_or(now),
             size: text.len() as u64,
             digest: digest.hex().to_owned(),
             link: String::new(),

@@ -33,7 +33,7 @@ pub(crate) fn check(request: &BuildRequest) -> Result<Vec<CacheSink>> {
                     "--cache-to type=inline: the result is no image that could carry it",
                 ));
             }
-            CachePlace::Inline | CachePlace::Local(_) => {}
+            CachePlace::Inline | CachePlace::Local { .. } => {}
             CachePlace::Registry { name, .. } => {
                 let invalid =
                     |why: &str| Error::invalid(format!("invalid --cache-to \"{name}\": {why}"));
@@ -68,7 +68,7 @@ pub(crate) fn write(solver: &Solver<'_>, draft: &Draft, sinks: &[CacheSink]) -> 
         let title = match &sink.place {
             CachePlace::Inline => continue,
             CachePlace::Registry { .. } => "exporting cache to registry",
-            CachePlace::Local(_) => "exporting cache to client directory",
+            CachePlace::Local { .. } => "exporting cache to client directory",
         };
         solver.session.check()?;
         let records = records(solver, draft, sink.max)?;
@@ -76,8 +76,8 @@ pub(crate) fn write(solver: &Solver<'_>, draft: &Draft, sinks: &[CacheSink]) -> 
             .session
             .step(title, |running| one(solver, &records, sink, running));
         match written {
-            Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) if sink.ignore_error => {
+                solver.session.check()?;
                 tracing::warn!(%error, "a build cache is not written");
             }
             written => written?,
@@ -120,12 +120,12 @@ fn one(
             let worker = &builder.worker;
             worker.export(&name, records, *insecure, solver.request, &progress, cancel)?
         }
-        CachePlace::Local(dir) => {
+        CachePlace::Local { dir, have } => {
             let listener = &solver.session.listener;
             // From here on, what the client gets is this.
             listener.event(BuildEvent::Cache(dir.clone()));
             let out = std::io::BufWriter::with_capacity(256 << 10, listener.archive()?);
-            let written = builder.store.cache_archive(records, out, cancel);
+            let written = builder.store.cache_archive(records, have, out, cancel);
             written.map_err(|e| match cancel.is_cancelled() {
                 true => Error::Cancelled,
                 false => e.into(),

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Caches that one build may name.
-const MAX_SOURCES: usize = 64;
+const MAX_SOURCES: usize = 16;
 /// Bytes of the table of a directory.
 const MAX_INDEX: u64 = 1 << 20;
 
@@ -117,7 +117,6 @@ impl Imports {
             match source.place.take(builder, key, running, session) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
-                Err(Error::Cancelled) => return Err(Error::Cancelled),
                 Err(error) => {
                     session.check()?;
                     source.broken.store(true, Ordering::Relaxed);

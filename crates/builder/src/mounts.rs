@@ -56,14 +56,7 @@ impl MemoryFile {
 }
 
 /// The small files and directories that a runtime makes to mount on.
-const OWN: [&str; 6] = [
-    "/etc/hosts",
-    "/etc/hostname",
-    "/etc/resolv.conf",
-    "/proc",
-    "/sys",
-    "/dev",
-];
+const OWN: [&str; 5] = ["/etc/hosts", "/etc/resolv.conf", "/proc", "/sys", "/dev"];
 
 /// What was not there before a command ran, and is only there to be mounted on: it goes after it.
 #[derive(Debug, Default)]

@@ -259,14 +259,10 @@ impl<'a> Solver<'a> {
         Ok(image)
     }
 
-    /// Removes images that were only here for this build, but for `result`.
-    pub(crate) fn drop_layouts(&self, result: &str) {
+    /// Images that were only taken in for this build.
+    pub(crate) fn take_layouts(&self) -> Vec<Arc<Image>> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        for image in loaded.drain(..).filter(|i| i.id.to_string() != result) {
-            if let Err(error) = self.builder.store.drop_nameless(&image) {
-                tracing::warn!(id = %image.id, %error, "an image of a layout stays");
-            }
-        }
+        std::mem::take(&mut *loaded)
     }
 
     /// The layers of an origin, to copy or mount from.

@@ -63,7 +63,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
             planned,
             draft: Draft::default(),
             args: Args::default(),
-            predefined: platform_args(&plan::platform(solver.request)?, &target.name),
+            predefined: platform_args(&solver.plan.platform, &target.name),
             cmd_set: false,
             no_cache: solver.request.no_cache
                 || filter.iter().any(|f| f.eq_ignore_ascii_case(&planned.name)),
@@ -120,16 +120,22 @@ impl<'s, 'a> StageRun<'s, 'a> {
                 })
             })
             .collect::<Result<_>>()?;
+        let from_base = triggers.len();
         let all: Vec<_> = triggers.iter().chain(&stage.instructions).collect();
         self.total = 1 + all.iter().filter(|i| is_step(&i.value)).count();
         self.solver.session.listener.done(&self.result(), false);
-        for instruction in all {
+        for (index, instruction) in all.into_iter().enumerate() {
+            // A trigger has its text, but no place in this file.
+            let span = match index < from_base {
+                true => stage.span,
+                false => instruction.span,
+            };
             self.solver.session.check()?;
             self.announce(&instruction.source);
             self.done_instructions += 1;
             let cached = self
                 .instruction(instruction)
-                .map_err(|e| self.placed(instruction.span, e))?;
+                .map_err(|e| self.placed(span, e))?;
             self.solver.session.listener.done(&self.result(), cached);
         }
         self.draft.args = self.args;
@@ -207,11 +213,18 @@ impl<'s, 'a> StageRun<'s, 'a> {
         let alone = self.solver.plan.needed.len() == 1;
         let width = self.total.to_string().len();
         let (done, total) = (self.done, self.total);
-        if alone {
-            format!("[{done:>width$}/{total}]")
-        } else {
-            format!("[{} {done:>width$}/{total}]", self.planned.name)
+        let (own, target) = (&self.planned.platform, &self.solver.plan.platform);
+        let mut text = String::new();
+        if self.solver.plan.several {
+            text = match own == target {
+                true => format!("{own} "),
+                false => format!("{own}->{} ", target.architecture),
+            };
         }
+        if !alone {
+            text = format!("{text}{} ", self.planned.name);
+        }
+        format!("[{text}{done:>width$}/{total}]")
     }
 
     fn base(&mut self) -> Result<()> {
@@ -272,6 +285,11 @@ impl<'s, 'a> StageRun<'s, 'a> {
             Instruction::Workdir(path) => self.workdir(path, source),
             other => {
                 let escape = self.escape();
+                let named = match other {
+                    Instruction::Env(pairs) => pairs.iter().map(|(name, _)| self.word(name)),
+                    _ => [].iter().map(|(name, _)| self.word(name)),
+                };
+                let named: Vec<String> = named.collect::<Result<_>>()?;
                 let text = meta::apply(
                     other,
                     source,
@@ -281,6 +299,9 @@ impl<'s, 'a> StageRun<'s, 'a> {
                     &self.args,
                     escape,
                 )?;
+                for name in named {
+                    self.args.give_way(&name);
+                }
                 self.draft.note(text);
                 Ok(!self.no_cache)
             }
@@ -308,8 +329,8 @@ impl<'s, 'a> StageRun<'s, 'a> {
         Ok(())
     }
 
-    /// Environment of commands: arguments, then what the image says. Second, what of it is no
-    /// part of the key.
+    /// Environment of commands: arguments and what the image says. Second, what of it is no part of
+    /// the key.
     pub(crate) fn environment(&self) -> (Vec<String>, Vec<String>) {
         let mut env: Vec<String> = Vec::new();
         for (name, value) in self.args.all() {
@@ -319,14 +340,27 @@ impl<'s, 'a> StageRun<'s, 'a> {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             crate::vars::set_env(&mut env, name, value);
         }
+        for (name, value) in self.args.in_front() {
+            crate::vars::set_env(&mut env, name, value);
+        }
         if !env.iter().any(|p| p.starts_with("PATH=")) {
             env.push(crate::vars::PATH.to_owned());
         }
         let declared = |name: &str| env.iter().any(|p| p.split('=').next() == Some(name));
         let args = &self.solver.request.build_args;
-        let proxies = PROXIES.iter().filter(|name| !declared(name));
-        let proxies = proxies.filter_map(|n| args.get(*n).map(|value| format!("{n}={value}")));
-        let proxies = proxies.collect();
+        let mut proxies = Vec::new();
+        for name in PROXIES {
+            let Some((_, value)) = args.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) else {
+                continue;
+            };
+            for name in [name.to_owned(), name.to_lowercase()] {
+                if !declared(&name) {
+                    // In its own spelling it may have another value.
+                    let value = args.get(&name).unwrap_or(value);
+                    proxies.push(format!("{name}={value}"));
+                }
+            }
+        }
         (env, proxies)
     }
 

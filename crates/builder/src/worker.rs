@@ -8,7 +8,7 @@ use std::{
 };
 
 use image::{
-    CacheRecord, CancellationToken, Digest, Held, Image, Platform, Reference, RemoteCache,
+    CacheRecord, CancellationToken, Digest, Held, Image, Platform, Pushed, Reference, RemoteCache,
 };
 use types::{build::BuildRequest, options::StdStream};
 
@@ -67,6 +67,8 @@ pub struct Command<'a> {
     pub insecure: bool,
     /// What is mounted.
     pub mounts: Vec<StepMount>,
+    /// Whose programs it runs.
+    pub platform: &'a Platform,
     /// Limits, hosts and the parent of its cgroup.
     pub request: &'a BuildRequest,
 }
@@ -125,7 +127,7 @@ pub trait Worker: Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<Arc<Image>>;
 
-    /// Sends an image's name to its registry.
+    /// Sends an image's name to its registry; answers what it stands for there.
     ///
     /// # Errors
     /// When the registry refuses or cannot be reached.
@@ -135,7 +137,7 @@ pub trait Worker: Send + Sync {
         request: &BuildRequest,
         progress: OnProgress<'_>,
         cancel: &CancellationToken,
-    ) -> Result<()>;
+    ) -> Result<Option<Pushed>>;
 
     /// Reads which steps a cache in a registry has.
     ///

@@ -6,7 +6,7 @@
 use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use futures_util::StreamExt;
-use image::CancellationToken;
+use image::{CancellationToken, Platform};
 use tokio::sync::oneshot;
 use types::{
     container::{ContainerConfig, HostConfig},
@@ -16,6 +16,7 @@ use types::{
 use crate::{
     Engine, blocking, clock,
     container::{Container, Waiting},
+    emulation,
     error::{Error, Result},
     files,
     record::{Mount, MountKind, Record},
@@ -57,6 +58,8 @@ pub struct BuildStep {
     pub host_config: HostConfig,
     /// What is mounted.
     pub mounts: Vec<StepMount>,
+    /// Whose programs it runs.
+    pub platform: Platform,
 }
 
 /// How a command ended.
@@ -85,6 +88,7 @@ impl Engine {
             config,
             mut host_config,
             mounts,
+            platform,
         } = step;
         host_config.log_config.kind = "none".to_owned();
         // Its files become a layer as they are, with the owners that they have in an image.
@@ -115,7 +119,7 @@ impl Engine {
             "a directory of a build's command stays",
             removed,
         );
-        ended
+        ended.map_err(|error| emulation::explained(error, &platform))
     }
 
     async fn run_unseen(

@@ -18,6 +18,7 @@ use tokio::net::UnixStream;
 use crate::{
     Engine, blocking, clock,
     container::Container,
+    emulation,
     error::{Error, Result},
     files, health,
     join::Joined,
@@ -90,6 +91,7 @@ impl Engine {
     /// Starts a container whose `op` lock the caller holds.
     pub(crate) async fn start_locked(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
         let started = self.try_start(container).await;
+        let started = started.map_err(|error| self.explained(container, error));
         if let Err(error) = &started {
             container.drop_waiting();
             let code = match error {
@@ -105,6 +107,15 @@ impl Engine {
             self.keep_last(container, last).await;
         }
         started
+    }
+
+    /// Says more of an error where the image is for another processor.
+    fn explained(&self, container: &Container, error: Error) -> Error {
+        let image = container.with_record(|r| self.images.get(&r.image_id));
+        match image {
+            Ok(image) => emulation::explained(error, &image.platform()),
+            Err(_) => error,
+        }
     }
 
     async fn try_start(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {

@@ -93,14 +93,15 @@ impl Store {
         done.map_err(worded)
     }
 
-    /// Writes a cache as the archive of an OCI layout, `index.json` last. Whoever calls holds the
-    /// layers. Blocks.
+    /// Writes a cache as the archive of an OCI layout, `index.json` last, without the blobs that whoever
+    /// gets it has by their digests and lengths. Whoever calls holds the layers. Blocks.
     ///
     /// # Errors
     /// When the disk cannot be read, or nobody wants more.
     pub fn cache_archive(
         &self,
         records: &[CacheRecord],
+        have: &BTreeMap<String, u64>,
         out: impl Write,
         cancel: &CancellationToken,
     ) -> Result<String> {
@@ -113,13 +114,25 @@ impl Store {
         }
         let mut sent = HashMap::new();
         let mut piece = vec![0; PIECE];
+        let kind = format!("{OCI_LAYER}+gzip");
         for layer in &layers {
+            let known = match is_plain(layer) {
+                true => self
+                    .packed(&layer.descriptor.digest)
+                    .map(|p| Descriptor::new(&kind, p.digest, p.size)),
+                false => Some(layer.descriptor.clone()),
+            };
+            if let Some(known) = known
+                && have.get(known.digest.hex()) == Some(&known.size)
+            {
+                sent.insert(layer.diff_id.clone(), known);
+                continue;
+            }
             let packed = is_plain(layer)
                 .then(|| self.pack(&layer.descriptor.digest, cancel))
                 .transpose()?;
             let (blob, mut file) = match &packed {
                 Some(blob) => {
-                    let kind = format!("{OCI_LAYER}+gzip");
                     let own = Descriptor::new(&kind, blob.digest.clone(), blob.size);
                     (own, blob.reader()?)
                 }

@@ -166,9 +166,14 @@ impl Store {
         let bytes = to_json(&manifest)?;
         let digest = Digest::of(&bytes);
         let _pins = self.pin([id, digest.clone()]);
+        // What is in the table was synced before it came there, and so was what it names.
+        let known = self.state().manifests.contains_key(&digest);
         self.0.blobs.put(&self.0.temp, &config_bytes)?;
         self.0.blobs.put(&self.0.temp, &bytes)?;
         let descriptor = Descriptor::new(OCI_MANIFEST, digest, bytes.len() as u64);
+        if known {
+            return self.commit_synced(descriptor, &manifest, config, names);
+        }
         self.commit_image(descriptor, &manifest, config, names)
     }
 }

@@ -13,6 +13,7 @@ mod cmd;
 mod daemon;
 mod engine;
 mod fixtures;
+pub mod foreign;
 mod host;
 pub mod http;
 pub mod images;

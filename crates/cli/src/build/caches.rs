@@ -17,6 +17,8 @@ use crate::{
 };
 
 const LOCAL: &str = "local";
+/// Blobs of a directory that are told of; others come again.
+const MOST: usize = 20_000;
 
 /// Sends the caches in directories. One that is not there is no cache, as buildx has it.
 pub(super) async fn give(
@@ -50,6 +52,23 @@ pub(super) async fn give(
     }
     *caches = all;
     Ok(())
+}
+
+/// Says what directories that are to be written have already, so that it need not come again.
+pub(super) fn look(caches: &mut [CacheTarget]) {
+    for cache in caches.iter_mut().filter(|c| c.kind == LOCAL) {
+        let Some(dir) = cache.attributes.get("dest") else {
+            continue;
+        };
+        let blobs = std::fs::read_dir(PathBuf::from(dir).join("blobs/sha256"));
+        let blobs = blobs.into_iter().flatten().flatten().filter_map(|blob| {
+            let meta = blob.metadata().ok().filter(std::fs::Metadata::is_file)?;
+            let name = blob.file_name().into_string().ok()?;
+            types::reference::is_full_id(&name).then(|| format!("{name}:{}", meta.len()))
+        });
+        let have: Vec<_> = blobs.take(MOST).collect();
+        cache.attributes.insert("have".to_owned(), have.join(","));
+    }
 }
 
 /// Where archives go: that of the result first, then those of caches.

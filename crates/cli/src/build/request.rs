@@ -80,13 +80,8 @@ pub(crate) fn ask(
         .iter()
         .flat_map(|p| p.split(','))
         .map(|p| p.trim().to_owned())
-        .filter(|p| !p.is_empty() && p != "local")
+        .filter(|p| !p.is_empty())
         .collect();
-    if platforms.len() > 1 {
-        return Err(Error::msg(
-            "ERROR: --platform of several platforms is not supported by wharf yet",
-        ));
-    }
     let swap = match m.get("memory-swap") {
         Some("-1") => -1,
         _ => bytes("memory-swap")?,
@@ -105,7 +100,7 @@ pub(crate) fn ask(
             .map(str::to_owned)
             .collect(),
         pull: m.on("pull"),
-        platform: platforms.into_iter().next().unwrap_or_default(),
+        platform: platforms.join(","),
         cache_from: all_caches("cache-from")?,
         cache_to: all_caches("cache-to")?,
         secrets: secrets.collect::<Result<_>>()?,
@@ -154,6 +149,7 @@ impl Asked {
 
     /// Makes caches in directories known to the daemon.
     pub(crate) async fn give_caches(&mut self, client: &Client, board: &mut Board) -> Result {
+        caches::look(&mut self.request.cache_to);
         caches::give(&mut self.request.cache_from, client, board).await
     }
 

@@ -126,11 +126,7 @@ impl Walk<'_> {
                     let value = self.build_args.get(&name).cloned().or(default);
                     let value = value.or_else(|| self.globals.0.get(&name).cloned());
                     if let Some(value) = value {
-                        // What `ENV` says goes before what `ARG` says.
-                        let taken = scope.values.0.contains_key(&name);
-                        if !taken || scope.arguments.contains(&name) {
-                            scope.values.0.insert(name.clone(), value);
-                        }
+                        scope.values.0.insert(name.clone(), value);
                     }
                     scope.arguments.insert(name);
                 }

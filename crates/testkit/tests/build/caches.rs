@@ -1,12 +1,12 @@
 //! Caches that travel: written by one daemon, taken by another that has nothing yet.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::{Auth, Cli, Daemon, Lan, Opts, Registry, images, run};
 
-use crate::{Files, cached, sh};
+use crate::{Files, cached, classic::docker, sh};
 
 /// Two stages, and in both something that comes out different each time.
 const TWO: &str = "FROM busybox AS tools
@@ -165,6 +165,27 @@ fn an_image_carries_its_cache() {
 }
 
 #[test]
+fn dockers_classic_builder_takes_from_images_that_are_here() {
+    let w = World::new(Auth::None);
+    let files = Files::new("FROM busybox\nCOPY f /f\nRUN cat /proc/sys/kernel/random/uuid > /n\n");
+    let files = files.file("f", "x");
+    let name = w.registry.reference("classic");
+    let more = format!("--push -t {name} --cache-to type=inline");
+    build(&w.first.wharf(), &files, &more);
+    let random = |d: &Daemon, image: &str| d.wharf().ok(&format!("run --rm {image} cat /n"));
+    let (ok, told) = docker(&w.second, &format!("-t it --cache-from {name}"), &files);
+    assert!(
+        ok && !told.contains("Using cache"),
+        "it is not here: {told}"
+    );
+    w.second.wharf().ok("builder prune -af");
+    w.second.docker().ok(&format!("pull {name}"));
+    let (ok, told) = docker(&w.second, &format!("-t it --cache-from {name}"), &files);
+    assert!(ok && told.matches("Using cache").count() == 2, "{told}");
+    assert_eq!(random(&w.second, "it"), random(&w.first, &name));
+}
+
+#[test]
 fn a_directory_keeps_a_cache() {
     let w = World::new(Auth::None);
     let files = files();
@@ -192,6 +213,27 @@ fn a_directory_keeps_a_cache() {
     );
     assert!(out.join("tool").exists() && !out.join("blobs").exists());
     assert!(more.join("index.json").exists());
+    // What is there does not come again; what was cut short does.
+    let layers: Vec<_> = fs::read_dir(cache.join("blobs/sha256"))
+        .expect("blobs")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| fs::read(path).expect("a blob").starts_with(&[0x1f, 0x8b]))
+        .collect();
+    for layer in &layers {
+        fs::set_permissions(layer, fs::Permissions::from_mode(0o640)).expect("a mode");
+    }
+    let whole = fs::read(&layers[0]).expect("a layer");
+    fs::write(&layers[0], &whole[..whole.len() / 2]).expect("cut");
+    files.build(
+        &w.first,
+        &format!("--cache-to type=local,dest={at},mode=max"),
+    );
+    assert!(fs::read(&layers[0]).expect("a layer") == whole);
+    let mode = |path: &&std::path::PathBuf| {
+        let meta = fs::metadata(path).expect("a layer");
+        meta.permissions().mode() & 0o777 == 0o640
+    };
+    assert_eq!(layers.iter().filter(mode).count(), layers.len() - 1);
     let told = files.build(&w.second, &format!("--cache-from type=local,src={at}"));
     assert_eq!(cached(&told), STEPS, "{told}");
     assert_eq!(what(&w.second), what(&w.first));

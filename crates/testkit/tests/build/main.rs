@@ -1,6 +1,7 @@
 //! Building images with a real daemon: by our own client, and by the real docker's classic builder.
 
 mod attacks;
+mod bound;
 mod cache;
 mod caches;
 mod classic;
@@ -10,6 +11,7 @@ mod git;
 mod language;
 mod mounts;
 mod named;
+mod platforms;
 mod push;
 mod remote;
 mod ssh;

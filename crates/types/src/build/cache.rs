@@ -13,7 +13,8 @@ pub struct CacheTarget {
     #[serde(rename = "type")]
     pub kind: String,
     /// The other attributes as the user wrote them. Of a directory to read from, the client adds
-    /// `context`, by which it sent what is there.
+    /// `context`, by which it sent what is there; of one to write to, `have`: the blobs that are
+    /// there, `<digest>:<length>,…`.
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -61,8 +62,23 @@ pub enum CachePlace {
         /// Verified TLS need not be.
         insecure: bool,
     },
-    /// To a directory of the client's, by the name that it is told of it.
-    Local(String),
+    /// To a directory of the client's.
+    Local {
+        /// The name that the client is told of it.
+        dir: String,
+        /// Blobs that are there, by their digests without the algorithm, and their lengths.
+        have: BTreeMap<String, u64>,
+    },
+}
+
+/// Blobs that a client says it has.
+const MAX_HAVE: usize = 20_000;
+
+/// Reads `<digest>:<length>,…`, of which nothing else is believed than that it need not be sent.
+fn have(text: &str) -> BTreeMap<String, u64> {
+    let pairs = text.split(',').filter_map(|one| one.split_once(':'));
+    let pairs = pairs.filter_map(|(digest, size)| Some((digest.to_owned(), size.parse().ok()?)));
+    pairs.take(MAX_HAVE).collect()
 }
 
 /// The attributes of one flag, taken one by one; what nobody took is refused.
@@ -180,7 +196,10 @@ impl CacheTarget {
             },
             "local" => {
                 all.only("tag", "latest");
-                CachePlace::Local(all.need("dest")?)
+                CachePlace::Local {
+                    dir: all.need("dest")?,
+                    have: have(all.take("have").unwrap_or_default()),
+                }
             }
             other => return Err(unknown(flag, other)),
         };
@@ -274,6 +293,14 @@ mod tests {
         ] {
             assert_eq!(target(kind, attributes).sink().unwrap_err(), text);
         }
+        let have = target("local", &[("dest", "/d"), ("have", "aa:5,b,cc:x,dd:7")]).sink();
+        let CachePlace::Local { have, .. } = have.unwrap().place else {
+            panic!("it is local");
+        };
+        assert_eq!(
+            have.into_iter().collect::<Vec<_>>(),
+            [("aa".into(), 5), ("dd".into(), 7)]
+        );
         let local = target("local", &[("src", "/d"), ("context", "c")]).source();
         assert!(matches!(local, Ok(CacheSource::Local { .. })));
         for bad in [

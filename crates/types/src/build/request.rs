@@ -212,8 +212,12 @@ impl Default for BuildRequest {
 pub struct PruneRequest {
     /// Cache mounts and what newer results rest on, too.
     pub all: bool,
-    /// Bytes of cache to keep at least.
+    /// Bytes of cache that always may stay; where nothing else is said, those that stay.
     pub keep: i64,
+    /// Bytes of cache that may stay at most; 0 for no such bound.
+    pub max_used: i64,
+    /// Bytes of the disk that are to be free afterwards; 0 for no such bound.
+    pub min_free: i64,
     /// Seconds since the last use, at least.
     pub unused_for: i64,
     /// Records by their identifiers; all where there are none.

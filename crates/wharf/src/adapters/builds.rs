@@ -35,6 +35,8 @@ use super::{
 
 /// Bytes of what is told of a context.
 const MAX_UPDATE: u64 = 1 << 30;
+/// How often it is looked at the cache where nothing is built: the disk fills by others, too.
+const OFTEN: Duration = Duration::from_secs(3600);
 /// Builds at the same time, and uploads.
 const THREADS: usize = 64;
 
@@ -70,11 +72,26 @@ fn failure(error: builder::Error) -> Failure {
 
 impl Builds {
     /// Opens the builder below the daemon's data root. Blocks.
-    pub(crate) fn open(root: &Path, engine: &Arc<Engine>) -> builder::Result<Self> {
+    pub(crate) fn open(
+        root: &Path,
+        engine: &Arc<Engine>,
+        bound: builder::Bound,
+    ) -> builder::Result<Self> {
         let worker = worker::Worker::new(Arc::clone(engine));
-        let builder = Builder::open(root, engine.images().clone(), Arc::new(worker))?;
+        let store = engine.images().clone();
+        let builder = Arc::new(Builder::open(root, store, Arc::new(worker), bound)?);
+        let weak = Arc::downgrade(&builder);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(OFTEN).await;
+                let Some(builder) = weak.upgrade() else {
+                    return;
+                };
+                builder.collect_later();
+            }
+        });
         Ok(Self {
-            builder: Arc::new(builder),
+            builder,
             threads: Threads::new("builds", THREADS),
             uploads: Threads::new("contexts", THREADS),
             named: Arc::default(),
@@ -162,6 +179,7 @@ impl backend::Builds for Builds {
             let told = Arc::clone(&listener);
             let done = builder.build(&request, None, listener, false, &cancel);
             told.end(done);
+            builder.collect_later();
         };
         thread.start(work).map_err(no_thread)?;
         Ok(attachment)
@@ -186,6 +204,7 @@ impl backend::Builds for Builds {
             let built =
                 upload.and_then(|upload| builder.build(&request, upload, listener, true, &cancel));
             told.end(built);
+            builder.collect_later();
         };
         thread.start(work).map_err(no_thread)?;
         lines.first().await

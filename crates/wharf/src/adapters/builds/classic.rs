@@ -13,7 +13,7 @@ use image::CancellationToken;
 use tokio::sync::mpsc;
 use types::{
     Failure,
-    build::{BuildEvent, Built},
+    build::{BuildEvent, Built, Status},
     image::{ErrorDetail, ProgressDetail, ProgressLine},
 };
 
@@ -162,6 +162,26 @@ impl Classic {
     }
 }
 
+/// A layer's identifier, and what becomes of it in the words of pulls and pushes.
+fn layer_words(status: &Status) -> (String, String) {
+    let (id, name) = match status.id.strip_prefix("extracting ") {
+        Some(id) => (id, "extracting"),
+        None => (status.id.as_str(), status.name.as_str()),
+    };
+    let words = match (name, status.completed.is_some()) {
+        ("downloading", false) => "Downloading",
+        ("downloading", true) => "Download complete",
+        ("extracting", false) => "Extracting",
+        ("extracting", true) => "Pull complete",
+        ("pushing", false) => "Pushing",
+        ("pushing", true) => "Pushed",
+        ("exists", _) => "Already exists",
+        ("retrying", _) => "Retrying",
+        (other, _) => other,
+    };
+    (id.to_owned(), words.to_owned())
+}
+
 impl Listener for Classic {
     fn event(&self, event: BuildEvent) {
         match event {
@@ -183,9 +203,10 @@ impl Listener for Classic {
             }
             BuildEvent::Status(status) => {
                 let amount = |n: i64| u64::try_from(n).ok().filter(|n| *n > 0);
+                let (id, words) = layer_words(&status);
                 self.line(ProgressLine {
-                    id: Some(status.id),
-                    status: Some(status.name),
+                    id: Some(id),
+                    status: Some(words),
                     detail: Some(ProgressDetail {
                         current: amount(status.current),
                         total: amount(status.total),
