@@ -183,11 +183,8 @@ impl Contexts {
     /// The context of that name, if all that it has is still here.
     pub(crate) fn whole(&self, id: &str) -> Option<Arc<Context>> {
         let context = self.get(id).ok()?;
-        let mut files = context.entries.values();
-        let there = files.all(|e| {
-            Digest::from_hex(&e.digest).map_or(e.digest.is_empty(), |d| self.pool.has(&d))
-        });
-        there.then_some(context)
+        let whole = self.touch(&context).is_empty();
+        whole.then_some(context)
     }
 
     /// Takes in what a client tells.

@@ -27,9 +27,11 @@ impl Fetcher<'_> {
         let known = store
             .cached(&key)
             .and_then(|(record, _)| serde_json::from_str::<Found>(&record.note).ok())
-            .filter(|known| contexts.pool.has(&known.digest))
             // It is really there, and can no more go: this build has begun.
-            .filter(|known| contexts.pool.file(&known.digest).is_ok());
+            .filter(|known| {
+                let hex = std::iter::once(known.digest.hex());
+                contexts.pool.touch(hex).is_empty() && contexts.pool.file(&known.digest).is_ok()
+            });
         if let (Some(known), Some(wanted)) = (&known, wanted)
             && known.digest == *wanted
         {
