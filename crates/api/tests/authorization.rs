@@ -1,15 +1,11 @@
 //! What those who are asked about requests and answers are shown.
 
-#![allow(clippy::unwrap_used, reason = "test code")]
-
-mod common;
-
 use std::sync::{Arc, Mutex};
 
+use crate::common::Fake;
 use api::backend::{Answered, Asked, Authorization, Chain, Result};
 use async_trait::async_trait;
 use axum::{body::Body, http::Request};
-use common::Fake;
 use tower::ServiceExt;
 
 /// Allows everything, and keeps it.
@@ -49,7 +45,7 @@ fn told(asked: &Asked, answered: Option<&Answered>) -> String {
 async fn neither_password_nor_token_of_a_login_is_shown() {
     let fake = Arc::new(Fake::default());
     let heard = Arc::new(Listening::default());
-    let mut server = common::server(&fake);
+    let mut server = crate::common::server(&fake);
     server.authorization = Some(Arc::new(Everyone(Arc::clone(&heard))));
     let body = r#"{"username": "gets-a-token", "password": "hush"}"#;
     let request = Request::post("/auth")

@@ -1,10 +1,6 @@
 //! `POST /containers/create`: bodies good, bad and hostile.
 
-#![allow(clippy::unwrap_used, reason = "test code")]
-
-mod common;
-
-use common::Running;
+use crate::common::Running;
 use serde_json::json;
 
 #[tokio::test]
@@ -178,7 +174,7 @@ async fn bodies_are_bounded() {
     socket.write_all(head.as_bytes()).await.unwrap();
     // The server answers and closes without reading all of it.
     let _ = socket.write_all(body.as_bytes()).await;
-    let head = common::read_head(&mut socket).await;
+    let head = crate::common::read_head(&mut socket).await;
     assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
 }
 

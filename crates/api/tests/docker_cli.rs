@@ -1,12 +1,8 @@
 //! The real `docker` against the pretending backends, by both kinds of listeners.
 
-#![allow(clippy::unwrap_used, reason = "test code")]
-
-mod common;
-
 use std::process::Stdio;
 
-use common::{Running, within};
+use crate::common::{Running, within};
 use tokio::{io::AsyncWriteExt, process::Command};
 
 /// Runs docker with `input`; answers its exit code, output and errors. `None` where there is no

@@ -1,10 +1,6 @@
 //! Every route over a real socket: statuses, headers, versions and what reaches the backends.
 
-#![allow(clippy::unwrap_used, reason = "test code")]
-
-mod common;
-
-use common::Running;
+use crate::common::Running;
 use serde_json::json;
 
 #[tokio::test]

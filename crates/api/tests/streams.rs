@@ -1,12 +1,8 @@
 //! Connections that become streams, and what happens when a client or the server goes.
 
-#![allow(clippy::unwrap_used, reason = "test code")]
-
-mod common;
-
 use std::{sync::atomic::Ordering, time::Duration};
 
-use common::{Running, eventually, read_head, within};
+use crate::common::{Running, eventually, read_head, within};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,

@@ -19,6 +19,8 @@ use crate::{
     contexts::Context,
     draft::Draft,
     error::{Error, Result},
+    exports,
+    imports::{self, Imports},
     keys, plan, remote,
     session::{Listener, Session, now},
     solve::{Solver, full},
@@ -72,6 +74,8 @@ impl Builder {
         sequential: bool,
     ) -> Result<Built> {
         check_names(request)?;
+        let sinks = exports::check(request)?;
+        let sources = imports::check(request)?;
         let keep_git = request
             .build_args
             .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
@@ -110,13 +114,19 @@ impl Builder {
         }
         let plan = plan::plan(&parsed, &text, request)?;
         let epoch = epoch(request)?;
-        let solver = Solver::new(self, session, request, &plan, context, named, epoch);
+        let mut solver = Solver::new(self, session, request, &plan, context, named, epoch);
+        if !sources.is_empty() && !request.no_cache {
+            let platform = plan::platform(request)?;
+            solver.imports = Imports::open(self, session, request, sources, &platform)?;
+        }
         let draft = solver.solve(sequential);
         let draft = match draft {
             Err(error) => return Err(solver.cause().unwrap_or(error)),
             Ok(draft) => draft,
         };
-        self.finish(&draft, request, session, epoch)
+        let built = self.finish(&draft, request, session, epoch)?;
+        exports::write(&solver, &draft, &sinks)?;
+        Ok(built)
     }
 
     /// The files of a context.
@@ -334,7 +344,8 @@ impl Builder {
                 created
             }
         };
-        let config = draft.image_config(&created, epoch);
+        let mut config = draft.image_config(&created, epoch);
+        config.build_cache = exports::inline(request, &draft);
         let names = if kept { names } else { &[] };
         Ok(self.store.image_of(config, &draft.layers, names)?)
     }
@@ -412,18 +423,6 @@ fn check_names(request: &BuildRequest) -> Result<()> {
         return Err(Error::invalid(format!(
             "unknown entitlement {other}: security.insecure and network.host can be allowed"
         )));
-    }
-    let images = |c: &&types::build::CacheTarget| c.kind != "image";
-    let mut caches = request.cache_to.iter().chain(&request.cache_from);
-    if let Some(cache) = caches.find(images) {
-        return Err(types::Failure::new(
-            types::ErrorKind::NotImplemented,
-            format!(
-                "--cache-from and --cache-to (type={}) are not supported by wharf yet",
-                cache.kind
-            ),
-        )
-        .into());
     }
     Ok(())
 }

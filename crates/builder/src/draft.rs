@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use image::{Held, History, Image, ImageConfig, Platform, RunConfig, Store, StoredLayer};
+use image::{
+    CacheRecord, Held, History, Image, ImageConfig, Platform, RunConfig, Store, StoredLayer,
+};
 
 use crate::{
     error::Result,
@@ -26,6 +28,8 @@ pub(crate) struct Draft {
     pub args: Args,
     /// What the base image's `ONBUILD` says.
     pub triggers: Vec<String>,
+    /// The steps that it was made by, for caches elsewhere.
+    pub records: Vec<Arc<CacheRecord>>,
 }
 
 impl Draft {
@@ -56,6 +60,7 @@ impl Draft {
             history: image.config.history.clone(),
             triggers,
             args: Args::default(),
+            records: Vec::new(),
         })
     }
 

@@ -10,6 +10,8 @@ mod contexts;
 mod copy;
 mod draft;
 mod error;
+mod exports;
+mod imports;
 mod keys;
 mod meta;
 mod mounts;

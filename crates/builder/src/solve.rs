@@ -16,8 +16,9 @@ use crate::{
     contexts::Context,
     draft::Draft,
     error::{Error, Result},
+    imports::Imports,
     plan::{Origin, Plan},
-    session::{Session, now},
+    session::{Running, Session, now},
     stage::StageRun,
     tree::{Mounted, Tree},
 };
@@ -93,6 +94,8 @@ pub(crate) struct Solver<'a> {
     /// Those of `--build-context` that a client sent.
     pub named: BTreeMap<String, Arc<Context>>,
     pub epoch: Option<i64>,
+    /// Caches of others.
+    pub imports: Imports,
     stages: Vec<Once<Arc<Draft>>>,
     images: Mutex<Images>,
     first: Mutex<Option<Error>>,
@@ -116,6 +119,7 @@ impl<'a> Solver<'a> {
             context,
             named,
             epoch,
+            imports: Imports::default(),
             stages: plan.stages.iter().map(|_| Once::default()).collect(),
             images: Mutex::default(),
             first: Mutex::default(),
@@ -263,12 +267,20 @@ impl<'a> Solver<'a> {
         }))
     }
 
-    /// What a step came to the last time.
-    pub(crate) fn cached(&self, key: &Digest, no_cache: bool) -> Option<(CacheRecord, Held)> {
+    /// What a step came to the last time, here or where another cache knows it.
+    pub(crate) fn cached(
+        &self,
+        key: &Digest,
+        no_cache: bool,
+        running: &Running<'_>,
+    ) -> Result<Option<(CacheRecord, Held)>> {
         if no_cache {
-            return None;
+            return Ok(None);
         }
-        self.builder.store.cached(key)
+        if let Some(found) = self.builder.store.cached(key) {
+            return Ok(Some(found));
+        }
+        self.imports.find(self.builder, key, running, self.session)
     }
 
     /// Remembers what a step came to.
@@ -278,21 +290,21 @@ impl<'a> Solver<'a> {
         description: &str,
         parents: Vec<Digest>,
         layer: Option<StoredLayer>,
-        note: String,
-    ) -> Result<String> {
+    ) -> Result<CacheRecord> {
         let created = now();
-        self.builder.store.remember(CacheRecord {
+        let record = CacheRecord {
             key: key.clone(),
             kind: "regular".to_owned(),
             description: description.to_owned(),
             parents,
             layer,
-            note,
+            note: String::new(),
             created: created.clone(),
-            last_used: created.clone(),
+            last_used: created,
             uses: 1,
-        })?;
-        Ok(created)
+        };
+        self.builder.store.remember(record.clone())?;
+        Ok(record)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, os::fd::AsFd};
 
 use dockerfile::{Argument, Dockerfile, Instruction, Located, expand};
-use image::{CacheRecord, Digest, Held, Step, StoredLayer};
+use image::{CacheRecord, Digest, Held, Step};
 use serde_json::json;
 use types::build::ContextSource;
 
@@ -374,24 +374,25 @@ impl<'s, 'a> StageRun<'s, 'a> {
     ) -> Result<bool> {
         let solver = self.solver;
         let running = solver.session.begin(title.clone());
-        if let Some((record, held)) = solver.cached(key, self.no_cache) {
+        let found = solver.cached(key, self.no_cache, &running);
+        if let Ok(Some((record, held))) = found {
             running.end(true, String::new());
-            self.take(record, held, created_by);
+            self.take(record, Some(held), created_by);
             return Ok(true);
         }
-        let made = self.make(key, &title, &running, work);
+        let made = found.and_then(|_| self.make(key, &title, &running, work));
         let error = made.as_ref().err().map(ToString::to_string);
         running.end(false, error.unwrap_or_default());
-        let (layer, created) = made?;
-        self.parent = Some(key.clone());
-        self.draft.push(layer, created_by, created);
+        let (record, held) = made?;
+        self.take(record, held, created_by);
         Ok(false)
     }
 
-    fn take(&mut self, record: CacheRecord, held: Held, created_by: String) {
-        self.parent = Some(record.key);
-        let layer = record.layer.map(|layer| (layer, held));
-        self.draft.push(layer, created_by, record.created);
+    fn take(&mut self, record: CacheRecord, held: Option<Held>, created_by: String) {
+        self.parent = Some(record.key.clone());
+        let layer = record.layer.clone().zip(held);
+        self.draft.push(layer, created_by, record.created.clone());
+        self.draft.records.push(std::sync::Arc::new(record));
     }
 
     fn make(
@@ -400,15 +401,13 @@ impl<'s, 'a> StageRun<'s, 'a> {
         title: &str,
         running: &Running<'_>,
         work: impl FnOnce(&Self, &Running<'_>, &Step) -> Result<()>,
-    ) -> Result<(Option<(StoredLayer, Held)>, String)> {
+    ) -> Result<(CacheRecord, Option<Held>)> {
         let solver = self.solver;
         let store = &solver.builder.store;
         let step = store.step(&types::id::generate(), &self.draft.layers)?;
         work(self, running, &step)?;
-        let layer = step.commit(solver.epoch, &solver.session.cancel)?;
-        let stored = layer.as_ref().map(|(layer, _)| layer.clone());
+        let (layer, held) = step.commit(solver.epoch, &solver.session.cancel)?.unzip();
         let parents = self.parent.iter().cloned().collect();
-        let created = solver.remember(key, title, parents, stored, String::new())?;
-        Ok((layer, created))
+        Ok((solver.remember(key, title, parents, layer)?, held))
     }
 }

@@ -7,7 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use image::{CancellationToken, Image, Platform, Reference};
+use image::{
+    CacheRecord, CancellationToken, Digest, Held, Image, Platform, Reference, RemoteCache,
+};
 use types::{build::BuildRequest, options::StdStream};
 
 use crate::error::Result;
@@ -132,6 +134,45 @@ pub trait Worker: Send + Sync {
         progress: OnProgress<'_>,
         cancel: &CancellationToken,
     ) -> Result<()>;
+
+    /// Reads which steps a cache in a registry has.
+    ///
+    /// # Errors
+    /// When there is none, it cannot be read, or its registry cannot be reached.
+    fn cache(
+        &self,
+        name: &Reference,
+        platform: &Platform,
+        insecure: bool,
+        request: &BuildRequest,
+        cancel: &CancellationToken,
+    ) -> Result<RemoteCache>;
+
+    /// Takes a step from a cache in a registry.
+    ///
+    /// # Errors
+    /// When its layer cannot be fetched, or is not what the cache says.
+    fn cached(
+        &self,
+        cache: &RemoteCache,
+        key: &Digest,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<(CacheRecord, Held)>>;
+
+    /// Sends a cache to a registry; answers its manifest's digest.
+    ///
+    /// # Errors
+    /// When the registry refuses or cannot be reached.
+    fn export(
+        &self,
+        name: &Reference,
+        records: &[CacheRecord],
+        insecure: bool,
+        request: &BuildRequest,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<String>;
 
     /// Fetches what a URL has into `sink`.
     ///

@@ -12,6 +12,9 @@ mod archive;
 mod blob;
 mod build;
 mod cache;
+mod cache_export;
+mod cache_import;
+mod cache_list;
 mod changes;
 mod channel;
 mod commit;
@@ -49,6 +52,8 @@ mod usage;
 
 pub use build::{Held, Step, StoredLayer};
 pub use cache::{CacheRecord, Dropped};
+pub use cache_import::RemoteCache;
+pub use cache_list::{CacheIndex, CacheList};
 pub use commit::Commit;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use digest::{Digest, Hasher};

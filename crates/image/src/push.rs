@@ -40,11 +40,11 @@ pub struct Pushed {
 }
 
 /// A layer to be sent.
-struct Job {
-    layer: Descriptor,
-    diff_id: Digest,
+pub(crate) struct Job {
+    pub(crate) layer: Descriptor,
+    pub(crate) diff_id: Digest,
     /// It is stored unpacked, and goes out packed.
-    pack: bool,
+    pub(crate) pack: bool,
 }
 
 impl Job {
@@ -57,15 +57,15 @@ impl Job {
 }
 
 /// What is common to the layers of one push.
-struct Push<'a> {
-    store: &'a Store,
-    session: &'a Session,
-    progress: OnProgress<'a>,
-    cancel: &'a CancellationToken,
+pub(crate) struct Push<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) session: &'a Session,
+    pub(crate) progress: OnProgress<'a>,
+    pub(crate) cancel: &'a CancellationToken,
 }
 
 /// A pull's words do not fit a push.
-fn worded(error: Error) -> Error {
+pub(crate) fn worded(error: Error) -> Error {
     match error {
         Error::AccessDenied { detail, .. } => Error::Denied(detail),
         // Registries that do not make repositories by themselves say this.
@@ -302,7 +302,11 @@ impl Push<'_> {
     }
 
     /// Has the registry have a layer; answers in which form.
-    async fn layer(&self, job: &Job, from: &[(String, HashSet<Digest>)]) -> Result<Descriptor> {
+    pub(crate) async fn layer(
+        &self,
+        job: &Job,
+        from: &[(String, HashSet<Digest>)],
+    ) -> Result<Descriptor> {
         let plain = &job.layer.digest;
         let permit = match self.store.0.uploads.try_acquire() {
             Ok(permit) => Ok(permit),
@@ -363,7 +367,7 @@ impl Push<'_> {
 
     /// Sends a file, or has the registry take it from its repository `other`, which is answered
     /// then.
-    async fn send(
+    pub(crate) async fn send(
         &self,
         digest: &Digest,
         size: u64,

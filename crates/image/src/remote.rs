@@ -75,7 +75,7 @@ fn which(reference: &Reference) -> &str {
 }
 
 /// Fetches one document; its digest is right where `wanted` says which it is.
-async fn fetch(session: &Session, what: &str, wanted: &str) -> Result<(Kind, Remote)> {
+pub(crate) async fn fetch(session: &Session, what: &str, wanted: &str) -> Result<(Kind, Remote)> {
     let fetched = session.manifest(wanted, MAX_MANIFEST).await?;
     let digest = Digest::of(&fetched.bytes);
     if let Ok(expected) = Digest::parse(wanted)

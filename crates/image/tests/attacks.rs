@@ -1,13 +1,10 @@
 //! The attacks on images and archives (threats 21 to 25): each one tried, each one refused.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use common::scripted::{Answer, Server};
-use common::*;
+use crate::common::scripted::{Answer, Server};
+use crate::common::*;
 use image::{CancellationToken, Digest, Error, Limits, Options, Reference, RegistryAuth, Store};
 
 /// A place outside that must stay as it is.
@@ -478,7 +475,7 @@ async fn attack_24_configurations_that_crashed_others() {
 /// A registry in a few lines: one image, and a turn in how it serves.
 fn serve(
     image: &TestImage,
-    turn: impl Fn(&common::scripted::Request) -> Option<Answer> + Send + Sync + 'static,
+    turn: impl Fn(&crate::common::scripted::Request) -> Option<Answer> + Send + Sync + 'static,
 ) -> Server {
     let image = image.clone();
     Server::start(move |request| {

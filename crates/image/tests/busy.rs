@@ -1,14 +1,11 @@
 //! Registries and token servers that are busy.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::scripted::{Answer, Server};
-use common::*;
+use crate::common::scripted::{Answer, Server};
+use crate::common::*;
 use image::{Error, Reference};
 
 const PAST: &str = "Wed, 21 Oct 2015 07:28:00 GMT";

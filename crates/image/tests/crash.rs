@@ -1,13 +1,10 @@
 //! The process dies at each durable step; what the next one finds is whole.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::*;
+use crate::common::*;
 use image::{ImageConfig, Reference, Store};
 
 const DIR: &str = "IMAGE_CRASH_DIR";
@@ -109,7 +106,7 @@ fn death_at_any_step_leaves_a_whole_store() {
     for (name, count) in FAILPOINTS {
         let dir = temp();
         let status = Command::new(std::env::current_exe().unwrap())
-            .args(["child", "--exact"])
+            .args(["crash::child", "--exact"])
             .env(DIR, dir.path())
             .env("WHARF_FAILPOINT", format!("{name}={count}"))
             .stdout(Stdio::null())

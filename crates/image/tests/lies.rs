@@ -1,14 +1,11 @@
 //! Registries that lie or hang up: whatever they say, nothing changes here.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-use common::scripted::{Answer, Request, Server};
-use common::*;
+use crate::common::scripted::{Answer, Request, Server};
+use crate::common::*;
 use image::{Digest, Error, Options, Reference, Store};
 
 /// Every file of the store with its content, but for what is on its way and what is locked.

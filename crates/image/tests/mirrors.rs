@@ -1,13 +1,10 @@
 //! Mirrors of Docker Hub: asked before it, trusted less than it.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::scripted::{Answer, Request, Server};
-use common::*;
+use crate::common::scripted::{Answer, Request, Server};
+use crate::common::*;
 use image::{CancellationToken, Digest, Error, Options, Pulled, Reference, RegistryAuth, Store};
 
 fn small(text: &str) -> TestImage {

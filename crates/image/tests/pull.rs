@@ -1,9 +1,6 @@
 //! Pulling from a real registry.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use image::{CancellationToken, Error, Options, Platform, RegistryAuth, Store};
 
 fn auth(user: &str, password: &str) -> RegistryAuth {

@@ -1,14 +1,11 @@
 //! Pushing: to a real registry, and to ones that are busy, break off or forget.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::scripted::{Answer, Request, Server};
-use common::*;
+use crate::common::scripted::{Answer, Request, Server};
+use crate::common::*;
 use image::{CancellationToken, Digest, Error, Pushed, Reference, RegistryAuth, Store};
 
 async fn push(store: &Store, reference: &Reference, log: &Log) -> Result<Vec<Pushed>, Error> {

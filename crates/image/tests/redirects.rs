@@ -1,10 +1,7 @@
 //! A registry may send its clients elsewhere; what is there may not have its credentials.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod common;
-
-use common::scripted::{Answer, Server};
-use common::*;
+use crate::common::scripted::{Answer, Server};
+use crate::common::*;
 use image::{CancellationToken, Digest, Reference, RegistryAuth};
 
 /// GO-2022-0803: where a registry redirects to asks for a password itself, at once or by a token
@@ -63,7 +60,7 @@ async fn attack_24_a_redirects_target_cannot_ask_for_credentials() {
             assert_eq!(request.header("authorization"), None, "{request:?}");
         }
         assert!(thief.requests().is_empty(), "{:?}", thief.requests());
-        let told = |r: &common::scripted::Request| r.header("authorization").is_some();
+        let told = |r: &crate::common::scripted::Request| r.header("authorization").is_some();
         assert!(
             registry.requests().iter().any(told),
             "the registry itself is"

@@ -1,14 +1,11 @@
 //! What registries do to their clients: tokens, broken connections, busy answers.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use common::scripted::{Answer, Server};
-use common::*;
+use crate::common::scripted::{Answer, Server};
+use crate::common::*;
 use image::{CancellationToken, Error, Reference, RegistryAuth};
 
 fn test_image() -> TestImage {

@@ -1,12 +1,9 @@
 //! Work in registries themselves, with registries that can less, or mean ill.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::sync::{Arc, Mutex};
 
-use common::scripted::{Answer, Request, Server};
-use common::*;
+use crate::common::scripted::{Answer, Request, Server};
+use crate::common::*;
 use image::{Access, Digest, Error, Part, Reference};
 
 fn reference(server: &Server, name: &str) -> Reference {

@@ -1,17 +1,14 @@
 //! The token services of Docker Hub, GitHub's and Amazon's registries, each played by a server of
 //! the test: which forms they are asked in, and what becomes of what they say.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::common::scripted::{Answer, Request, Server};
+use crate::common::*;
 use base64::Engine as _;
-use common::scripted::{Answer, Request, Server};
-use common::*;
 use image::{CancellationToken, Error, Options, Pulled, Reference, RegistryAuth, Store};
 
 const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";

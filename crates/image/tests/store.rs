@@ -1,12 +1,9 @@
 //! Names, removal, archives, containers, and what a crash leaves.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use common::*;
+use crate::common::*;
 use image::{
     CancellationToken, Deleted, Error, Image, ImageConfig, Import, Options, Reference, Store,
 };

@@ -1,13 +1,10 @@
 //! What comes out of layers, read back through the mounted overlay.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::*;
+use crate::common::*;
 use image::{CancellationToken, Error, ImageConfig, Options, Reference, Store};
 use proptest::prelude::*;
 

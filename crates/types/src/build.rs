@@ -10,13 +10,15 @@
 //! ([`Output`]), its input what the client's SSH agent answers ([`AgentFrame`]). When the client
 //! closes the connection, the build ends.
 
+mod cache;
 mod context;
 mod event;
 mod request;
 
+pub use cache::{CachePlace, CacheSink, CacheSource, CacheTarget};
 pub use context::{ContextAnswer, ContextEntry, ContextUpdate, EntryKind, content_header};
 pub use event::{AgentFrame, BuildEvent, BuildLog, BuildWarning, Built, Status, Vertex};
 pub use request::{
-    BuildRequest, CacheTarget, ContextSource, Dockerfile, Output, OutputKind, PruneAnswer,
-    PruneRequest, Record, Secret,
+    BuildRequest, ContextSource, Dockerfile, Output, OutputKind, PruneAnswer, PruneRequest, Record,
+    Secret,
 };

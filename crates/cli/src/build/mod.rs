@@ -3,6 +3,7 @@
 
 mod agent;
 mod attributes;
+mod caches;
 pub(crate) mod context;
 mod inputs;
 mod kinds;
@@ -13,6 +14,7 @@ mod request;
 mod secrets;
 mod talk;
 
+pub(crate) use caches::Sinks;
 pub(crate) use inputs::Inputs;
 pub(crate) use outputs::{Outputs, Sink};
 pub(crate) use report::Report;

@@ -7,14 +7,17 @@ use types::build::{BuildRequest, Dockerfile};
 use super::{
     Inputs, Outputs,
     agent::Agents,
+    caches,
     inputs::Given,
     names::{self, Registries},
     secrets,
 };
 use crate::{
+    client::Client,
     error::{Error, Result},
     flags::Matches,
     format::size,
+    progress::build::Board,
     verbs::{
         Context,
         spec::{env, names::host, ulimit},
@@ -38,7 +41,7 @@ pub(crate) fn ask(
     outputs: &Outputs,
 ) -> Result<Asked> {
     let bytes = |name: &str| m.get(name).map_or(Ok(0), size::parse).map_err(Error::msg);
-    let caches = |flag: &str| -> Result<Vec<_>> {
+    let all_caches = |flag: &str| -> Result<Vec<_>> {
         m.all(flag).iter().map(|t| names::cache(flag, t)).collect()
     };
     let tags: Vec<String> = m
@@ -103,8 +106,8 @@ pub(crate) fn ask(
             .collect(),
         pull: m.on("pull"),
         platform: platforms.into_iter().next().unwrap_or_default(),
-        cache_from: caches("cache-from")?,
-        cache_to: caches("cache-to")?,
+        cache_from: all_caches("cache-from")?,
+        cache_to: all_caches("cache-to")?,
         secrets: secrets.collect::<Result<_>>()?,
         ssh: agents.names(),
         extra_hosts: hosts.collect::<Result<_>>()?,
@@ -147,6 +150,11 @@ impl Asked {
             ..self.request
         };
         (request, self.agents)
+    }
+
+    /// Makes caches in directories known to the daemon.
+    pub(crate) async fn give_caches(&mut self, client: &Client, board: &mut Board) -> Result {
+        caches::give(&mut self.request.cache_from, client, board).await
     }
 
     /// Names the build.

@@ -2,7 +2,7 @@
 
 use super::{Context, spec::names};
 use crate::{
-    build::{Inputs, Outputs, Report, Sink, ask, checks_only, talk},
+    build::{Inputs, Outputs, Report, Sink, Sinks, ask, checks_only, talk},
     client::Request,
     error::{Error, Result},
     flags::{Flag, Matches, checks, int, list, switch, text},
@@ -144,16 +144,20 @@ async fn work(context: &Context, m: &Matches) -> Result {
         Outputs::of(m)?
     };
     let inputs = Inputs::of(m)?;
-    let asked = ask(context, m, &inputs, &outputs)?;
+    let mut asked = ask(context, m, &inputs, &outputs)?;
     let report = Report::of(m)?;
     let id = asked.id().to_owned();
 
-    let mut sink = Sink::open(outputs.target)?;
+    let sink = Sink::open(outputs.target)?;
     let mut board = Board::new(form);
-    let given = inputs.give(&context.client, &mut board).await;
+    let given = match asked.give_caches(&context.client, &mut board).await {
+        Ok(()) => inputs.give(&context.client, &mut board).await,
+        Err(e) => Err(e),
+    };
     let ended = match given {
         Ok((given, dockerfile)) => {
             let (request, agents) = asked.with(given, dockerfile);
+            let mut sink = Sinks::new(sink, &request);
             let start = Request::post("/wharf/build").json(&request);
             let connection = start.hijack(&context.client).await;
             // The secrets are on their way.

@@ -3,6 +3,7 @@
 mod archives;
 mod attacks;
 mod cache;
+mod caches;
 mod classic;
 mod faults;
 mod files;

@@ -117,6 +117,8 @@ pub enum BuildEvent {
     Warning(BuildWarning),
     /// A step asks the client's SSH agent: the bytes go to it as they are.
     Agent(AgentFrame),
+    /// What comes of archives from here on is the cache for this directory of the client's.
+    Cache(String),
     /// The last line of a build that went well.
     Built(Built),
     /// The last line of one that did not: the text to show, ready with drawing and advice.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::CacheTarget;
 use crate::{container::Ulimit, image::RegistryAuth};
 
 /// Where the files of a build come from.
@@ -50,16 +51,6 @@ impl std::fmt::Debug for Secret {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
-}
-
-/// Where a cache is read from or written to: `type=registry,ref=…`, and so on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CacheTarget {
-    /// `registry`, `inline` or `local`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The other attributes as the user wrote them.
-    pub attributes: BTreeMap<String, String>,
 }
 
 /// What becomes of the result.

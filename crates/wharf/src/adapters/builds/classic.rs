@@ -168,7 +168,7 @@ impl Listener for Classic {
                 }
             }
             BuildEvent::Vertex(vertex) => {
-                let own = ["[internal]", "exporting"];
+                let own = ["[internal]", "exporting", "importing"];
                 if own.iter().any(|own| vertex.name.starts_with(own)) {
                     let inner = self.inner.lock();
                     inner
@@ -191,6 +191,7 @@ impl Listener for Classic {
             BuildEvent::Warning(_)
             | BuildEvent::Agent(_)
             | BuildEvent::Built(_)
+            | BuildEvent::Cache(_)
             | BuildEvent::Error(_) => {}
         }
     }

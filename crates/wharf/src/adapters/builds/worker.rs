@@ -6,7 +6,9 @@ use builder::{
     Command, Ended, Error, Fetched, MountSource, OnOutput, OnProgress, Result, StepNetwork,
 };
 use engine::{BuildStep, Engine, StepMount, StepSource};
-use image::{CancellationToken, Image, Platform, Reference};
+use image::{
+    Access, CacheRecord, CancellationToken, Digest, Held, Image, Platform, Reference, RemoteCache,
+};
 use tokio::runtime::Handle;
 use types::{
     ErrorKind, Failure,
@@ -170,6 +172,57 @@ impl builder::Worker for Worker {
             .events
             .tell("image", "push", &name.familiar(), attributes);
         Ok(())
+    }
+
+    fn cache(
+        &self,
+        name: &Reference,
+        platform: &Platform,
+        insecure: bool,
+        request: &BuildRequest,
+        cancel: &CancellationToken,
+    ) -> Result<RemoteCache> {
+        let access = Access {
+            auth: auth(request, name),
+            insecure,
+        };
+        let read = self.engine.images().cache_in(name, platform, access);
+        self.runtime.block_on(async {
+            tokio::select! {
+                read = Box::pin(read) => Ok(read?),
+                () = cancel.cancelled() => Err(Error::Cancelled),
+            }
+        })
+    }
+
+    fn cached(
+        &self,
+        cache: &RemoteCache,
+        key: &Digest,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<(CacheRecord, Held)>> {
+        let store = self.engine.images();
+        let fetch = store.fetch_cached(cache, key, progress, cancel);
+        Ok(self.runtime.block_on(fetch)?)
+    }
+
+    fn export(
+        &self,
+        name: &Reference,
+        records: &[CacheRecord],
+        insecure: bool,
+        request: &BuildRequest,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<String> {
+        let access = Access {
+            auth: auth(request, name),
+            insecure,
+        };
+        let store = self.engine.images();
+        let export = store.export_cache(name, records, access, progress, cancel);
+        Ok(self.runtime.block_on(export)?)
     }
 
     fn fetch(
