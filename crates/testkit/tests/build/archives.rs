@@ -163,9 +163,9 @@ out.close()";
             let line = format!("load -i {}", own(&format!("b.tar.{end}")));
             assert!(cli.ok(&line).contains("busybox"), "{end}");
             cli.ok(&format!("import {} root:{end}", own(&format!("r.{end}"))));
-            cli.ok(&format!("create --name c root:{end} x"));
-            assert!(cli.ok("export c").contains("of a root"), "{end}");
-            cli.ok("rm c");
+            cli.ok(&format!("create --name cc root:{end} x"));
+            assert!(cli.ok("export cc").contains("of a root"), "{end}");
+            cli.ok("rm cc");
         }
     }
     d.wharf().ok(&format!("load -i {}", own("layers.tar")));
@@ -214,7 +214,7 @@ COPY tree/a tree/d/b /apart/
     assert_eq!(sh(&d, same), "yes");
     // A link more or less is another content, and only that.
     let told = files.build(&d, "");
-    assert_eq!(crate::cached(&told), 6, "{told}");
+    assert_eq!(crate::cached(&told), 5, "{told}");
     fs::hard_link(files.path("tree/a"), files.path("tree/e")).expect("a link");
     files.build(&d, "");
     assert_eq!(sh(&d, "stat -c %h /tree/a"), "3");
@@ -259,6 +259,10 @@ fn files_with_holes_are_taken() {
         );
         host(files.dir(), &script);
         for cli in d.clis() {
+            if form.starts_with("posix") && cli.name() == d.docker().name() {
+                // It takes an archive that begins with an extended header for a Dockerfile.
+                continue;
+            }
             let (ok, told) = fed(&cli, "build --no-cache -t it -", &packed);
             assert!(ok, "{form}: {told}");
             assert_eq!(sh(&d, "md5sum < /hole"), sum.trim(), "{form}");
