@@ -289,10 +289,11 @@ impl<'s, 'a> StageRun<'s, 'a> {
             Instruction::Workdir(path) => self.workdir(path, source),
             other => {
                 let escape = self.escape();
-                let named = match other {
-                    Instruction::Env(pairs) => pairs.iter().map(|(name, _)| self.word(name)),
-                    _ => [].iter().map(|(name, _)| self.word(name)),
+                let pairs = match other {
+                    Instruction::Env(pairs) => pairs.as_slice(),
+                    _ => &[],
                 };
+                let named = pairs.iter().map(|(name, _)| self.word(name));
                 let named: Vec<String> = named.collect::<Result<_>>()?;
                 let text = meta::apply(
                     other,
