@@ -15,7 +15,8 @@ use crate::{
     error::{Error, Result},
     exports,
     imports::{self, Imports},
-    plan, remote,
+    plan,
+    remote::{self, Fetcher},
     session::{Listener, Session},
     solve::Solver,
 };
@@ -71,10 +72,21 @@ impl Builder {
             .build_args
             .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
             .is_some_and(|v| matches!(v.as_str(), "1" | "true"));
-        let (context, remote_file) = self.source(&request.context, upload, keep_git, session)?;
-        let (name, text) = match remote_file {
-            Some(text) => ("Dockerfile".to_owned(), text.into_bytes()),
-            None => self.dockerfile(request, &context)?,
+        let fetcher = Fetcher {
+            builder: self,
+            session,
+            request,
+        };
+        let (context, remote_file) = self.source(&request.context, upload, keep_git, fetcher)?;
+        let (name, text) = match (&request.dockerfile, remote_file) {
+            (Wanted::Path(_), Some(text)) => ("Dockerfile".to_owned(), text.into_bytes()),
+            (Wanted::Url(url), _) => {
+                let shown = remote::redacted(url);
+                let title = format!("[internal] load {shown}");
+                let text = session.step(title, |_| remote::dockerfile(fetcher, url))?;
+                (shown, text.into_bytes())
+            }
+            _ => self.dockerfile(request, &context)?,
         };
         let title = format!("[internal] load build definition from {name}");
         let parsed = session.step(title, |_| {
@@ -103,10 +115,10 @@ impl Builder {
         };
         let mut named = BTreeMap::new();
         for (name, source) in &request.contexts {
-            if !matches!(source, ContextSource::Image(_)) {
+            if !matches!(source, ContextSource::Image(_) | ContextSource::Layout(_)) {
                 named.insert(
                     name.clone(),
-                    self.source(source, None, keep_git, session)?.0,
+                    self.source(source, None, keep_git, fetcher)?.0,
                 );
             }
         }
@@ -114,27 +126,41 @@ impl Builder {
         let platforms = plan::platforms(request)?;
         let several = platforms.len() > 1;
         check_outputs(request, several)?;
-        let mut drafts = Vec::new();
-        for platform in platforms {
-            let mut plan = plan::plan(&parsed, &text, request, platform)?;
-            plan.several = several;
-            let (context, named) = (Arc::clone(&context), named.clone());
-            let mut solver = Solver::new(self, session, request, &plan, context, named, epoch);
-            if cached {
-                let sources = imports::check(request)?;
-                solver.imports = Imports::open(self, session, request, sources, &plan.platform)?;
+        let mut loaded: Vec<Arc<image::Image>> = Vec::new();
+        let build = || {
+            let mut drafts = Vec::new();
+            for platform in platforms {
+                let mut plan = plan::plan(&parsed, &text, request, platform)?;
+                plan.several = several;
+                let (context, named) = (Arc::clone(&context), named.clone());
+                let mut solver = Solver::new(self, session, request, &plan, context, named, epoch);
+                if cached {
+                    let sources = imports::check(request)?;
+                    solver.imports =
+                        Imports::open(self, session, request, sources, &plan.platform)?;
+                }
+                let solved = solver.solve(sequential);
+                loaded.extend(solver.take_layouts());
+                match solved {
+                    Err(error) => return Err(solver.cause().unwrap_or(error)),
+                    Ok(draft) => drafts.push(draft),
+                }
+                if let ([draft], false) = (drafts.as_slice(), several) {
+                    let built = self.finish(&drafts, request, session, epoch)?;
+                    exports::write(&solver, draft, &sinks)?;
+                    return Ok(built);
+                }
             }
-            match solver.solve(sequential) {
-                Err(error) => return Err(solver.cause().unwrap_or(error)),
-                Ok(draft) => drafts.push(draft),
-            }
-            if let ([draft], false) = (drafts.as_slice(), several) {
-                let built = self.finish(&drafts, request, session, epoch)?;
-                exports::write(&solver, draft, &sinks)?;
-                return Ok(built);
+            self.finish(&drafts, request, session, epoch)
+        };
+        let built = build();
+        let result = built.as_ref().map_or("", |built| &built.image);
+        for image in loaded.iter().filter(|i| i.id.to_string() != result) {
+            if let Err(error) = self.store.drop_nameless(image) {
+                tracing::warn!(id = %image.id, %error, "an image of a layout stays");
             }
         }
-        self.finish(&drafts, request, session, epoch)
+        built
     }
 
     /// The files of a context.
@@ -143,7 +169,7 @@ impl Builder {
         source: &ContextSource,
         upload: Option<Upload>,
         keep_git: bool,
-        session: &Session,
+        fetcher: Fetcher<'_>,
     ) -> Result<(Arc<Context>, Option<String>)> {
         if let Some(Upload(context, _)) = upload {
             return Ok((context, None));
@@ -155,10 +181,13 @@ impl Builder {
                     "[internal] load remote build context {}",
                     remote::redacted(url)
                 );
-                session.step(title, |_| {
-                    remote::context(self, url, keep_git, &session.cancel)
-                })
+                fetcher
+                    .session
+                    .step(title, |_| remote::context(fetcher, url, keep_git))
             }
+            ContextSource::Layout(_) => Err(Error::invalid(
+                "an image cannot be the context of a build: give it with --build-context",
+            )),
             ContextSource::Image(_) | ContextSource::Empty => Ok((Arc::default(), None)),
         }
     }
@@ -170,6 +199,8 @@ impl Builder {
     ) -> Result<(String, Vec<u8>)> {
         let path = match &request.dockerfile {
             Wanted::Text { name, text } => return Ok((name.clone(), text.clone().into_bytes())),
+            // Fetched before.
+            Wanted::Url(_) => "Dockerfile",
             Wanted::Path(path) if path.is_empty() => "Dockerfile",
             Wanted::Path(path) => path,
         };

@@ -160,6 +160,20 @@ impl Contexts {
         }
     }
 
+    /// Keeps a context that was made here, with the name by which it is found again.
+    pub(crate) fn adopt(&self, context: Context) -> (String, Arc<Context>) {
+        let (id, context) = (context.id().to_string(), Arc::new(context));
+        self.remember(id.clone(), Arc::clone(&context));
+        (id, context)
+    }
+
+    /// The context of that name, if all that it has is still here.
+    pub(crate) fn whole(&self, id: &str) -> Option<Arc<Context>> {
+        let context = self.get(id).ok()?;
+        let whole = self.touch(&context).is_empty();
+        whole.then_some(context)
+    }
+
     /// Takes in what a client tells.
     pub(crate) fn update(&self, update: ContextUpdate) -> Result<ContextAnswer> {
         let ContextUpdate {

@@ -110,7 +110,14 @@ impl Builder {
         for name in names.iter().filter(|_| output.push) {
             let pushed = session.step(format!("pushing {}", full(name)), |running| {
                 let progress = |p: image::Progress| running.layer(&p);
-                self.worker.push(name, request, &progress, &session.cancel)
+                let pushed = self.worker.push(name, request, &progress, &session.cancel);
+                pushed.map_err(|error| match error {
+                    Error::Cancelled => error,
+                    error => {
+                        let text = format!("failed to push {}: {error}", full(name));
+                        types::Failure::new(error.kind(), text).into()
+                    }
+                })
             })?;
             // What others get by, rather than the form that it has here.
             if let Some(pushed) = pushed {

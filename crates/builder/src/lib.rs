@@ -16,6 +16,7 @@ mod exports;
 mod gc;
 mod imports;
 mod keys;
+mod layout;
 mod meta;
 mod mounts;
 mod place;

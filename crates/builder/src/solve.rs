@@ -9,7 +9,7 @@ use std::{
 };
 
 use image::{CacheRecord, Digest, Held, Image, Platform, Reference, StoredLayer};
-use types::build::{BuildRequest, ContextSource};
+use types::build::{BuildRequest, ContextSource, Layout};
 
 use crate::{
     Builder,
@@ -17,6 +17,7 @@ use crate::{
     draft::Draft,
     error::{Error, Result},
     imports::Imports,
+    layout,
     plan::{Origin, Plan},
     session::{Running, Session, now},
     stage::StageRun,
@@ -98,6 +99,8 @@ pub(crate) struct Solver<'a> {
     pub imports: Imports,
     stages: Vec<Once<Arc<Draft>>>,
     images: Mutex<Images>,
+    /// Images of layouts that were not here before.
+    loaded: Mutex<Vec<Arc<Image>>>,
     first: Mutex<Option<Error>>,
 }
 
@@ -122,6 +125,7 @@ impl<'a> Solver<'a> {
             imports: Imports::default(),
             stages: plan.stages.iter().map(|_| Once::default()).collect(),
             images: Mutex::default(),
+            loaded: Mutex::default(),
             first: Mutex::default(),
         }
     }
@@ -219,6 +223,48 @@ impl<'a> Solver<'a> {
         })
     }
 
+    /// The image that a context of the request is, and what it is called; none where it is files.
+    pub(crate) fn named_image(
+        &self,
+        name: &str,
+        platform: &Platform,
+    ) -> Result<Option<(Arc<Image>, String)>> {
+        match self.request.contexts.get(name) {
+            Some(ContextSource::Image(image)) => {
+                Ok(Some((self.image(image, platform)?, image.clone())))
+            }
+            Some(ContextSource::Layout(layout)) => {
+                let title = format!("oci-layout://{name}@{}", layout.digest);
+                let once = {
+                    let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+                    let key = (title.clone(), platform.to_string());
+                    Arc::clone(images.entry(key).or_default())
+                };
+                let image = once.get(|| self.load_layout(name, layout, platform))?;
+                Ok(Some((image, title)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn load_layout(&self, name: &str, layout: &Layout, platform: &Platform) -> Result<Arc<Image>> {
+        let title = format!("[context {name}] load {}", layout.digest);
+        let (image, is_new) = self.session.step(title, |running| {
+            layout::load(self.builder, layout, platform, self.session, running)
+        })?;
+        if is_new {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.push(Arc::clone(&image));
+        }
+        Ok(image)
+    }
+
+    /// Images that were only taken in for this build.
+    pub(crate) fn take_layouts(&self) -> Vec<Arc<Image>> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *loaded)
+    }
+
     /// The layers of an origin, to copy or mount from.
     pub(crate) fn layers(
         &self,
@@ -235,11 +281,12 @@ impl<'a> Solver<'a> {
                 let (layers, held) = self.builder.store.layers_of(&image)?;
                 Ok((layers, vec![Arc::new(held)]))
             }
-            Origin::Named(name) => match self.request.contexts.get(name) {
-                Some(ContextSource::Image(image)) => {
-                    self.layers(&Origin::Image(image.clone()), platform)
+            Origin::Named(name) => match self.named_image(name, platform)? {
+                Some((image, _)) => {
+                    let (layers, held) = self.builder.store.layers_of(&image)?;
+                    Ok((layers, vec![Arc::new(held)]))
                 }
-                _ => Ok((Vec::new(), Vec::new())),
+                None => Ok((Vec::new(), Vec::new())),
             },
             Origin::Scratch | Origin::Context => Ok((Vec::new(), Vec::new())),
         }

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, os::fd::AsFd};
 use dockerfile::{Argument, Dockerfile, Instruction, Located, expand};
 use image::{CacheRecord, Digest, Held, Step};
 use serde_json::json;
-use types::build::ContextSource;
 
 use crate::{
     copy,
@@ -246,12 +245,9 @@ impl<'s, 'a> StageRun<'s, 'a> {
                     .map_or_else(|_| name.clone(), |r| full(&r.with_default_tag()));
                 (Draft::of(store, &image)?, Some(name))
             }
-            Origin::Named(name) => match self.solver.request.contexts.get(name) {
-                Some(ContextSource::Image(image)) => {
-                    let found = self.solver.image(image, platform)?;
-                    (Draft::of(store, &found)?, Some(image.clone()))
-                }
-                _ => return self.base_of_context(),
+            Origin::Named(name) => match self.solver.named_image(name, platform)? {
+                Some((found, title)) => (Draft::of(store, &found)?, Some(title)),
+                None => return self.base_of_context(),
             },
             Origin::Context => return self.base_of_context(),
         };

@@ -87,8 +87,10 @@ pub struct Ended {
 pub struct Fetched {
     /// Seconds since 1970, where the server says.
     pub modified: Option<i64>,
-    /// Its media type.
-    pub media_type: String,
+    /// What the server calls this state of it.
+    pub etag: Option<String>,
+    /// It is what was known already, and was not sent.
+    pub unchanged: bool,
 }
 
 /// Where output goes as it comes.
@@ -176,13 +178,14 @@ pub trait Worker: Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<String>;
 
-    /// Fetches what a URL has into `sink`.
+    /// Fetches what a URL has into `sink`, unless it is what its server calls `known`.
     ///
     /// # Errors
     /// When the server refuses or cannot be reached.
     fn fetch(
         &self,
         url: &str,
+        known: Option<&str>,
         sink: &mut (dyn Write + Send),
         cancel: &CancellationToken,
     ) -> Result<Fetched>;

@@ -30,6 +30,7 @@ mod tls;
 mod token;
 mod tty;
 pub mod vm;
+mod web;
 
 pub use bundle::{Bundle, oci_runtime};
 pub use checker::Checker;
@@ -50,3 +51,4 @@ pub use relay::Relay;
 pub use spec::Spec;
 pub use tls::Certificates;
 pub use tty::Tty;
+pub use web::{Answer, Request, Web};

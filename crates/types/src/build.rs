@@ -19,6 +19,6 @@ pub use cache::{CachePlace, CacheSink, CacheSource, CacheTarget};
 pub use context::{ContextAnswer, ContextEntry, ContextUpdate, EntryKind, content_header};
 pub use event::{AgentFrame, BuildEvent, BuildLog, BuildWarning, Built, Status, Vertex};
 pub use request::{
-    BuildRequest, ContextSource, Dockerfile, Output, OutputKind, PruneAnswer, PruneRequest, Record,
-    Secret,
+    BuildRequest, ContextSource, Dockerfile, Layout, Output, OutputKind, PruneAnswer, PruneRequest,
+    Record, Secret,
 };

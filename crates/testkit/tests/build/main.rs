@@ -8,9 +8,14 @@ mod caches;
 mod classic;
 mod faults;
 mod files;
+mod git;
 mod language;
 mod mounts;
+mod named;
 mod platforms;
+mod push;
+mod remote;
+mod ssh;
 mod story;
 
 use std::{

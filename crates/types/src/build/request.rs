@@ -17,8 +17,23 @@ pub enum ContextSource {
     Remote(String),
     /// An image's files (`docker-image://` in `--build-context`).
     Image(String),
+    /// An image in a directory of OCI's form (`oci-layout://`).
+    Layout(Layout),
     /// No files at all.
     Empty,
+}
+
+/// An image in a directory of OCI's form, whose files were sent as a context.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// The context's name.
+    pub context: String,
+    /// Digest of the image's manifest or index.
+    pub digest: String,
+    /// Its length.
+    pub size: u64,
+    /// Its media type.
+    pub media_type: String,
 }
 
 /// Which Dockerfile.
@@ -34,6 +49,8 @@ pub enum Dockerfile {
         /// The whole file.
         text: String,
     },
+    /// Its URL.
+    Url(String),
 }
 
 /// A secret that steps may mount. Its value is never stored.

@@ -133,9 +133,10 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
         }
         notify.stopping();
         tracing::info!("ending; containers go on running");
+        // While their clients still listen.
+        builds.end().await;
     };
     server.serve(listeners, end).await;
-    builds.end().await;
     // Bounded: the kernel may be busy, and a service manager waits.
     let _ = tokio::time::timeout(Duration::from_secs(2), engine.settle()).await;
     for path in paths {

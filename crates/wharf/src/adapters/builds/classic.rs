@@ -36,18 +36,23 @@ pub(super) struct Classic {
 /// The lines that go to it.
 pub(super) struct Lines {
     receiver: mpsc::Receiver<Told>,
-    guard: tokio_util::sync::DropGuard,
+    guard: (tokio_util::sync::DropGuard, Arc<super::Named>),
 }
 
-/// A client to be told of a build, and its lines; when those are dropped, `cancel` is cancelled.
-pub(super) fn connect(cancel: CancellationToken, quiet: bool) -> (Arc<Classic>, Lines) {
+/// A client to be told of a build, and its lines; when those are dropped, `cancel` is cancelled, and
+/// `named` let go.
+pub(super) fn connect(
+    cancel: CancellationToken,
+    quiet: bool,
+    named: Arc<super::Named>,
+) -> (Arc<Classic>, Lines) {
     let (sender, receiver) = Sender::new(cancel.clone());
     let classic = Arc::new(Classic {
         sender: Mutex::new(Some(sender)),
         quiet,
         inner: Mutex::default(),
     });
-    let guard = cancel.drop_guard();
+    let guard = (cancel.drop_guard(), named);
     (classic, Lines { receiver, guard })
 }
 

@@ -239,14 +239,17 @@ impl builder::Worker for Worker {
     fn fetch(
         &self,
         url: &str,
+        known: Option<&str>,
         sink: &mut (dyn Write + Send),
         cancel: &CancellationToken,
     ) -> Result<Fetched> {
-        let fetch = self.engine.images().download_file(url, sink, cancel);
+        let store = self.engine.images();
+        let fetch = store.download_changed(url, known, sink, cancel);
         let fetched = self.runtime.block_on(fetch)?;
         Ok(Fetched {
             modified: fetched.modified,
-            media_type: fetched.media_type,
+            etag: fetched.etag,
+            unchanged: fetched.unchanged,
         })
     }
 
