@@ -10,7 +10,7 @@ use types::build::{
 };
 
 use crate::{
-    Builder, Busy,
+    Builder, Busy, call,
     contexts::Context,
     error::{Error, Result},
     exports,
@@ -93,14 +93,21 @@ impl Builder {
             dockerfile::parse(&name, &text).map_err(Error::from)
         })?;
         let ignore = self.ignore(&name, &context)?;
-        let failed = warn(session, &parsed, ignore.as_ref(), &text, request);
-        if failed {
+        let failed = self.warn(session, &parsed, ignore.as_ref(), &text, request);
+        if failed && request.call.is_empty() {
             return Err(Error::Dockerfile(
                 "lint violation found for rules".to_owned(),
             ));
         }
         if request.check {
             return Ok(Built::default());
+        }
+        if !request.call.is_empty() {
+            let answer = call::answer(&parsed, &text, request)?;
+            return Ok(Built {
+                answer,
+                ..Built::default()
+            });
         }
         let context = match &ignore {
             Some(ignore) if !ignore.is_empty() => without(&context, ignore),
@@ -348,36 +355,51 @@ fn without(context: &Context, ignore: &Patterns) -> Arc<Context> {
     Arc::new(Context { entries })
 }
 
-/// Tells what the checks find; whether that ends the build.
-fn warn(
-    session: &Session,
-    file: &dockerfile::Dockerfile,
-    ignore: Option<&Patterns>,
-    text: &[u8],
-    request: &BuildRequest,
-) -> bool {
-    let warnings = dockerfile::check(file, ignore, &request.build_args);
-    let text = String::from_utf8_lossy(text);
-    let lines: Vec<&str> = text.lines().collect();
-    let any = !warnings.is_empty();
-    for warning in warnings {
-        let (from, to) = (warning.span.line as usize, warning.span.end_line as usize);
-        let shown = lines.get(from.saturating_sub(1)..to.min(lines.len()));
-        session.listener.event(BuildEvent::Warning(BuildWarning {
-            rule: warning.rule.to_owned(),
-            description: warning.description.to_owned(),
-            url: warning.url.unwrap_or_default(),
-            message: warning.message,
-            file: file.name.clone(),
-            line: warning.span.line,
-            column: warning.span.column,
-            end_line: warning.span.end_line,
-            source: shown
-                .unwrap_or_default()
-                .iter()
-                .map(|l| (*l).to_owned())
-                .collect(),
-        }));
+impl Builder {
+    /// Tells what the checks find; whether that ends the build. Base images are looked at if they are
+    /// here; none is pulled for this.
+    fn warn(
+        &self,
+        session: &Session,
+        file: &dockerfile::Dockerfile,
+        ignore: Option<&Patterns>,
+        text: &[u8],
+        request: &BuildRequest,
+    ) -> bool {
+        let args = &request.build_args;
+        let bases = dockerfile::base_images(file, args).into_iter();
+        let bases = bases.filter_map(|name| {
+            let image = match request.contexts.get(&name) {
+                None => name.as_str(),
+                Some(ContextSource::Image(image)) => image,
+                Some(_) => return None,
+            };
+            let image = self.store.get(image).ok()?;
+            Some((name, image.config.config.env.clone()))
+        });
+        let warnings = dockerfile::check_with(file, ignore, args, &bases.collect());
+        let text = String::from_utf8_lossy(text);
+        let lines: Vec<&str> = text.lines().collect();
+        let any = !warnings.is_empty();
+        for warning in warnings {
+            let (from, to) = (warning.span.line as usize, warning.span.end_line as usize);
+            let shown = lines.get(from.saturating_sub(1)..to.min(lines.len()));
+            session.listener.event(BuildEvent::Warning(BuildWarning {
+                rule: warning.rule.to_owned(),
+                description: warning.description.to_owned(),
+                url: warning.url.unwrap_or_default(),
+                message: warning.message,
+                file: file.name.clone(),
+                line: warning.span.line,
+                column: warning.span.column,
+                end_line: warning.span.end_line,
+                source: shown
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|l| (*l).to_owned())
+                    .collect(),
+            }));
+        }
+        any && dockerfile::fails(file, args)
     }
-    any && file.directives.check.error
 }

@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    io::BufRead,
+    io::{self, BufRead, Read},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use archive::{Kind, TarReader};
+use archive::ContextSink;
 use image::{CancellationToken, Digest, Hasher};
 use types::{
     ErrorKind, Failure,
@@ -51,19 +51,6 @@ impl Context {
             hasher.update(line.as_bytes());
         }
         hasher.finish()
-    }
-
-    /// Of a directory that something else has taken the place of.
-    fn forget_below(&mut self, path: &str) {
-        let below = format!("{path}/");
-        let range = self.entries.range(below.clone()..);
-        let gone: Vec<_> = range
-            .map(|(p, _)| p.clone())
-            .take_while(|p| p.starts_with(&below))
-            .collect();
-        for path in gone {
-            self.entries.remove(&path);
-        }
     }
 
     /// Refuses paths that no file could have, and files below what is no directory.
@@ -229,77 +216,13 @@ impl Contexts {
         source: impl BufRead,
         cancel: &CancellationToken,
     ) -> Result<Arc<Context>> {
-        let broken = |e: std::io::Error| match e.kind() {
-            std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => {
-                Error::invalid(format!("the build context is no whole archive: {e}"))
-            }
-            _ => Error::io("receive the build context")(e),
+        let mut sink = Sink {
+            pool: &self.pool,
+            buffer: pool::buffer(),
+            cancel,
         };
-        let (reader, _) = archive::unpacked(source).map_err(broken)?;
-        let mut tar = TarReader::new(std::io::BufReader::with_capacity(64 << 10, reader));
-        let mut buffer = pool::buffer();
-        let mut context = Context::default();
-        while let Some(header) = tar.next().map_err(broken)? {
-            if cancel.is_cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let path = archive::clean(&header.path)
-                .and_then(|path| String::from_utf8(path).ok())
-                .ok_or_else(|| {
-                    let path = String::from_utf8_lossy(&header.path);
-                    Error::invalid(format!("{path:?} leads out of the build context"))
-                })?;
-            if path.is_empty() {
-                continue;
-            }
-            let mut entry = ContextEntry {
-                kind: EntryKind::File,
-                mode: header.mode & 0o7777,
-                mtime: header.mtime.0,
-                size: 0,
-                digest: String::new(),
-                link: String::new(),
-            };
-            match header.kind {
-                Kind::Dir => entry.kind = EntryKind::Dir,
-                Kind::Symlink => {
-                    entry.kind = EntryKind::Symlink;
-                    entry.link = String::from_utf8(header.link.clone()).map_err(|_| {
-                        Error::invalid(format!("the link {path:?} leads to what is not UTF-8"))
-                    })?;
-                }
-                Kind::File if header.sparse.is_some() => {
-                    return Err(Error::invalid(format!(
-                        "{path:?} is stored with holes, which is not supported in a build context: \
-                         make the archive without --sparse"
-                    )));
-                }
-                Kind::File => {
-                    let mut writer = self.pool.writer()?;
-                    pool::copy(&mut Data(&mut tar), &mut writer, &mut buffer, cancel)?;
-                    let (digest, size) = writer.keep()?;
-                    digest.hex().clone_into(&mut entry.digest);
-                    entry.size = size;
-                }
-                Kind::HardLink => {
-                    let target = archive::clean(&header.link)
-                        .and_then(|link| String::from_utf8(link).ok())
-                        .and_then(|link| context.entries.get(&link).cloned());
-                    entry = target.ok_or_else(|| {
-                        Error::invalid(format!("{path:?} is a link to what is not in the archive"))
-                    })?;
-                }
-                Kind::Char | Kind::Block | Kind::Fifo => continue,
-            }
-            add_parents(&mut context, &path);
-            if entry.kind != EntryKind::Dir {
-                context.forget_below(&path);
-            }
-            context.entries.insert(path, entry);
-        }
-        // To the end of what the client sends: only then is it seen to go away.
-        let mut rest = tar.drain().map_err(broken)?;
-        pool::copy(&mut rest, &mut std::io::sink(), &mut buffer, cancel)?;
+        let entries = archive::read_context(source, &mut sink)?;
+        let context = Context { entries };
         context.check()?;
         Ok(Arc::new(context))
     }
@@ -312,37 +235,31 @@ impl Contexts {
     }
 }
 
-/// An archive need not have an entry for each directory.
-fn add_parents(context: &mut Context, path: &str) {
-    for (at, _) in path.match_indices('/') {
-        let parent = &path[..at];
-        if context
-            .entries
-            .get(parent)
-            .is_none_or(|e| e.kind != EntryKind::Dir)
-        {
-            let entry = ContextEntry {
-                kind: EntryKind::Dir,
-                mode: 0o755,
-                mtime: 0,
-                size: 0,
-                digest: String::new(),
-                link: String::new(),
-            };
-            context.entries.insert(parent.to_owned(), entry);
-        }
-    }
+/// Puts an archive's contents into the pool.
+struct Sink<'a> {
+    pool: &'a Pool,
+    buffer: Vec<u8>,
+    cancel: &'a CancellationToken,
 }
 
-/// The data of an archive's present entry.
-struct Data<'a, R>(&'a mut TarReader<R>);
+impl ContextSink for Sink<'_> {
+    type Error = Error;
 
-impl<R: BufRead> std::io::Read for Data<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let data = self.0.data()?;
-        let length = data.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&data[..length]);
-        self.0.consume(length);
-        Ok(length)
+    fn keep(&mut self, mut content: &mut dyn Read) -> Result<(String, u64)> {
+        let mut writer = self.pool.writer()?;
+        pool::copy(&mut content, &mut writer, &mut self.buffer, self.cancel)?;
+        let (digest, size) = writer.keep()?;
+        Ok((digest.hex().to_owned(), size))
+    }
+
+    fn broken(&self, error: io::Error) -> Error {
+        pool::received(error)
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.cancel.is_cancelled() {
+            true => Err(Error::Cancelled),
+            false => Ok(()),
+        }
     }
 }

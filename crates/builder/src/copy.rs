@@ -320,24 +320,21 @@ fn is_archive(tree: &Tree, item: &select::Item) -> Result<bool> {
     let mut file = tree.open(&item.path, &item.meta)?;
     let mut head = [0_u8; 512];
     let got = read_some(&mut file, &mut head).map_err(read)?;
-    let packed = head[..got].starts_with(b"BZh") || head[..got].starts_with(b"\xfd7zXZ\0");
-    let ends = [".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz"];
-    if packed && ends.iter().any(|end| item.path.ends_with(end)) {
-        return Err(Error::invalid(format!(
-            "ADD cannot unpack /{}: bzip2 and xz are not supported by wharf; pack it with gzip or \
-             zstd, or copy it with COPY",
-            item.path
-        )));
-    }
-    if head[..got].starts_with(&[0x1f, 0x8b]) || head[..got].starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
-    {
+    if archive::Compression::of(&head[..got]) != archive::Compression::None {
         file.seek(SeekFrom::Start(0)).map_err(read)?;
         let Ok((mut unpacked, _)) = archive::unpacked(BufReader::new(file)) else {
             return Ok(false);
         };
-        // Packed, but no archive: copied as it is.
-        let Ok(got) = read_some(&mut unpacked, &mut head) else {
-            return Ok(false);
+        let got = match read_some(&mut unpacked, &mut head) {
+            Ok(got) => got,
+            Err(e) if archive::needs_too_much(&e) => {
+                return Err(Error::invalid(format!(
+                    "unpack /{}: {e}, or copy it with COPY",
+                    item.path
+                )));
+            }
+            // Packed, but no archive: copied as it is.
+            Err(_) => return Ok(false),
         };
         return Ok(got == head.len() && &head[USTAR] == b"ustar");
     }

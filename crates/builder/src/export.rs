@@ -104,6 +104,7 @@ impl Builder {
                 manifest_size,
                 media_type,
                 names: names.iter().map(full).collect(),
+                answer: String::new(),
             })
         })?;
         for name in names.iter().filter(|_| output.push) {

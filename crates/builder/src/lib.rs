@@ -6,6 +6,7 @@
 
 mod build;
 mod caches;
+mod call;
 mod contexts;
 mod copy;
 mod draft;

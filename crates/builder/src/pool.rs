@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fs::{DirBuilder, File},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// One read's length.
 const BUFFER: usize = 256 << 10;
+/// Zeros that are worth a hole.
+const HOLE: usize = 16 << 10;
 /// Length of what stands before each content, see [`types::build::content_header`].
 const HEADER: usize = 64 + 16 + 1;
 
@@ -162,6 +164,7 @@ impl Pool {
             file,
             hasher: Hasher::default(),
             size: 0,
+            ends_in_hole: false,
             kept: false,
         })
     }
@@ -245,6 +248,16 @@ pub(crate) fn buffer() -> Vec<u8> {
     vec![0; BUFFER]
 }
 
+/// Why something of a client's could not be taken in: what it sent is damaged, or did not arrive.
+pub(crate) fn received(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            Error::invalid(format!("the build context is no whole archive: {error}"))
+        }
+        _ => Error::io("receive files of the build context")(error),
+    }
+}
+
 /// Copies to the end, or until it is called off.
 pub(crate) fn copy(
     source: &mut impl Read,
@@ -261,7 +274,7 @@ pub(crate) fn copy(
             Ok(0) => return Ok(copied),
             Ok(length) => length,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(Error::io("receive files of the build context")(e)),
+            Err(e) => return Err(received(e)),
         };
         sink.write_all(&buffer[..length])
             .map_err(Error::io("store a file of the build context"))?;
@@ -285,6 +298,7 @@ pub(crate) struct Writer<'a> {
     file: File,
     hasher: Hasher,
     size: u64,
+    ends_in_hole: bool,
     kept: bool,
 }
 
@@ -299,6 +313,9 @@ impl Writer<'_> {
         let digest = self.digest();
         let target = self.pool.path(&digest);
         let what = || format!("store {}", target.display());
+        if self.ends_in_hole {
+            self.file.set_len(self.size).map_err(Error::io(what()))?;
+        }
         let content = Content {
             size: self.size,
             used: seconds(),
@@ -325,7 +342,16 @@ impl Writer<'_> {
 
 impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        // What is all zeros becomes a hole.
+        let hole = bytes.len() >= HOLE && bytes.iter().all(|b| *b == 0);
+        let written = if hole {
+            let end = self.size + bytes.len() as u64;
+            self.file.seek(SeekFrom::Start(end))?;
+            bytes.len()
+        } else {
+            self.file.write(bytes)?
+        };
+        self.ends_in_hole = hole;
         self.hasher.update(&bytes[..written]);
         self.size += written as u64;
         Ok(written)

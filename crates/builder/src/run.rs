@@ -16,7 +16,7 @@ use crate::{
     caches::CacheGuard,
     error::{Error, Result},
     keys, meta,
-    mounts::{AgentSocket, MemoryFile, Stubs},
+    mounts::{AgentSocket, Stubs},
     place::{Attributes, Place},
     plan::{self, Origin},
     select::{self, Rules, clean},
@@ -29,6 +29,8 @@ use crate::{
 
 /// Where secrets are, if nothing else is said.
 const SECRETS: &str = "/run/secrets";
+/// A secret's name in the file system that it is in.
+const SECRET: &str = "secret";
 
 /// What has to live as long as the command runs.
 #[derive(Default)]
@@ -484,10 +486,12 @@ fn secret(
         _ => format!("{SECRETS}/{}", name(&id)),
     };
     let owner = (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0));
-    let file = MemoryFile::new(&bytes, mount.mode.unwrap_or(0o400), owner)?;
+    let mode = mount.mode.unwrap_or(0o400);
+    let file = sys::namespace::detached_file(SECRET, &bytes, mode, owner)
+        .map_err(Error::io("put a secret into memory"))?;
     Ok(Some(StepMount {
         target,
-        source: MountSource::Detached(file.into_mount(), PathBuf::from(MemoryFile::NAME)),
+        source: MountSource::Detached(file, PathBuf::from(SECRET)),
         read_only: true,
     }))
 }

@@ -1,11 +1,13 @@
 //! Which files a `COPY`, `ADD` or bind mount means, and the digest of them.
 
+use std::collections::HashMap;
+
 use dockerfile::{Patterns, glob_match};
 use image::{Digest, Hasher};
 
 use crate::{
     error::{Error, Result},
-    tree::{Meta, Node, Tree},
+    tree::{Inode, Meta, Node, Tree},
 };
 
 /// A file to be copied.
@@ -191,11 +193,12 @@ fn one(
     })
 }
 
-/// The digest of what was selected: names, kinds, modes, owners where they mean something, and
-/// contents, but no times.
+/// The digest of what was selected: names, kinds, modes, owners where they mean something,
+/// contents, and which names are one file; but no times.
 pub(crate) fn digest(tree: &Tree, selected: &[Selected]) -> Result<Digest> {
     let mut fields = Fields::default();
     for one in selected {
+        let mut files: HashMap<Inode, &str> = HashMap::new();
         fields.add(if one.single { b"single" } else { b"many" });
         fields.add(one.items.len().to_string().as_bytes());
         for item in &one.items {
@@ -205,6 +208,7 @@ pub(crate) fn digest(tree: &Tree, selected: &[Selected]) -> Result<Digest> {
                 uid,
                 gid,
                 mtime: _,
+                inode,
             } = &item.meta;
             let content = match node {
                 Node::File { .. } => tree.digest(&item.path, &item.meta)?.to_string(),
@@ -220,6 +224,12 @@ pub(crate) fn digest(tree: &Tree, selected: &[Selected]) -> Result<Digest> {
             for (name, value) in xattrs {
                 fields.add(&name);
                 fields.add(&value);
+            }
+            if let Some(inode) = inode {
+                match files.get(inode) {
+                    Some(first) => fields.add(format!("the same as {first}").as_bytes()),
+                    None => _ = files.insert(*inode, &item.place),
+                }
             }
         }
     }

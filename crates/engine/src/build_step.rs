@@ -3,10 +3,15 @@
 //! They are in no record and no list. What a daemon's death leaves of one is what
 //! [`crate::restore`] removes of every container that is not on record.
 
-use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use futures_util::StreamExt;
 use image::{CancellationToken, Platform};
+use runtime::protocol::{FdRole, mount_name};
 use tokio::sync::oneshot;
 use types::{
     container::{ContainerConfig, HostConfig},
@@ -131,6 +136,7 @@ impl Engine {
     ) -> Result<StepEnd> {
         let mut joined = self.join(container).await?;
         joined.given = given;
+        joined.secret = true;
         let (engine, target) = (Arc::clone(self), Arc::clone(container));
         let mut trace = Trace::begin();
         let (Prepared { shim, run }, mut trace) = blocking(move || {
@@ -198,6 +204,28 @@ impl Engine {
             out_of_memory: exit.oom_killed,
         })
     }
+}
+
+/// Name in the bundle of a file with the cgroup's path, where the configuration is in memory.
+pub(crate) const CGROUP_FILE: &str = "cgroup";
+
+/// Puts a configuration, whose environment may have secrets in it, into memory that only the shim
+/// and the runtime see: `config.json` is a link to where the shim attaches it, which leads nowhere for
+/// everybody else. What a later daemon has to know of it is in a file of its own.
+pub(crate) fn configure(
+    bundle: &Path,
+    json: &[u8],
+    cgroup: &str,
+    index: u32,
+) -> Result<(FdRole, OwnedFd)> {
+    const CONFIG: &str = "config.json";
+    files::replace(&bundle.join(CGROUP_FILE), cgroup.as_bytes(), 0o600)?;
+    let link = bundle.join(CONFIG);
+    let target = Path::new(&mount_name(index)).join(CONFIG);
+    std::os::unix::fs::symlink(target, &link).map_err(Error::path("link", &link))?;
+    let memory = sys::namespace::detached_file(CONFIG, json, 0o600, (0, 0))
+        .map_err(Error::io("put a command's environment into memory"))?;
+    Ok((FdRole::Mount { index }, memory))
 }
 
 /// The mounts as a record has them, and what stands in for sources.

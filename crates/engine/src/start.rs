@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
 use crate::{
-    Engine, blocking, clock,
+    Engine, blocking, build_step, clock,
     container::Container,
     emulation,
     error::{Error, Result},
@@ -287,8 +287,14 @@ impl Engine {
         for warning in warnings {
             tracing::warn!(container = %container.id, "{warning}");
         }
-        let config = container.run_dir.join("config.json");
-        files::replace(&config, &built.json, 0o600)?;
+        if joined.secret {
+            let index = u32::try_from(sources.len()).unwrap_or(u32::MAX);
+            let cgroup = self.cgroup(&record);
+            let place = build_step::configure(&container.run_dir, &built.json, &cgroup, index)?;
+            joined.rest.push(place);
+        } else {
+            files::replace(&container.run_dir.join("config.json"), &built.json, 0o600)?;
+        }
         sys::failpoint!("engine.start.configured");
         trace.step("configuration");
         let mut fds: Vec<BorrowedFd<'_>> = vec![rootfs.as_fd()];

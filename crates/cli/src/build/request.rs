@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use types::build::{BuildRequest, Dockerfile};
 
 use super::{
-    Inputs, Outputs,
+    Call, Inputs, Outputs,
     agent::Agents,
     caches,
+    call::Method,
     inputs::Given,
     names::{self, Registries},
     secrets,
@@ -56,7 +57,7 @@ pub(crate) fn ask(
     let secrets = m.all("secret");
     let secrets = secrets.iter().map(|s| secrets::secret(s));
     let agents = Agents::parse(&m.all("ssh"))?;
-    let check = checks_only(m)?;
+    let call = Call::of(m)?;
     let network = m.text("network");
     if !matches!(network.as_str(), "" | "default" | "none" | "host") {
         return Err(Error::msg(format!(
@@ -122,12 +123,13 @@ pub(crate) fn ask(
         cpu_period: number("cpu-period"),
         cpuset_cpus: m.text("cpuset-cpus"),
         cpuset_mems: m.text("cpuset-mems"),
-        outputs: if check {
-            Vec::new()
-        } else {
+        outputs: if call.builds() {
             outputs.asked.clone()
+        } else {
+            Vec::new()
         },
-        check,
+        check: call.method == Method::Check,
+        call: call.asks().to_owned(),
         tags,
         ..BuildRequest::default()
     };
@@ -156,24 +158,6 @@ impl Asked {
     /// Names the build.
     pub(crate) fn id(&self) -> &str {
         &self.request.id
-    }
-}
-
-/// Whether `--check` or `--call check` asks for a look at the Dockerfile only.
-pub(crate) fn checks_only(m: &Matches) -> Result<bool> {
-    let call = m.text("call");
-    let (call, rest) = call.split_once(',').unwrap_or((&call, ""));
-    if !rest.is_empty() {
-        return Err(Error::msg(format!(
-            "ERROR: --call {call},{rest} is not supported by wharf yet"
-        )));
-    }
-    match call {
-        "" | "build" => Ok(m.on("check")),
-        "check" | "lint" => Ok(true),
-        other => Err(Error::msg(format!(
-            "ERROR: --call {other} is not supported by wharf yet: there are build and check"
-        ))),
     }
 }
 
@@ -262,21 +246,6 @@ fn identifier() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flags::parse;
-
-    #[test]
-    fn what_is_not_there_is_refused_by_name() {
-        let call = |args: &[&str]| {
-            let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
-            checks_only(&parse(&[crate::verbs::BUILD_FLAGS], true, &args).unwrap())
-        };
-        assert!(call(&["--check"]).unwrap() && call(&["--call=lint"]).unwrap());
-        assert!(!call(&["--call", "build"]).unwrap());
-        for bad in ["outline", "targets", "check,format=json"] {
-            let error = call(&["--call", bad]).unwrap_err().to_string();
-            assert!(error.contains("not supported"), "{error}");
-        }
-    }
 
     #[test]
     fn identifiers_differ() {

@@ -219,7 +219,7 @@ fn arguments_secrets_and_credentials_are_sent() {
             "--annotation is not supported by wharf yet",
         ),
         ("--network=mine", "network mode \"mine\" is not supported"),
-        ("--call=outline", "--call outline is not supported"),
+        ("--call=lines", "--call lines is not supported"),
         ("--tag=Bad", "invalid tag \"Bad\""),
     ] {
         let done = builder.run(&["build", flag, path], "");

@@ -38,24 +38,17 @@ pub(super) fn run(
     bases: &BTreeMap<String, Vec<String>>,
     found: &mut Found,
 ) {
-    let mut globals = bases::defaults(file);
-    for argument in file.global_args.iter().flat_map(|line| &line.value) {
-        if let Some(value) = build_args.get(&argument.name) {
-            globals.0.insert(argument.name.clone(), value.clone());
-        }
-    }
     let mut walk = Walk {
         escape: file.directives.escape,
         ignore,
         build_args,
-        globals,
+        globals: bases::values(file, build_args),
         found,
     };
     let mut done: BTreeMap<String, Scope> = BTreeMap::new();
     let notes = &file.notes.instructions;
     for stage in &file.stages {
-        let image = expand(&stage.from.image, walk.escape, &walk.globals)
-            .map_or_else(|_| stage.from.image.clone(), |read| read.text);
+        let image = bases::image(stage, walk.escape, &walk.globals);
         let mut scope = match (done.get(&image.to_lowercase()), bases.get(&image)) {
             (Some(scope), _) => scope.clone(),
             (None, Some(environment)) => Scope {

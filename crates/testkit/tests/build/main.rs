@@ -1,5 +1,6 @@
 //! Building images with a real daemon: by our own client, and by the real docker's classic builder.
 
+mod archives;
 mod attacks;
 mod bound;
 mod cache;

@@ -101,6 +101,9 @@ pub struct Built {
     pub media_type: String,
     /// Its names.
     pub names: Vec<String>,
+    /// What was asked for by [`super::BuildRequest::call`], as JSON.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub answer: String,
 }
 
 /// One line of a build's progress.

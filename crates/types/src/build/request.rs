@@ -163,6 +163,9 @@ pub struct BuildRequest {
     pub outputs: Vec<Output>,
     /// Only look for mistakes in the Dockerfile.
     pub check: bool,
+    /// Only ask for what the Dockerfile offers: `outline` or `targets`; the answer is
+    /// [`super::Built::answer`].
+    pub call: String,
     /// Credentials by registry, for base images and pushes.
     pub auths: BTreeMap<String, RegistryAuth>,
 }
@@ -201,6 +204,7 @@ impl Default for BuildRequest {
             cpuset_mems: String::new(),
             outputs: Vec::new(),
             check: false,
+            call: String::new(),
             auths: BTreeMap::new(),
         }
     }
