@@ -94,10 +94,11 @@ impl Builder {
         })?;
         let ignore = self.ignore(&name, &context)?;
         let failed = self.warn(session, &parsed, ignore.as_ref(), &text, request);
-        if failed && request.call.is_empty() {
-            return Err(Error::Dockerfile(
-                "lint violation found for rules".to_owned(),
-            ));
+        if !failed.is_empty() && request.call.is_empty() {
+            return Err(Error::Dockerfile(format!(
+                "lint violation found for rules: {}",
+                failed.join(", ")
+            )));
         }
         if request.check {
             return Ok(Built::default());
@@ -279,6 +280,12 @@ fn check_names(request: &BuildRequest) -> Result<()> {
             )));
         }
     }
+    let nameless = |o: &Output| o.push && o.names.is_empty() && request.tags.is_empty();
+    if request.outputs.iter().any(nameless) {
+        return Err(Error::invalid(
+            "tag is needed when pushing to registry: give --tag",
+        ));
+    }
     let stays = |o: &&Output| o.push && o.kind != OutputKind::Image;
     if request.outputs.iter().any(|o| stays(&o)) {
         return Err(Error::invalid(
@@ -356,7 +363,7 @@ fn without(context: &Context, ignore: &Patterns) -> Arc<Context> {
 }
 
 impl Builder {
-    /// Tells what the checks find; whether that ends the build. Base images are looked at if they are
+    /// Tells what the checks find; answers the rules that end the build. Base images are looked at if they are
     /// here; none is pulled for this.
     fn warn(
         &self,
@@ -365,7 +372,7 @@ impl Builder {
         ignore: Option<&Patterns>,
         text: &[u8],
         request: &BuildRequest,
-    ) -> bool {
+    ) -> Vec<&'static str> {
         let args = &request.build_args;
         let bases = dockerfile::base_images(file, args).into_iter();
         let bases = bases.filter_map(|name| {
@@ -380,7 +387,9 @@ impl Builder {
         let warnings = dockerfile::check_with(file, ignore, args, &bases.collect());
         let text = String::from_utf8_lossy(text);
         let lines: Vec<&str> = text.lines().collect();
-        let any = !warnings.is_empty();
+        let mut rules: Vec<&'static str> = warnings.iter().map(|w| w.rule).collect();
+        rules.sort_unstable();
+        rules.dedup();
         for warning in warnings {
             let (from, to) = (warning.span.line as usize, warning.span.end_line as usize);
             let shown = lines.get(from.saturating_sub(1)..to.min(lines.len()));
@@ -400,6 +409,9 @@ impl Builder {
                     .collect(),
             }));
         }
-        any && dockerfile::fails(file, args)
+        if !dockerfile::fails(file, args) {
+            rules.clear();
+        }
+        rules
     }
 }

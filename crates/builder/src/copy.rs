@@ -74,7 +74,16 @@ pub(crate) fn copy(
         literal: false,
         exclude: &exclude,
     };
-    let parts = parts(run, what, &origin, rules, add)?;
+    let parts = match parts(run, what, &origin, rules, add) {
+        Ok(parts) => parts,
+        Err(error) => {
+            // Nothing to copy is the step's own failure, and shown as that.
+            let title = run.title(source);
+            let running = run.solver.session.begin(title);
+            running.end(false, error.to_string());
+            return Err(error);
+        }
+    };
     let count: usize = parts.iter().map(|p| p.selected.len()).sum();
     let single = |p: &Part| p.selected.iter().any(|s| s.single);
     let into = count > 1 && !is_dir && parts.iter().any(single);

@@ -145,7 +145,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
     /// Puts the place in the file to an error that has none, and is not one of a command.
     fn placed(&self, span: dockerfile::Span, error: Error) -> Error {
         match error {
-            Error::Failure(failure) if failure.kind == types::ErrorKind::InvalidParameter => {
+            Error::Failure(failure) => {
                 plan::at((self.file(), self.solver.plan.text), span, failure.message)
             }
             Error::Command {

@@ -30,8 +30,14 @@ fn flag_list(flags: &[Flag], width: usize) -> String {
     let mut out = String::new();
     for flag in flags {
         let mut about = flag.about.to_owned();
-        if flag.only.is_some() {
-            about.push_str(" (not supported yet)");
+        match flag.only.unwrap_or(&["-"]) {
+            ["-"] => {}
+            values if values.iter().all(|v| v.is_empty()) => about.push_str(" (not supported yet)"),
+            values => {
+                let values = values.iter().filter(|v| !v.is_empty());
+                let values: Vec<_> = values.copied().collect();
+                about.push_str(&format!(" (only {} is supported yet)", values.join(", ")));
+            }
         }
         if !flag.default.is_empty() {
             about.push_str(&format!(" (default {})", flag.default));
