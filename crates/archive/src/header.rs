@@ -13,8 +13,8 @@ pub fn is_header(block: &[u8; 512]) -> bool {
     if &block[USTAR] == b"ustar" {
         return true;
     }
-    let told = block[SUM].split(|b| matches!(b, 0 | b' '));
-    let told = told.filter(|digits| !digits.is_empty()).next();
+    let mut told = block[SUM].split(|b| matches!(b, 0 | b' '));
+    let told = told.find(|digits| !digits.is_empty());
     let told = told.and_then(|digits| std::str::from_utf8(digits).ok());
     let told = told.and_then(|digits| u32::from_str_radix(digits, 8).ok());
     // Its own bytes count as spaces.
