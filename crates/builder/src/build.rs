@@ -66,6 +66,7 @@ impl Builder {
         sequential: bool,
     ) -> Result<Built> {
         check_names(request)?;
+        self.entitlements.check(request)?;
         let sinks = exports::check(request)?;
         let cached = !imports::check(request)?.is_empty() && !request.no_cache;
         let keep_git = request

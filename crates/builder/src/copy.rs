@@ -308,7 +308,14 @@ fn put(
     if is_dir || place.is_dir(target) {
         return place.all(&part.tree, selected, target, attributes);
     }
-    let (parent, name) = target.rsplit_once('/').unwrap_or(("", target));
+    let is_file = |item: &select::Item| matches!(item.meta.node, Node::File { .. });
+    let target = if selected.items.iter().all(is_file) {
+        // A link that has the name stays, as in BuildKit.
+        place.follow(target)?
+    } else {
+        target.to_owned()
+    };
+    let (parent, name) = target.rsplit_once('/').unwrap_or(("", &target));
     let items = selected.items.iter().map(|item| select::Item {
         place: name.to_owned(),
         ..item.clone()
@@ -319,9 +326,6 @@ fn put(
     };
     place.all(&part.tree, &renamed, parent, attributes)
 }
-
-/// Where a tar archive says that it is one.
-const USTAR: std::ops::Range<usize> = 257..262;
 
 /// Whether a file is an archive that `ADD` unpacks: tar, also packed.
 fn is_archive(tree: &Tree, item: &select::Item) -> Result<bool> {
@@ -345,9 +349,9 @@ fn is_archive(tree: &Tree, item: &select::Item) -> Result<bool> {
             // Packed, but no archive: copied as it is.
             Err(_) => return Ok(false),
         };
-        return Ok(got == head.len() && &head[USTAR] == b"ustar");
+        return Ok(got == head.len() && archive::is_header(&head));
     }
-    Ok(got == head.len() && &head[USTAR] == b"ustar")
+    Ok(got == head.len() && archive::is_header(&head))
 }
 
 fn read_some(source: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {

@@ -59,6 +59,8 @@ pub(crate) struct Clause {
     bits: u32,
     conditional: bool,
     special: u32,
+    /// How far the bits are to be moved that another has and this one is to have (`g=u`).
+    copied: Option<u32>,
 }
 
 impl ModeChange {
@@ -68,11 +70,11 @@ impl ModeChange {
             let mode = u32::from_str_radix(text, 8).ok()?;
             return (mode <= 0o7777).then_some(Self::Octal(mode));
         }
-        let clauses = text
-            .split(',')
-            .map(Clause::parse)
-            .collect::<Option<Vec<_>>>();
-        clauses.map(Self::Symbolic)
+        let mut clauses = Vec::new();
+        for part in text.split(',') {
+            clauses.extend(Clause::parse(part)?);
+        }
+        Some(Self::Symbolic(clauses))
     }
 
     fn apply(&self, mode: u32, is_dir: bool) -> u32 {
@@ -84,9 +86,10 @@ impl ModeChange {
 }
 
 impl Clause {
-    fn parse(text: &str) -> Option<Self> {
-        let at = text.find(['=', '+', '-'])?;
-        let (who, rest) = text.split_at(at);
+    /// Reads what stands between two commas: who, and any number of operators with what they do.
+    fn parse(text: &str) -> Option<Vec<Self>> {
+        const OPERATORS: [char; 3] = ['=', '+', '-'];
+        let (who, mut rest) = text.split_at(text.find(OPERATORS)?);
         let mut mask = 0;
         for letter in who.chars() {
             mask |= match letter {
@@ -97,15 +100,34 @@ impl Clause {
                 _ => return None,
             };
         }
-        let operator = rest.chars().next()?;
+        let who = if who.is_empty() { 0o7777 } else { mask };
+        let mut all = Vec::new();
+        while let Some(operator) = rest.chars().next() {
+            let end = rest[1..].find(OPERATORS).map_or(rest.len(), |at| at + 1);
+            all.push(Self::one(who, operator, &rest[1..end])?);
+            rest = &rest[end..];
+        }
+        Some(all)
+    }
+
+    fn one(who: u32, operator: char, what: &str) -> Option<Self> {
         let mut clause = Self {
-            who: if who.is_empty() { 0o7777 } else { mask },
+            who,
             operator,
             bits: 0,
             conditional: false,
             special: 0,
+            copied: match what {
+                "u" => Some(6),
+                "g" => Some(3),
+                "o" => Some(0),
+                _ => None,
+            },
         };
-        for letter in rest[1..].chars() {
+        if clause.copied.is_some() {
+            return Some(clause);
+        }
+        for letter in what.chars() {
             match letter {
                 'r' => clause.bits |= 0o444,
                 'w' => clause.bits |= 0o222,
@@ -120,7 +142,8 @@ impl Clause {
     }
 
     fn apply(&self, mode: u32, is_dir: bool) -> u32 {
-        let mut bits = self.bits | self.special;
+        let copied = self.copied.map_or(0, |far| (mode >> far & 0o7) * 0o111);
+        let mut bits = self.bits | self.special | copied;
         if self.conditional && (is_dir || mode & 0o111 != 0) {
             bits |= 0o111;
         }
@@ -211,6 +234,33 @@ impl<'a> Place<'a> {
         let dir = Rc::new(fd);
         self.open.insert(path.to_owned(), Rc::clone(&dir));
         Ok(dir)
+    }
+
+    /// Where a file that is put at `path` belongs: where links lead that are there, as whoever lives in
+    /// the root sees it. They need not lead to anything.
+    pub(crate) fn follow(&self, path: &str) -> Result<String> {
+        let fail = |e: Errno| writing(path)(e.into());
+        let mut at = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            let (parent, name) = at.rsplit_once('/').unwrap_or(("", &at));
+            if matches!(name, "" | "." | "..") {
+                return Err(no_directory(path));
+            }
+            let dir = match self.lookup(parent, OFlags::PATH | OFlags::DIRECTORY) {
+                // It is made, or refused, later.
+                Err(Errno::NOENT | Errno::NOTDIR) => return Ok(at),
+                dir => dir.map_err(fail)?,
+            };
+            let target = match rustix::fs::readlinkat(&dir, name, Vec::new()) {
+                Err(Errno::INVAL | Errno::NOENT) => return Ok(at),
+                target => target.map_err(fail)?.to_string_lossy().into_owned(),
+            };
+            at = match target.strip_prefix('/') {
+                Some(absolute) => absolute.trim_start_matches('/').to_owned(),
+                None => join(parent, &target),
+            };
+        }
+        Err(Error::invalid(format!("/{path}: too many symbolic links")))
     }
 
     /// Makes what is missing of `path`; the path without links.
@@ -552,7 +602,11 @@ mod tests {
         assert_eq!(change("+x", 0o644, false), Some(0o755));
         assert_eq!(change("go-w,u+s", 0o666, false), Some(0o4644));
         assert_eq!(change("a=r", 0o777, false), Some(0o444));
-        for bad in ["", "8", "77777", "u", "u=q", "x=r", "u+,"] {
+        assert_eq!(change("g=u,o=g", 0o640, false), Some(0o666));
+        assert_eq!(change("u+x-w", 0o644, false), Some(0o544));
+        assert_eq!(change("go=u-wx", 0o700, true), Some(0o744));
+        assert_eq!(change("o-u", 0o447, false), Some(0o443));
+        for bad in ["", "8", "77777", "u", "u=q", "x=r", "u+,", "g=ur", "u+x=q"] {
             assert_eq!(change(bad, 0, false), None, "{bad}");
         }
     }

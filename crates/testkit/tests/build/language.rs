@@ -1,6 +1,6 @@
 //! What each instruction does.
 
-use testkit::Daemon;
+use testkit::{Daemon, Opts};
 
 use crate::{Files, sh};
 
@@ -228,5 +228,21 @@ RUN df -k /dev/shm | grep -q 8192
     host.build(&d, "--allow network.host");
     let insecure = Files::new("FROM busybox\nRUN --security=insecure true\n");
     insecure.fails(&d, "", &["security.insecure"]);
+    insecure.fails(
+        &d,
+        "--allow security.insecure",
+        &["security.insecure is not allowed by build daemon configuration"],
+    );
+    let config =
+        r#"{"builder": {"entitlements": {"security-insecure": true, "network-host": false}}}"#;
+    let d = Daemon::with(Opts {
+        config: Some(config.to_owned()),
+        ..Opts::default()
+    });
     insecure.build(&d, "--allow security.insecure");
+    host.fails(
+        &d,
+        "--allow network.host",
+        &["network.host is not allowed by build daemon"],
+    );
 }
