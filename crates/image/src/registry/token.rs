@@ -59,7 +59,52 @@ impl Session {
         Ok(found)
     }
 
+    /// The scopes that a token is asked for, without those of repositories that refused us.
+    fn wanted(&self) -> Vec<String> {
+        let refused = self.unmountable();
+        let ours = |scope: &&String| {
+            let parts = scope
+                .strip_prefix("repository:")
+                .and_then(|s| s.rsplit_once(':'));
+            parts.is_none_or(|(path, _)| !refused.contains(path))
+        };
+        self.scopes.iter().filter(ours).cloned().collect()
+    }
+
+    /// A token. Servers that give none because of a repository that is only mounted from are asked
+    /// for one without it.
     async fn token(
+        &self,
+        registry: &Url,
+        realm: &str,
+        service: &str,
+        scope: Option<String>,
+        used: Option<&str>,
+    ) -> Result<Authorization, Attempt> {
+        let first = self
+            .token_once(registry, realm, service, scope.clone(), used)
+            .await;
+        match first {
+            Err(failed) if failed.refused() => {
+                let mounts = self.wanted().into_iter().skip(1);
+                let paths: Vec<_> = mounts
+                    .filter_map(|scope| {
+                        let (path, _) = scope.strip_prefix("repository:")?.rsplit_once(':')?;
+                        Some(path.to_owned())
+                    })
+                    .collect();
+                if paths.is_empty() {
+                    return Err(failed);
+                }
+                self.unmountable().extend(paths);
+                let own = self.token_once(registry, realm, service, None, used).await;
+                own.map_err(|_| failed)
+            }
+            done => done,
+        }
+    }
+
+    async fn token_once(
         &self,
         registry: &Url,
         realm: &str,
@@ -79,7 +124,7 @@ impl Session {
                 ),
             )));
         }
-        let mut scopes = self.scopes.clone();
+        let mut scopes = self.wanted();
         scopes.extend(scope.filter(|scope| !self.covers(scope)));
         let key = tokens::key(realm, service, &scopes, &self.credentials);
         // Who logs in wants to know whether the credentials are good now.
@@ -135,12 +180,17 @@ impl Session {
             Err(Attempt {
                 error: Error::Registry { detail, .. },
                 again: false,
+                status,
                 ..
             }) => {
-                return Err(Attempt::last(Error::Unauthorized {
+                let error = Error::Unauthorized {
                     registry: format!("Get \"{}\"", without_query(&url)),
                     detail,
-                }));
+                };
+                return Err(Attempt {
+                    status,
+                    ..Attempt::last(error)
+                });
             }
             answer => answer?,
         };
