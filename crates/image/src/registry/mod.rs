@@ -29,6 +29,7 @@ pub(crate) use answer::{Retry, told};
 pub(crate) use session::{Session, back_off};
 pub(crate) use upload::{Begun, Source};
 
+use certificates::Certificates;
 use insecure::Insecure;
 use places::{INDEX, Mirror, Place};
 use tokens::Tokens;
@@ -125,13 +126,25 @@ impl Registries {
             || self.live().insecure.iter().any(|one| one.covers(domain))
     }
 
-    /// A client that sends nobody's credentials.
+    /// A client that shows nobody who this host is.
     pub(crate) fn plain_client(&self, domain: &str) -> Result<reqwest::Client> {
-        self.client(Talk::Ask, false, domain)
+        let certificates = certificates::of(self.certs_dir.as_deref(), domain)?;
+        let certificates = certificates.and_then(Certificates::authorities_only);
+        self.client_with(certificates, Talk::Ask, false, domain)
     }
 
     fn client(&self, talk: Talk, insecure: bool, domain: &str) -> Result<reqwest::Client> {
         let certificates = certificates::of(self.certs_dir.as_deref(), domain)?;
+        self.client_with(certificates, talk, insecure, domain)
+    }
+
+    fn client_with(
+        &self,
+        certificates: Option<Certificates>,
+        talk: Talk,
+        insecure: bool,
+        domain: &str,
+    ) -> Result<reqwest::Client> {
         let kept = &self.clients[usize::from(talk == Talk::Send)][usize::from(insecure)];
         if certificates.is_none()
             && let Some(client) = kept.get()

@@ -22,7 +22,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 
-const MAX_REDIRECTS: usize = 10;
+pub(super) const MAX_REDIRECTS: usize = 10;
 pub(super) const ATTEMPTS: u32 = 5;
 
 /// A registry, a repository in it, and who asks.
