@@ -57,7 +57,7 @@ impl Worker for Nobody {
         _: &BuildRequest,
         _: OnProgress<'_>,
         _: &CancellationToken,
-    ) -> Result<()> {
+    ) -> Result<Option<image::Pushed>> {
         none()
     }
 
@@ -94,7 +94,13 @@ impl Worker for Nobody {
         none()
     }
 
-    fn fetch(&self, _: &str, _: &mut (dyn Write + Send), _: &CancellationToken) -> Result<Fetched> {
+    fn fetch(
+        &self,
+        _: &str,
+        _: Option<&str>,
+        _: &mut (dyn Write + Send),
+        _: &CancellationToken,
+    ) -> Result<Fetched> {
         none()
     }
 
