@@ -454,6 +454,24 @@ async fn images_made_here_go_as_an_index_under_its_name_alone() {
         assert_eq!(pulled.image.id, image.id);
         assert_eq!(pulled.digest, whole[0].digest);
     }
+    // What the index counts on stays without a name of its own.
+    let foreign = registry.reference("made:foreign").familiar();
+    store
+        .remove(&foreign, false, false, &|_| Vec::new())
+        .unwrap();
+    let still = push(&store, &all, &Log::default()).await.unwrap();
+    assert_eq!(still[0].digest, whole[0].digest);
+    // What was made goes by its digest, whatever has the name meanwhile.
+    let taken = registry.reference("made:taken");
+    store.tag(&images[0].id.to_string(), &taken).unwrap();
+    for (made, digest) in [
+        (&known.digest, &whole[0]),
+        (&images[0].manifest.to_string(), &single[0]),
+    ] {
+        let cancel = CancellationToken::new();
+        let pushed = store.push_made(&taken, made, None, &|_| (), cancel);
+        assert_eq!(pushed.await.unwrap().unwrap().digest, digest.digest);
+    }
     // A name that is given to one of them again stands for that one.
     let id = images[0].id.to_string();
     store.tag(&id, &all).unwrap();

@@ -170,6 +170,8 @@ async fn tags_come_in_pages_from_the_registry_alone() {
             ),
             "/v2/team/r/tags/list?n=1000&last=c" => page(r#"["a"]"#, None),
             "/v2/lured/tags/list?n=1000" => page(r#"["own"]"#, Some(&elsewhere)),
+            // Where it leads is asked of the registry itself.
+            "/next" => page(r#"["more"]"#, Some("</next>; rel=\"next\"")),
             "/v2/empty/tags/list?n=1000" => page("null", None),
             _ => Answer::new(
                 404,
@@ -185,7 +187,7 @@ async fn tags_come_in_pages_from_the_registry_alone() {
             .await
     };
     assert_eq!(tags("team/r").await.unwrap(), ["a", "b", "c"]);
-    assert_eq!(tags("lured").await.unwrap(), ["own"]);
+    assert_eq!(tags("lured").await.unwrap(), ["more", "own"]);
     assert!(tags("empty").await.unwrap().is_empty());
     assert!(thief.requests().is_empty());
     let error = tags("none").await.unwrap_err();
