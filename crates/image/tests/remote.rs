@@ -194,6 +194,32 @@ async fn tags_come_in_pages_from_the_registry_alone() {
     assert!(matches!(error, Error::RepositoryUnknown { .. }), "{error}");
 }
 
+/// The answer to the first removal is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_gone_at_the_second_asking_was_removed_by_the_first() {
+    let image = small("x");
+    let serving = image.clone();
+    let gone = std::sync::atomic::AtomicBool::new(false);
+    let server = Server::start(move |request| {
+        let was = gone.load(std::sync::atomic::Ordering::SeqCst);
+        match request.method.as_str() {
+            "DELETE" if was => Answer::new(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#),
+            "DELETE" => {
+                gone.store(true, std::sync::atomic::Ordering::SeqCst);
+                Answer::new(502, "")
+            }
+            _ => content(&serving, request),
+        }
+    });
+    let dir = temp();
+    let store = open(dir.path());
+    let name = reference(&server, "r:1");
+    let removed = store.remove_remote(&name, Access::default(), false).await;
+    assert_eq!(removed.unwrap(), name.familiar());
+    let again = store.remove_remote(&name, Access::default(), false).await;
+    assert!(again.is_err());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tag_goes_alone_or_not_unasked() {
     let image = small("x");
