@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::Read, sync::Arc};
 
-use dockerfile::Patterns;
+use dockerfile::{Patterns, Variables};
 use image::{CancellationToken, Reference};
 use types::build::{
     BuildEvent, BuildRequest, BuildWarning, Built, ContextSource, Dockerfile as Wanted, EntryKind,
@@ -124,16 +124,18 @@ impl Builder {
                 );
             }
         }
-        let epoch = epoch(request)?;
         let platforms = plan::platforms(request)?;
         let several = platforms.len() > 1;
         check_outputs(request, several)?;
         let mut loaded: Vec<Arc<image::Image>> = Vec::new();
         let build = || {
             let mut drafts = Vec::new();
+            let mut made_at = None;
             for platform in platforms {
                 let mut plan = plan::plan(&parsed, &text, request, platform)?;
                 plan.several = several;
+                let epoch = epoch(request, &plan.globals)?;
+                made_at = epoch;
                 let (context, named) = (Arc::clone(&context), named.clone());
                 let mut solver = Solver::new(self, session, request, &plan, context, named, epoch);
                 if cached {
@@ -153,7 +155,7 @@ impl Builder {
                     return Ok(built);
                 }
             }
-            self.finish(&drafts, request, session, epoch)
+            self.finish(&drafts, request, session, made_at)
         };
         let built = build();
         let result = built.as_ref().map_or("", |built| &built.image);
@@ -321,13 +323,11 @@ fn check_outputs(request: &BuildRequest, several: bool) -> Result<()> {
     Ok(())
 }
 
-/// `SOURCE_DATE_EPOCH`.
-fn epoch(request: &BuildRequest) -> Result<Option<i64>> {
-    match request
-        .build_args
-        .get("SOURCE_DATE_EPOCH")
-        .map(String::as_str)
-    {
+/// `SOURCE_DATE_EPOCH`, as it is given or by the Dockerfile's `ARG` before its first `FROM`.
+fn epoch(request: &BuildRequest, globals: &impl Variables) -> Result<Option<i64>> {
+    const NAME: &str = "SOURCE_DATE_EPOCH";
+    let given = request.build_args.get(NAME).cloned();
+    match given.or_else(|| globals.get(NAME)).as_deref() {
         None | Some("") => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|_| {
             Error::invalid(format!(

@@ -107,10 +107,14 @@ impl Builder {
                 answer: String::new(),
             })
         })?;
+        // By its digest: another build may have taken the name meanwhile.
+        let made = built.manifest.clone();
         for name in names.iter().filter(|_| output.push) {
             let pushed = session.step(format!("pushing {}", full(name)), |running| {
                 let progress = |p: image::Progress| running.layer(&p);
-                let pushed = self.worker.push(name, request, &progress, &session.cancel);
+                let pushed = self
+                    .worker
+                    .push(name, &made, request, &progress, &session.cancel);
                 pushed.map_err(|error| match error {
                     Error::Cancelled => error,
                     error => {

@@ -54,6 +54,7 @@ impl Worker for Nobody {
     fn push(
         &self,
         _: &Reference,
+        _: &str,
         _: &BuildRequest,
         _: OnProgress<'_>,
         _: &CancellationToken,

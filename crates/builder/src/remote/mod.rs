@@ -32,9 +32,10 @@ pub(crate) struct Fetcher<'a> {
     pub request: &'a BuildRequest,
 }
 
-/// Whether a source is a URL or a git repository.
+/// Whether a source of `ADD` is a URL or a git repository. One without a scheme is a path there,
+/// though it may name a context.
 pub(crate) fn is_remote(source: &str) -> bool {
-    is_web(source) || is_git(source)
+    is_web(source) || is_git(source) && !source.starts_with("github.com/")
 }
 
 fn is_web(source: &str) -> bool {
@@ -193,7 +194,8 @@ mod tests {
             "git://example.org/a",
             "github.com/a/b",
         ] {
-            assert!(is_git(git) && is_remote(git), "{git}");
+            assert!(is_git(git), "{git}");
+            assert_eq!(is_remote(git), git != "github.com/a/b", "{git}");
         }
         assert!(is_remote("http://example.org/a.tar.gz") && !is_git("http://example.org/a.tar.gz"));
         assert!(!is_remote("app/https://x"));
