@@ -19,6 +19,7 @@ mod imports;
 mod keys;
 mod layout;
 mod meta;
+mod modes;
 mod mounts;
 mod place;
 mod plan;
