@@ -104,7 +104,7 @@ pub(crate) fn copy(
     });
     let key = keys::key("copy", &base, inputs, run.solver.epoch);
     let title = run.title(source);
-    let created_by = format!("{source} # buildkit");
+    let created_by = format!("{} # buildkit", remote::without_passwords(source));
     let layers = run.draft.layers.clone();
     if alone {
         // Nothing below is looked at: the layer goes on top of whatever there is.

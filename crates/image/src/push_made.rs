@@ -46,7 +46,13 @@ impl Store {
                     entry.manifest.annotations.remove(OUT_OF);
                     entry
                 }
-                None => state.entries.iter().find(index).cloned().ok_or_else(gone)?,
+                None => {
+                    // The one that has a name, rather than another platform's.
+                    let mut of_it = state.entries.iter().filter(index);
+                    let named = of_it.clone().find(|e| e.name.is_some());
+                    let any = named.or_else(|| of_it.next());
+                    any.cloned().ok_or_else(gone)?
+                }
             };
             let from = repositories(&state.entries, reference, &state.manifests);
             (entry, from)

@@ -182,6 +182,17 @@ pub(crate) fn redacted(url: &str) -> String {
     }
 }
 
+/// A line of a Dockerfile as it may be shown and remembered: its URLs without passwords.
+pub(crate) fn without_passwords(line: &str) -> String {
+    let words = line.split_inclusive(char::is_whitespace);
+    words.map(redacted).collect()
+}
+
+/// Whether there is one in a line.
+pub(crate) fn has_password(line: &str) -> bool {
+    line.contains("://") && without_passwords(line) != line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,5 +215,11 @@ mod tests {
             "https://xxxxx@x.org/y.git"
         );
         assert_eq!(redacted("https://a:b@x.org?y@z"), "https://xxxxx@x.org?y@z");
+        let line = "ADD --chmod=1 http://a:b@x.org/y http://z/@ /t";
+        assert_eq!(
+            without_passwords(line),
+            "ADD --chmod=1 http://xxxxx@x.org/y http://z/@ /t"
+        );
+        assert!(has_password(line) && !has_password("ADD http://z/@ /t"));
     }
 }

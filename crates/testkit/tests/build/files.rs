@@ -231,7 +231,7 @@ COPY --exclude=$OUT --chmod=u=rw,g=u,o+r-w dir /d
     assert_eq!(
         sh(
             &d,
-            "readlink /etc/link /dangling; cat /real /not/there; ls /d; stat -c %a /d/top"
+            "readlink /etc/link; readlink /dangling; cat /real /not/there; ls /d; stat -c %a /d/top"
         ),
         "../real\n/not/there\nnewnewtop\n664"
     );

@@ -67,7 +67,7 @@ USER root
         ("COPY missing ./", "not found"),
         ("COPY *.txt /name", "must be a directory and end with a /"),
         (
-            "COPY --from=late /x /\nFROM busybox AS late",
+            "COPY --from=late /x /\nFROM busybox AS late\nCOPY --from=0 /etc /e",
             "invalid stage",
         ),
         (
