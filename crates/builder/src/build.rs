@@ -68,7 +68,10 @@ impl Builder {
         check_names(request)?;
         self.entitlements.check(request)?;
         let sinks = exports::check(request)?;
-        let cached = !imports::check(request)?.is_empty() && !request.no_cache;
+        let mut sources = imports::check(request)?;
+        if request.no_cache {
+            sources.clear();
+        }
         let keep_git = request
             .build_args
             .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
@@ -138,11 +141,8 @@ impl Builder {
                 made_at = epoch;
                 let (context, named) = (Arc::clone(&context), named.clone());
                 let mut solver = Solver::new(self, session, request, &plan, context, named, epoch);
-                if cached {
-                    let sources = imports::check(request)?;
-                    solver.imports =
-                        Imports::open(self, session, request, sources, &plan.platform)?;
-                }
+                let sources = sources.clone();
+                solver.imports = Imports::open(self, session, request, sources, &plan.platform)?;
                 let solved = solver.solve(sequential);
                 loaded.extend(solver.take_layouts());
                 match solved {

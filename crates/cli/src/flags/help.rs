@@ -30,14 +30,12 @@ fn flag_list(flags: &[Flag], width: usize) -> String {
     let mut out = String::new();
     for flag in flags {
         let mut about = flag.about.to_owned();
-        match flag.only.unwrap_or(&["-"]) {
-            ["-"] => {}
-            values if values.iter().all(|v| v.is_empty()) => about.push_str(" (not supported yet)"),
-            values => {
-                let values = values.iter().filter(|v| !v.is_empty());
-                let values: Vec<_> = values.copied().collect();
-                about.push_str(&format!(" (only {} is supported yet)", values.join(", ")));
-            }
+        if let Some(only) = flag.only {
+            let values: Vec<_> = only.iter().copied().filter(|v| !v.is_empty()).collect();
+            about.push_str(&match values.is_empty() {
+                true => " (not supported yet)".to_owned(),
+                false => format!(" (only {} is supported yet)", values.join(", ")),
+            });
         }
         if !flag.default.is_empty() {
             about.push_str(&format!(" (default {})", flag.default));

@@ -63,10 +63,8 @@ impl Session {
     fn wanted(&self) -> Vec<String> {
         let refused = self.unmountable();
         let ours = |scope: &&String| {
-            let parts = scope
-                .strip_prefix("repository:")
-                .and_then(|s| s.rsplit_once(':'));
-            parts.is_none_or(|(path, _)| !refused.contains(path))
+            let path = repository(scope);
+            path.is_none_or(|path| !refused.contains(path))
         };
         self.scopes.iter().filter(ours).cloned().collect()
     }
@@ -88,10 +86,7 @@ impl Session {
             Err(failed) if failed.refused() => {
                 let mounts = self.wanted().into_iter().skip(1);
                 let paths: Vec<_> = mounts
-                    .filter_map(|scope| {
-                        let (path, _) = scope.strip_prefix("repository:")?.rsplit_once(':')?;
-                        Some(path.to_owned())
-                    })
+                    .filter_map(|scope| repository(&scope).map(str::to_owned))
                     .collect();
                 if paths.is_empty() {
                     return Err(failed);
@@ -270,4 +265,9 @@ impl Session {
                     .all(|action| own.1.split(',').any(|a| a == action))
         })
     }
+}
+/// The repository that a scope is about.
+fn repository(scope: &str) -> Option<&str> {
+    let (path, _) = scope.strip_prefix("repository:")?.rsplit_once(':')?;
+    Some(path)
 }
