@@ -320,10 +320,7 @@ fn foreign(image: &image::Image) -> Option<String> {
 fn hardware_address(networks: &NetworkingConfig) -> Result<Option<network::Mac>> {
     let asked = ["default", "bridge"].into_iter().find_map(|name| {
         let settings = networks.endpoints_config.get(name)?;
-        settings
-            .get("MacAddress")?
-            .as_str()
-            .filter(|m| !m.is_empty())
+        Some(settings.mac_address.as_str()).filter(|m| !m.is_empty())
     });
     let read = |text: &str| text.parse().map_err(Error::Invalid);
     asked.map(read).transpose()

@@ -84,6 +84,7 @@ impl Engine {
                 config: Vec::from_iter(bridge.then(|| IpamConfig {
                     subnet: format!("{}/{}", subnet.network(), subnet.prefix),
                     gateway: subnet.gateway.to_string(),
+                    ..IpamConfig::default()
                 })),
             },
             containers: self.members(name),
