@@ -81,7 +81,7 @@ async fn docker_understands_what_it_gets() {
                 1,
                 "",
                 "Error response from daemon: operation is not permitted on predefined host \
-                 network \n",
+                 network\n",
             ),
             ("network connect --ip 192.0.2.2 mine a", 0, "", ""),
             ("network disconnect -f mine a", 0, "", ""),
