@@ -5,6 +5,7 @@ Each way has a host, an outside machine `x`, a client `c` and backends `b1` to `
 
   none    a bridge, nothing is translated (to compare with)
   resolve a bridge, and in each container only the table that redirects 127.0.0.11:53
+  plain   the same, but the redirect only writes other ports, so that no connection is noted
   own     a bridge; services are translated in each container's namespace, published ports on the host
   brnf    a bridge; all is translated on the host, and br_netfilter shows it the bridge's packets
   masq    a bridge; all is translated on the host, and it stands in as the sender
@@ -13,7 +14,7 @@ Each way has a host, an outside machine `x`, a client `c` and backends `b1` to `
 
 import subprocess
 
-WAYS = ["none", "resolve", "own", "brnf", "masq", "routed"]
+WAYS = ["none", "resolve", "plain", "own", "brnf", "masq", "routed"]
 PORT = 8000
 #: Of the network: client and backends.
 ADDRESS = {"c": 10, "b1": 11, "b2": 12, "b3": 13}
@@ -49,6 +50,19 @@ RESOLVE = """
 table ip resolve {
   chain sent { type nat hook output priority -100;
     ip daddr 127.0.0.11 meta l4proto { tcp, udp } th dport 53 dnat to 127.0.0.11:5353
+  }
+}
+"""
+
+
+#: The same without translation: what goes there and what comes back gets another port written.
+RESOLVE_PLAIN = """
+table ip resolve {
+  chain sent { type filter hook output priority -150;
+    ip daddr 127.0.0.11 udp dport 53 udp dport set 5353
+    ip daddr 127.0.0.11 tcp dport 53 tcp dport set 5353
+    ip saddr 127.0.0.11 udp sport 5353 udp sport set 53
+    ip saddr 127.0.0.11 tcp sport 5353 tcp sport set 53
   }
 }
 """
@@ -177,7 +191,7 @@ def container(way, host, name, routed):
 def translate(way, host):
     if way != "none":
         for name in ADDRESS:
-            nft(f"{way}-{name}", RESOLVE)
+            nft(f"{way}-{name}", RESOLVE_PLAIN if way == "plain" else RESOLVE)
     nft(host, published(way) + leaving(way))
     for family in ("ip", "ip6"):
         if way == "own":

@@ -45,12 +45,13 @@ def heard(way, to):
 
 
 def foreign_drop(way, program):
-    """A firewall of the host's that forwards only what it knows; wharf accepts translated packets."""
+    """A firewall of the host's that forwards nothing."""
     host = f"{way}-h"
     nft(host, "table inet foreign { chain forward { type filter hook forward priority 0; policy drop; }\n}")
     got = runs(f"{way}-c", f"{program} who {address('b1')}:{PORT}")
+    other = to_service(way, program)
     inside(host, "nft delete table inet foreign")
-    return yes(got)
+    return f"{yes(got)}; to a service: {yes(other)}"
 
 
 def to_service(way, program):
@@ -149,6 +150,32 @@ def overlay(way, program):
     return got.replace("far ", "as ").replace(f"as {address('c')}", "kept") if got else "fails"
 
 
+def ingress(way, program):
+    """From outside to a port of this host, whose backend is on the other one (after `overlay`): its
+    answers go back by the host that sent it the connection, by a rule in the backend's namespace."""
+    if way != "own":
+        return "not tried"
+    host, far, cont = f"{way}-h", f"{way}-f", f"{way}-fb"
+    inside(far, "ip addr add 10.77.0.2/24 dev br")
+    inside(cont, "ip route replace default via 10.77.0.2")
+    nft(host, f"add element ip ports ports {{ 8082 : 10.77.0.50 . {PORT} }}")
+    before = runs(f"{way}-x", f"{program} who {bed.OUTSIDE}:8082")
+    hardware = runs(host, "cat /sys/class/net/br/address")
+    nft(cont, f"""
+table ip back {{
+  chain arriving {{ type filter hook prerouting priority -150;
+    iifname "eth0" ct state new ether saddr {hardware} ct mark set 1
+  }}
+  chain answering {{ type route hook output priority -150;
+    ct direction reply meta mark set ct mark
+  }}
+}}""")
+    inside(cont, "ip rule add fwmark 1 table 100")
+    inside(cont, "ip route add default via 10.77.0.1 dev eth0 table 100")
+    after = runs(f"{way}-x", f"{program} who {bed.OUTSIDE}:8082")
+    return f"without it {yes(before)}; with it {after or 'fails'}"
+
+
 def many_ports():
     """How many links a bridge takes."""
     bed.namespace("many")
@@ -169,5 +196,6 @@ def breaks(program):
     row("the client has iptables rules of its own; service", lambda way: own_rules(way, program))
     row("noted connections of 100: client / host / backends", lambda way: tracked(way, program))
     row("overlay: backend on another host", lambda way: overlay(way, program))
+    row("from outside by this host to a backend on another", lambda way: ingress(way, program))
     row("macvlan", lambda way: macvlan(program) if way == "own" else "never passes the host")
     many_ports()

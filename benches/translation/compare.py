@@ -49,15 +49,23 @@ def works(program):
         print(f"| {what} | " + " | ".join(cells) + " |", flush=True)
 
 
+def redirect(program):
+    """What the redirect of 127.0.0.11 costs everything else, by translation and without."""
+    measure(program, [("container to container", "c", f"{address('b1')}:{PORT}", ["none", "resolve", "plain"])])
+
+
 def speed(program):
     """Medians of each path and way, all of them alternately."""
     direct = f"{address('b1')}:{PORT}"
-    paths = [
+    measure(program, [
         ("container to container", "c", direct, WAYS),
         ("container to service", "c", f"{service(bed.SERVICE)}:80", ["own", "brnf", "masq", "routed"]),
         ("outside to published port", "x", f"{bed.OUTSIDE}:{bed.PUBLISHED}", WAYS),
         ("same network to published port", "c", f"{bed.OUTSIDE}:{bed.PUBLISHED}", ["own", "brnf", "masq", "routed"]),
-    ]
+    ])
+
+
+def measure(program, paths):
     kinds = [("stream", "Gbit/s"), ("trips", "µs median / 99 %"), ("connects", "a second")]
     got = {}
     for run in range(RUNS):
@@ -65,8 +73,8 @@ def speed(program):
             for what, _ in kinds:
                 for way in ways if run % 2 else reversed(ways):
                     numbers = traffic(way, name, program, what, to, MS)
-                    if numbers:
-                        got.setdefault((path, what, way), []).append(numbers.split())
+                    assert numbers, f"{what}, {path}, {way}: no answer"
+                    got.setdefault((path, what, way), []).append(numbers.split())
     print("| path | unit | " + " | ".join(WAYS) + " |\n|" + " --- |" * (len(WAYS) + 2))
     for path, _, _, ways in paths:
         for what, unit in kinds:
@@ -74,6 +82,16 @@ def speed(program):
             for way in WAYS:
                 values = got.get((path, what, way))
                 cells.append(" / ".join(spread(v) for v in zip(*values)) if values else "–")
+            print(f"| {path} | {unit} | " + " | ".join(cells) + " |")
+    print("\nEach divided by what `none` (else `own`) had in the same round; medians.\n")
+    for path, _, _, ways in paths:
+        for what, unit in kinds:
+            base = got[path, what, ways[0]]
+            cells = []
+            for way in WAYS:
+                rounds = zip(got.get((path, what, way), []), base)
+                ratios = [float(of[0]) / float(to[0]) for of, to in rounds]
+                cells.append(f"{statistics.median(ratios):.2f}" if ratios else "–")
             print(f"| {path} | {unit} | " + " | ".join(cells) + " |")
 
 
@@ -91,14 +109,14 @@ def main():
         at = wanted.index("--runs")
         RUNS = int(wanted[at + 1])
         del wanted[at : at + 2]
-    wanted = wanted or ["works", "breaks", "speed", "update", "size"]
+    wanted = wanted or ["works", "breaks", "redirect", "speed", "update", "size"]
     bed.sh("mkdir -p /run/netns && mount -t tmpfs none /run/netns")
     bed.sh("ip link set lo up")
-    if set(wanted) & {"works", "breaks", "speed"}:
+    if set(wanted) & {"works", "breaks", "redirect", "speed"}:
         for way in WAYS:
             bed.build(way)
             bed.serve(way, program)
-    for what, work in (("works", works), ("speed", speed), ("breaks", breaks.breaks)):
+    for what, work in (("works", works), ("redirect", redirect), ("speed", speed), ("breaks", breaks.breaks)):
         if what in wanted:
             print(f"\n## {what}\n", flush=True)
             work(program)

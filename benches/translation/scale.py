@@ -30,11 +30,14 @@ class Nft:
         self.lib.nft_ctx_new.restype = ctypes.c_void_p
 
     def run(self, text):
+        """Milliseconds until it was in force. The end of the socket is not counted: it may wait."""
+        start = time.perf_counter()
         context = ctypes.c_void_p(self.lib.nft_ctx_new(0))
-        try:
-            assert self.lib.nft_run_cmd_from_buffer(context, text.encode()) == 0, "nft refused"
-        finally:
-            self.lib.nft_ctx_free(context)
+        result = self.lib.nft_run_cmd_from_buffer(context, text.encode())
+        spent = (time.perf_counter() - start) * 1e3
+        self.lib.nft_ctx_free(context)
+        assert result == 0, "nft refused"
+        return spent
 
 
 def high(fd):
@@ -211,28 +214,42 @@ def used():
 def size(runs, count=200):
     """What tables take in so many namespaces, and how long a container's takes to make."""
     nft = Nft()
+    to = ", ".join(f"{s} : 10.77.7.{9 + s} . 8000" for s in range(BACKENDS + 1))
+    other = f"""flush chain ip services s7
+add rule ip services s7 meta l4proto tcp dnat ip to numgen random mod {BACKENDS + 1} map {{ {to} }}"""
     kinds = [
-        ("nothing", None),
-        ("the redirect of 127.0.0.11", bed.RESOLVE),
-        ("the same, its table deleted first", "add table ip resolve\ndelete table ip resolve\n" + bed.RESOLVE),
-        (f"{SERVICES} services, a chain each", table(0)),
-        (f"{SERVICES} services, 16 slots", table(16)),
-        (f"{SERVICES} services, {bed.SLOTS} slots", table(bed.SLOTS)),
+        ("nothing", None, None),
+        ("the redirect of 127.0.0.11", bed.RESOLVE, None),
+        (f"{SERVICES} services, a chain each", table(0), other),
+        (f"{SERVICES} services, 16 slots", table(16), None),
+        (f"{SERVICES} services, {bed.SLOTS} slots", table(bed.SLOTS), None),
     ]
     print(f"{count} containers, {SERVICES} services with {BACKENDS} backends each")
-    print("| in each container | KiB a container | to make one (with libnftables) |\n" + "| --- " * 3 + "|")
-    for what, text in kinds:
-        sizes, spent = [], []
+    print("| in each container | KiB a container | to make | to replace a service's backends |")
+    print("| --- " * 4 + "|")
+    for what, text, change_one in kinds:
+        sizes, made, changed = [], [], []
         for _ in range(min(runs, 5)):
             spaces = Namespaces(count)
             before = used()
             for one in spaces.all if text else []:
                 spaces.enter(one)
-                start = time.perf_counter()
-                nft.run(text)
-                spent.append((time.perf_counter() - start) * 1e3)
+                made.append(nft.run(text))
             spaces.leave()
             sizes.append((used() - before) / count)
+            for one in spaces.all[:20] if change_one else []:
+                spaces.enter(one)
+                changed.append(nft.run(change_one))
+            spaces.leave()
             spaces.close()
-        made = f"{statistics.median(spent):.1f} ms" if spent else "–"
-        print(f"| {what} | {statistics.median(sizes):.1f} ({min(sizes):.1f}–{max(sizes):.1f}) | {made} |", flush=True)
+        times = [f"{statistics.median(t):.1f} ms" if t else "–" for t in (made, changed)]
+        spread = f"{statistics.median(sizes):.1f} ({min(sizes):.1f}–{max(sizes):.1f})"
+        print(f"| {what} | {spread} | {times[0]} | {times[1]} |", flush=True)
+    spaces = Namespaces(1)
+    spaces.enter(spaces.all[0])
+    for what, text in (("adds only", ""), ("deletes the table first", "add table ip resolve\ndelete table ip resolve\n")):
+        start = time.perf_counter()
+        nft.run(text + bed.RESOLVE)
+        print(f"\nThe redirect, with the end of the socket, {what}: {(time.perf_counter() - start) * 1e3:.1f} ms")
+    spaces.leave()
+    spaces.close()

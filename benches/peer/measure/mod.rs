@@ -4,6 +4,7 @@ pub(crate) mod copies;
 mod live;
 mod logs;
 pub(crate) mod oci;
+pub(crate) mod traffic;
 
 use std::{
     fs,

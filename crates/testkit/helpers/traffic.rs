@@ -1,4 +1,5 @@
-//! Both ends of what `benches/translation` measures; only std, built by `rustc -O`.
+//! Both ends of what the benchmarks of networks measure: compiled static by the testkit and put into an
+//! image, and by `benches/translation/run`. Only std.
 //!
 //! traffic serve NAME PORT       answers, on IPv4 and IPv6
 //! traffic who ADDRESS           which server answers, and the address that it sees us have
