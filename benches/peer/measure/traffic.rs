@@ -29,7 +29,13 @@ const TIME: u32 = 500;
 
 impl Peer {
     /// How long a gigabyte takes, a round trip of one byte (the median), a thousand connections.
-    pub(crate) fn traffic(&self, outside: &Ns, from: &Place, kind: Kind, to: SocketAddr) -> Duration {
+    pub(crate) fn traffic(
+        &self,
+        outside: &Ns,
+        from: &Place,
+        kind: Kind,
+        to: SocketAddr,
+    ) -> Duration {
         let what = match kind {
             Kind::Stream => "stream",
             Kind::Trips => "trips",
