@@ -18,7 +18,7 @@ const USAGE: &str = "benches/run [--runs N] [--rounds N] [--size N] [--count N] 
              network, a tenth as many networks are made)
   --dry      prints the table and leaves docs/performance.md alone
   GROUP      memory commands fifty runtimes pull logs lists live copies images builds
-             traffic networks; all if none is given.
+             traffic networks ports; all if none is given.
              Rows of other groups stay as they are in the table";
 
 /// What is measured, on what, how often.
@@ -36,7 +36,7 @@ struct Bench {
 type Group = fn(&Bench) -> Vec<Row>;
 
 /// Memory comes first, while the daemons are fresh.
-const GROUPS: [(&str, Group); 13] = [
+const GROUPS: [(&str, Group); 14] = [
     ("memory", rows::starts::memory),
     ("commands", rows::starts::commands),
     ("fifty", rows::starts::fifty),
@@ -50,6 +50,7 @@ const GROUPS: [(&str, Group); 13] = [
     ("builds", rows::builds::builds),
     ("traffic", rows::networks::traffic),
     ("networks", rows::networks::changes),
+    ("ports", rows::networks::ports),
 ];
 
 fn main() {

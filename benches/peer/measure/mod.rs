@@ -20,6 +20,13 @@ pub(crate) fn time(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
+/// Runs a command that may take longer than any test would wait.
+pub(crate) fn patiently(cli: &Cli, line: &str) {
+    let done = cli.command(line).output().expect("the CLI starts");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "`{line}`: {said}");
+}
+
 /// An engine with a daemon of its own.
 pub(crate) struct Peer {
     pub(crate) daemon: Daemon,

@@ -79,9 +79,8 @@ impl Peer {
     }
 
     pub(crate) fn remove_networks(&self, count: usize) {
-        self.daemon
-            .docker()
-            .ok(&format!("network rm {}", super::many(count)));
+        let line = format!("network rm {}", super::many(count));
+        super::patiently(&self.daemon.docker(), &line);
     }
 
     /// A network with room for many containers.

@@ -82,11 +82,11 @@ fn server(peer: &Peer, from: &Place) -> SocketAddr {
     SocketAddr::new(address, 8000)
 }
 
-/// Many networks, many containers on one, many ports at once.
+/// Many networks, and many containers on one.
 pub(crate) fn changes(bench: &Bench) -> Vec<Row> {
     let networks = bench.count / 10;
     let containers = bench.count / 5;
-    let mut rows = vec![
+    let mut rows = [
         Row::new(&format!("{networks} networks created, one API client"), ""),
         Row::new(&format!("`docker network rm` of these {networks}"), ""),
         Row::new(
@@ -116,12 +116,11 @@ pub(crate) fn changes(bench: &Bench) -> Vec<Row> {
             .for_each(|(row, times)| row.times(times));
         peer.remove_many(containers);
     }
-    rows.extend(ports(bench));
-    rows
+    rows.into()
 }
 
 /// A container with one port, and with a range of a thousand.
-fn ports(bench: &Bench) -> Vec<Row> {
+pub(crate) fn ports(bench: &Bench) -> Vec<Row> {
     let ranges = [
         (
             "`run -d` with one published port, own CLI",
@@ -139,8 +138,8 @@ fn ports(bench: &Bench) -> Vec<Row> {
         for (peer, times) in bench.peers.iter().zip(&mut times) {
             for ((_, range, _), times) in ranges.iter().zip(times) {
                 let line = format!("run -d --name ports -p {range} busybox sleep 100000");
-                times.push(measure::time(|| drop(peer.cli().ok(&line))));
-                peer.daemon.docker().ok("rm -f ports");
+                times.push(measure::time(|| measure::patiently(&peer.cli(), &line)));
+                measure::patiently(&peer.daemon.docker(), "rm -f ports");
             }
         }
     }
