@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use domain::base::iana::Rtype;
 
-use crate::lab::{Container, Server, asker, endpoint, network, query};
+use crate::lab::{Container, Server, asker, crowd, query};
 
 /// Clients at the same time, each with so many questions under way.
 const CLIENTS: usize = 2;
@@ -14,18 +14,10 @@ const UNDER_WAY: usize = 16;
 #[ignore = "prints numbers"]
 fn questions_a_second_and_latency() {
     let server = Server::new();
-    let names: Vec<_> = (1..=200).map(|n| format!("10.1.0.{n}")).collect();
-    let all: Vec<_> = names
-        .iter()
-        .map(|ip| (ip.as_str(), endpoint(&[&format!("c{ip}")], &[ip])))
-        .collect();
-    server
-        .client()
-        .set_network(&network("front", 1, &all))
-        .unwrap();
+    server.client().set_network(&crowd("app")).unwrap();
     let container = Container::new(&server, &asker("c", &["front"], &[]));
 
-    let message = query(1, "c10.1.0.77", Rtype::A, None);
+    let message = query(1, "c77", Rtype::A, None);
     let mut took: Vec<_> = {
         let socket = container.udp();
         let mut buf = [0; 512];

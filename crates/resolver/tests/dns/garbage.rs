@@ -4,18 +4,9 @@ use std::io::Write;
 
 use domain::base::iana::{Rcode, Rtype};
 use proptest::prelude::*;
-use resolver::{Network, reply_to};
+use resolver::reply_to;
 
-use crate::lab::{Container, Said, Server, asker, endpoint, network, query};
-
-fn front() -> Network {
-    let names: Vec<_> = (0..250).map(|n| format!("10.1.0.{n}")).collect();
-    let all: Vec<_> = names
-        .iter()
-        .map(|ip| (ip.as_str(), endpoint(&["app"], &[ip])))
-        .collect();
-    network("front", 1, &all)
-}
+use crate::lab::{Container, Said, Server, asker, crowd, query};
 
 proptest! {
     /// Bytes out of nowhere, and questions with some bytes changed, cut or added.
@@ -27,7 +18,7 @@ proptest! {
         tcp in any::<bool>(),
         size in any::<u16>(),
     ) {
-        let networks = [front()];
+        let networks = [crowd("app")];
         let asker = asker("c", &["front"], &[]);
         let mut asked = query(1, "app.front_default", Rtype::A, Some(size));
         for (at, byte) in changes {

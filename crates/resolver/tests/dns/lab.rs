@@ -228,6 +228,17 @@ pub(crate) fn network(id: &str, second: u8, endpoints: &[(&str, Endpoint)]) -> N
     }
 }
 
+/// A network of 250 containers that share a name; each has one of its own, too: `c0`, `c1` …
+pub(crate) fn crowd(shared: &str) -> Network {
+    let mut all = network("front", 1, &[]);
+    for n in 0..250 {
+        let (name, address) = (format!("c{n}"), format!("10.1.0.{n}"));
+        let one = endpoint(&[&name, shared], &[&address]);
+        all.endpoints.insert(name, one);
+    }
+    all
+}
+
 pub(crate) fn asker(id: &str, networks: &[&str], upstreams: &[SocketAddr]) -> Asker {
     Asker {
         id: id.to_owned(),

@@ -3,7 +3,7 @@
 use domain::base::iana::{Rcode, Rtype};
 use resolver::Asker;
 
-use crate::lab::{Container, Server, asker, endpoint, network, query};
+use crate::lab::{Container, Server, asker, crowd, endpoint, network, query};
 use crate::upstream::Fake;
 
 fn two_networks(server: &Server) {
@@ -147,15 +147,7 @@ fn internal_networks_tell_nobody() {
 #[test]
 fn long_answers_are_cut_and_sizes_are_kept_to() {
     let server = Server::new();
-    let names: Vec<_> = (0..250).map(|n| format!("10.1.0.{n}")).collect();
-    let all: Vec<_> = names
-        .iter()
-        .map(|ip| (ip.as_str(), endpoint(&["app"], &[ip])))
-        .collect();
-    server
-        .client()
-        .set_network(&network("front", 1, &all))
-        .unwrap();
+    server.client().set_network(&crowd("app")).unwrap();
     let container = Container::new(&server, &asker("c", &["front"], &[]));
     for (size, most) in [
         (None, 512),

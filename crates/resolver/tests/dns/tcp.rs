@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 
 use domain::base::iana::Rtype;
 
-use crate::lab::{Container, Said, Server, asker, endpoint, network, query, until};
+use crate::lab::{Container, Said, Server, asker, crowd, endpoint, network, query, until};
 use crate::upstream::Fake;
 
 fn send(stream: &mut TcpStream, message: &[u8]) {
@@ -24,15 +24,7 @@ fn receive(stream: &mut TcpStream) -> Said {
 #[test]
 fn long_answers_come_whole() {
     let (server, fake) = (Server::new(), Fake::new(1));
-    let names: Vec<_> = (0..250).map(|n| format!("10.1.0.{n}")).collect();
-    let all: Vec<_> = names
-        .iter()
-        .map(|ip| (ip.as_str(), endpoint(&["app"], &[ip])))
-        .collect();
-    server
-        .client()
-        .set_network(&network("front", 1, &all))
-        .unwrap();
+    server.client().set_network(&crowd("app")).unwrap();
     let container = Container::new(&server, &asker("c", &["front"], &[fake.address]));
     let mut stream = container.tcp();
     send(&mut stream, &query(1, "app", Rtype::A, None));
