@@ -136,13 +136,13 @@ impl Server {
                 }
             }
             Due::Conn(number) => {
-                let Some(conn) = self.conns.get(&number) else {
+                let Some(conn) = self.conns.get_mut(&number) else {
                     return;
                 };
                 // While questions of it are passed on it is not idle; those have their own end.
                 if conn.end() > now || conn.waiting > 0 {
-                    let again = conn.end().max(now + Duration::from_secs(1));
-                    self.poll.at(again, Due::Conn(number));
+                    conn.due = conn.end().max(now + Duration::from_secs(1));
+                    self.poll.at(conn.due, Due::Conn(number));
                 } else {
                     self.close(number);
                 }
@@ -269,7 +269,7 @@ impl Server {
             let conn = Conn::new(number, stream);
             if let Ok(token) = self.poll.add(&conn.stream, Source::Conn, conn.wants()) {
                 served.connections += 1;
-                self.poll.at(conn.end(), Due::Conn(token));
+                self.poll.at(conn.due, Due::Conn(token));
                 self.conns.insert(token, conn);
             }
         }
@@ -322,6 +322,7 @@ impl Server {
             return;
         };
         self.poll.remove(&conn.stream, number);
+        self.poll.not_at(conn.due, Due::Conn(number));
         if let Some(served) = self.askers.get_mut(conn.asker) {
             served.connections -= 1;
         }

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use crate::poll::Ready;
 
 /// A connection on which no question is asked and no answer read is closed after so long.
-pub(crate) const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(10);
 /// So many connections one asker may have.
 pub(crate) const MOST_OF_ONE: usize = 32;
 /// And all of them together.
 pub(crate) const MOST: usize = 512;
 /// So many questions of a connection may be under way.
 const MOST_WAITING: usize = 32;
+/// So much is read before others have their turn.
+const AT_ONCE: usize = 8 << 10;
 /// No more is held of answers that are not read, but for one more answer.
 const MOST_HELD: usize = 64 << 10;
 
@@ -30,11 +32,14 @@ pub(crate) struct Conn {
     /// The client says no more.
     ended: bool,
     /// When it was last of use.
-    pub(crate) used: Instant,
+    used: Instant,
+    /// When that is looked at.
+    pub(crate) due: Instant,
 }
 
 impl Conn {
     pub(crate) fn new(asker: u64, stream: TcpStream) -> Self {
+        let now = Instant::now();
         Self {
             asker,
             stream,
@@ -42,7 +47,8 @@ impl Conn {
             output: Vec::new(),
             waiting: 0,
             ended: false,
-            used: Instant::now(),
+            used: now,
+            due: now + IDLE,
         }
     }
 
@@ -50,16 +56,19 @@ impl Conn {
         self.waiting >= MOST_WAITING || self.output.len() >= MOST_HELD
     }
 
-    /// Reads what is there, as much as may be held.
+    /// Reads some of what is there, if more may be held. Whole messages stay in what was read only
+    /// while the connection is full, so it never holds much more than one.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        while !self.ended && !self.is_full() && self.input.len() < buffer.len() {
-            match self.stream.read(buffer) {
-                Ok(0) => self.ended = true,
-                Ok(len) => self.input.extend_from_slice(&buffer[..len]),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
+        if self.ended || self.is_full() {
+            return Ok(());
+        }
+        // The rest has its turn after others.
+        let len = buffer.len().min(AT_ONCE);
+        match self.stream.read(&mut buffer[..len]) {
+            Ok(0) => self.ended = true,
+            Ok(len) => self.input.extend_from_slice(&buffer[..len]),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
         }
         Ok(())
     }

@@ -19,6 +19,15 @@ fn redirect(container: &Container) {
     );
     let done = run(&container.namespace, "nft", &[&rules]);
     assert!(done.status.success(), "{done:?}");
+    // glibc asks only for addresses of a kind that the host has itself.
+    for address in ["10.1.0.250/32", "fd01::250/128"] {
+        let done = run(
+            &container.namespace,
+            "ip",
+            &["addr", "add", address, "dev", "lo"],
+        );
+        assert!(done.status.success(), "{done:?}");
+    }
 }
 
 fn run(ns: &OwnedFd, program: &str, args: &[&str]) -> Output {
