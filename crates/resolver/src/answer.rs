@@ -9,7 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use domain::base::iana::{Class, Opcode, OptRcode, Rcode, Rtype};
 use domain::base::message_builder::{MessageBuilder, PushError};
-use domain::base::{Message, Name, ParsedName, StaticCompressor, ToName, Ttl};
+use domain::base::name::ToLabelIter;
+use domain::base::{Message, Name, ParsedName, StaticCompressor, Ttl};
 use domain::rdata::{A, Aaaa, Ptr};
 
 use crate::model::{Asker, SingleLabels};

@@ -68,6 +68,9 @@ impl Drop for Listener {
     }
 }
 
+/// A request and what came with it, or why it is none.
+pub(crate) type Asked = Result<(Op, Vec<OwnedFd>), Box<Reply>>;
+
 /// A connection of the daemon's.
 pub(crate) struct Control {
     pub(crate) stream: UnixStream,
@@ -90,14 +93,13 @@ impl Control {
     }
 
     /// The next request. One of a newer version than ours is a refusal instead.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Result<(Op, Vec<OwnedFd>), Reply>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Asked>> {
         let Some(request) = self.inbox.next::<Request>()? else {
             return Ok(None);
         };
         if request.version > VERSION {
-            return Ok(Some(Err(Reply::Refused {
-                reason: format!("version {} is newer than {VERSION}", request.version),
-            })));
+            let reason = format!("version {} is newer than {VERSION}", request.version);
+            return Ok(Some(Err(Box::new(Reply::Refused { reason }))));
         }
         let count = match &request.op {
             Op::SetAsker { fds, .. } => fds.len(),

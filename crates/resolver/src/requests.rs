@@ -40,7 +40,7 @@ impl Server {
                     continue;
                 }
                 Ok((op, fds)) => self.request(op, fds),
-                Err(refusal) => refusal,
+                Err(refusal) => *refusal,
             };
             if let Some(control) = self.controls.get_mut(&number) {
                 control.say(&reply, &[])?;
@@ -52,8 +52,8 @@ impl Server {
         match op {
             Op::SetAsker { asker, fds: roles } => {
                 let fds: Vec<_> = roles.into_iter().zip(fds).collect();
-                if let Err(refusal) = self.set_asker(asker, fds) {
-                    return refusal;
+                if let Err(reason) = self.set_asker(asker, fds) {
+                    return Reply::Refused { reason };
                 }
             }
             Op::RemoveAsker { id } => self.remove_asker(&id),
@@ -94,11 +94,9 @@ impl Server {
         Reply::Done
     }
 
-    fn set_asker(&mut self, asker: Asker, fds: Vec<(Role, OwnedFd)>) -> Result<(), Reply> {
+    fn set_asker(&mut self, asker: Asker, fds: Vec<(Role, OwnedFd)>) -> Result<(), String> {
         let id = asker.id.clone();
-        let refused = |why: String| Reply::Refused {
-            reason: format!("asker {id}: {why}"),
-        };
+        let refused = |why: String| format!("asker {id}: {why}");
         if fds.is_empty() {
             let known = self.askers.change(asker);
             return known

@@ -78,10 +78,6 @@ impl Zones {
         self.0.retain(|id, _| ids.contains(id));
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// All networks, in an order that is always the same.
     pub(crate) fn networks(&self) -> Vec<&Network> {
         let mut all: Vec<_> = self.0.values().map(|zone| &zone.network).collect();
