@@ -15,7 +15,7 @@ fn redirect(container: &Container) {
     let rules = format!(
         "table ip dns {{ chain out {{ type nat hook output priority -100; \
          ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:{port}; \
-         ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:{port}; }} }}"
+         ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:{port}; }}; }}"
     );
     let done = run(&container.namespace, "nft", &[&rules]);
     assert!(done.status.success(), "{done:?}");

@@ -1,4 +1,7 @@
-//! The name server as a process, asked over real sockets in network namespaces of the tests' own.
+//! The name server as a process, asked over real sockets in network namespaces of the tests' own. Needs
+//! root.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod bench;
 mod clients;
