@@ -214,11 +214,6 @@ pub(crate) async fn prune(call: Call) -> Answer {
         "unused-for",
     ];
     let mut filters = call.query.filters(FILTERS)?;
-    for name in ["max-used-space", "min-free-space"] {
-        if call.query.number::<i64>(name)?.is_some_and(|n| n > 0) {
-            return Err(fields::unsupported(&format!("the parameter {name}")).into());
-        }
-    }
     for name in ["description", "inuse", "parent", "private", "shared"] {
         if filters.contains_key(name) {
             return Err(
@@ -235,11 +230,12 @@ pub(crate) async fn prune(call: Call) -> Answer {
     }
     let until = pruning::until(&mut filters)?;
     let now = crate::time::now();
-    let keep = call.query.number::<i64>("keep-storage")?.unwrap_or(0);
-    let reserved = call.query.number::<i64>("reserved-space")?.unwrap_or(0);
+    let bytes = |name: &str| Ok::<_, Refusal>(call.query.number::<i64>(name)?.unwrap_or(0));
     let request = PruneRequest {
         all: call.query.bool("all"),
-        keep: keep.max(reserved),
+        keep: bytes("keep-storage")?.max(bytes("reserved-space")?),
+        max_used: bytes("max-used-space")?,
+        min_free: bytes("min-free-space")?,
         unused_for: until.map_or(0, |until| (now - until).max(0) / 1_000_000_000),
         ids: filters.remove("id").unwrap_or_default(),
         kinds: filters.remove("type").unwrap_or_default(),

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod content;
+mod context;
 mod pack;
 mod packed;
 mod path;
@@ -17,8 +18,9 @@ mod write;
 
 pub use attributes::{apply, apply_by_name, times};
 pub use content::{make_node, write_content};
+pub use context::{ContextSink, read_context};
 pub use pack::{Ids, Packer, is_opaque, open_below, xattrs};
-pub use packed::{Compression, unpacked};
+pub use packed::{Compression, needs_too_much, unpacked};
 pub use path::{clean, split};
 pub use place::{Placer, Rename};
 pub use read::{Header, Kind, TarReader};

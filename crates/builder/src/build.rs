@@ -1,27 +1,24 @@
 //! One build from its request to its result.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    io::Read,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, io::Read, sync::Arc};
 
 use dockerfile::Patterns;
-use image::{CancellationToken, Digest, Reference};
-use serde_json::json;
+use image::{CancellationToken, Reference};
 use types::build::{
     BuildEvent, BuildRequest, BuildWarning, Built, ContextSource, Dockerfile as Wanted, EntryKind,
     Output, OutputKind,
 };
 
 use crate::{
-    Builder, Busy,
+    Builder, Busy, call,
     contexts::Context,
-    draft::Draft,
     error::{Error, Result},
-    keys, plan, remote,
-    session::{Listener, Session, now},
-    solve::{Solver, full},
+    exports,
+    imports::{self, Imports},
+    plan,
+    remote::{self, Fetcher},
+    session::{Listener, Session},
+    solve::Solver,
 };
 
 /// A context that came as an archive.
@@ -54,9 +51,6 @@ impl Builder {
         let _busy = self.busy();
         let session = Session::new(listener, cancel.child_token());
         let built = self.run(request, upload, &session, sequential);
-        if let Err(error) = self.store.note_uses() {
-            tracing::warn!(%error, "which parts of the build cache were used is not noted");
-        }
         match built {
             // What a failed stage made others do.
             Err(_) if cancel.is_cancelled() => Err(Error::Cancelled),
@@ -72,22 +66,35 @@ impl Builder {
         sequential: bool,
     ) -> Result<Built> {
         check_names(request)?;
+        let sinks = exports::check(request)?;
+        let cached = !imports::check(request)?.is_empty() && !request.no_cache;
         let keep_git = request
             .build_args
             .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
             .is_some_and(|v| matches!(v.as_str(), "1" | "true"));
-        let (context, remote_file) = self.source(&request.context, upload, keep_git, session)?;
-        let (name, text) = match remote_file {
-            Some(text) => ("Dockerfile".to_owned(), text.into_bytes()),
-            None => self.dockerfile(request, &context)?,
+        let fetcher = Fetcher {
+            builder: self,
+            session,
+            request,
+        };
+        let (context, remote_file) = self.source(&request.context, upload, keep_git, fetcher)?;
+        let (name, text) = match (&request.dockerfile, remote_file) {
+            (Wanted::Path(_), Some(text)) => ("Dockerfile".to_owned(), text.into_bytes()),
+            (Wanted::Url(url), _) => {
+                let shown = remote::redacted(url);
+                let title = format!("[internal] load {shown}");
+                let text = session.step(title, |_| remote::dockerfile(fetcher, url))?;
+                (shown, text.into_bytes())
+            }
+            _ => self.dockerfile(request, &context)?,
         };
         let title = format!("[internal] load build definition from {name}");
         let parsed = session.step(title, |_| {
             dockerfile::parse(&name, &text).map_err(Error::from)
         })?;
         let ignore = self.ignore(&name, &context)?;
-        let failed = warn(session, &parsed, ignore.as_ref(), &text, request);
-        if failed {
+        let failed = self.warn(session, &parsed, ignore.as_ref(), &text, request);
+        if failed && request.call.is_empty() {
             return Err(Error::Dockerfile(
                 "lint violation found for rules".to_owned(),
             ));
@@ -95,28 +102,65 @@ impl Builder {
         if request.check {
             return Ok(Built::default());
         }
+        if !request.call.is_empty() {
+            let answer = call::answer(&parsed, &text, request)?;
+            return Ok(Built {
+                answer,
+                ..Built::default()
+            });
+        }
         let context = match &ignore {
             Some(ignore) if !ignore.is_empty() => without(&context, ignore),
             _ => context,
         };
         let mut named = BTreeMap::new();
         for (name, source) in &request.contexts {
-            if !matches!(source, ContextSource::Image(_)) {
+            if !matches!(source, ContextSource::Image(_) | ContextSource::Layout(_)) {
                 named.insert(
                     name.clone(),
-                    self.source(source, None, keep_git, session)?.0,
+                    self.source(source, None, keep_git, fetcher)?.0,
                 );
             }
         }
-        let plan = plan::plan(&parsed, &text, request)?;
         let epoch = epoch(request)?;
-        let solver = Solver::new(self, session, request, &plan, context, named, epoch);
-        let draft = solver.solve(sequential);
-        let draft = match draft {
-            Err(error) => return Err(solver.cause().unwrap_or(error)),
-            Ok(draft) => draft,
+        let platforms = plan::platforms(request)?;
+        let several = platforms.len() > 1;
+        check_outputs(request, several)?;
+        let mut loaded: Vec<Arc<image::Image>> = Vec::new();
+        let build = || {
+            let mut drafts = Vec::new();
+            for platform in platforms {
+                let mut plan = plan::plan(&parsed, &text, request, platform)?;
+                plan.several = several;
+                let (context, named) = (Arc::clone(&context), named.clone());
+                let mut solver = Solver::new(self, session, request, &plan, context, named, epoch);
+                if cached {
+                    let sources = imports::check(request)?;
+                    solver.imports =
+                        Imports::open(self, session, request, sources, &plan.platform)?;
+                }
+                let solved = solver.solve(sequential);
+                loaded.extend(solver.take_layouts());
+                match solved {
+                    Err(error) => return Err(solver.cause().unwrap_or(error)),
+                    Ok(draft) => drafts.push(draft),
+                }
+                if let ([draft], false) = (drafts.as_slice(), several) {
+                    let built = self.finish(&drafts, request, session, epoch)?;
+                    exports::write(&solver, draft, &sinks)?;
+                    return Ok(built);
+                }
+            }
+            self.finish(&drafts, request, session, epoch)
         };
-        self.finish(&draft, request, session, epoch)
+        let built = build();
+        let result = built.as_ref().map_or("", |built| &built.image);
+        for image in loaded.iter().filter(|i| i.id.to_string() != result) {
+            if let Err(error) = self.store.drop_nameless(image) {
+                tracing::warn!(id = %image.id, %error, "an image of a layout stays");
+            }
+        }
+        built
     }
 
     /// The files of a context.
@@ -125,7 +169,7 @@ impl Builder {
         source: &ContextSource,
         upload: Option<Upload>,
         keep_git: bool,
-        session: &Session,
+        fetcher: Fetcher<'_>,
     ) -> Result<(Arc<Context>, Option<String>)> {
         if let Some(Upload(context, _)) = upload {
             return Ok((context, None));
@@ -137,10 +181,13 @@ impl Builder {
                     "[internal] load remote build context {}",
                     remote::redacted(url)
                 );
-                session.step(title, |_| {
-                    remote::context(self, url, keep_git, &session.cancel)
-                })
+                fetcher
+                    .session
+                    .step(title, |_| remote::context(fetcher, url, keep_git))
             }
+            ContextSource::Layout(_) => Err(Error::invalid(
+                "an image cannot be the context of a build: give it with --build-context",
+            )),
             ContextSource::Image(_) | ContextSource::Empty => Ok((Arc::default(), None)),
         }
     }
@@ -152,6 +199,8 @@ impl Builder {
     ) -> Result<(String, Vec<u8>)> {
         let path = match &request.dockerfile {
             Wanted::Text { name, text } => return Ok((name.clone(), text.clone().into_bytes())),
+            // Fetched before.
+            Wanted::Url(_) => "Dockerfile",
             Wanted::Path(path) if path.is_empty() => "Dockerfile",
             Wanted::Path(path) => path,
         };
@@ -213,177 +262,6 @@ impl Builder {
         }
         Ok(None)
     }
-
-    /// What becomes of the result.
-    fn finish(
-        &self,
-        draft: &Draft,
-        request: &BuildRequest,
-        session: &Session,
-        epoch: Option<i64>,
-    ) -> Result<Built> {
-        let mut built = Built::default();
-        for output in &request.outputs {
-            session.check()?;
-            match output.kind {
-                OutputKind::Files => session.step("exporting to client tarball", |_| {
-                    self.files(draft, session)
-                })?,
-                OutputKind::Image | OutputKind::Oci | OutputKind::Docker => {
-                    built = self.image(draft, request, output, session, epoch)?;
-                }
-            }
-        }
-        Ok(built)
-    }
-
-    fn image(
-        &self,
-        draft: &Draft,
-        request: &BuildRequest,
-        output: &Output,
-        session: &Session,
-        epoch: Option<i64>,
-    ) -> Result<Built> {
-        let names: Vec<Reference> = request
-            .tags
-            .iter()
-            .chain(&output.names)
-            .map(|name| Reference::parse(name).map(Reference::with_default_tag))
-            .collect::<Result<_, _>>()
-            .map_err(Error::invalid)?;
-        let kept = output.kind == OutputKind::Image;
-        let built = session.step("exporting to image", |running| {
-            let before: HashSet<Digest> = self
-                .store
-                .list()
-                .into_iter()
-                .map(|i| i.id.clone())
-                .collect();
-            let image = self.make_image(draft, request, &names, kept, epoch)?;
-            let made = !before.contains(&image.id);
-            for name in names.iter().filter(|_| kept) {
-                self.worker
-                    .tell("tag", &image.id.to_string(), Some(&name.familiar()));
-            }
-            let manifest = self.store.manifest_of(&image);
-            let text = format!("writing image {} done\n", image.id);
-            running.log(types::options::StdStream::Out, text.as_bytes());
-            for name in &names {
-                let text = format!("naming to {} done\n", full(name));
-                running.log(types::options::StdStream::Out, text.as_bytes());
-            }
-            if !kept {
-                self.archive(&image, &names, made, session)?;
-            }
-            let manifest = manifest.map(|m| (m.digest, m.size, m.media_type));
-            let (manifest, manifest_size, media_type) = manifest.unwrap_or_default();
-            Ok(Built {
-                image: image.id.to_string(),
-                manifest,
-                manifest_size,
-                media_type,
-                names: names.iter().map(full).collect(),
-            })
-        })?;
-        for name in names.iter().filter(|_| output.push) {
-            session.step(format!("pushing {}", full(name)), |running| {
-                let progress = |p: image::Progress| running.layer(&p);
-                self.worker.push(name, request, &progress, &session.cancel)
-            })?;
-        }
-        if output.push && names.is_empty() {
-            return Err(Error::invalid(
-                "tag is needed when pushing to registry: give --tag",
-            ));
-        }
-        Ok(built)
-    }
-
-    /// The same inputs give the same image, times included: where no step says when it was made, the
-    /// first time that this image was made counts.
-    fn make_image(
-        &self,
-        draft: &Draft,
-        request: &BuildRequest,
-        names: &[Reference],
-        kept: bool,
-        epoch: Option<i64>,
-    ) -> Result<Arc<image::Image>> {
-        let mut draft = draft.clone();
-        for (name, value) in &request.labels {
-            draft.config.labels.insert(name.clone(), value.clone());
-        }
-        let plain = serde_json::to_value(draft.image_config("", None)).unwrap_or_default();
-        let key = keys::key("image", &draft.base(), json!(plain), epoch);
-        let created = match self.store.cached(&key) {
-            Some((record, _)) if !request.no_cache => record.created,
-            _ => {
-                let created = now();
-                self.store.remember(image::CacheRecord {
-                    key: key.clone(),
-                    kind: "internal".to_owned(),
-                    description: "time of an image".to_owned(),
-                    parents: Vec::new(),
-                    layer: None,
-                    note: String::new(),
-                    created: created.clone(),
-                    last_used: created.clone(),
-                    uses: 1,
-                })?;
-                created
-            }
-        };
-        let config = draft.image_config(&created, epoch);
-        let names = if kept { names } else { &[] };
-        Ok(self.store.image_of(config, &draft.layers, names)?)
-    }
-
-    /// An image as an archive. One that was `made` for this alone goes again.
-    fn archive(
-        &self,
-        image: &image::Image,
-        names: &[Reference],
-        made: bool,
-        session: &Session,
-    ) -> Result<()> {
-        let mut sink = session.listener.archive()?;
-        let written = self
-            .store
-            .save_as(image, names)
-            .map_err(Error::from)
-            .and_then(|saving| saving.write(&mut sink).map_err(Error::io("send the image")));
-        if made && let Err(error) = self.store.drop_nameless(image) {
-            tracing::warn!(id = %image.id, %error, "an image that was only exported stays");
-        }
-        written
-    }
-
-    /// All files of the result as an archive.
-    fn files(&self, draft: &Draft, session: &Session) -> Result<()> {
-        let sink = session.listener.archive()?;
-        let step = self.store.step(&types::id::generate(), &draft.layers)?;
-        let root = step.mount()?;
-        let root = rustix::fs::openat(
-            &root,
-            ".",
-            rustix::fs::OFlags::RDONLY
-                | rustix::fs::OFlags::DIRECTORY
-                | rustix::fs::OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        )
-        .map_err(|e| Error::io("read the result")(e.into()))?;
-        let same = |uid, gid| (uid, gid);
-        let mut packer =
-            archive::Packer::new(std::io::BufWriter::with_capacity(256 << 10, sink), &same);
-        let packed = packer.dir(&root, b"").and_then(|()| packer.finish());
-        packed
-            .and_then(|mut sink| std::io::Write::flush(&mut sink))
-            .map_err(|e| match session.cancel.is_cancelled() {
-                true => Error::Cancelled,
-                false => Error::io("send the result's files")(e),
-            })
-    }
 }
 
 /// Refuses what could be seen before anything is done.
@@ -413,17 +291,24 @@ fn check_names(request: &BuildRequest) -> Result<()> {
             "unknown entitlement {other}: security.insecure and network.host can be allowed"
         )));
     }
-    let images = |c: &&types::build::CacheTarget| c.kind != "image";
-    let mut caches = request.cache_to.iter().chain(&request.cache_from);
-    if let Some(cache) = caches.find(images) {
-        return Err(types::Failure::new(
-            types::ErrorKind::NotImplemented,
-            format!(
-                "--cache-from and --cache-to (type={}) are not supported by wharf yet",
-                cache.kind
-            ),
-        )
-        .into());
+    Ok(())
+}
+
+/// Refuses results that several platforms cannot have.
+fn check_outputs(request: &BuildRequest, several: bool) -> Result<()> {
+    // Each platform's would be written over the other's.
+    if several && request.cache_to.iter().any(|c| c.kind != "inline") {
+        return Err(Error::invalid(
+            "--cache-to of a build for several platforms is not supported by wharf: build for one \
+             platform after the other, each with a cache of its own",
+        ));
+    }
+    let one = |o: &types::build::Output| o.kind == OutputKind::Docker;
+    if several && request.outputs.iter().any(one) {
+        return Err(Error::invalid(
+            "docker exporter does not currently support exporting manifest lists: use type=oci, or \
+             build for one platform",
+        ));
     }
     Ok(())
 }
@@ -470,36 +355,51 @@ fn without(context: &Context, ignore: &Patterns) -> Arc<Context> {
     Arc::new(Context { entries })
 }
 
-/// Tells what the checks find; whether that ends the build.
-fn warn(
-    session: &Session,
-    file: &dockerfile::Dockerfile,
-    ignore: Option<&Patterns>,
-    text: &[u8],
-    request: &BuildRequest,
-) -> bool {
-    let warnings = dockerfile::check(file, ignore, &request.build_args);
-    let text = String::from_utf8_lossy(text);
-    let lines: Vec<&str> = text.lines().collect();
-    let any = !warnings.is_empty();
-    for warning in warnings {
-        let (from, to) = (warning.span.line as usize, warning.span.end_line as usize);
-        let shown = lines.get(from.saturating_sub(1)..to.min(lines.len()));
-        session.listener.event(BuildEvent::Warning(BuildWarning {
-            rule: warning.rule.to_owned(),
-            description: warning.description.to_owned(),
-            url: warning.url.unwrap_or_default(),
-            message: warning.message,
-            file: file.name.clone(),
-            line: warning.span.line,
-            column: warning.span.column,
-            end_line: warning.span.end_line,
-            source: shown
-                .unwrap_or_default()
-                .iter()
-                .map(|l| (*l).to_owned())
-                .collect(),
-        }));
+impl Builder {
+    /// Tells what the checks find; whether that ends the build. Base images are looked at if they are
+    /// here; none is pulled for this.
+    fn warn(
+        &self,
+        session: &Session,
+        file: &dockerfile::Dockerfile,
+        ignore: Option<&Patterns>,
+        text: &[u8],
+        request: &BuildRequest,
+    ) -> bool {
+        let args = &request.build_args;
+        let bases = dockerfile::base_images(file, args).into_iter();
+        let bases = bases.filter_map(|name| {
+            let image = match request.contexts.get(&name) {
+                None => name.as_str(),
+                Some(ContextSource::Image(image)) => image,
+                Some(_) => return None,
+            };
+            let image = self.store.get(image).ok()?;
+            Some((name, image.config.config.env.clone()))
+        });
+        let warnings = dockerfile::check_with(file, ignore, args, &bases.collect());
+        let text = String::from_utf8_lossy(text);
+        let lines: Vec<&str> = text.lines().collect();
+        let any = !warnings.is_empty();
+        for warning in warnings {
+            let (from, to) = (warning.span.line as usize, warning.span.end_line as usize);
+            let shown = lines.get(from.saturating_sub(1)..to.min(lines.len()));
+            session.listener.event(BuildEvent::Warning(BuildWarning {
+                rule: warning.rule.to_owned(),
+                description: warning.description.to_owned(),
+                url: warning.url.unwrap_or_default(),
+                message: warning.message,
+                file: file.name.clone(),
+                line: warning.span.line,
+                column: warning.span.column,
+                end_line: warning.span.end_line,
+                source: shown
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|l| (*l).to_owned())
+                    .collect(),
+            }));
+        }
+        any && dockerfile::fails(file, args)
     }
-    any && file.directives.check.error
 }

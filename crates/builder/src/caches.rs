@@ -43,6 +43,8 @@ pub(crate) struct Caches {
     dir: PathBuf,
     uses: Mutex<HashMap<PathBuf, Use>>,
     freed: Condvar,
+    /// Bytes of each, as of when it was used last: to count them is to walk all of it.
+    sizes: Mutex<HashMap<PathBuf, (SystemTime, u64)>>,
 }
 
 /// A cache mount in use.
@@ -67,6 +69,7 @@ impl Caches {
             dir,
             uses: Mutex::default(),
             freed: Condvar::new(),
+            sizes: Mutex::default(),
         })
     }
 
@@ -119,6 +122,22 @@ impl Caches {
         Ok(guard)
     }
 
+    /// Bytes of one that was used last at `used`.
+    fn size(&self, path: &Path, used: Option<SystemTime>) -> u64 {
+        let sizes = || self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = sizes().get(path).copied();
+        if let Some((then, size)) = known
+            && Some(then) == used
+        {
+            return size;
+        }
+        let size = size(&path.join(DATA));
+        if let Some(used) = used {
+            sizes().insert(path.to_owned(), (used, size));
+        }
+        size
+    }
+
     /// All of them, for people.
     pub(crate) fn records(&self) -> Vec<Record> {
         let used: HashSet<PathBuf> = {
@@ -129,19 +148,23 @@ impl Caches {
         let records = entries.filter_map(|entry| {
             let path = entry.path();
             let id = std::fs::read_to_string(path.join(ID)).ok()?;
-            let time = |time: std::io::Result<SystemTime>| {
-                let time = jiff::Timestamp::try_from(time.ok()?).ok()?;
+            let time = |time: Option<SystemTime>| {
+                let time = jiff::Timestamp::try_from(time?).ok()?;
                 Some(time.to_string())
             };
+            let changed = |name: &str| path.join(name).metadata().and_then(|m| m.modified()).ok();
+            let ready = changed(READY);
+            let in_use = used.contains(&path);
             Some(Record {
                 id: entry.file_name().to_string_lossy().into_owned(),
                 kind: "exec.cachemount".to_owned(),
                 description: format!("cached mount {id}"),
-                in_use: used.contains(&path),
-                size: i64::try_from(size(&path.join(DATA))).unwrap_or(i64::MAX),
-                created_at: time(path.join(ID).metadata().and_then(|m| m.modified()))
-                    .unwrap_or_default(),
-                last_used_at: time(path.join(READY).metadata().and_then(|m| m.modified())),
+                in_use,
+                // While it is used, it grows.
+                size: i64::try_from(self.size(&path, ready.filter(|_| !in_use)))
+                    .unwrap_or(i64::MAX),
+                created_at: time(changed(ID)).unwrap_or_default(),
+                last_used_at: time(ready),
                 usage_count: 1,
                 ..Record::default()
             })
@@ -162,6 +185,9 @@ impl Caches {
                 return false;
             }
         }
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        sizes.remove(&path);
+        drop(sizes);
         std::fs::remove_dir_all(&aside).is_ok()
     }
 }

@@ -45,13 +45,7 @@ pub(crate) fn copy(
         None => Origin::Context,
         Some(name) => plan::from(file, run.index, name, run.solver.request),
     };
-    if let Origin::Stage(other) = origin
-        && other >= run.index
-    {
-        return Err(Error::invalid(format!(
-            "invalid stage index {other}: there is no such stage before this one"
-        )));
-    }
+    plan::before(&origin, what.from.as_deref().unwrap_or_default(), run.index)?;
     let target = run.word(&what.target)?;
     let is_dir =
         target.ends_with('/') || matches!(target.as_str(), "." | "..") || target.ends_with("/.");
@@ -82,13 +76,8 @@ pub(crate) fn copy(
     };
     let parts = parts(run, what, &origin, rules, add)?;
     let count: usize = parts.iter().map(|p| p.selected.len()).sum();
-    if count > 1 && !is_dir && !what.parents {
-        return Err(Error::invalid(format!(
-            "When using {} with more than one source file, the destination must be a directory \
-             and end with a /",
-            if add { "ADD" } else { "COPY" }
-        )));
-    }
+    let single = |p: &Part| p.selected.iter().any(|s| s.single);
+    let into = count > 1 && !is_dir && parts.iter().any(single);
     let mut contents = Vec::new();
     for part in &parts {
         let digest = select::digest(&part.tree, &part.selected)?;
@@ -115,6 +104,14 @@ pub(crate) fn copy(
         let root = step.mount()?;
         let cancel = &run.solver.session.cancel;
         let mut place = Place::new(root.as_fd(), cancel);
+        // BuildKit would let the last file take the place of all others.
+        if into && !place.is_dir(&target) {
+            return Err(Error::invalid(format!(
+                "When using {} with more than one source file, the destination must be a \
+                 directory and end with a /",
+                if add { "ADD" } else { "COPY" }
+            )));
+        }
         let worker = &run.solver.builder.worker;
         let owner = chown.as_deref().map(|c| worker.user(root.as_fd(), c));
         let attributes = Attributes {
@@ -246,9 +243,11 @@ fn of_context(run: &StageRun<'_, '_>, context: Arc<Context>) -> Tree {
 /// Documents of the file as files.
 fn documents(run: &StageRun<'_, '_>, heredocs: &[&Heredoc]) -> Result<Arc<Context>> {
     let mut entries = BTreeMap::new();
+    let now = jiff::Timestamp::now().as_second();
     for heredoc in heredocs {
         let text = if heredoc.expand {
-            let expanded = expand_raw(&heredoc.content, run.escape(), &run.scope());
+            // In it a backslash escapes, whatever the file says.
+            let expanded = expand_raw(&heredoc.content, '\\', &run.scope());
             expanded.map_err(Error::invalid)?.text
         } else {
             heredoc.content.clone()
@@ -257,7 +256,7 @@ fn documents(run: &StageRun<'_, '_>, heredocs: &[&Heredoc]) -> Result<Arc<Contex
         let entry = ContextEntry {
             kind: EntryKind::File,
             mode: 0o644,
-            mtime: run.solver.epoch.unwrap_or(0),
+            mtime: run.solver.epoch.unwrap_or(now),
             size: text.len() as u64,
             digest: digest.hex().to_owned(),
             link: String::new(),
@@ -321,24 +320,21 @@ fn is_archive(tree: &Tree, item: &select::Item) -> Result<bool> {
     let mut file = tree.open(&item.path, &item.meta)?;
     let mut head = [0_u8; 512];
     let got = read_some(&mut file, &mut head).map_err(read)?;
-    let packed = head[..got].starts_with(b"BZh") || head[..got].starts_with(b"\xfd7zXZ\0");
-    let ends = [".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz"];
-    if packed && ends.iter().any(|end| item.path.ends_with(end)) {
-        return Err(Error::invalid(format!(
-            "ADD cannot unpack /{}: bzip2 and xz are not supported by wharf; pack it with gzip or \
-             zstd, or copy it with COPY",
-            item.path
-        )));
-    }
-    if head[..got].starts_with(&[0x1f, 0x8b]) || head[..got].starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
-    {
+    if archive::Compression::of(&head[..got]) != archive::Compression::None {
         file.seek(SeekFrom::Start(0)).map_err(read)?;
         let Ok((mut unpacked, _)) = archive::unpacked(BufReader::new(file)) else {
             return Ok(false);
         };
-        // Packed, but no archive: copied as it is.
-        let Ok(got) = read_some(&mut unpacked, &mut head) else {
-            return Ok(false);
+        let got = match read_some(&mut unpacked, &mut head) {
+            Ok(got) => got,
+            Err(e) if archive::needs_too_much(&e) => {
+                return Err(Error::invalid(format!(
+                    "unpack /{}: {e}, or copy it with COPY",
+                    item.path
+                )));
+            }
+            // Packed, but no archive: copied as it is.
+            Err(_) => return Ok(false),
         };
         return Ok(got == head.len() && &head[USTAR] == b"ustar");
     }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use image::{Held, History, Image, ImageConfig, Platform, RunConfig, Store, StoredLayer};
+use image::{
+    CacheRecord, Held, History, Image, ImageConfig, Platform, RunConfig, Store, StoredLayer,
+};
 
 use crate::{
     error::Result,
@@ -24,8 +26,13 @@ pub(crate) struct Draft {
     pub history: Vec<History>,
     /// Arguments that stages which stand on it inherit.
     pub args: Args,
+    /// Steps since the last layer that were run but wrote nothing: one that does the same again is
+    /// another step.
+    pub silent: Vec<String>,
     /// What the base image's `ONBUILD` says.
     pub triggers: Vec<String>,
+    /// The steps that it was made by, for caches elsewhere.
+    pub records: Vec<Arc<CacheRecord>>,
 }
 
 impl Draft {
@@ -47,6 +54,11 @@ impl Draft {
         let (layers, held) = store.layers_of(image)?;
         let mut config = image.config.config.clone();
         let triggers = config.on_build.take().unwrap_or_default();
+        // `ENV PATH=/opt/bin:$PATH` must find one.
+        let named = config.env.iter().any(|pair| pair.starts_with("PATH="));
+        if !named && image.platform().os != "windows" {
+            config.env.push(PATH.to_owned());
+        }
         Ok(Self {
             layers,
             held: vec![Arc::new(held)],
@@ -56,6 +68,8 @@ impl Draft {
             history: image.config.history.clone(),
             triggers,
             args: Args::default(),
+            silent: Vec::new(),
+            records: Vec::new(),
         })
     }
 
@@ -76,6 +90,7 @@ impl Draft {
         if let Some((layer, held)) = layer {
             self.layers.push(layer);
             self.held.push(Arc::new(held));
+            self.silent.clear();
         }
     }
 
@@ -92,12 +107,10 @@ impl Draft {
         });
     }
 
-    /// Digests of its layers: what it has is what they say.
+    /// Digests of its layers, and what was run since: what it has is what they say.
     pub(crate) fn base(&self) -> Vec<String> {
-        self.layers
-            .iter()
-            .map(|l| l.diff_id().to_string())
-            .collect()
+        let layers = self.layers.iter().map(|l| l.diff_id().to_string());
+        layers.chain(self.silent.iter().cloned()).collect()
     }
 
     /// The configuration of an image. `created` stands in for times that nobody knows.

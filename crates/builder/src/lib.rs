@@ -6,11 +6,17 @@
 
 mod build;
 mod caches;
+mod call;
 mod contexts;
 mod copy;
 mod draft;
 mod error;
+mod export;
+mod exports;
+mod gc;
+mod imports;
 mod keys;
+mod layout;
 mod meta;
 mod mounts;
 mod place;
@@ -23,17 +29,20 @@ mod select;
 mod session;
 mod solve;
 mod stage;
+mod sweep;
 mod temp;
+mod transfers;
 mod tree;
 mod vars;
 mod worker;
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, Read},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -42,6 +51,7 @@ use types::build::{ContextAnswer, ContextUpdate};
 
 pub use build::Upload;
 pub use error::{Error, Result};
+pub use gc::{Amount, Bound, Rule};
 pub use session::Listener;
 pub use worker::{
     Command, Ended, Fetched, MountSource, OnOutput, OnProgress, StepMount, StepNetwork, Worker,
@@ -52,9 +62,26 @@ use contexts::Contexts;
 use pool::Pool;
 use temp::TempDir;
 
-/// Whoever relies on contents of the pool.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Busy(Arc<()>);
+/// Whoever relies on contents of the pool, until all of it is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Busy(#[expect(dead_code, reason = "held, not read")] Arc<Since>);
+
+/// Those who rely on contents by their numbers, and since when, in seconds since 1970.
+type Active = Arc<Mutex<BTreeMap<u64, i64>>>;
+
+/// One of them.
+#[derive(Debug)]
+struct Since {
+    number: u64,
+    active: Active,
+}
+
+impl Drop for Since {
+    fn drop(&mut self) {
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        active.remove(&self.number);
+    }
+}
 
 /// Builds images.
 pub struct Builder {
@@ -65,18 +92,21 @@ pub struct Builder {
     /// For what a command needs while it runs.
     temp: PathBuf,
     next: AtomicU64,
-    /// Held by who removes contents, and by who begins to rely on some.
-    gate: Mutex<()>,
-    /// As many as there are who rely on contents that no context may name, and one.
-    active: Busy,
+    active: Active,
+    /// What is kept of the cache.
+    bound: gc::Bound,
+    /// Held by who removes.
+    sweeping: Mutex<()>,
+    /// Whether somebody waits to keep the bound.
+    waiting: AtomicBool,
 }
 
 impl Builder {
-    /// Opens the builder below the daemon's data root.
+    /// Opens the builder below the daemon's data root, whose cache keeps `bound`.
     ///
     /// # Errors
     /// When a directory cannot be made or read.
-    pub fn open(root: &Path, store: Store, worker: Arc<dyn Worker>) -> Result<Self> {
+    pub fn open(root: &Path, store: Store, worker: Arc<dyn Worker>, bound: Bound) -> Result<Self> {
         let root = root.join("build");
         pool::private_dir(&root)?;
         let temp = root.join("tmp");
@@ -94,8 +124,10 @@ impl Builder {
             caches: Arc::new(Caches::open(root.join("mounts"))?),
             temp,
             next: AtomicU64::new(0),
-            gate: Mutex::default(),
-            active: Busy::default(),
+            active: Active::default(),
+            bound,
+            sweeping: Mutex::default(),
+            waiting: AtomicBool::new(false),
         })
     }
 
@@ -125,20 +157,26 @@ impl Builder {
         Ok(Upload(self.contexts.unpack(source, cancel)?, busy))
     }
 
-    /// Keeps contents from being removed.
+    /// Keeps contents from being removed that are used from now on.
     fn busy(&self) -> Busy {
-        let _gate = self.gate();
-        self.active.clone()
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        active.insert(number, pool::seconds());
+        Busy(Arc::new(Since {
+            number,
+            active: Arc::clone(&self.active),
+        }))
     }
 
-    fn gate(&self) -> MutexGuard<'_, ()> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps everybody from beginning to rely on contents, where nobody does now.
-    fn alone(&self) -> Option<MutexGuard<'_, ()>> {
-        let gate = self.gate();
-        (Arc::strong_count(&self.active.0) == 1).then_some(gate)
+    /// Contents that were used last before this moment, nobody relies on.
+    fn unused_before(&self, by_itself: bool) -> i64 {
+        let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        match active.values().min() {
+            Some(since) => since - gc::GRACE,
+            // A client may have told of a context, and its build is on its way.
+            None if by_itself => pool::seconds() - gc::GRACE,
+            None => i64::MAX,
+        }
     }
 
     fn temp_dir(&self) -> Result<TempDir> {

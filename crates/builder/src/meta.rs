@@ -127,7 +127,7 @@ pub(crate) fn apply(
             config.stop_signal = Some(word(signal)?);
         }
         Instruction::Healthcheck(check) => {
-            config.healthcheck = Some(healthcheck(check, config));
+            config.healthcheck = Some(healthcheck(check));
         }
         Instruction::Onbuild(trigger) => {
             let list = config.on_build.get_or_insert_with(Vec::new);
@@ -150,7 +150,7 @@ fn json(argv: &[String]) -> String {
     format!("[{}]", parts.join(" "))
 }
 
-fn healthcheck(check: &Healthcheck, config: &RunConfig) -> ImageHealthcheck {
+fn healthcheck(check: &Healthcheck) -> ImageHealthcheck {
     let Healthcheck::Test {
         test,
         interval,
@@ -167,12 +167,8 @@ fn healthcheck(check: &Healthcheck, config: &RunConfig) -> ImageHealthcheck {
     };
     let test = match test {
         Command::Exec(argv) => [vec!["CMD".to_owned()], argv.clone()].concat(),
-        Command::Shell(text) => match &config.shell {
-            Some(shell) if !shell.is_empty() => {
-                [vec!["CMD".to_owned()], shell.clone(), vec![text.clone()]].concat()
-            }
-            _ => vec!["CMD-SHELL".to_owned(), text.clone()],
-        },
+        // By the image's shell, whatever that is when it runs.
+        Command::Shell(text) => vec!["CMD-SHELL".to_owned(), text.clone()],
     };
     let nanos = |d: &Option<Duration>| d.map(|d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));
     ImageHealthcheck {
@@ -189,14 +185,17 @@ fn healthcheck(check: &Healthcheck, config: &RunConfig) -> ImageHealthcheck {
 fn expose(config: &mut RunConfig, known: &mut HashSet<String>, text: &str) -> Result<()> {
     let bad = || Error::invalid(format!("invalid containerPort: {text}"));
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let protocol = protocol.to_lowercase();
+    let protocol = match protocol {
+        "" => "tcp".to_owned(),
+        named => named.to_lowercase(),
+    };
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
         return Err(Error::invalid(format!("invalid proto: {protocol}")));
     }
     // As `-p` writes it, only what the container has counts.
     let ports = ports.rsplit_once(':').map_or(ports, |(_, p)| p);
     let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
-    let port = |text: &str| text.parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(bad);
+    let port = |text: &str| text.parse::<u16>().map_err(|_| bad());
     let (first, last) = (port(first)?, port(last)?);
     if first > last {
         return Err(bad());

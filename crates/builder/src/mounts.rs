@@ -13,7 +13,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid},
+    fs::{AtFlags, FileType, Mode, OFlags, Stat},
     io::Errno,
 };
 
@@ -24,46 +24,8 @@ use crate::{
     session::Listener,
 };
 
-/// A file that is nowhere but in memory.
-pub(crate) struct MemoryFile(OwnedFd);
-
-impl MemoryFile {
-    /// Its name in its file system.
-    pub(crate) const NAME: &str = "secret";
-
-    pub(crate) fn new(bytes: &[u8], mode: u32, (uid, gid): (u32, u32)) -> Result<Self> {
-        let what = "put a secret into memory";
-        let size = (bytes.len() as u64).max(1) + (64 << 10);
-        let mount = sys::namespace::detached_shm(size, (0, 0)).map_err(Error::io(what))?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&mount, Self::NAME, flags, Mode::from(0o600))
-            .map_err(|e| Error::io(what)(e.into()))?;
-        let mut left = bytes;
-        while !left.is_empty() {
-            let written = rustix::io::write(&file, left).map_err(|e| Error::io(what)(e.into()))?;
-            left = &left[written..];
-        }
-        rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-            .and_then(|()| rustix::fs::fchmod(&file, Mode::from(mode & 0o7777)))
-            .map_err(|e| Error::io(what)(e.into()))?;
-        Ok(Self(mount))
-    }
-
-    /// The file system that it is in.
-    pub(crate) fn into_mount(self) -> OwnedFd {
-        self.0
-    }
-}
-
 /// The small files and directories that a runtime makes to mount on.
-const OWN: [&str; 6] = [
-    "/etc/hosts",
-    "/etc/hostname",
-    "/etc/resolv.conf",
-    "/proc",
-    "/sys",
-    "/dev",
-];
+const OWN: [&str; 5] = ["/etc/hosts", "/etc/resolv.conf", "/proc", "/sys", "/dev"];
 
 /// What was not there before a command ran, and is only there to be mounted on: it goes after it.
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fs::File,
     io::{self, Read, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     rc::Rc,
@@ -11,7 +12,8 @@ use std::{
 use image::CancellationToken;
 use rustix::{
     fs::{
-        AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
+        AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, SeekFrom, Timespec, Timestamps, Uid,
+        XattrFlags,
     },
     io::Errno,
 };
@@ -19,7 +21,7 @@ use rustix::{
 use crate::{
     error::{Error, Result},
     select::{Item, Selected},
-    tree::{Node, Tree},
+    tree::{Inode, Meta, Node, Tree},
 };
 
 /// Files up to this size are read at once.
@@ -139,6 +141,8 @@ pub(crate) struct Place<'a> {
     open: HashMap<String, Rc<OwnedFd>>,
     /// Times of directories, set when nothing more is made in them.
     times: Vec<(String, (i64, u32))>,
+    /// What was made of files with several names: where, and as which inode.
+    files: HashMap<Inode, (String, u64)>,
     buffer: Vec<u8>,
 }
 
@@ -169,6 +173,7 @@ impl<'a> Place<'a> {
             cancel,
             open: HashMap::new(),
             times: Vec::new(),
+            files: HashMap::new(),
             buffer: Vec::new(),
         }
     }
@@ -267,6 +272,8 @@ impl<'a> Place<'a> {
         attributes: &Attributes,
     ) -> Result<()> {
         let parents_owner = attributes.owner.unwrap_or((0, 0));
+        // As with Docker, what two sources name are two files.
+        self.files.clear();
         for item in &selected.items {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
@@ -317,6 +324,7 @@ impl<'a> Place<'a> {
                 set_xattrs(made.as_fd(), &tree.xattrs(&item.path, meta)).map_err(fail)?;
                 self.times.push((path.to_owned(), meta.mtime));
             }
+            Node::File { .. } if self.again(dir, name, path, meta)? => {}
             Node::File { size, .. } => {
                 let made = self.create(dir, name, path)?;
                 self.content(tree, item, *size, &made)
@@ -332,6 +340,10 @@ impl<'a> Place<'a> {
                 rustix::fs::fchmod(&made, Mode::from(mode)).map_err(|e| fail(e.into()))?;
                 set_xattrs(made.as_fd(), &tree.xattrs(&item.path, meta)).map_err(fail)?;
                 rustix::fs::futimens(&made, &times(meta.mtime)).map_err(|e| fail(e.into()))?;
+                if let Some(inode) = meta.inode {
+                    let own = rustix::fs::fstat(&made).map_err(|e| fail(e.into()))?.st_ino;
+                    self.files.insert(inode, (path.to_owned(), own));
+                }
             }
             Node::Symlink(link) => {
                 self.replacing(dir, name, path, || {
@@ -348,9 +360,38 @@ impl<'a> Place<'a> {
                 })?;
                 chown(dir, name, owner).map_err(fail)?;
                 chmod(dir, name, mode).map_err(fail)?;
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                rustix::fs::utimensat(dir, name, &times(meta.mtime), flags)
+                    .map_err(|e| fail(e.into()))?;
             }
         }
         Ok(())
+    }
+
+    /// Gives a file that was placed already one more name; whether there is such a file.
+    fn again(&self, dir: BorrowedFd<'_>, name: &str, path: &str, meta: &Meta) -> Result<bool> {
+        let Some((first, inode)) = meta.inode.and_then(|inode| self.files.get(&inode)) else {
+            return Ok(false);
+        };
+        let (parent, first) = first.rsplit_once('/').unwrap_or(("", first));
+        let Ok(parent) = self.lookup(parent, OFlags::PATH | OFlags::DIRECTORY) else {
+            return Ok(false);
+        };
+        // Another item may have taken its place, where a link of the image's makes two paths one.
+        let there = rustix::fs::statat(&parent, first, AtFlags::SYMLINK_NOFOLLOW);
+        if !there.is_ok_and(|stat| stat.st_ino == *inode) {
+            return Ok(false);
+        }
+        let mut made = Ok(());
+        self.replacing(dir, name, path, || {
+            made = rustix::fs::linkat(&parent, first, dir, name, AtFlags::empty());
+            match made {
+                // It has as many names as it can, or the two are on two disks.
+                Err(Errno::MLINK | Errno::XDEV) => Ok(()),
+                made => made,
+            }
+        })?;
+        Ok(made.is_ok())
     }
 
     fn create(&self, dir: BorrowedFd<'_>, name: &str, path: &str) -> Result<OwnedFd> {
@@ -367,7 +408,7 @@ impl<'a> Place<'a> {
         dir: BorrowedFd<'_>,
         name: &str,
         path: &str,
-        make: impl Fn() -> rustix::io::Result<T>,
+        mut make: impl FnMut() -> rustix::io::Result<T>,
     ) -> Result<T> {
         let fail = |e: Errno| writing(path)(e.into());
         match make() {
@@ -388,8 +429,8 @@ impl<'a> Place<'a> {
 
     fn content(&mut self, tree: &Tree, item: &Item, size: u64, to: &OwnedFd) -> Result<()> {
         let mut source = tree.open(&item.path, &item.meta)?;
-        let fail = Error::io("copy");
-        let mut file = std::fs::File::from(to.try_clone().map_err(Error::io("copy"))?);
+        let fail = |e| Error::io("copy")(e);
+        let mut file = File::from(to.try_clone().map_err(Error::io("copy"))?);
         if size <= SMALL {
             self.buffer.clear();
             let copied = Read::by_ref(&mut source)
@@ -401,17 +442,31 @@ impl<'a> Place<'a> {
                 return Ok(());
             }
         }
+        // Holes stay holes: only what lies between them is copied.
+        let seek = |file: &File, to| rustix::fs::seek(file, to).map_err(|e| fail(e.into()));
+        let mut at = 0;
         loop {
-            if self.cancel.is_cancelled() {
-                return Err(Error::Cancelled);
-            }
-            // By the kernel, in pieces that a cancelled build does not wait long for.
-            match io::copy(&mut (&mut source).take(64 << 20), &mut file) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(e) => return Err(fail(e)),
+            at = match rustix::fs::seek(&source, SeekFrom::Data(at)) {
+                Ok(start) => start,
+                Err(Errno::NXIO) => break,
+                Err(e) => return Err(fail(e.into())),
+            };
+            let end = seek(&source, SeekFrom::Hole(at))?;
+            seek(&source, SeekFrom::Start(at))?;
+            seek(&file, SeekFrom::Start(at))?;
+            while at < end {
+                if self.cancel.is_cancelled() {
+                    return Err(Error::Cancelled);
+                }
+                // By the kernel, in pieces that a cancelled build does not wait long for.
+                let piece = (end - at).min(64 << 20);
+                match io::copy(&mut (&mut source).take(piece), &mut file).map_err(fail)? {
+                    0 => break,
+                    length => at += length,
+                }
             }
         }
+        file.set_len(size).map_err(fail)
     }
 
     /// Gives directories their times. After everything else.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dockerfile::{Dockerfile, Instruction, Stage, Variables, expand};
 use image::Platform;
-use types::build::BuildRequest;
+use types::{build::BuildRequest, reference::Reference};
 
 use crate::{
     error::{Error, Result},
@@ -13,6 +13,8 @@ use crate::{
 
 /// Stages that a file may have.
 const MAX_STAGES: usize = 1000;
+/// Platforms that a build may be for.
+const MAX_PLATFORMS: usize = 32;
 
 /// What something is taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,10 @@ pub(crate) struct Plan<'a> {
     pub globals: Args,
     /// Those that have to be built, in the file's order.
     pub needed: Vec<usize>,
+    /// What is built for.
+    pub platform: Platform,
+    /// Whether the build is for others, too.
+    pub several: bool,
 }
 
 /// A build argument's value by the request, or as it is predefined.
@@ -62,13 +68,13 @@ pub(crate) fn plan<'a>(
     file: &'a Dockerfile,
     text: &'a [u8],
     request: &BuildRequest,
+    wanted: Platform,
 ) -> Result<Plan<'a>> {
     if file.stages.len() > MAX_STAGES {
         return Err(Error::invalid(format!(
             "the Dockerfile has more than {MAX_STAGES} stages, which is the limit"
         )));
     }
-    let wanted = platform(request)?;
     let target = target(file, &request.target)?;
     let target_name = name(file, target);
     let predefined = platform_args(&wanted, &target_name);
@@ -83,10 +89,13 @@ pub(crate) fn plan<'a>(
                 .map_err(|why| at((file, text), stage.span, why))
         };
         let platform = match stage.from.platform.as_deref().map(word).transpose()? {
-            Some(given) if !given.is_empty() => {
-                Platform::parse(&given).map_err(|e| at((file, text), stage.span, e))?
+            Some(given) if given.is_empty() => {
+                let said = stage.from.platform.as_deref().unwrap_or_default();
+                let why = format!("empty platform value from expression {said}");
+                return Err(at((file, text), stage.span, why));
             }
-            _ => wanted.clone(),
+            Some(given) => Platform::parse(&given).map_err(|e| at((file, text), stage.span, e))?,
+            None => wanted.clone(),
         };
         let base = word(&stage.from.image)?;
         if base.is_empty() {
@@ -116,21 +125,32 @@ pub(crate) fn plan<'a>(
         target,
         globals,
         needed,
+        platform: wanted,
+        several: false,
     })
 }
 
-/// The platform that is built for.
-pub(crate) fn platform(request: &BuildRequest) -> Result<Platform> {
-    if request.platform.is_empty() {
-        return Ok(Platform::host());
+/// The platforms that are built for, each once.
+pub(crate) fn platforms(request: &BuildRequest) -> Result<Vec<Platform>> {
+    let mut all = Vec::new();
+    for text in request.platform.split(',').filter(|p| !p.is_empty()) {
+        let platform = match text {
+            "local" => Platform::host(),
+            text => Platform::parse(text)?,
+        };
+        if !all.contains(&platform) {
+            all.push(platform);
+        }
     }
-    if request.platform.contains(',') {
-        return Err(Error::invalid(
-            "several platforms in one build are not supported by wharf yet: build for one after \
-             the other",
-        ));
+    if all.is_empty() {
+        all.push(Platform::host());
     }
-    Ok(Platform::parse(&request.platform)?)
+    if all.len() > MAX_PLATFORMS {
+        return Err(Error::invalid(format!(
+            "a build is for at most {MAX_PLATFORMS} platforms"
+        )));
+    }
+    Ok(all)
 }
 
 struct Globals<'a>(&'a Args, &'a BTreeMap<String, String>);
@@ -215,8 +235,8 @@ pub(crate) fn origin(
     name: &str,
     request: &BuildRequest,
 ) -> Origin {
-    if request.contexts.contains_key(name) {
-        return Origin::Named(name.to_owned());
+    if let Some(named) = context(name, request) {
+        return Origin::Named(named.to_owned());
     }
     let wanted = name.to_lowercase();
     let earlier = file.stages.get(..index).unwrap_or_default();
@@ -229,11 +249,47 @@ pub(crate) fn origin(
     }
 }
 
-/// The same for `--from`, which may also say a stage's number.
+/// The context of the request that goes by a name: as it is written, or as images are named, so
+/// that one for `alpine` also stands for `docker.io/library/alpine:latest`.
+fn context<'r>(name: &str, request: &'r BuildRequest) -> Option<&'r str> {
+    if let Some((own, _)) = request.contexts.get_key_value(name) {
+        return Some(own);
+    }
+    let familiar = |name: &str| {
+        let name = Reference::parse(name).ok()?.familiar();
+        Some(name.strip_suffix(":latest").unwrap_or(&name).to_owned())
+    };
+    let wanted = familiar(name)?;
+    let mut names = request.contexts.keys();
+    names
+        .find(|own| familiar(own).as_ref() == Some(&wanted))
+        .map(String::as_str)
+}
+
+/// The same for `--from`, which may also say a stage's number, and where a stage that comes later
+/// is a mistake and no image.
 pub(crate) fn from(file: &Dockerfile, index: usize, name: &str, request: &BuildRequest) -> Origin {
-    match name.parse::<usize>() {
-        Ok(number) => Origin::Stage(number),
-        _ => origin(file, index, name, request),
+    if let Ok(number) = name.parse::<usize>() {
+        return Origin::Stage(number);
+    }
+    let wanted = name.to_lowercase();
+    match origin(file, index, name, request) {
+        Origin::Image(image) => {
+            let mut stages = file.stages.iter();
+            let later = stages.position(|s| s.from.name.as_deref() == Some(&wanted));
+            later.map_or(Origin::Image(image), Origin::Stage)
+        }
+        origin => origin,
+    }
+}
+
+/// Refuses a stage that is not before stage `index`.
+pub(crate) fn before(origin: &Origin, name: &str, index: usize) -> Result<()> {
+    match origin {
+        Origin::Stage(other) if *other >= index => Err(Error::invalid(format!(
+            "invalid stage \"{name}\": there is no such stage before this one"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -5,15 +5,16 @@
 //! their files once more.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashMap},
     fs::{DirBuilder, File},
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::UNIX_EPOCH,
 };
 
 use image::{CancellationToken, Digest, Hasher};
@@ -23,14 +24,29 @@ use crate::error::{Error, Result};
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// One read's length.
 const BUFFER: usize = 256 << 10;
+/// Zeros that are worth a hole.
+const HOLE: usize = 16 << 10;
 /// Length of what stands before each content, see [`types::build::content_header`].
 const HEADER: usize = 64 + 16 + 1;
+
+/// What is known of a content.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Content {
+    pub size: u64,
+    /// When it was used last, in seconds since 1970.
+    pub used: i64,
+}
+
+/// Seconds since 1970.
+pub(crate) fn seconds() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
 
 /// All contents.
 #[derive(Debug)]
 pub(crate) struct Pool {
     dir: PathBuf,
-    known: Mutex<HashSet<Digest>>,
+    known: Mutex<HashMap<Digest, Content>>,
     next: AtomicU64,
 }
 
@@ -59,13 +75,25 @@ impl Pool {
         }
         let _ = std::fs::remove_dir_all(dir.join("new"));
         private_dir(&dir.join("new"))?;
-        let mut known = HashSet::new();
+        let mut known = HashMap::new();
         for part in std::fs::read_dir(&dir).map_err(Error::io(what()))? {
             let path = part.map_err(Error::io(what()))?.path();
             if path.is_dir() && !path.ends_with("new") {
                 for file in std::fs::read_dir(&path).map_err(Error::io(what()))? {
-                    let name = file.map_err(Error::io(what()))?.file_name();
-                    known.extend(name.to_str().and_then(Digest::from_hex));
+                    let file = file.map_err(Error::io(what()))?;
+                    let name = file.file_name();
+                    let Some(digest) = name.to_str().and_then(Digest::from_hex) else {
+                        continue;
+                    };
+                    let meta = file.metadata().map_err(Error::io(what()))?;
+                    let modified = meta.modified().ok();
+                    let since = modified.and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+                    let used = since.and_then(|t| i64::try_from(t.as_secs()).ok());
+                    let content = Content {
+                        size: meta.len(),
+                        used: used.unwrap_or(0),
+                    };
+                    known.insert(digest, content);
                 }
             }
         }
@@ -76,13 +104,25 @@ impl Pool {
         })
     }
 
-    fn known(&self) -> MutexGuard<'_, HashSet<Digest>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Digest, Content>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it has this content.
+    #[cfg(test)]
     pub(crate) fn has(&self, digest: &Digest) -> bool {
-        self.known().contains(digest)
+        self.known().contains_key(digest)
+    }
+
+    /// Notes that contents are used now; answers those that are not here.
+    pub(crate) fn touch<'d>(&self, hexes: impl Iterator<Item = &'d str>) -> BTreeSet<&'d str> {
+        let now = seconds();
+        let mut known = self.known();
+        let missing = hexes.filter(|hex| {
+            let content = Digest::from_hex(hex).and_then(|d| known.get_mut(&d));
+            content.map(|content| content.used = now).is_none()
+        });
+        missing.collect()
     }
 
     /// Where a content is.
@@ -90,14 +130,26 @@ impl Pool {
         self.dir.join(&digest.hex()[..2]).join(digest.hex())
     }
 
-    /// Opens a content.
+    /// Opens a content, which uses it.
     pub(crate) fn file(&self, digest: &Digest) -> Result<File> {
-        File::open(self.path(digest)).map_err(|e| {
-            self.known().remove(digest);
-            Error::io(format!(
-                "open a file of the build context ({digest}): it was removed meanwhile, build again"
-            ))(e)
-        })
+        let path = self.path(digest);
+        // Under the lock, as removing is: what was opened is not removed a moment later.
+        let mut known = self.known();
+        match File::open(path) {
+            Ok(file) => {
+                if let Some(content) = known.get_mut(digest) {
+                    content.used = seconds();
+                }
+                Ok(file)
+            }
+            Err(e) => {
+                known.remove(digest);
+                Err(Error::io(format!(
+                    "open a file of the build context ({digest}): it was removed meanwhile, build \
+                     again"
+                ))(e))
+            }
+        }
     }
 
     /// A new content.
@@ -112,6 +164,7 @@ impl Pool {
             file,
             hasher: Hasher::default(),
             size: 0,
+            ends_in_hole: false,
             kept: false,
         })
     }
@@ -119,7 +172,7 @@ impl Pool {
     /// A content that is in memory.
     pub(crate) fn put(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
-        if !self.has(&digest) {
+        if !self.touch(std::iter::once(digest.hex())).is_empty() {
             let mut writer = self.writer()?;
             writer
                 .write_all(bytes)
@@ -160,41 +213,49 @@ impl Pool {
         }
     }
 
-    /// Removes all contents but `keep`; answers their bytes.
-    pub(crate) fn retain(&self, keep: &HashSet<Digest>) -> u64 {
-        let gone: Vec<_> = {
-            let mut known = self.known();
-            let gone = known
-                .iter()
-                .filter(|d| !keep.contains(*d))
-                .cloned()
-                .collect();
-            known.retain(|d| keep.contains(d));
-            gone
-        };
-        let mut bytes = 0;
-        for digest in gone {
-            let path = self.path(&digest);
-            let size = std::fs::metadata(&path).map_or(0, |m| m.len());
-            match std::fs::remove_file(&path) {
-                Ok(()) => bytes += size,
-                Err(error) => tracing::warn!(path = %path.display(), %error, "cannot remove"),
-            }
-        }
-        bytes
+    /// Everything that is here.
+    pub(crate) fn contents(&self) -> Vec<(Digest, Content)> {
+        let known = self.known();
+        known.iter().map(|(d, c)| (d.clone(), *c)).collect()
     }
 
     /// Bytes of all contents.
     pub(crate) fn size(&self) -> u64 {
-        let known: Vec<_> = self.known().iter().cloned().collect();
-        let sizes = known.iter().map(|d| std::fs::metadata(self.path(d)));
-        sizes.flatten().map(|m| m.len()).sum()
+        self.known().values().map(|c| c.size).sum()
+    }
+
+    /// Removes a content unless it was used at `before` or later; whether it did.
+    pub(crate) fn remove(&self, digest: &Digest, before: i64) -> bool {
+        let path = self.path(digest);
+        // Under the lock: whoever begins to use it, or brings it again, comes before or after.
+        let mut known = self.known();
+        if known.get(digest).is_none_or(|c| c.used >= before) {
+            return false;
+        }
+        known.remove(digest);
+        match std::fs::remove_file(&path) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "cannot remove");
+                false
+            }
+        }
     }
 }
 
 /// Room for [`copy`]: one for many files.
 pub(crate) fn buffer() -> Vec<u8> {
     vec![0; BUFFER]
+}
+
+/// Why something of a client's could not be taken in: what it sent is damaged, or did not arrive.
+pub(crate) fn received(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+            Error::invalid(format!("the build context is no whole archive: {error}"))
+        }
+        _ => Error::io("receive files of the build context")(error),
+    }
 }
 
 /// Copies to the end, or until it is called off.
@@ -213,7 +274,7 @@ pub(crate) fn copy(
             Ok(0) => return Ok(copied),
             Ok(length) => length,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(Error::io("receive files of the build context")(e)),
+            Err(e) => return Err(received(e)),
         };
         sink.write_all(&buffer[..length])
             .map_err(Error::io("store a file of the build context"))?;
@@ -237,6 +298,7 @@ pub(crate) struct Writer<'a> {
     file: File,
     hasher: Hasher,
     size: u64,
+    ends_in_hole: bool,
     kept: bool,
 }
 
@@ -251,6 +313,15 @@ impl Writer<'_> {
         let digest = self.digest();
         let target = self.pool.path(&digest);
         let what = || format!("store {}", target.display());
+        if self.ends_in_hole {
+            self.file.set_len(self.size).map_err(Error::io(what()))?;
+        }
+        let content = Content {
+            size: self.size,
+            used: seconds(),
+        };
+        let pool = self.pool;
+        let mut known = pool.known();
         let mut renamed = std::fs::rename(&self.path, &target);
         if renamed
             .as_ref()
@@ -263,14 +334,24 @@ impl Writer<'_> {
         }
         renamed.map_err(Error::io(what()))?;
         self.kept = true;
-        self.pool.known().insert(digest.clone());
+        known.insert(digest.clone(), content);
+        drop(known);
         Ok((digest, self.size))
     }
 }
 
 impl Write for Writer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        // What is all zeros becomes a hole.
+        let hole = bytes.len() >= HOLE && bytes.iter().all(|b| *b == 0);
+        let written = if hole {
+            let end = self.size + bytes.len() as u64;
+            self.file.seek(SeekFrom::Start(end))?;
+            bytes.len()
+        } else {
+            self.file.write(bytes)?
+        };
+        self.ends_in_hole = hole;
         self.hasher.update(&bytes[..written]);
         self.size += written as u64;
         Ok(written)
@@ -327,8 +408,16 @@ mod tests {
         drop(pool);
         let pool = Pool::open(dir.path().join("pool")).unwrap();
         assert!(pool.has(&digest) && pool.has(&Digest::of(b"")));
-        assert_eq!(pool.retain(&HashSet::from([Digest::of(b"")])), 4);
+        let other = Digest::of(b"other");
+        let hexes = [digest.hex(), other.hex()];
+        assert_eq!(pool.touch(hexes.into_iter()), BTreeSet::from([other.hex()]));
+        let used = pool.contents().iter().map(|(_, c)| c.used).max().unwrap();
+        assert!(!pool.remove(&digest, used) && pool.has(&digest));
+        assert!(pool.remove(&digest, used + 1) && !pool.remove(&digest, used + 1));
         assert!(!pool.has(&digest) && pool.file(&digest).is_err());
+        // What is brought again is there again.
+        assert_eq!(pool.put(b"text").unwrap(), digest);
+        assert!(pool.file(&digest).is_ok());
         // Another boot.
         std::fs::write(dir.path().join("pool/boot_id"), "other").unwrap();
         assert!(

@@ -16,7 +16,7 @@ use crate::{
     caches::CacheGuard,
     error::{Error, Result},
     keys, meta,
-    mounts::{AgentSocket, MemoryFile, Stubs},
+    mounts::{AgentSocket, Stubs},
     place::{Attributes, Place},
     plan::{self, Origin},
     select::{self, Rules, clean},
@@ -29,6 +29,8 @@ use crate::{
 
 /// Where secrets are, if nothing else is said.
 const SECRETS: &str = "/run/secrets";
+/// A secret's name in the file system that it is in.
+const SECRET: &str = "secret";
 
 /// What has to live as long as the command runs.
 #[derive(Default)]
@@ -60,12 +62,14 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
         "cwd": run.draft.config.working_dir, "mounts": keys,
         "network": format!("{network:?}"), "insecure": insecure,
         "hosts": run.solver.request.extra_hosts,
+        "hostname": run.solver.request.build_args.get("BUILDKIT_SANDBOX_HOSTNAME"),
         "platform": run.planned.platform.to_string(),
     });
     let key = keys::key("run", &run.draft.base(), inputs, run.solver.epoch);
     let title = run.title(source);
     let created_by = created_by(run, &argv);
-    run.layer(&key, title, created_by, |run, running, step| {
+    let layers = run.draft.layers.len();
+    let cached = run.layer(&key, title, created_by, |run, running, step| {
         let mut keep = Keep::default();
         let mut given = Vec::new();
         let mut env = [env, hidden].concat();
@@ -97,6 +101,7 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
             network,
             insecure,
             mounts: given,
+            platform: &run.draft.platform,
             request: run.solver.request,
         };
         let cancel = &run.solver.session.cancel;
@@ -108,7 +113,11 @@ pub(crate) fn run(run: &mut StageRun<'_, '_>, what: &Run, source: &str) -> Resul
         }
         let root = step.mount()?;
         stubs.remove(root.as_fd(), &step.upper())
-    })
+    })?;
+    if run.draft.layers.len() == layers {
+        run.draft.silent.push(key.to_string());
+    }
+    Ok(cached)
 }
 
 /// A document that is a program of its own: its file, and where that is.
@@ -240,12 +249,12 @@ fn origin(run: &StageRun<'_, '_>, mount: &Mount) -> Result<Origin> {
         Some(name) => plan::from(run.solver.plan.file, run.index, name, run.solver.request),
         None => Origin::Context,
     };
-    match origin {
-        Origin::Stage(other) if other >= run.index => Err(Error::invalid(format!(
-            "invalid stage index {other}: there is no such stage before this one"
-        ))),
-        origin => Ok(origin),
-    }
+    plan::before(
+        &origin,
+        mount.from.as_deref().unwrap_or_default(),
+        run.index,
+    )?;
+    Ok(origin)
 }
 
 /// What of a mount belongs to the step's key: contents of binds, never those of secrets.
@@ -268,7 +277,7 @@ fn mount_key(run: &StageRun<'_, '_>, mount: &Mount) -> Result<Value> {
             json!([kind, target, digest.to_string(), mount.readonly])
         }
         MountKind::Cache => json!([kind, target, cache_id(run, mount)?]),
-        MountKind::Tmpfs => json!([kind, target, mount.size]),
+        MountKind::Tmpfs => json!([kind, target, mount.size, mount.readonly]),
         MountKind::Secret => json!([kind, target, mount.id, mount.env]),
         MountKind::Ssh => json!([kind, target, mount.id]),
     })
@@ -285,10 +294,17 @@ fn prepare(
         MountKind::Bind => bind(run, mount, keep).map(Some),
         MountKind::Cache => cache(run, mount, keep).map(Some),
         MountKind::Tmpfs => {
-            let size = mount.size.map(|size| format!("size={size}"));
+            // Programs may be built there, and run.
+            let mut options = "exec,dev".to_owned();
+            if mount.readonly == Some(true) {
+                options.push_str(",ro");
+            }
+            if let Some(size) = mount.size {
+                options = format!("{options},size={size}");
+            }
             Ok(Some(StepMount {
                 target: target(run, mount)?,
-                source: MountSource::Tmpfs(size.unwrap_or_default()),
+                source: MountSource::Tmpfs(options),
                 read_only: false,
             }))
         }
@@ -441,7 +457,7 @@ fn secret(
     let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
     let id = match (&mount.id, &mount.source, &mount.target, &mount.env) {
         (Some(id), ..) if !id.is_empty() => id.clone(),
-        (_, Some(source), ..) => name(source),
+        (_, Some(source), ..) => source.clone(),
         (_, _, Some(target), _) => name(target),
         (.., Some(env)) => env.clone(),
         _ => return Err(Error::invalid("invalid secret mount: give it an id")),
@@ -467,13 +483,15 @@ fn secret(
     }
     let target = match mount.target.as_deref() {
         Some(target) if !target.is_empty() => format!("/{}", run.absolute(target)),
-        _ => format!("{SECRETS}/{id}"),
+        _ => format!("{SECRETS}/{}", name(&id)),
     };
     let owner = (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0));
-    let file = MemoryFile::new(&bytes, mount.mode.unwrap_or(0o400), owner)?;
+    let mode = mount.mode.unwrap_or(0o400);
+    let file = sys::namespace::detached_file(SECRET, &bytes, mode, owner)
+        .map_err(Error::io("put a secret into memory"))?;
     Ok(Some(StepMount {
         target,
-        source: MountSource::Detached(file.into_mount(), PathBuf::from(MemoryFile::NAME)),
+        source: MountSource::Detached(file, PathBuf::from(SECRET)),
         read_only: true,
     }))
 }
@@ -506,7 +524,10 @@ fn ssh(
     let path = socket.path().to_owned();
     keep.agents.push(socket);
     keep.dirs.push(dir);
-    crate::vars::set_env(env, "SSH_AUTH_SOCK", &target);
+    // The first one's, and not instead of what the image says.
+    if !env.iter().any(|pair| pair.starts_with("SSH_AUTH_SOCK=")) {
+        crate::vars::set_env(env, "SSH_AUTH_SOCK", &target);
+    }
     Ok(Some(StepMount {
         target,
         source: MountSource::Path(path),

@@ -1,11 +1,13 @@
 //! Which files a `COPY`, `ADD` or bind mount means, and the digest of them.
 
+use std::collections::HashMap;
+
 use dockerfile::{Patterns, glob_match};
 use image::{Digest, Hasher};
 
 use crate::{
     error::{Error, Result},
-    tree::{Meta, Node, Tree},
+    tree::{Inode, Meta, Node, Tree},
 };
 
 /// A file to be copied.
@@ -57,14 +59,15 @@ fn is_pattern(path: &str) -> bool {
 
 /// Finds what `source` means.
 pub(crate) fn select(tree: &Tree, source: &str, rules: Rules<'_>) -> Result<Vec<Selected>> {
-    // With `--parents`, what is before `/./` does not come along.
-    let (pivot, path) = match source.split_once("/./") {
-        Some((pivot, _)) if rules.parents => (clean(pivot), clean(source)),
-        _ => (String::new(), clean(source)),
+    // With `--parents`, what is before `/./` does not come along: so many names of each match.
+    let path = clean(source);
+    let pivot = match source.split_once("/./") {
+        Some((pivot, _)) if rules.parents => names(&clean(pivot)),
+        _ => 0,
     };
     if rules.literal || !is_pattern(&path) {
         let found = tree.resolve(&path, true)?.ok_or_else(|| not_found(&path))?;
-        return Ok(vec![one(tree, &path, &pivot, found, rules)?]);
+        return Ok(vec![one(tree, &path, pivot, found, rules)?]);
     }
     let mut matches = Vec::new();
     let base = path
@@ -75,25 +78,31 @@ pub(crate) fn select(tree: &Tree, source: &str, rules: Rules<'_>) -> Result<Vec<
     let Some((real, _)) = tree.resolve(&base, true)? else {
         return Err(not_found(&path));
     };
-    let depth = (!path.contains("**")).then(|| path.matches('/').count());
+    // Only `--parents` knows `**`; elsewhere it is one `*` and another.
+    let deep = rules.parents && path.contains("**");
+    let depth = (!deep).then(|| path.matches('/').count());
     tree.walk(&real, &mut |entry, _| {
         let seen = format!("{base}{}", &entry[real.len()..]);
         let seen = seen.trim_start_matches('/');
-        if glob_match(&path, seen).map_err(Error::invalid)? {
+        let level = deep || depth == Some(seen.matches('/').count());
+        if level && glob_match(&path, seen).map_err(Error::invalid)? {
             matches.push(seen.to_owned());
             // What is below comes with it.
             return Ok(false);
         }
         Ok(depth.is_none_or(|depth| seen.matches('/').count() < depth))
     })?;
-    if matches.is_empty() {
-        return Err(not_found(&path));
-    }
+    // A pattern may mean nothing: `COPY package.json yarn.lock* ./`.
     let each = matches.iter().map(|path| {
         let found = tree.resolve(path, true)?.ok_or_else(|| not_found(path))?;
-        one(tree, path, &pivot, found, rules)
+        one(tree, path, pivot, found, rules)
     });
     each.collect()
+}
+
+/// How many names a path has.
+fn names(path: &str) -> usize {
+    path.split('/').filter(|name| !name.is_empty()).count()
 }
 
 fn not_found(path: &str) -> Error {
@@ -106,24 +115,24 @@ fn not_found(path: &str) -> Error {
 fn one(
     tree: &Tree,
     asked: &str,
-    pivot: &str,
+    pivot: usize,
     (real, meta): (String, Meta),
     rules: Rules<'_>,
 ) -> Result<Selected> {
     let mut items = Vec::new();
     let name = asked.rsplit_once('/').map_or(asked, |(_, name)| name);
-    let kept = asked
-        .strip_prefix(pivot)
-        .unwrap_or(asked)
-        .trim_start_matches('/');
+    let (left, kept) = match asked.match_indices('/').nth(pivot.wrapping_sub(1)) {
+        Some((at, _)) => (&asked[..at], &asked[at + 1..]),
+        None => ("", asked),
+    };
     let is_dir = meta.node == Node::Dir;
     let prefix = if rules.parents {
         for (at, _) in kept.match_indices('/') {
             let parent = &kept[..at];
-            let whole = if pivot.is_empty() {
+            let whole = if left.is_empty() {
                 parent.to_owned()
             } else {
-                format!("{pivot}/{parent}")
+                format!("{left}/{parent}")
             };
             if let Some((path, meta)) = tree.resolve(&whole, true)? {
                 let place = parent.to_owned();
@@ -184,11 +193,12 @@ fn one(
     })
 }
 
-/// The digest of what was selected: names, kinds, modes, owners where they mean something, and
-/// contents, but no times.
+/// The digest of what was selected: names, kinds, modes, owners where they mean something,
+/// contents, and which names are one file; but no times.
 pub(crate) fn digest(tree: &Tree, selected: &[Selected]) -> Result<Digest> {
     let mut fields = Fields::default();
     for one in selected {
+        let mut files: HashMap<Inode, &str> = HashMap::new();
         fields.add(if one.single { b"single" } else { b"many" });
         fields.add(one.items.len().to_string().as_bytes());
         for item in &one.items {
@@ -198,6 +208,7 @@ pub(crate) fn digest(tree: &Tree, selected: &[Selected]) -> Result<Digest> {
                 uid,
                 gid,
                 mtime: _,
+                inode,
             } = &item.meta;
             let content = match node {
                 Node::File { .. } => tree.digest(&item.path, &item.meta)?.to_string(),
@@ -213,6 +224,12 @@ pub(crate) fn digest(tree: &Tree, selected: &[Selected]) -> Result<Digest> {
             for (name, value) in xattrs {
                 fields.add(&name);
                 fields.add(&value);
+            }
+            if let Some(inode) = inode {
+                match files.get(inode) {
+                    Some(first) => fields.add(format!("the same as {first}").as_bytes()),
+                    None => _ = files.insert(*inode, &item.place),
+                }
             }
         }
     }

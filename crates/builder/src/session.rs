@@ -11,11 +11,14 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use image::{CancellationToken, Digest, Progress};
 use types::{
-    build::{BuildEvent, BuildLog, Status, Vertex},
+    build::{BuildEvent, BuildLog, Vertex},
     options::StdStream,
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    transfers::Transfers,
+};
 
 /// Whoever is told how a build goes.
 pub trait Listener: Send + Sync {
@@ -79,6 +82,7 @@ impl Session {
         Running {
             session: self,
             vertex,
+            transfers: Transfers::default(),
             over: false,
         }
     }
@@ -103,6 +107,7 @@ impl Session {
 pub(crate) struct Running<'s> {
     session: &'s Session,
     vertex: Vertex,
+    transfers: Transfers,
     over: bool,
 }
 
@@ -119,21 +124,9 @@ impl Running<'_> {
 
     /// How far a layer is.
     pub(crate) fn layer(&self, progress: &Progress) {
-        let line = progress.line();
-        let (Some(id), Some(name)) = (line.id, line.status) else {
-            return;
-        };
-        let detail = line.detail.unwrap_or_default();
-        let amount = |n: Option<u64>| i64::try_from(n.unwrap_or(0)).unwrap_or(i64::MAX);
-        self.session.listener.event(BuildEvent::Status(Status {
-            id,
-            vertex: self.vertex.digest.clone(),
-            name,
-            total: amount(detail.total),
-            current: amount(detail.current),
-            timestamp: now(),
-            ..Status::default()
-        }));
+        if let Some(status) = self.transfers.told(&self.vertex.digest, progress) {
+            self.session.listener.event(BuildEvent::Status(status));
+        }
     }
 
     /// Tells that it is over.

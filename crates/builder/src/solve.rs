@@ -9,15 +9,17 @@ use std::{
 };
 
 use image::{CacheRecord, Digest, Held, Image, Platform, Reference, StoredLayer};
-use types::build::{BuildRequest, ContextSource};
+use types::build::{BuildRequest, ContextSource, Layout};
 
 use crate::{
     Builder,
     contexts::Context,
     draft::Draft,
     error::{Error, Result},
+    imports::Imports,
+    layout,
     plan::{Origin, Plan},
-    session::{Session, now},
+    session::{Running, Session, now},
     stage::StageRun,
     tree::{Mounted, Tree},
 };
@@ -93,8 +95,12 @@ pub(crate) struct Solver<'a> {
     /// Those of `--build-context` that a client sent.
     pub named: BTreeMap<String, Arc<Context>>,
     pub epoch: Option<i64>,
+    /// Caches of others.
+    pub imports: Imports,
     stages: Vec<Once<Arc<Draft>>>,
     images: Mutex<Images>,
+    /// Images of layouts that were not here before.
+    loaded: Mutex<Vec<Arc<Image>>>,
     first: Mutex<Option<Error>>,
 }
 
@@ -116,8 +122,10 @@ impl<'a> Solver<'a> {
             context,
             named,
             epoch,
+            imports: Imports::default(),
             stages: plan.stages.iter().map(|_| Once::default()).collect(),
             images: Mutex::default(),
+            loaded: Mutex::default(),
             first: Mutex::default(),
         }
     }
@@ -215,6 +223,48 @@ impl<'a> Solver<'a> {
         })
     }
 
+    /// The image that a context of the request is, and what it is called; none where it is files.
+    pub(crate) fn named_image(
+        &self,
+        name: &str,
+        platform: &Platform,
+    ) -> Result<Option<(Arc<Image>, String)>> {
+        match self.request.contexts.get(name) {
+            Some(ContextSource::Image(image)) => {
+                Ok(Some((self.image(image, platform)?, image.clone())))
+            }
+            Some(ContextSource::Layout(layout)) => {
+                let title = format!("oci-layout://{name}@{}", layout.digest);
+                let once = {
+                    let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+                    let key = (title.clone(), platform.to_string());
+                    Arc::clone(images.entry(key).or_default())
+                };
+                let image = once.get(|| self.load_layout(name, layout, platform))?;
+                Ok(Some((image, title)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn load_layout(&self, name: &str, layout: &Layout, platform: &Platform) -> Result<Arc<Image>> {
+        let title = format!("[context {name}] load {}", layout.digest);
+        let (image, is_new) = self.session.step(title, |running| {
+            layout::load(self.builder, layout, platform, self.session, running)
+        })?;
+        if is_new {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.push(Arc::clone(&image));
+        }
+        Ok(image)
+    }
+
+    /// Images that were only taken in for this build.
+    pub(crate) fn take_layouts(&self) -> Vec<Arc<Image>> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *loaded)
+    }
+
     /// The layers of an origin, to copy or mount from.
     pub(crate) fn layers(
         &self,
@@ -231,11 +281,12 @@ impl<'a> Solver<'a> {
                 let (layers, held) = self.builder.store.layers_of(&image)?;
                 Ok((layers, vec![Arc::new(held)]))
             }
-            Origin::Named(name) => match self.request.contexts.get(name) {
-                Some(ContextSource::Image(image)) => {
-                    self.layers(&Origin::Image(image.clone()), platform)
+            Origin::Named(name) => match self.named_image(name, platform)? {
+                Some((image, _)) => {
+                    let (layers, held) = self.builder.store.layers_of(&image)?;
+                    Ok((layers, vec![Arc::new(held)]))
                 }
-                _ => Ok((Vec::new(), Vec::new())),
+                None => Ok((Vec::new(), Vec::new())),
             },
             Origin::Scratch | Origin::Context => Ok((Vec::new(), Vec::new())),
         }
@@ -263,12 +314,20 @@ impl<'a> Solver<'a> {
         }))
     }
 
-    /// What a step came to the last time.
-    pub(crate) fn cached(&self, key: &Digest, no_cache: bool) -> Option<(CacheRecord, Held)> {
+    /// What a step came to the last time, here or where another cache knows it.
+    pub(crate) fn cached(
+        &self,
+        key: &Digest,
+        no_cache: bool,
+        running: &Running<'_>,
+    ) -> Result<Option<(CacheRecord, Held)>> {
         if no_cache {
-            return None;
+            return Ok(None);
         }
-        self.builder.store.cached(key)
+        if let Some(found) = self.builder.store.cached(key) {
+            return Ok(Some(found));
+        }
+        self.imports.find(self.builder, key, running, self.session)
     }
 
     /// Remembers what a step came to.
@@ -278,21 +337,21 @@ impl<'a> Solver<'a> {
         description: &str,
         parents: Vec<Digest>,
         layer: Option<StoredLayer>,
-        note: String,
-    ) -> Result<String> {
+    ) -> Result<CacheRecord> {
         let created = now();
-        self.builder.store.remember(CacheRecord {
+        let record = CacheRecord {
             key: key.clone(),
             kind: "regular".to_owned(),
             description: description.to_owned(),
             parents,
             layer,
-            note,
+            note: String::new(),
             created: created.clone(),
-            last_used: created.clone(),
+            last_used: created,
             uses: 1,
-        })?;
-        Ok(created)
+        };
+        self.builder.store.remember(record.clone())?;
+        Ok(record)
     }
 }
 

@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, os::fd::AsFd};
 
 use dockerfile::{Argument, Dockerfile, Instruction, Located, expand};
-use image::{CacheRecord, Digest, Held, Step, StoredLayer};
+use image::{CacheRecord, Digest, Held, Step};
 use serde_json::json;
-use types::build::ContextSource;
 
 use crate::{
     copy,
@@ -64,7 +63,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
             planned,
             draft: Draft::default(),
             args: Args::default(),
-            predefined: platform_args(&plan::platform(solver.request)?, &target.name),
+            predefined: platform_args(&solver.plan.platform, &target.name),
             cmd_set: false,
             no_cache: solver.request.no_cache
                 || filter.iter().any(|f| f.eq_ignore_ascii_case(&planned.name)),
@@ -121,16 +120,22 @@ impl<'s, 'a> StageRun<'s, 'a> {
                 })
             })
             .collect::<Result<_>>()?;
+        let from_base = triggers.len();
         let all: Vec<_> = triggers.iter().chain(&stage.instructions).collect();
         self.total = 1 + all.iter().filter(|i| is_step(&i.value)).count();
         self.solver.session.listener.done(&self.result(), false);
-        for instruction in all {
+        for (index, instruction) in all.into_iter().enumerate() {
+            // A trigger has its text, but no place in this file.
+            let span = match index < from_base {
+                true => stage.span,
+                false => instruction.span,
+            };
             self.solver.session.check()?;
             self.announce(&instruction.source);
             self.done_instructions += 1;
             let cached = self
                 .instruction(instruction)
-                .map_err(|e| self.placed(instruction.span, e))?;
+                .map_err(|e| self.placed(span, e))?;
             self.solver.session.listener.done(&self.result(), cached);
         }
         self.draft.args = self.args;
@@ -208,11 +213,18 @@ impl<'s, 'a> StageRun<'s, 'a> {
         let alone = self.solver.plan.needed.len() == 1;
         let width = self.total.to_string().len();
         let (done, total) = (self.done, self.total);
-        if alone {
-            format!("[{done:>width$}/{total}]")
-        } else {
-            format!("[{} {done:>width$}/{total}]", self.planned.name)
+        let (own, target) = (&self.planned.platform, &self.solver.plan.platform);
+        let mut text = String::new();
+        if self.solver.plan.several {
+            text = match own == target {
+                true => format!("{own} "),
+                false => format!("{own}->{} ", target.architecture),
+            };
         }
+        if !alone {
+            text = format!("{text}{} ", self.planned.name);
+        }
+        format!("[{text}{done:>width$}/{total}]")
     }
 
     fn base(&mut self) -> Result<()> {
@@ -233,12 +245,9 @@ impl<'s, 'a> StageRun<'s, 'a> {
                     .map_or_else(|_| name.clone(), |r| full(&r.with_default_tag()));
                 (Draft::of(store, &image)?, Some(name))
             }
-            Origin::Named(name) => match self.solver.request.contexts.get(name) {
-                Some(ContextSource::Image(image)) => {
-                    let found = self.solver.image(image, platform)?;
-                    (Draft::of(store, &found)?, Some(image.clone()))
-                }
-                _ => return self.base_of_context(),
+            Origin::Named(name) => match self.solver.named_image(name, platform)? {
+                Some((found, title)) => (Draft::of(store, &found)?, Some(title)),
+                None => return self.base_of_context(),
             },
             Origin::Context => return self.base_of_context(),
         };
@@ -276,6 +285,12 @@ impl<'s, 'a> StageRun<'s, 'a> {
             Instruction::Workdir(path) => self.workdir(path, source),
             other => {
                 let escape = self.escape();
+                let pairs = match other {
+                    Instruction::Env(pairs) => pairs.as_slice(),
+                    _ => &[],
+                };
+                let named = pairs.iter().map(|(name, _)| self.word(name));
+                let named: Vec<String> = named.collect::<Result<_>>()?;
                 let text = meta::apply(
                     other,
                     source,
@@ -285,6 +300,9 @@ impl<'s, 'a> StageRun<'s, 'a> {
                     &self.args,
                     escape,
                 )?;
+                for name in named {
+                    self.args.give_way(&name);
+                }
                 self.draft.note(text);
                 Ok(!self.no_cache)
             }
@@ -312,8 +330,8 @@ impl<'s, 'a> StageRun<'s, 'a> {
         Ok(())
     }
 
-    /// Environment of commands: arguments, then what the image says. Second, what of it is no
-    /// part of the key.
+    /// Environment of commands: arguments and what the image says. Second, what of it is no part of
+    /// the key.
     pub(crate) fn environment(&self) -> (Vec<String>, Vec<String>) {
         let mut env: Vec<String> = Vec::new();
         for (name, value) in self.args.all() {
@@ -323,14 +341,27 @@ impl<'s, 'a> StageRun<'s, 'a> {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             crate::vars::set_env(&mut env, name, value);
         }
+        for (name, value) in self.args.in_front() {
+            crate::vars::set_env(&mut env, name, value);
+        }
         if !env.iter().any(|p| p.starts_with("PATH=")) {
             env.push(crate::vars::PATH.to_owned());
         }
         let declared = |name: &str| env.iter().any(|p| p.split('=').next() == Some(name));
         let args = &self.solver.request.build_args;
-        let proxies = PROXIES.iter().filter(|name| !declared(name));
-        let proxies = proxies.filter_map(|n| args.get(*n).map(|value| format!("{n}={value}")));
-        let proxies = proxies.collect();
+        let mut proxies = Vec::new();
+        for name in PROXIES {
+            let Some((_, value)) = args.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)) else {
+                continue;
+            };
+            for name in [name.to_owned(), name.to_lowercase()] {
+                if !declared(&name) {
+                    // In its own spelling it may have another value.
+                    let value = args.get(&name).unwrap_or(value);
+                    proxies.push(format!("{name}={value}"));
+                }
+            }
+        }
         (env, proxies)
     }
 
@@ -374,24 +405,25 @@ impl<'s, 'a> StageRun<'s, 'a> {
     ) -> Result<bool> {
         let solver = self.solver;
         let running = solver.session.begin(title.clone());
-        if let Some((record, held)) = solver.cached(key, self.no_cache) {
+        let found = solver.cached(key, self.no_cache, &running);
+        if let Ok(Some((record, held))) = found {
             running.end(true, String::new());
-            self.take(record, held, created_by);
+            self.take(record, Some(held), created_by);
             return Ok(true);
         }
-        let made = self.make(key, &title, &running, work);
+        let made = found.and_then(|_| self.make(key, &title, &running, work));
         let error = made.as_ref().err().map(ToString::to_string);
         running.end(false, error.unwrap_or_default());
-        let (layer, created) = made?;
-        self.parent = Some(key.clone());
-        self.draft.push(layer, created_by, created);
+        let (record, held) = made?;
+        self.take(record, held, created_by);
         Ok(false)
     }
 
-    fn take(&mut self, record: CacheRecord, held: Held, created_by: String) {
-        self.parent = Some(record.key);
-        let layer = record.layer.map(|layer| (layer, held));
-        self.draft.push(layer, created_by, record.created);
+    fn take(&mut self, record: CacheRecord, held: Option<Held>, created_by: String) {
+        self.parent = Some(record.key.clone());
+        let layer = record.layer.clone().zip(held);
+        self.draft.push(layer, created_by, record.created.clone());
+        self.draft.records.push(std::sync::Arc::new(record));
     }
 
     fn make(
@@ -400,15 +432,13 @@ impl<'s, 'a> StageRun<'s, 'a> {
         title: &str,
         running: &Running<'_>,
         work: impl FnOnce(&Self, &Running<'_>, &Step) -> Result<()>,
-    ) -> Result<(Option<(StoredLayer, Held)>, String)> {
+    ) -> Result<(CacheRecord, Option<Held>)> {
         let solver = self.solver;
         let store = &solver.builder.store;
         let step = store.step(&types::id::generate(), &self.draft.layers)?;
         work(self, running, &step)?;
-        let layer = step.commit(solver.epoch, &solver.session.cancel)?;
-        let stored = layer.as_ref().map(|(layer, _)| layer.clone());
+        let (layer, held) = step.commit(solver.epoch, &solver.session.cancel)?.unzip();
         let parents = self.parent.iter().cloned().collect();
-        let created = solver.remember(key, title, parents, stored, String::new())?;
-        Ok((layer, created))
+        Ok((solver.remember(key, title, parents, layer)?, held))
     }
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     fs::File,
+    hash::{DefaultHasher, Hash, Hasher as _},
     io::{self, Read},
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
@@ -45,7 +46,12 @@ pub(crate) struct Meta {
     pub uid: u32,
     pub gid: u32,
     pub mtime: (i64, u32),
+    /// Of a file with several names: what they have in common.
+    pub inode: Option<Inode>,
 }
+
+/// Tells the names of one file from those of others.
+pub(crate) type Inode = (u64, u64);
 
 /// Files to copy from.
 pub(crate) enum Tree {
@@ -230,6 +236,7 @@ fn root_of_context() -> Meta {
         uid: 0,
         gid: 0,
         mtime: (0, 0),
+        inode: None,
     }
 }
 
@@ -247,7 +254,18 @@ fn context_meta(entry: &types::build::ContextEntry) -> Meta {
         uid: 0,
         gid: 0,
         mtime: (entry.mtime, 0),
+        inode: linked(entry),
     }
+}
+
+/// Of names that the client says are one file, those that are the same in all else.
+fn linked(entry: &types::build::ContextEntry) -> Option<Inode> {
+    let own = entry.kind == EntryKind::File && !entry.link.is_empty();
+    own.then(|| {
+        let mut hasher = DefaultHasher::new();
+        entry.hash(&mut hasher);
+        (0, hasher.finish())
+    })
 }
 
 impl Mounted {
@@ -356,6 +374,7 @@ fn meta(stat: &Stat, link: impl FnOnce() -> io::Result<String>) -> io::Result<Me
         FileType::Symlink => Node::Symlink(link()?),
         other => Node::Special(other, stat.st_rdev),
     };
+    let node_is_file = matches!(node, Node::File { .. });
     Ok(Meta {
         node,
         mode: stat.st_mode & 0o7777,
@@ -365,5 +384,6 @@ fn meta(stat: &Stat, link: impl FnOnce() -> io::Result<String>) -> io::Result<Me
             stat.st_mtime,
             u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
         ),
+        inode: (stat.st_nlink > 1 && node_is_file).then_some((stat.st_dev, stat.st_ino)),
     })
 }

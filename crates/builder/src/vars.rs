@@ -1,22 +1,18 @@
 //! What variables are worth while a Dockerfile is worked through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use dockerfile::Variables;
 use image::Platform;
 
-/// Build arguments that need no `ARG`, reach commands, and leave no trace in images or the cache.
-pub(crate) const PROXIES: [&str; 10] = [
+/// Build arguments that need no `ARG`, reach commands, and leave no trace in images or the cache;
+/// in any case, as programs look for one spelling or the other.
+pub(crate) const PROXIES: [&str; 5] = [
     "HTTP_PROXY",
-    "http_proxy",
     "HTTPS_PROXY",
-    "https_proxy",
     "FTP_PROXY",
-    "ftp_proxy",
     "NO_PROXY",
-    "no_proxy",
     "ALL_PROXY",
-    "all_proxy",
 ];
 
 /// The path where commands are looked for, where an image says nothing.
@@ -24,31 +20,49 @@ pub(crate) const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
 
 /// Arguments that have values, in the order of their `ARG`s.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Args(Vec<(String, String)>);
+pub(crate) struct Args {
+    all: Vec<(String, String)>,
+    /// Names that an `ENV` set after their `ARG`.
+    hidden: HashSet<String>,
+}
 
 impl Args {
     /// Gives one a value.
     pub(crate) fn set(&mut self, name: &str, value: String) {
-        match self.0.iter_mut().find(|(n, _)| n == name) {
+        self.hidden.remove(name);
+        match self.all.iter_mut().find(|(n, _)| n == name) {
             Some((_, old)) => *old = value,
-            None => self.0.push((name.to_owned(), value)),
+            None => self.all.push((name.to_owned(), value)),
         }
+    }
+
+    /// An `ENV` sets that name: it counts from here on.
+    pub(crate) fn give_way(&mut self, name: &str) {
+        if self.all.iter().any(|(n, _)| n == name) {
+            self.hidden.insert(name.to_owned());
+        }
+    }
+
+    /// What goes before the environment, as it was said after it.
+    pub(crate) fn in_front(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.all.iter().filter(|(n, _)| !self.hidden.contains(n));
+        all.map(|(n, v)| (n.as_str(), v.as_str()))
     }
 
     /// All of them.
     pub(crate) fn all(&self) -> &[(String, String)] {
-        &self.0
+        &self.all
     }
 }
 
 impl Variables for Args {
     fn get(&self, name: &str) -> Option<String> {
-        let found = self.0.iter().find(|(n, _)| n == name);
+        let found = self.all.iter().find(|(n, _)| n == name);
         found.map(|(_, value)| value.clone())
     }
 }
 
-/// An image's environment and the stage's arguments: the environment counts.
+/// An image's environment and the stage's arguments: of `ARG` and `ENV`, the last one counts.
 pub(crate) struct Scope<'a> {
     pub env: &'a [String],
     pub args: &'a Args,
@@ -60,10 +74,9 @@ impl Variables for Scope<'_> {
             let (n, value) = pair.split_once('=')?;
             (n == name).then(|| value.to_owned())
         };
-        self.env
-            .iter()
-            .find_map(own)
-            .or_else(|| self.args.get(name))
+        let mut front = self.args.in_front();
+        let found = front.find_map(|(n, value)| (n == name).then(|| value.to_owned()));
+        found.or_else(|| self.env.iter().find_map(own))
     }
 }
 

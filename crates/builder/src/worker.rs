@@ -7,7 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use image::{CancellationToken, Image, Platform, Reference};
+use image::{
+    CacheRecord, CancellationToken, Digest, Held, Image, Platform, Pushed, Reference, RemoteCache,
+};
 use types::{build::BuildRequest, options::StdStream};
 
 use crate::error::Result;
@@ -65,6 +67,8 @@ pub struct Command<'a> {
     pub insecure: bool,
     /// What is mounted.
     pub mounts: Vec<StepMount>,
+    /// Whose programs it runs.
+    pub platform: &'a Platform,
     /// Limits, hosts and the parent of its cgroup.
     pub request: &'a BuildRequest,
 }
@@ -83,8 +87,10 @@ pub struct Ended {
 pub struct Fetched {
     /// Seconds since 1970, where the server says.
     pub modified: Option<i64>,
-    /// Its media type.
-    pub media_type: String,
+    /// What the server calls this state of it.
+    pub etag: Option<String>,
+    /// It is what was known already, and was not sent.
+    pub unchanged: bool,
 }
 
 /// Where output goes as it comes.
@@ -121,7 +127,7 @@ pub trait Worker: Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<Arc<Image>>;
 
-    /// Sends an image's name to its registry.
+    /// Sends an image's name to its registry; answers what it stands for there.
     ///
     /// # Errors
     /// When the registry refuses or cannot be reached.
@@ -131,15 +137,55 @@ pub trait Worker: Send + Sync {
         request: &BuildRequest,
         progress: OnProgress<'_>,
         cancel: &CancellationToken,
-    ) -> Result<()>;
+    ) -> Result<Option<Pushed>>;
 
-    /// Fetches what a URL has into `sink`.
+    /// Reads which steps a cache in a registry has.
+    ///
+    /// # Errors
+    /// When there is none, it cannot be read, or its registry cannot be reached.
+    fn cache(
+        &self,
+        name: &Reference,
+        platform: &Platform,
+        insecure: bool,
+        request: &BuildRequest,
+        cancel: &CancellationToken,
+    ) -> Result<RemoteCache>;
+
+    /// Takes a step from a cache in a registry.
+    ///
+    /// # Errors
+    /// When its layer cannot be fetched, or is not what the cache says.
+    fn cached(
+        &self,
+        cache: &RemoteCache,
+        key: &Digest,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<(CacheRecord, Held)>>;
+
+    /// Sends a cache to a registry; answers its manifest's digest.
+    ///
+    /// # Errors
+    /// When the registry refuses or cannot be reached.
+    fn export(
+        &self,
+        name: &Reference,
+        records: &[CacheRecord],
+        insecure: bool,
+        request: &BuildRequest,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<String>;
+
+    /// Fetches what a URL has into `sink`, unless it is what its server calls `known`.
     ///
     /// # Errors
     /// When the server refuses or cannot be reached.
     fn fetch(
         &self,
         url: &str,
+        known: Option<&str>,
         sink: &mut (dyn Write + Send),
         cancel: &CancellationToken,
     ) -> Result<Fetched>;

@@ -9,9 +9,9 @@ mod rules;
 mod stages;
 mod writing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Check, Dockerfile, Patterns, Span};
+use crate::{Check, Dockerfile, Patterns, Span, Variables};
 use rules::Rule;
 
 /// What a rule found.
@@ -56,6 +56,37 @@ pub fn check_with(
     stages::run(file, ignore, build_args, bases, &mut found);
     found.warnings.sort_by_key(|warning| warning.span.line);
     found.warnings
+}
+
+/// The arguments before the first `FROM`, with what the build gives.
+pub(crate) fn base_values(
+    file: &Dockerfile,
+    build_args: &BTreeMap<String, String>,
+) -> impl Variables + use<> {
+    bases::values(file, build_args)
+}
+
+/// The names of the images that stages stand on, for [`check_with`]: after expansion, and not those of
+/// earlier stages.
+#[must_use]
+pub fn base_images(file: &Dockerfile, build_args: &BTreeMap<String, String>) -> BTreeSet<String> {
+    let values = bases::values(file, build_args);
+    let mut stages: BTreeSet<&str> = BTreeSet::from(["scratch"]);
+    let mut images = BTreeSet::new();
+    for stage in &file.stages {
+        let image = bases::image(stage, file.directives.escape, &values);
+        if !stages.contains(image.to_lowercase().as_str()) {
+            images.insert(image);
+        }
+        stages.extend(stage.from.name.as_deref());
+    }
+    images
+}
+
+/// Whether what the rules find ends the build.
+#[must_use]
+pub fn fails(file: &Dockerfile, build_args: &BTreeMap<String, String>) -> bool {
+    Found::new(file, build_args).check.error
 }
 
 /// The warning that a base image is not of the platform that was asked for, if the file does not

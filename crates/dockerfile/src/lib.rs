@@ -6,6 +6,7 @@
 //! Words stay unexpanded: what a variable is worth depends on the build, see [`expand`].
 
 mod ast;
+mod call;
 mod check;
 mod draw;
 mod error;
@@ -23,7 +24,8 @@ pub use ast::{
     Stage,
 };
 pub use ast::{Check, Directives, Mount, MountKind, Sharing};
-pub use check::{Warning, base_image_platform, check, check_with};
+pub use call::{Outline, Taken, TakenArgument, Target, outline, targets};
+pub use check::{Warning, base_image_platform, base_images, check, check_with, fails};
 pub use error::Error;
 pub use expand::{Expanded, Variables, expand, expand_raw, expand_words};
 pub use glob::glob_match;

@@ -3,10 +3,15 @@
 //! They are in no record and no list. What a daemon's death leaves of one is what
 //! [`crate::restore`] removes of every container that is not on record.
 
-use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use futures_util::StreamExt;
-use image::CancellationToken;
+use image::{CancellationToken, Platform};
+use runtime::protocol::{FdRole, mount_name};
 use tokio::sync::oneshot;
 use types::{
     container::{ContainerConfig, HostConfig},
@@ -16,6 +21,7 @@ use types::{
 use crate::{
     Engine, blocking, clock,
     container::{Container, Waiting},
+    emulation,
     error::{Error, Result},
     files,
     record::{Mount, MountKind, Record},
@@ -57,6 +63,8 @@ pub struct BuildStep {
     pub host_config: HostConfig,
     /// What is mounted.
     pub mounts: Vec<StepMount>,
+    /// Whose programs it runs.
+    pub platform: Platform,
 }
 
 /// How a command ended.
@@ -85,6 +93,7 @@ impl Engine {
             config,
             mut host_config,
             mounts,
+            platform,
         } = step;
         host_config.log_config.kind = "none".to_owned();
         // Its files become a layer as they are, with the owners that they have in an image.
@@ -115,7 +124,7 @@ impl Engine {
             "a directory of a build's command stays",
             removed,
         );
-        ended
+        ended.map_err(|error| emulation::explained(error, &platform))
     }
 
     async fn run_unseen(
@@ -127,6 +136,7 @@ impl Engine {
     ) -> Result<StepEnd> {
         let mut joined = self.join(container).await?;
         joined.given = given;
+        joined.secret = true;
         let (engine, target) = (Arc::clone(self), Arc::clone(container));
         let mut trace = Trace::begin();
         let (Prepared { shim, run }, mut trace) = blocking(move || {
@@ -194,6 +204,28 @@ impl Engine {
             out_of_memory: exit.oom_killed,
         })
     }
+}
+
+/// Name in the bundle of a file with the cgroup's path, where the configuration is in memory.
+pub(crate) const CGROUP_FILE: &str = "cgroup";
+
+/// Puts a configuration, whose environment may have secrets in it, into memory that only the shim
+/// and the runtime see: `config.json` is a link to where the shim attaches it, which leads nowhere for
+/// everybody else. What a later daemon has to know of it is in a file of its own.
+pub(crate) fn configure(
+    bundle: &Path,
+    json: &[u8],
+    cgroup: &str,
+    index: u32,
+) -> Result<(FdRole, OwnedFd)> {
+    const CONFIG: &str = "config.json";
+    files::replace(&bundle.join(CGROUP_FILE), cgroup.as_bytes(), 0o600)?;
+    let link = bundle.join(CONFIG);
+    let target = Path::new(&mount_name(index)).join(CONFIG);
+    std::os::unix::fs::symlink(target, &link).map_err(Error::path("link", &link))?;
+    let memory = sys::namespace::detached_file(CONFIG, json, 0o600, (0, 0))
+        .map_err(Error::io("put a command's environment into memory"))?;
+    Ok((FdRole::Mount { index }, memory))
 }
 
 /// The mounts as a record has them, and what stands in for sources.

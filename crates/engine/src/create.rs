@@ -44,12 +44,17 @@ impl Engine {
                 names::ALLOWED
             )));
         }
-        let image = self.images.get(&config.image)?;
-        if let Some(platform) = platform.filter(|p| !p.is_empty()) {
-            check_platform(&image, &config.image, &platform)?;
-        }
+        let (image, unasked) = match platform.filter(|p| !p.is_empty()) {
+            Some(platform) => (self.image_for(&config.image, &platform)?, None),
+            None => {
+                let image = self.images.get(&config.image)?;
+                let unasked = foreign(&image);
+                (image, unasked)
+            }
+        };
         merge::merge(&mut config, &image_defaults(&image));
-        let warnings = self.check(&config, &mut host_config)?;
+        let mut warnings = self.check(&config, &mut host_config)?;
+        warnings.extend(unasked);
         resolver::check(&host_config)?;
         let links = self.links(&host_config)?;
         let mac = hardware_address(&networking_config)?;
@@ -79,6 +84,20 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// The image of a name for a platform; where there is none, Docker's words for that.
+    fn image_for(&self, name: &str, platform: &str) -> Result<Arc<image::Image>> {
+        let wanted = image::Platform::parse(platform)?;
+        self.images
+            .get_for(name, Some(&wanted))
+            .map_err(|error| match error {
+                image::Error::NotForPlatform { actual, .. } => Error::NoSuchImage(format!(
+                    "image with reference {name} was found but its platform ({actual}) does not \
+                     match the specified platform ({platform})"
+                )),
+                other => other.into(),
+            })
     }
 
     /// What the engine refuses, and what it completes.
@@ -285,22 +304,16 @@ impl Engine {
     }
 }
 
-/// Refuses an image that is not for `platform`, in Docker's words.
-fn check_platform(image: &image::Image, name: &str, platform: &str) -> Result<()> {
-    let wanted = image::Platform::parse(platform)?;
-    let own = image::Platform {
-        os: image.config.os.clone(),
-        architecture: image.config.architecture.clone(),
-        variant: image.config.variant.clone(),
-    };
-    if wanted.accepts(&own) {
-        return Ok(());
+/// Docker's warning of an image for another processor that nobody asked for.
+fn foreign(image: &image::Image) -> Option<String> {
+    let (own, host) = (image.platform(), image::Platform::host());
+    if own.architecture.is_empty() || host.accepts(&own) {
+        return None;
     }
-    let (os, architecture) = (&image.config.os, &image.config.architecture);
-    Err(Error::NoSuchImage(format!(
-        "image with reference {name} was found but its platform ({os}/{architecture}) does not \
-         match the specified platform ({platform})"
-    )))
+    Some(format!(
+        "The requested image's platform ({own}) does not match the detected host platform ({host}) \
+         and no specific platform was requested"
+    ))
 }
 
 /// The hardware address that is asked for in the default network.

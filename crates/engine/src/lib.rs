@@ -17,6 +17,7 @@ mod container;
 mod contents;
 mod create;
 mod defaults;
+mod emulation;
 mod end;
 mod error;
 mod events;

@@ -137,6 +137,11 @@ impl Record {
             .collect()
     }
 
+    /// A command of a build, which stands on no image.
+    pub(crate) fn is_step(&self) -> bool {
+        self.image_id.is_empty()
+    }
+
     /// The host name inside.
     pub(crate) fn hostname(&self) -> &str {
         if self.config.hostname.is_empty() {

@@ -15,6 +15,7 @@ use runtime::{
 
 use crate::{
     Engine, blocking,
+    build_step::CGROUP_FILE,
     container::Container,
     end::{lost, recorded_exit},
     error::{Error, Result},
@@ -291,6 +292,9 @@ fn unnoted_start(container: &Container) -> String {
 
 /// The cgroup that a bundle's configuration names.
 fn read_cgroup(bundle: &Path) -> Option<String> {
+    if let Ok(cgroup) = fs::read_to_string(bundle.join(CGROUP_FILE)) {
+        return Some(cgroup);
+    }
     let bytes = fs::read(bundle.join("config.json")).ok()?;
     let config: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
     config["linux"]["cgroupsPath"].as_str().map(str::to_owned)

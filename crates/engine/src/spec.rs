@@ -131,15 +131,22 @@ pub(crate) fn build(
     };
     if spec.cwd != "/" {
         // Root's, as Docker's: what an image does not give its user stays out of that one's hands.
-        rootfs::make_dirs(root, &spec.cwd, remap.map_or((0, 0), Remap::root)).map_err(
-            Error::io(format!(
-                "the working directory {} of container {} cannot be made",
-                spec.cwd, record.id
-            )),
-        )?;
+        // In a build it is the user's, as BuildKit's.
+        let owner = match record.is_step() {
+            true => (spec.user.uid, spec.user.gid),
+            false => remap.map_or((0, 0), Remap::root),
+        };
+        rootfs::make_dirs(root, &spec.cwd, owner).map_err(Error::io(format!(
+            "the working directory {} of container {} cannot be made",
+            spec.cwd, record.id
+        )))?;
     }
     let hostname = engine.hostname(container, record);
     spec.env = merge::environment(config, &hostname, config.tty, &[]);
+    if record.is_step() && !config.env.iter().any(|p| p.starts_with("HOSTNAME=")) {
+        // What a build makes must not depend on it.
+        spec.env.retain(|pair| !pair.starts_with("HOSTNAME="));
+    }
     merge::add(&mut spec.env, linked);
     add_home(&mut spec.env, &found.home);
     spec.hostname = hostname;
@@ -294,7 +301,12 @@ fn binds(
             .map_or_else(|_| container.data_dir.clone(), |o| o.data_dir.clone()),
         _ => container.data_dir.clone(),
     };
-    for name in ["resolv.conf", "hostname", "hosts"] {
+    // A build may write a host name into an image.
+    let own: &[&str] = match record.is_step() {
+        true => &["resolv.conf", "hosts"],
+        false => &["resolv.conf", "hostname", "hosts"],
+    };
+    for name in own {
         let destination = format!("/etc/{name}");
         if binds.iter().all(|b| b.destination != destination) {
             binds.push(BindMount {

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
 use crate::{
-    Engine, blocking, clock,
+    Engine, blocking, build_step, clock,
     container::Container,
+    emulation,
     error::{Error, Result},
     files, health,
     join::Joined,
@@ -90,6 +91,7 @@ impl Engine {
     /// Starts a container whose `op` lock the caller holds.
     pub(crate) async fn start_locked(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
         let started = self.try_start(container).await;
+        let started = started.map_err(|error| self.explained(container, error));
         if let Err(error) = &started {
             container.drop_waiting();
             let code = match error {
@@ -105,6 +107,15 @@ impl Engine {
             self.keep_last(container, last).await;
         }
         started
+    }
+
+    /// Says more of an error where the image is for another processor.
+    fn explained(&self, container: &Container, error: Error) -> Error {
+        let image = container.with_record(|r| self.images.get(&r.image_id));
+        match image {
+            Ok(image) => emulation::explained(error, &image.platform()),
+            Err(_) => error,
+        }
     }
 
     async fn try_start(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
@@ -276,8 +287,14 @@ impl Engine {
         for warning in warnings {
             tracing::warn!(container = %container.id, "{warning}");
         }
-        let config = container.run_dir.join("config.json");
-        files::replace(&config, &built.json, 0o600)?;
+        if joined.secret {
+            let index = u32::try_from(sources.len()).unwrap_or(u32::MAX);
+            let cgroup = self.cgroup(&record);
+            let place = build_step::configure(&container.run_dir, &built.json, &cgroup, index)?;
+            joined.rest.push(place);
+        } else {
+            files::replace(&container.run_dir.join("config.json"), &built.json, 0o600)?;
+        }
         sys::failpoint!("engine.start.configured");
         trace.step("configuration");
         let mut fds: Vec<BorrowedFd<'_>> = vec![rootfs.as_fd()];

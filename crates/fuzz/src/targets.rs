@@ -15,6 +15,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("template", template),
     ("manifest", manifest),
     ("tar", tar),
+    ("packed", packed),
     ("body", api::fuzzing::create),
     ("dockerfile", dockerfile),
     ("ignore", ignore),
@@ -164,6 +165,20 @@ fn tar(bytes: &[u8]) {
             rest = &rest[length..];
             reader.consume(length);
         }
+    }
+}
+
+/// What archives are packed with. Damage is an error that says so; the source never fails.
+fn packed(bytes: &[u8]) {
+    // As much as a fuzzer has time for.
+    const MOST: u64 = 1 << 20;
+    let (reader, compression) = archive::unpacked(bytes).expect("memory can be read");
+    let mut out = Vec::new();
+    let read = std::io::Read::read_to_end(&mut std::io::Read::take(reader, MOST), &mut out);
+    match read {
+        Ok(_) if compression == archive::Compression::None => assert_eq!(out, bytes),
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}"),
     }
 }
 

@@ -186,6 +186,11 @@ impl Store {
         Held(self.pin(digests))
     }
 
+    /// [`Store::hold`] by digests of layers and blobs.
+    pub(crate) fn hold_digests(&self, digests: impl IntoIterator<Item = Digest>) -> Held {
+        Held(self.pin(digests))
+    }
+
     /// Moves a directory of an overlay's upper form into the store as a layer.
     fn take_layer(&self, upper: &Path, cancel: &CancellationToken) -> Result<(StoredLayer, Held)> {
         let what = || "make a layer of what a build step has written".to_owned();

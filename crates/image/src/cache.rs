@@ -51,6 +51,17 @@ pub struct Dropped {
     pub bytes: u64,
 }
 
+/// A record, and who else has to do with it.
+#[derive(Debug, Clone)]
+pub struct CacheUse {
+    /// The record.
+    pub record: CacheRecord,
+    /// An image or container has its layer, too.
+    pub shared: bool,
+    /// Something that goes on relies on its layer.
+    pub in_use: bool,
+}
+
 /// Records in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
@@ -113,10 +124,17 @@ impl Store {
     /// # Errors
     /// When the disk is full.
     pub fn remember(&self, record: CacheRecord) -> Result<()> {
+        let _only = self.cache_files();
         write(&self.record_path(&record.key), &self.0.temp, &record)?;
         let mut state = self.state();
         state.cache.all.insert(record.key.clone(), record);
         Ok(())
+    }
+
+    /// Held while a record's file changes, so that one that was forgotten is not written again.
+    fn cache_files(&self) -> std::sync::MutexGuard<'_, ()> {
+        let files = self.0.cache_files.lock();
+        files.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Writes down which records were used.
@@ -124,26 +142,20 @@ impl Store {
     /// # Errors
     /// When the disk is full.
     pub fn note_uses(&self) -> Result<()> {
-        let used: Vec<_> = {
-            let mut state = self.state();
-            let used = std::mem::take(&mut state.cache.used);
-            let all = &state.cache.all;
-            used.iter()
-                .filter_map(|key| all.get(key).cloned())
-                .collect()
-        };
-        for record in used {
-            if !self.state().cache.all.contains_key(&record.key) {
+        let used = std::mem::take(&mut self.state().cache.used);
+        for key in used {
+            let _only = self.cache_files();
+            let Some(record) = self.state().cache.all.get(&key).cloned() else {
                 continue;
-            }
-            write(&self.record_path(&record.key), &self.0.temp, &record)?;
+            };
+            write(&self.record_path(&key), &self.0.temp, &record)?;
         }
         Ok(())
     }
 
-    /// All records, and of each whether an image or container has its layer, too.
+    /// All records.
     #[must_use]
-    pub fn cache_records(&self) -> Vec<(CacheRecord, bool)> {
+    pub fn cache_records(&self) -> Vec<CacheUse> {
         let state = self.state();
         let images = state.images.values().flat_map(|i| i.diff_ids().iter());
         let containers = state.containers.values();
@@ -151,8 +163,11 @@ impl Store {
         let shared: HashSet<&Digest> = images.chain(containers).collect();
         let records = state.cache.all.values().map(|record| {
             let layer = record.layer.as_ref();
-            let shared = layer.is_some_and(|l| shared.contains(&l.diff_id));
-            (record.clone(), shared)
+            CacheUse {
+                shared: layer.is_some_and(|l| shared.contains(&l.diff_id)),
+                in_use: layer.is_some_and(|l| state.pins.contains_key(&l.diff_id)),
+                record: record.clone(),
+            }
         });
         records.collect()
     }
@@ -165,6 +180,7 @@ impl Store {
         let mut dropped = Dropped::default();
         let mut layers: HashMap<Digest, u64> = HashMap::new();
         for key in keys {
+            let _only = self.cache_files();
             let path = self.record_path(key);
             match std::fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {

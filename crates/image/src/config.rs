@@ -43,6 +43,12 @@ pub struct ImageConfig {
     /// How it was made.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<History>,
+    /// What a later build can take from it, see [`crate::CacheList`]. Of images of others anything.
+    #[serde(
+        rename = "io.wharf.build.cache.v1",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub build_cache: Option<serde_json::Value>,
 }
 
 /// How containers of an image run.

@@ -47,11 +47,6 @@ impl<'a> Limited<'a> {
                 Ok(0) => break,
                 Ok(length) => self.end += length,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // What the decoders say of damaged input has various kinds.
-                Err(e) if self.compression != Compression::None && e.raw_os_error().is_none() => {
-                    let text = format!("the compressed data are damaged or cut short: {e}");
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-                }
                 Err(e) => return Err(e),
             }
         }
@@ -190,12 +185,8 @@ mod tests {
             );
         }
         assert_eq!(read(b"", 1).unwrap().0, b"");
-        assert!(
-            read(b"\xfd7zXZ\0..", 9)
-                .unwrap_err()
-                .to_string()
-                .contains("xz")
-        );
+        let error = read(b"\xfd7zXZ\0..", 9).unwrap_err();
+        assert!(error.to_string().contains("the xz data"), "{error}");
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl Store {
         .await
     }
 
-    fn stage(
+    pub(crate) fn stage(
         &self,
         job: &LayerJob,
         source: impl std::io::BufRead,

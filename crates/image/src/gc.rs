@@ -15,6 +15,7 @@ fn referenced(state: &State) -> HashSet<Digest> {
         keep.insert(manifest.config.digest.clone());
         keep.extend(manifest.layers.iter().map(|layer| layer.digest.clone()));
     }
+    keep.extend(crate::indexes::used(&state.entries));
     for image in state.images.values() {
         keep.extend(image.diff_ids().iter().cloned());
     }

@@ -15,6 +15,9 @@ const TAGGED: &str = "io.wharf.image.tagged";
 /// Marks what a registry had in just this form, and so may be given to one as it is.
 pub(crate) const FROM_REGISTRY: &str = "io.wharf.image.from-registry";
 
+/// The digest of the index that an entry stands for: see [`crate::indexes`].
+pub(crate) const OUT_OF: &str = "io.wharf.image.out-of";
+
 /// One line of the table. An image that lost its last name keeps a line without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -102,10 +105,16 @@ pub(crate) fn replace(path: &Path, temp: &Temp, bytes: &[u8]) -> Result<()> {
 
 /// Moves a name to an image. The image that had it keeps an entry without one if it was its last.
 pub(crate) fn give_name(entries: &mut Vec<Entry>, name: &Reference, manifest: &Descriptor) {
-    if entries
-        .iter()
-        .any(|e| e.name.as_ref() == Some(name) && e.manifest.digest == manifest.digest)
+    if let Some(same) = entries
+        .iter_mut()
+        .find(|e| e.name.as_ref() == Some(name) && e.manifest.digest == manifest.digest)
     {
+        // What it stands for beside the image is what was said last.
+        let annotations = &mut same.manifest.annotations;
+        match manifest.annotations.get(OUT_OF) {
+            Some(index) => annotations.insert(OUT_OF.to_owned(), index.clone()),
+            None => annotations.remove(OUT_OF),
+        };
         return;
     }
     drop_name(entries, name);

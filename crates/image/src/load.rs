@@ -4,14 +4,14 @@
 //! An archive's order is not known before its end, so each file in it is first put aside under a
 //! temporary name of ours while its digest is computed; names in the archive are only keys.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use types::reference::Reference;
 
 use crate::archive::{Archive, Found, bad};
-use crate::blob::Blob;
+use crate::blob::{Blob, BlobWriter};
 use crate::config::ImageConfig;
 use crate::decompress::{Limited, Unpacked};
 use crate::digest::Digest;
@@ -105,6 +105,13 @@ impl Store {
         let mut layers = Vec::new();
         for (at, (name, diff_id)) in found.layers.iter().zip(&diff_ids).enumerate() {
             let file = archive.find(name)?;
+            let what = format!("layer {}", diff_id.short());
+            // What a manifest names is taken as it is.
+            let plain = match found.manifest {
+                Some(_) => None,
+                None => self.portable(file, &what, cancel)?,
+            };
+            let file = plain.as_ref().unwrap_or(file);
             pins.push(self.pin([file.digest.clone()]));
             if let Some((_, manifest, _)) = &found.manifest {
                 let layer = &manifest.layers[at];
@@ -121,13 +128,14 @@ impl Store {
             };
             let known = self.unpacks_to(&digest, diff_id);
             let suffix = if known && self.0.layers.has(diff_id) && self.0.blobs.has(&digest) {
-                sniff(file)?
+                let source = std::io::BufReader::new(file.reader()?);
+                let packed = Limited::new(source, u64::MAX).doing(|| format!("read {what}"))?;
+                packed.compression.suffix()
             } else {
                 progress(step(LayerStep::Loading {
                     current: 0,
                     total: size,
                 }));
-                let what = format!("layer {}", diff_id.short());
                 let (temp, limits) = (&self.0.temp, self.0.options.limits);
                 let source = std::io::BufReader::with_capacity(64 << 10, file.reader()?);
                 let source = Unpacked::new(source, limits.layer_bytes)
@@ -151,7 +159,7 @@ impl Store {
                 staged.compression.suffix()
             };
             layers.push(Descriptor::new(
-                &format!("{OCI_LAYER}{suffix}"),
+                &format!("{OCI_LAYER}{}", suffix.unwrap_or_default()),
                 digest,
                 size,
             ));
@@ -183,15 +191,38 @@ impl Store {
             names: found.names,
         })
     }
+
+    /// What a layer is packed of, where layers are not packed like that: no other engine would
+    /// unpack it.
+    pub(crate) fn portable(
+        &self,
+        layer: &Blob,
+        what: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Blob>> {
+        let fail = |e| unpack_error(what, e, cancel);
+        let source = std::io::BufReader::with_capacity(64 << 10, layer.reader()?);
+        let limit = self.0.options.limits.layer_bytes;
+        let mut source = Limited::new(source, limit).map_err(fail)?;
+        if source.compression.suffix().is_some() {
+            return Ok(None);
+        }
+        let mut writer = BlobWriter::new(&self.0.temp)?;
+        loop {
+            if cancel.is_cancelled() {
+                return Err(Error::Cancelled("unpacking"));
+            }
+            let data = source.fill_buf().map_err(fail)?;
+            let length = data.len();
+            if length == 0 {
+                return writer.finish().map(Some);
+            }
+            writer.write(data)?;
+            source.consume(length);
+        }
+    }
 }
 
 pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|e| Error::Invalid(e.to_string()))
-}
-
-/// The media type's suffix of a layer that need not be unpacked.
-fn sniff(file: &Blob) -> Result<&'static str> {
-    let source = std::io::BufReader::new(file.reader()?);
-    let packed = Limited::new(source, u64::MAX).doing(|| "read a layer".to_owned())?;
-    Ok(packed.compression.suffix())
 }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{self, Descriptor, Document, MAX_CONFIG, MAX_MANIFEST};
 use crate::platform::Platform;
 use crate::registry::Session;
+use crate::remote::Access;
 use crate::store::{Store, parse_config};
 
 /// What a reference stands for in its registry.
@@ -132,14 +133,15 @@ impl Store {
         auth: Option<&RegistryAuth>,
     ) -> Result<Distribution> {
         let reference = reference.clone().with_default_tag();
-        let mut last = None;
-        for session in self.0.registries.pulling(&reference, auth)? {
-            match distribution_from(&session, &reference).await {
-                Err(error) if session.mirror => last = Some(error),
-                done => return done,
-            }
-        }
-        Err(last.unwrap_or(Error::Cancelled("the question")))
+        let access = Access {
+            auth,
+            insecure: false,
+        };
+        let reference = &reference;
+        self.ask(reference, access, |session| async move {
+            distribution_from(&session, reference).await
+        })
+        .await
     }
 
     /// Images whose names have `term` in them: on the Hub, or on the registry that `term` begins

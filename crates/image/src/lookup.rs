@@ -7,8 +7,9 @@ use types::reference::{Reference, is_full_id};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::index::give_name;
+use crate::index::{Entry, OUT_OF, give_name};
 use crate::manifest::MAX_CONFIG;
+use crate::platform::Platform;
 use crate::store::{State, Store};
 
 /// What Docker calls an image that it does not find: with its tag.
@@ -53,15 +54,17 @@ pub(crate) fn find(state: &State, name: &str) -> Result<Arc<Image>> {
 }
 
 /// A digest decides when there is one; a tag beside it says nothing then.
-fn by_reference(state: &State, reference: &Reference) -> Option<Arc<Image>> {
+fn entry_of<'s>(state: &'s State, reference: &Reference) -> Option<&'s Entry> {
     let wanted = match reference.digest() {
         Some(digest) => reference.with_digest(digest).ok()?,
         None => reference.clone().with_default_tag(),
     };
-    let entry = state
-        .entries
-        .iter()
-        .find(|entry| entry.name.as_ref() == Some(&wanted))?;
+    let mut entries = state.entries.iter();
+    entries.find(|entry| entry.name.as_ref() == Some(&wanted))
+}
+
+fn by_reference(state: &State, reference: &Reference) -> Option<Arc<Image>> {
+    let entry = entry_of(state, reference)?;
     let manifest = state.manifests.get(&entry.manifest.digest)?;
     state.images.get(&manifest.config.digest).cloned()
 }
@@ -86,6 +89,26 @@ impl Store {
     /// With Docker's text, when there is none, or when several ids begin so.
     pub fn get(&self, name_or_id: &str) -> Result<Arc<Image>> {
         find(&self.state(), name_or_id)
+    }
+
+    /// The same for one platform: the image that has the name, or another one of the index that it
+    /// was pulled out of.
+    ///
+    /// # Errors
+    /// With Docker's texts, when there is none.
+    pub fn get_for(&self, name_or_id: &str, platform: Option<&Platform>) -> Result<Arc<Image>> {
+        let state = self.state();
+        let image = find(&state, name_or_id)?;
+        let Some(platform) = platform.filter(|p| !p.accepts(&image.platform())) else {
+            return Ok(image);
+        };
+        // An identifier means just this image.
+        let reference = Reference::parse(name_or_id).ok();
+        let named = reference.and_then(|r| entry_of(&state, &r));
+        match named.and_then(|entry| self.sibling(&state, entry, platform)) {
+            Some(other) => Ok(other),
+            None => crate::platform::check(&image, Some(platform)).map(|()| image),
+        }
     }
 
     /// The manifest of an image here.
@@ -137,12 +160,24 @@ impl Store {
         let mut id = None;
         self.change_entries(|state| {
             let image = find(state, source)?;
-            let manifest = state
+            // By the entry that was meant, for only that one may stand for an index.
+            let named = Reference::parse(source)
+                .ok()
+                .map(Reference::with_default_tag);
+            let mut own = state
                 .entries
                 .iter()
-                .find(|entry| entry.manifest.digest == image.manifest)
-                .map(|entry| entry.manifest.clone())
-                .ok_or_else(|| missing(source))?;
+                .filter(|entry| entry.manifest.digest == image.manifest);
+            let meant = own
+                .clone()
+                .find(|entry| entry.name.is_some() && entry.name == named)
+                .map(|entry| entry.manifest.clone());
+            let alone = || {
+                let mut manifest = own.next()?.manifest.clone();
+                manifest.annotations.remove(OUT_OF);
+                Some(manifest)
+            };
+            let manifest = meant.or_else(alone).ok_or_else(|| missing(source))?;
             id = Some(image.id.clone());
             let mut entries = state.entries.clone();
             give_name(&mut entries, &target, &manifest);

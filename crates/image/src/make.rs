@@ -85,8 +85,10 @@ impl Store {
             writer.write(&buffer[..length])?;
         }
         let blob = writer.finish()?;
+        let what = "imported layer";
+        let blob = self.portable(&blob, what, cancel)?.unwrap_or(blob);
         let _pins = self.pin([blob.digest.clone()]);
-        let (layer, _layer_pins) = self.add_layer(&blob, "imported layer", cancel)?;
+        let (layer, _layer_pins) = self.add_layer(&blob, what, cancel)?;
         let reference = import.reference.clone().map(Reference::with_default_tag);
         self.add(reference.as_slice(), config, &[layer])
     }
@@ -132,7 +134,10 @@ impl Store {
         let pin = self.pin([staged.meta.diff_id.clone()]);
         blob.publish_copy(&self.0.blobs)?;
         self.0.layers.publish(&staged)?;
-        let media_type = format!("{OCI_LAYER}{}", staged.compression.suffix());
+        let media_type = format!(
+            "{OCI_LAYER}{}",
+            staged.compression.suffix().unwrap_or_default()
+        );
         let descriptor = Descriptor::new(&media_type, blob.digest.clone(), blob.size);
         Ok((
             Layer {
@@ -166,9 +171,14 @@ impl Store {
         let bytes = to_json(&manifest)?;
         let digest = Digest::of(&bytes);
         let _pins = self.pin([id, digest.clone()]);
+        // What is in the table was synced before it came there, and so was what it names.
+        let known = self.state().manifests.contains_key(&digest);
         self.0.blobs.put(&self.0.temp, &config_bytes)?;
         self.0.blobs.put(&self.0.temp, &bytes)?;
         let descriptor = Descriptor::new(OCI_MANIFEST, digest, bytes.len() as u64);
+        if known {
+            return self.commit_synced(descriptor, &manifest, config, names);
+        }
         self.commit_image(descriptor, &manifest, config, names)
     }
 }

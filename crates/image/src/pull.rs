@@ -43,6 +43,8 @@ struct Resolved {
     descriptor: Descriptor,
     manifest: Manifest,
     manifest_bytes: Vec<u8>,
+    /// The index that it was chosen from.
+    index_bytes: Option<Vec<u8>>,
 }
 
 /// Runs what blocks where it may.
@@ -91,7 +93,7 @@ impl Store {
     ) -> Result<Pulled> {
         let reference = reference.clone().with_default_tag();
         let mut last = None;
-        for session in self.0.registries.pulling(&reference, auth)? {
+        for session in self.0.registries.pulling(&reference, auth, false)? {
             if let Some(error) = last.take() {
                 tracing::warn!(%error, image = %reference.familiar(), "a mirror is passed over");
             }
@@ -126,6 +128,7 @@ impl Store {
         let manifest = resolved.manifest;
         let _pins = self.pin(
             [
+                resolved.digest.clone(),
                 resolved.descriptor.digest.clone(),
                 manifest.config.digest.clone(),
             ]
@@ -143,9 +146,17 @@ impl Store {
         let mut descriptor = resolved.descriptor;
         let mark = crate::index::FROM_REGISTRY.to_owned();
         descriptor.annotations.insert(mark, "true".to_owned());
+        if resolved.digest != descriptor.digest {
+            let index = resolved.digest.to_string();
+            let mark = crate::index::OUT_OF.to_owned();
+            descriptor.annotations.insert(mark, index);
+        }
         let image = blocking(move || {
             store.0.blobs.put(&store.0.temp, &config_bytes)?;
             store.0.blobs.put(&store.0.temp, &resolved.manifest_bytes)?;
+            if let Some(index) = &resolved.index_bytes {
+                store.0.blobs.put(&store.0.temp, index)?;
+            }
             let image = store.commit_image(descriptor, &manifest, config, &names);
             sys::memory::trim();
             image
@@ -279,9 +290,11 @@ async fn resolve(
                 descriptor,
                 manifest,
                 manifest_bytes: fetched.bytes,
+                index_bytes: None,
             })
         }
         Document::Index(index) => {
+            let index_bytes = Some(fetched.bytes);
             let host = Platform::host();
             let chosen = index.choose(platform.unwrap_or(&host))?;
             let fetched = session
@@ -315,6 +328,7 @@ async fn resolve(
                 descriptor,
                 manifest,
                 manifest_bytes: fetched.bytes,
+                index_bytes,
             })
         }
     }

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::index::{Entry, FROM_REGISTRY, give_name};
 use crate::load::to_json;
 use crate::manifest::{DOCKER_LAYER, Descriptor, Manifest, OCI_LAYER, OCI_MANIFEST};
+use crate::mountable::repositories;
 use crate::platform::Platform;
 use crate::progress::{LayerStep, Progress};
 use crate::pull::{OnProgress, blocking};
@@ -27,24 +28,26 @@ use crate::store::Store;
 
 /// Time between two reports of progress.
 const REPORT: Duration = Duration::from_millis(100);
-/// Most repositories that a registry is asked to take a layer from.
-const MOUNTS: usize = 3;
 
 /// A tag that was pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pushed {
     /// The image's name with its tag.
     pub reference: Reference,
-    /// Digest of its manifest in the registry.
+    /// Digest of its manifest, or index, in the registry.
     pub digest: String,
+    /// The length of that.
+    pub size: u64,
+    /// The media type of that.
+    pub media_type: String,
 }
 
 /// A layer to be sent.
-struct Job {
-    layer: Descriptor,
-    diff_id: Digest,
+pub(crate) struct Job {
+    pub(crate) layer: Descriptor,
+    pub(crate) diff_id: Digest,
     /// It is stored unpacked, and goes out packed.
-    pack: bool,
+    pub(crate) pack: bool,
 }
 
 impl Job {
@@ -57,15 +60,15 @@ impl Job {
 }
 
 /// What is common to the layers of one push.
-struct Push<'a> {
-    store: &'a Store,
-    session: &'a Session,
-    progress: OnProgress<'a>,
-    cancel: &'a CancellationToken,
+pub(crate) struct Push<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) session: &'a Session,
+    pub(crate) progress: OnProgress<'a>,
+    pub(crate) cancel: &'a CancellationToken,
 }
 
 /// A pull's words do not fit a push.
-fn worded(error: Error) -> Error {
+pub(crate) fn worded(error: Error) -> Error {
     match error {
         Error::AccessDenied { detail, .. } => Error::Denied(detail),
         // Registries that do not make repositories by themselves say this.
@@ -113,6 +116,11 @@ impl Store {
                 entries.retain(|e| e.name.as_ref().and_then(Reference::tag) == Some(tag));
             }
             entries.sort_by(|a, b| a.name.cmp(&b.name));
+            if let Some(platform) = platform {
+                for entry in &mut entries {
+                    self.for_platform(&state, entry, platform);
+                }
+            }
             (
                 entries,
                 repositories(&state.entries, reference, &state.manifests),
@@ -132,7 +140,7 @@ impl Store {
         };
         let mut done = Vec::new();
         for entry in &entries {
-            let work = Box::pin(push.image(entry, platform, &from));
+            let work = Box::pin(push.tag(entry, platform, &from));
             let pushed = tokio::select! {
                 pushed = work => pushed,
                 () = cancel.cancelled() => Err(Error::Cancelled("the push")),
@@ -149,44 +157,31 @@ impl Store {
     }
 }
 
-/// Other repositories on the same registry, and the layers that they have as far as is known.
-fn repositories(
-    entries: &[Entry],
-    reference: &Reference,
-    manifests: &std::collections::HashMap<Digest, Arc<Manifest>>,
-) -> Vec<(String, HashSet<Digest>)> {
-    let mut found: Vec<(String, HashSet<Digest>)> = Vec::new();
-    for entry in entries {
-        // A name by digest tells that the registry had it.
-        let name = entry.name.as_ref().filter(|n| n.digest().is_some());
-        let Some(name) =
-            name.filter(|n| n.domain() == reference.domain() && n.path() != reference.path())
-        else {
-            continue;
-        };
-        let Some(manifest) = manifests.get(&entry.manifest.digest) else {
-            continue;
-        };
-        let layers = manifest.layers.iter().map(|layer| layer.digest.clone());
-        let known = found.iter().position(|(path, _)| path == name.path());
-        match known {
-            Some(at) => found[at].1.extend(layers),
-            None if found.len() < MOUNTS => found.push((name.path().to_owned(), layers.collect())),
-            None => {}
-        }
-    }
-    found
-}
-
 impl Push<'_> {
-    async fn image(
+    async fn tag(
         &self,
         entry: &Entry,
         platform: Option<&Platform>,
         from: &[(String, HashSet<Digest>)],
     ) -> Result<Pushed> {
+        if platform.is_none()
+            && let Some(whole) = self.store.whole_index(entry)
+        {
+            return self.index(entry, whole, from).await;
+        }
+        let (kind, bytes) = self.content(&entry.manifest, platform, from).await?;
+        self.publish(entry, &kind, &bytes).await
+    }
+
+    /// Sends all that a manifest names; answers what is to be put up in its place.
+    pub(crate) async fn content(
+        &self,
+        descriptor: &Descriptor,
+        platform: Option<&Platform>,
+        from: &[(String, HashSet<Digest>)],
+    ) -> Result<(String, Vec<u8>)> {
         let store = self.store;
-        let digest = &entry.manifest.digest;
+        let digest = &descriptor.digest;
         let gone = || Error::NoSuchImage(digest.to_string());
         let (manifest, image, as_it_is) = {
             let state = store.state();
@@ -246,28 +241,30 @@ impl Push<'_> {
             self.send(&config.digest, config.size, path, None, &|_| ())
                 .await?;
         }
-        let (bytes, kind) = if jobs.iter().any(|job| job.pack) {
+        if jobs.iter().any(|job| job.pack) {
             let layers = jobs
                 .iter()
                 .filter_map(|job| sent.get(&job.layer.digest).cloned());
             let mut config = config.clone();
             crate::manifest::OCI_CONFIG.clone_into(&mut config.media_type);
-            (
-                to_json(&Manifest::new(config, layers.collect()))?,
-                OCI_MANIFEST,
-            )
-        } else {
-            let kind = match entry.manifest.media_type.as_str() {
-                "" => OCI_MANIFEST,
-                own => own,
-            };
-            let bytes = store.0.blobs.read(digest, crate::manifest::MAX_MANIFEST)?;
-            (bytes, kind)
+            let bytes = to_json(&Manifest::new(config, layers.collect()))?;
+            return Ok((OCI_MANIFEST.to_owned(), bytes));
+        }
+        let kind = match descriptor.media_type.as_str() {
+            "" => OCI_MANIFEST,
+            own => own,
         };
+        let bytes = store.0.blobs.read(digest, crate::manifest::MAX_MANIFEST)?;
+        Ok((kind.to_owned(), bytes))
+    }
+
+    /// Puts a manifest or index up under an entry's tag, after all that it names.
+    pub(crate) async fn publish(&self, entry: &Entry, kind: &str, bytes: &[u8]) -> Result<Pushed> {
+        let gone = || Error::NoSuchImage(entry.manifest.digest.to_string());
         let name = entry.name.clone().ok_or_else(gone)?;
         let tag = name.tag().unwrap_or_default().to_owned();
-        self.session.put_manifest(&tag, kind, &bytes).await?;
-        let pushed = Digest::of(&bytes).to_string();
+        self.session.put_manifest(&tag, kind, bytes).await?;
+        let pushed = Digest::of(bytes).to_string();
         let size = bytes.len() as u64;
         (self.progress)(Progress::Status(format!(
             "{tag}: digest: {pushed} size: {size}"
@@ -281,6 +278,8 @@ impl Push<'_> {
         Ok(Pushed {
             reference: name,
             digest: pushed,
+            size,
+            media_type: kind.to_owned(),
         })
     }
 
@@ -302,7 +301,11 @@ impl Push<'_> {
     }
 
     /// Has the registry have a layer; answers in which form.
-    async fn layer(&self, job: &Job, from: &[(String, HashSet<Digest>)]) -> Result<Descriptor> {
+    pub(crate) async fn layer(
+        &self,
+        job: &Job,
+        from: &[(String, HashSet<Digest>)],
+    ) -> Result<Descriptor> {
         let plain = &job.layer.digest;
         let permit = match self.store.0.uploads.try_acquire() {
             Ok(permit) => Ok(permit),
@@ -363,7 +366,7 @@ impl Push<'_> {
 
     /// Sends a file, or has the registry take it from its repository `other`, which is answered
     /// then.
-    async fn send(
+    pub(crate) async fn send(
         &self,
         digest: &Digest,
         size: u64,

@@ -11,11 +11,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use types::image::RegistryAuth;
 use types::reference::Reference;
 
-use crate::blob::{Blob, BlobWriter};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{self, Descriptor, Document, Kind, MAX_CONFIG, MAX_MANIFEST, OCI_MANIFEST};
-use crate::pull::blocking;
 use crate::registry::{Begun, Session, Source};
 use crate::store::Store;
 
@@ -75,7 +73,7 @@ fn which(reference: &Reference) -> &str {
 }
 
 /// Fetches one document; its digest is right where `wanted` says which it is.
-async fn fetch(session: &Session, what: &str, wanted: &str) -> Result<(Kind, Remote)> {
+pub(crate) async fn fetch(session: &Session, what: &str, wanted: &str) -> Result<(Kind, Remote)> {
     let fetched = session.manifest(wanted, MAX_MANIFEST).await?;
     let digest = Digest::of(&fetched.bytes);
     if let Ok(expected) = Digest::parse(wanted)
@@ -134,6 +132,53 @@ fn entries(what: &str, remote: &Remote) -> Result<Vec<(Digest, u64)>> {
     Ok(entries.map(|entry| (entry.digest, entry.size)).collect())
 }
 
+/// What a name stands for in one registry.
+async fn remote_from(session: &Session, reference: &Reference, deep: bool) -> Result<Remote> {
+    let what = format!("manifest of {}", reference.familiar());
+    let (kind, mut remote) = fetch(session, &what, which(reference)).await?;
+    if kind == Kind::Manifest {
+        remote.config = config(session, &what, &remote).await?;
+        return Ok(remote);
+    }
+    if !deep {
+        return Ok(remote);
+    }
+    let left = &AtomicU64::new(MAX_ANSWER);
+    let spend = |bytes: usize| {
+        use std::sync::atomic::Ordering::Relaxed;
+        let bytes = bytes as u64;
+        let spent = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes));
+        spent.map(drop).map_err(|_| {
+            let why = format!("it and what it names have more than {MAX_ANSWER} bytes");
+            Error::bad_manifest(&what, why)
+        })
+    };
+    let spend = &spend;
+    let parts = entries(&what, &remote)?.into_iter();
+    let parts = parts.map(|(digest, size)| async move {
+        let what = format!("manifest {digest}");
+        let (_, mut part) = fetch(session, &what, &digest.to_string()).await?;
+        let actual = part.bytes.len() as u64;
+        if actual != size {
+            return Err(Error::Size {
+                what,
+                expected: size,
+                actual,
+            });
+        }
+        spend(part.bytes.len())?;
+        part.config = config(session, &what, &part).await?;
+        spend(part.config.as_ref().map_or(0, Vec::len))?;
+        Ok(part)
+    });
+    let parts: Vec<_> = futures_util::stream::iter(parts)
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    remote.parts = Some(parts);
+    Ok(remote)
+}
+
 impl Store {
     /// What a name stands for in its registry, and where `deep` says so what an index names.
     ///
@@ -146,52 +191,30 @@ impl Store {
         deep: bool,
     ) -> Result<Remote> {
         let reference = reference.clone().with_default_tag();
+        let reference = &reference;
+        self.ask(reference, access, |session| async move {
+            remote_from(&session, reference, deep).await
+        })
+        .await
+    }
+
+    /// Asks those who may have what belongs to a reference until one answers: the Hub's mirrors come
+    /// before it.
+    pub(crate) async fn ask<T, F: Future<Output = Result<T>>>(
+        &self,
+        reference: &Reference,
+        access: Access<'_>,
+        question: impl Fn(Arc<Session>) -> F,
+    ) -> Result<T> {
         let registries = &self.0.registries;
-        let session = registries.session_as(&reference, access.auth, access.insecure)?;
-        let session = &session;
-        let what = format!("manifest of {}", reference.familiar());
-        let (kind, mut remote) = fetch(session, &what, which(&reference)).await?;
-        if kind == Kind::Manifest {
-            remote.config = config(session, &what, &remote).await?;
-            return Ok(remote);
-        }
-        if !deep {
-            return Ok(remote);
-        }
-        let left = &AtomicU64::new(MAX_ANSWER);
-        let spend = |bytes: usize| {
-            use std::sync::atomic::Ordering::Relaxed;
-            let bytes = bytes as u64;
-            let spent = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes));
-            spent.map(drop).map_err(|_| {
-                let why = format!("it and what it names have more than {MAX_ANSWER} bytes");
-                Error::bad_manifest(&what, why)
-            })
-        };
-        let spend = &spend;
-        let parts = entries(&what, &remote)?.into_iter();
-        let parts = parts.map(|(digest, size)| async move {
-            let what = format!("manifest {digest}");
-            let (_, mut part) = fetch(session, &what, &digest.to_string()).await?;
-            let actual = part.bytes.len() as u64;
-            if actual != size {
-                return Err(Error::Size {
-                    what,
-                    expected: size,
-                    actual,
-                });
+        let mut last = None;
+        for session in registries.pulling(reference, access.auth, access.insecure)? {
+            match question(session.clone()).await {
+                Err(error) if session.mirror => last = Some(error),
+                done => return done,
             }
-            spend(part.bytes.len())?;
-            part.config = config(session, &what, &part).await?;
-            spend(part.config.as_ref().map_or(0, Vec::len))?;
-            Ok(part)
-        });
-        let parts: Vec<_> = futures_util::stream::iter(parts)
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
-        remote.parts = Some(parts);
-        Ok(remote)
+        }
+        Err(last.unwrap_or(Error::Cancelled("the question")))
     }
 
     /// All tags of a repository.
@@ -199,9 +222,13 @@ impl Store {
     /// # Errors
     /// In Docker's words.
     pub async fn tags(&self, reference: &Reference, access: Access<'_>) -> Result<Vec<String>> {
-        let registries = &self.0.registries;
-        let session = registries.session_as(reference, access.auth, access.insecure)?;
-        let mut tags = session.tags().await?;
+        let mut tags = self
+            .ask(
+                reference,
+                access,
+                |session| async move { session.tags().await },
+            )
+            .await?;
         // Registries give them in orders of their own.
         tags.sort();
         tags.dedup();
@@ -344,56 +371,5 @@ impl Store {
             sent: Arc::default(),
         };
         session.upload(digest, at, &source).await
-    }
-
-    /// Fetches a blob into a file that is gone with what is answered.
-    async fn carry(&self, from: &Session, blob: &Descriptor) -> Result<Blob> {
-        let what = format!("blob {}", blob.digest);
-        let mut failures = 0;
-        loop {
-            match self.carry_once(from, blob).await {
-                Ok(whole) => {
-                    whole.check(&what, &blob.digest, blob.size)?;
-                    return Ok(whole);
-                }
-                Err(failed) if failed.again && failures < 4 => {
-                    let pause = failed.after;
-                    let pause = pause.unwrap_or(crate::registry::back_off(failures));
-                    tokio::time::sleep(pause).await;
-                    failures += 1;
-                }
-                Err(failed) => return Err(failed.error),
-            }
-        }
-    }
-
-    async fn carry_once(
-        &self,
-        from: &Session,
-        blob: &Descriptor,
-    ) -> Result<Blob, crate::registry::Retry> {
-        let last = |error| crate::registry::Retry {
-            error,
-            again: false,
-            after: None,
-        };
-        let temp = self.0.temp.clone();
-        let writer = blocking(move || BlobWriter::new(&temp)).await;
-        let mut writer = writer.map_err(last)?;
-        let mut stream = from.blob(&blob.digest, 0).await?;
-        let mut received = 0;
-        while let Some(chunk) = stream.next().await? {
-            received += chunk.len() as u64;
-            if received > blob.size {
-                return Err(last(Error::Size {
-                    what: format!("blob {}", blob.digest),
-                    expected: blob.size,
-                    actual: received,
-                }));
-            }
-            let write = move || writer.write(&chunk).map(|()| writer);
-            writer = blocking(write).await.map_err(last)?;
-        }
-        blocking(move || writer.finish()).await.map_err(last)
     }
 }

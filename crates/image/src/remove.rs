@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::index::drop_name;
 use crate::lookup::find;
+use crate::manifest::Descriptor;
 use crate::store::{State, Store};
 
 /// One thing that is gone.
@@ -170,9 +171,18 @@ impl Store {
             // Asked without the state's lock: the answer may itself need the store.
             let users = in_use(&self.get(name_or_id)?.id.to_string());
             let mut chains = None;
+            // The other images of an index go with its name, unless containers are of them.
+            let containers: HashSet<Digest> = {
+                let state = self.state();
+                state.containers.values().map(|c| c.image.clone()).collect()
+            };
             self.change_entries_locked(|state| {
                 let plan = plan(state, name_or_id, force, &users)?;
                 let mut entries = state.entries.clone();
+                let kept = |manifest: &Descriptor| {
+                    let image = state.manifests.get(&manifest.digest);
+                    image.is_some_and(|m| containers.contains(&m.config.digest))
+                };
                 for name in &plan.names {
                     drop_name(&mut entries, name);
                     gone.push(Deleted::Untagged(name.familiar()));
@@ -185,6 +195,7 @@ impl Store {
                     gone.push(Deleted::Deleted(id.to_string()));
                     chains = state.images.get(id).map(|image| image.chain_ids());
                 }
+                crate::indexes::drop_rest(&state.entries, &mut entries, kept);
                 Ok(entries)
             })?;
             gone.extend(self.unused_chains(chains.unwrap_or_default()));

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::load::to_json;
 use crate::lookup::find;
-use crate::manifest::{Descriptor, Index, Manifest, OCI_INDEX};
+use crate::manifest::{Descriptor, Index, MAX_MANIFEST, Manifest, OCI_INDEX};
 use crate::platform::Platform;
 use crate::store::{Pins, State, Store};
 
@@ -31,7 +31,7 @@ pub struct Saving {
     documents: Vec<(&'static str, Vec<u8>)>,
     /// Identifiers of the images, for those who tell of it.
     pub images: Vec<String>,
-    _pins: Pins,
+    pins: Pins,
 }
 
 /// An image, by which of its manifests, and the names it is saved under.
@@ -68,12 +68,19 @@ impl Store {
         self.saving(&chosen, &manifests)
     }
 
-    /// Prepares an archive of one image under `names`, which need not be its own here.
+    /// Prepares an archive of images under `names`, which need not be theirs here: of one image, or of
+    /// those of an index, by its digest.
     ///
     /// # Errors
-    /// When the image is being removed.
-    pub fn save_as(&self, image: &Image, names: &[Reference]) -> Result<Saving> {
-        let (chosen, manifest) = {
+    /// When an image is being removed.
+    pub fn save_as(
+        &self,
+        images: &[Arc<Image>],
+        index: Option<&str>,
+        names: &[Reference],
+    ) -> Result<Saving> {
+        let (mut chosen, mut manifests) = (Vec::new(), Vec::new());
+        for image in images {
             let state = self.state();
             let entry = state
                 .entries
@@ -83,13 +90,42 @@ impl Store {
             let (Some(entry), Some(manifest)) = (entry, manifest) else {
                 return Err(Error::NoSuchImage(image.id.to_string()));
             };
-            let chosen = Chosen {
+            chosen.push(Chosen {
                 manifest: entry.manifest.clone(),
                 names: names.iter().cloned().collect(),
-            };
-            (chosen, manifest)
+            });
+            manifests.push(manifest);
+        }
+        let saving = self.saving(&chosen, &manifests)?;
+        match index {
+            Some(index) => self.by_index(
+                saving,
+                &Digest::parse(index).map_err(Error::Unsupported)?,
+                names,
+            ),
+            None => Ok(saving),
+        }
+    }
+
+    /// The same archive with an index at the top. Older forms of archives have no such thing.
+    fn by_index(&self, mut saving: Saving, index: &Digest, names: &[Reference]) -> Result<Saving> {
+        let bytes = self.0.blobs.read(index, MAX_MANIFEST)?;
+        let size = bytes.len() as u64;
+        let plain = Descriptor::new(OCI_INDEX, index.clone(), size);
+        let mut top: Vec<_> = names.iter().map(|name| named(&plain, name)).collect();
+        if top.is_empty() {
+            top.push(plain);
+        }
+        let top = Index {
+            schema_version: 2,
+            media_type: OCI_INDEX.to_owned(),
+            manifests: top,
         };
-        self.saving(&[chosen], &[manifest])
+        saving.documents.retain(|(name, _)| *name == "oci-layout");
+        saving.documents.push(("index.json", to_json(&top)?));
+        saving.blobs.insert(index.clone(), size);
+        saving.pins = self.pin(saving.blobs.keys().cloned());
+        Ok(saving)
     }
 
     fn saving(&self, chosen: &[Chosen], manifests: &[Arc<Manifest>]) -> Result<Saving> {
@@ -109,13 +145,7 @@ impl Store {
             }
             for name in &one.names {
                 let tag = name.tag().unwrap_or_default();
-                let mut named = plain.clone();
-                let note = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-                named.annotations.extend([
-                    note("io.containerd.image.name", &name.to_string()),
-                    note("org.opencontainers.image.ref.name", tag),
-                ]);
-                index.push(named);
+                index.push(named(&plain, name));
                 repositories
                     .entry(name.familiar_name())
                     .or_insert_with(BTreeMap::new)
@@ -144,7 +174,7 @@ impl Store {
         }
         Ok(Saving {
             store: self.clone(),
-            _pins: self.pin(blobs.keys().cloned()),
+            pins: self.pin(blobs.keys().cloned()),
             blobs,
             documents,
             images: manifests
@@ -153,6 +183,20 @@ impl Store {
                 .collect(),
         })
     }
+}
+
+/// A manifest with a name.
+fn named(manifest: &Descriptor, name: &Reference) -> Descriptor {
+    let mut named = manifest.clone();
+    let note = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    named.annotations.extend([
+        note("io.containerd.image.name", &name.to_string()),
+        note(
+            "org.opencontainers.image.ref.name",
+            name.tag().unwrap_or_default(),
+        ),
+    ]);
+    named
 }
 
 /// Adds what `given` means to `chosen`.

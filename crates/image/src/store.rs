@@ -71,6 +71,8 @@ pub(crate) struct Inner {
     pub(crate) registries: Registries,
     /// Held while the table changes, so that slow writes do not keep readers out.
     commit: Mutex<()>,
+    /// Held while files of the build cache's records change.
+    pub(crate) cache_files: Mutex<()>,
     state: Mutex<State>,
     pub(crate) busy: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     /// Layers of which it was seen that a blob unpacks to them, each with its blob.
@@ -127,6 +129,7 @@ impl Store {
             layers,
             registries: Registries::new(&options)?,
             commit: Mutex::new(()),
+            cache_files: Mutex::default(),
             state: Mutex::new(State {
                 containers,
                 cache,
@@ -255,8 +258,19 @@ impl Store {
         config: ImageConfig,
         names: &[Reference],
     ) -> Result<Arc<Image>> {
-        let id = manifest.config.digest.clone();
         self.0.blobs.sync()?;
+        self.commit_synced(descriptor, manifest, config, names)
+    }
+
+    /// [`Self::commit_image`] where the names of its blobs survive a power cut already.
+    pub(crate) fn commit_synced(
+        &self,
+        descriptor: Descriptor,
+        manifest: &Manifest,
+        config: ImageConfig,
+        names: &[Reference],
+    ) -> Result<Arc<Image>> {
+        let id = manifest.config.digest.clone();
         // Held from here on, because every change forgets images that no entry names.
         let only = self.committing();
         {

@@ -106,7 +106,7 @@ fn death_at_any_step_leaves_a_whole_store() {
     for (name, count) in FAILPOINTS {
         let dir = temp();
         let status = Command::new(std::env::current_exe().unwrap())
-            .args(["child", "--exact"])
+            .args(["crash::child", "--exact"])
             .env(DIR, dir.path())
             .env("WHARF_FAILPOINT", format!("{name}={count}"))
             .stdout(Stdio::null())

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use crate::common::scripted::{Answer, Request, Server};
 use crate::common::*;
-use image::{CancellationToken, Digest, Error, Options, Pulled, Reference, RegistryAuth, Store};
+use image::{
+    Access, CancellationToken, Digest, Error, Options, Pulled, Reference, RegistryAuth, Store,
+};
 
 fn small(text: &str) -> TestImage {
     TestImage::new(vec![Tar::new().file("which", text).layer()])
@@ -209,5 +211,55 @@ async fn mirrors_are_for_pulls_from_the_hub_only_and_can_change() {
     store.change_registries(&[], &[]).unwrap();
     let before = mirror.requests().len();
     pull_as(&store, "two").await.unwrap();
+    assert_eq!(mirror.requests().len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_looked_at_comes_from_a_mirror_too() {
+    let image = small("both");
+    let served = image.clone();
+    let mirror = Server::start(move |request| {
+        if request.path.contains("/tags/list") {
+            return Answer::new(200, r#"{"tags":["b","a"]}"#);
+        }
+        content(&served, request)
+    });
+    let hub = with(&image);
+    let dir = temp();
+    let store = store(dir.path(), &hub, &[url(&mirror)]);
+    let name = Reference::parse("box:1").unwrap();
+    let auth = auth();
+    let access = Access {
+        auth: Some(&auth),
+        insecure: false,
+    };
+    let told = store.remote(&name, access, true).await.unwrap();
+    assert_eq!(told.bytes, image.manifest().into_bytes());
+    assert_eq!(store.tags(&name, access).await.unwrap(), ["a", "b"]);
+    assert!(hub.requests().is_empty(), "{:?}", hub.requests());
+    assert_eq!(authorizations(&mirror), 0);
+
+    // A mirror that lies or has nothing is passed over.
+    let lying = Server::start(|request| {
+        if request.path.contains("/manifests/") {
+            return Answer::new(200, r#"{"schemaVersion":9}"#);
+        }
+        Answer::new(404, "")
+    });
+    let dir = temp();
+    let store = self::store(dir.path(), &hub, &[url(&lying)]);
+    let told = store.remote(&name, access, true).await.unwrap();
+    assert_eq!(told.bytes, image.manifest().into_bytes());
+    assert!(
+        store.tags(&name, access).await.is_err(),
+        "the hub has no tags here"
+    );
+    assert!(hub.requests().iter().any(|r| r.path.contains("/tags/list")));
+
+    // What writes goes to the Hub alone.
+    let before = mirror.requests().len();
+    let dir = temp();
+    let store = self::store(dir.path(), &hub, &[url(&mirror)]);
+    store.remove_remote(&name, access, true).await.unwrap();
     assert_eq!(mirror.requests().len(), before);
 }

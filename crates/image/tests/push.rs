@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::common::scripted::{Answer, Request, Server};
 use crate::common::*;
-use image::{CancellationToken, Digest, Error, Pushed, Reference, RegistryAuth, Store};
+use image::{CancellationToken, Digest, Error, Platform, Pushed, Reference, RegistryAuth, Store};
 
 async fn push(store: &Store, reference: &Reference, log: &Log) -> Result<Vec<Pushed>, Error> {
     let report = |p| log.add(p);
@@ -256,26 +256,124 @@ async fn a_refused_layer_ends_the_push_and_what_was_begun() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_out_of_an_index_goes_back_as_it_came() {
     let registry = Registry::start();
-    let image = TestImage::new(vec![TestLayer::plain(Tar::new().file("a", "1").build())]);
-    let part = registry.push("parts", "1", &image);
+    let own = TestImage::new(vec![TestLayer::plain(Tar::new().file("a", "1").build())]);
+    let mut other = TestImage::new(vec![TestLayer::plain(Tar::new().file("a", "2").build())]);
+    "s390x".clone_into(&mut other.arch);
+    let part = registry.push("parts", "1", &own);
+    let entries = [&own, &other].map(|image| {
+        let digest = registry.push("parts", "2", image);
+        let size = image.manifest().len();
+        format!(
+            r#"{{"mediaType":"{OCI_MANIFEST}","digest":"{digest}","size":{size},"platform":{{"os":"linux","architecture":"{}"}}}}"#,
+            image.arch
+        )
+    });
     let index = format!(
-        r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{{"mediaType":"{OCI_MANIFEST}","digest":"{part}","size":{},"platform":{{"os":"linux","architecture":"{}"}}}}]}}"#,
-        image.manifest().len(),
-        image.arch
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{}],"annotations":{{"kept":"yes"}}}}"#,
+        entries.join(",")
     );
     let whole = registry.push_manifest("parts", "all", OCI_INDEX, &index);
+    let name = registry.reference("parts:all");
+    let host = Platform::host();
     let dir = temp();
+    let store = open(dir.path());
+    let send = async |store: &Store, tag: &str, platform: Option<&Platform>| {
+        let target = registry.reference(&format!("other:{tag}"));
+        store.tag(&name.familiar(), &target).unwrap();
+        let cancel = CancellationToken::new();
+        let pushed = store.push(&target, platform, None, &|_| (), cancel).await;
+        pushed.map(|all| all[0].digest.clone())
+    };
+    let pulled = pull(&store, &name).await.unwrap();
+    assert_eq!(pulled.digest, whole.to_string());
+    // One platform of it is here, and that one goes.
+    assert_eq!(send(&store, "one", None).await.unwrap(), part.to_string());
+    let foreign = Platform::parse("linux/s390x").unwrap();
+    assert!(send(&store, "none", Some(&foreign)).await.is_err());
+    let cancel = CancellationToken::new();
+    let second = store.pull(&name, Some(&foreign), None, &|_| (), cancel);
+    second.await.unwrap();
     for again in [false, true] {
         // Also after a restart.
-        let store = open(dir.path());
-        let name = registry.reference("parts:all");
-        if !again {
-            let pulled = pull(&store, &name).await.unwrap();
-            assert_eq!(pulled.digest, whole.to_string());
+        let store = if again {
+            open(dir.path())
+        } else {
+            store.clone()
+        };
+        let tag = |tag: &str| format!("{tag}-{again}");
+        // All of it is here: it goes to the byte.
+        assert_eq!(
+            send(&store, &tag("all"), None).await.unwrap(),
+            whole.to_string()
+        );
+        let sent = send(&store, &tag("own"), Some(&host)).await.unwrap();
+        assert_eq!(sent, part.to_string());
+        for (platform, image) in [(&host, &own), (&foreign, &other)] {
+            let found = store.get_for(&name.familiar(), Some(platform)).unwrap();
+            assert_eq!(found.id, image.id());
         }
-        let other = registry.reference(&format!("other:{again}"));
-        store.tag(&name.familiar(), &other).unwrap();
-        let pushed = push(&store, &other, &Log::default()).await.unwrap();
-        assert_eq!(pushed[0].digest, part.to_string());
     }
+    // With its last name all of it goes.
+    let store = open(dir.path());
+    for tag in [
+        "one",
+        "none",
+        "all-false",
+        "own-false",
+        "all-true",
+        "own-true",
+    ] {
+        let target = registry.reference(&format!("other:{tag}")).familiar();
+        store
+            .remove(&target, false, false, &|_| Vec::new())
+            .unwrap();
+    }
+    let name = name.familiar();
+    store.remove(&name, false, false, &|_| Vec::new()).unwrap();
+    assert!(store.list().is_empty(), "{:?}", store.list());
+    assert!(names(&store, "blobs/sha256").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_made_here_go_as_an_index_under_its_name_alone() {
+    let registry = Registry::start();
+    let (dir, other) = (temp(), temp());
+    let store = open(dir.path());
+    let foreign = Platform::parse("linux/s390x").unwrap();
+    let mut images = Vec::new();
+    for (tag, platform) in [("own", Platform::host()), ("foreign", foreign.clone())] {
+        let config = image::ImageConfig {
+            os: platform.os,
+            architecture: platform.architecture,
+            variant: platform.variant,
+            ..Default::default()
+        };
+        let layer = Tar::new().file("which", tag).build();
+        let name = registry.reference(&format!("made:{tag}"));
+        images.push(store.add_image(&name, config, &[&layer]).unwrap());
+    }
+    let all = registry.reference("made:all");
+    let (named, known) = store.index_of(&images, std::slice::from_ref(&all)).unwrap();
+    assert_eq!(named.id, images[0].id);
+    assert!(store.index_of(&[named.clone(), named], &[]).is_err());
+    let own = registry.reference("made:own");
+    let single = push(&store, &own, &Log::default()).await.unwrap();
+    assert!(single[0].media_type.contains("manifest.v1"), "{single:?}");
+    let whole = push(&store, &all, &Log::default()).await.unwrap();
+    assert!(whole[0].media_type.contains("index.v1"), "{whole:?}");
+    // Its layers are packed there.
+    assert_ne!(whole[0].digest, known.digest);
+    let elsewhere = open(other.path());
+    for (platform, image) in [(Platform::host(), &images[0]), (foreign, &images[1])] {
+        let cancel = CancellationToken::new();
+        let pulled = elsewhere.pull(&all, Some(&platform), None, &|_| (), cancel);
+        let pulled = pulled.await.unwrap();
+        assert_eq!(pulled.image.id, image.id);
+        assert_eq!(pulled.digest, whole[0].digest);
+    }
+    // A name that is given to one of them again stands for that one.
+    let id = images[0].id.to_string();
+    store.tag(&id, &all).unwrap();
+    let again = push(&store, &all, &Log::default()).await.unwrap();
+    assert_eq!(again[0].digest, single[0].digest);
 }

@@ -1,5 +1,6 @@
 //! Work in registries themselves, with registries that can less, or mean ill.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::common::scripted::{Answer, Request, Server};
@@ -34,6 +35,7 @@ fn small(text: &str) -> TestImage {
 
 /// Takes uploads and mounts nothing. What it has in the repository `from` it may damage.
 fn mounts_nothing(image: &TestImage, damaged: bool) -> (Server, Arc<Mutex<Vec<String>>>) {
+    let broken = AtomicBool::new(false);
     let (image, done) = (image.clone(), Arc::new(Mutex::new(Vec::new())));
     let log = done.clone();
     let server = Server::start(move |request: &Request| {
@@ -52,6 +54,11 @@ fn mounts_nothing(image: &TestImage, damaged: bool) -> (Server, Arc<Mutex<Vec<St
                 let mut answer = content(&image, request);
                 if damaged {
                     answer.body[3] ^= 1;
+                }
+                // The first one breaks off half-way; the rest is asked for.
+                if !broken.swap(true, Ordering::SeqCst) {
+                    answer.length = Some(answer.body.len());
+                    answer.body.truncate(10);
                 }
                 answer
             }
@@ -89,6 +96,9 @@ async fn parts_are_carried_where_a_registry_does_not_mount() {
             assert_eq!(put.parts, std::slice::from_ref(&part));
             assert_eq!(put.digest, Digest::of(index.as_bytes()).to_string());
             assert_eq!(puts.len(), 4, "{done:?}");
+            let requests = server.requests();
+            let ranges = requests.iter().filter_map(|r| r.header("range"));
+            assert_eq!(ranges.collect::<Vec<_>>(), ["bytes=10-"]);
             assert_eq!(puts[2].as_str(), format!("PUT /v2/to/manifests/{part} "));
             assert_eq!(puts[3], "PUT /v2/to/manifests/1 ");
         }

@@ -1,11 +1,11 @@
 //! Namespaces of processes, and mounts that pass between mount namespaces as descriptors.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
@@ -88,6 +88,10 @@ pub fn detached_shm(size: u64, owner: (u32, u32)) -> io::Result<OwnedFd> {
     rustix::mount::fsconfig_set_string(fs.as_fd(), "size", size.to_string())?;
     rustix::mount::fsconfig_set_string(fs.as_fd(), "uid", owner.0.to_string())?;
     rustix::mount::fsconfig_set_string(fs.as_fd(), "gid", owner.1.to_string())?;
+    detached(&fs)
+}
+
+fn detached(fs: &OwnedFd) -> io::Result<OwnedFd> {
     rustix::mount::fsconfig_create(fs.as_fd())?;
     Ok(rustix::mount::fsmount(
         fs.as_fd(),
@@ -96,6 +100,34 @@ pub fn detached_shm(size: u64, owner: (u32, u32)) -> io::Result<OwnedFd> {
             | MountAttrFlags::MOUNT_ATTR_NODEV
             | MountAttrFlags::MOUNT_ATTR_NOEXEC,
     )?)
+}
+
+/// A file system in memory with one file in it, attached nowhere: for what shall be on no disk. Where
+/// the kernel can (6.4), it is kept out of swap, too.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn detached_file(
+    name: &str,
+    bytes: &[u8],
+    mode: u32,
+    (uid, gid): (u32, u32),
+) -> io::Result<OwnedFd> {
+    let fs = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let size = (bytes.len() as u64).max(1) + (64 << 10);
+    rustix::mount::fsconfig_set_string(fs.as_fd(), "size", size.to_string())?;
+    rustix::mount::fsconfig_set_string(fs.as_fd(), "mode", "755")?;
+    // An older kernel knows no such option.
+    let _ = rustix::mount::fsconfig_set_flag(fs.as_fd(), "noswap");
+    let mount = detached(&fs)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&mount, name, flags, Mode::from(0o600))?;
+    let mut file = File::from(file);
+    file.write_all(bytes)?;
+    let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    rustix::fs::fchown(&file, owner.0, owner.1)?;
+    rustix::fs::fchmod(&file, Mode::from(mode & 0o7777))?;
+    Ok(mount)
 }
 
 /// A copy, attached nowhere, of what is mounted at `path` in another mount namespace.

@@ -139,7 +139,8 @@ pub fn for_architecture(architecture: &str, which: &str) -> PathBuf {
     })
 }
 
-fn write_archive_for(
+/// The same for some processor.
+pub(crate) fn write_archive_for(
     architecture: &str,
     path: &Path,
     name: &str,

@@ -453,3 +453,67 @@ fn checks_and_the_cache_are_told() {
     done.ok();
     assert!(desk.ok("buildx ls").contains("default*"));
 }
+
+#[test]
+fn what_a_dockerfile_offers_is_told() {
+    let desk = Desk::new();
+    desk.dockerfile(
+        "# VERSION is what is built.\nARG VERSION=1\n# base has the tools.\nFROM busybox AS base\n\
+         RUN --mount=type=secret,id=token,required --mount=type=ssh true\nFROM base AS app\n\
+         ARG VERSION\n",
+    );
+    assert_eq!(
+        desk.ok("build --call targets context").trim_end(),
+        "TARGET        DESCRIPTION\nbase          has the tools.\napp (default)"
+    );
+    assert_eq!(
+        desk.ok("build --call outline --build-arg VERSION=2 context")
+            .trim_end(),
+        "TARGET: app\n\nBUILD ARG   VALUE   DESCRIPTION\nVERSION     2       is what is built.\n\n\
+         SECRET   REQUIRED\ntoken    true\n\nSSH       REQUIRED\ndefault"
+    );
+    let text = desk.ok("build --call outline,format=json --target base context");
+    let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(value["name"], "base");
+    assert_eq!(value["secrets"][0]["required"], true);
+    assert_eq!(
+        value["secrets"][0]["location"]["ranges"][0]["start"]["line"],
+        5
+    );
+    assert!(
+        value["sources"][0].is_string() && value.get("args").is_none(),
+        "{text}"
+    );
+    // Nothing was built.
+    assert!(!desk.ok("builder du").contains("RUN"));
+}
+
+#[test]
+fn variables_of_base_images_are_known_where_they_are_here() {
+    let desk = Desk::new();
+    desk.dockerfile("FROM busybox AS a\nENV OWN=1\n");
+    desk.ok("build -t own:1 context");
+    desk.dockerfile("ARG BASE=own:1\nFROM $BASE\nLABEL a=$OWN b=$PATH c=$NOTHING\n");
+    let done = desk.run("build --check context");
+    assert_eq!(done.code, 1, "{}", done.stdout);
+    let found = done.stdout.matches("Usage of undefined variable").count();
+    assert_eq!(found, 1, "{}", done.stdout);
+    assert!(
+        done.stdout.contains("undefined variable '$NOTHING'"),
+        "{}",
+        done.stdout
+    );
+    // Nobody knows what an image has that is not here, and nothing is pulled to find out.
+    desk.ok("build --check --build-arg BASE=localhost:1/none:1 context");
+    let json = desk.run("build --call check,format=json context");
+    let value: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!(value["warnings"][0]["ruleName"], "UndefinedVar");
+    desk.ok("build --call check,ignorestatus=true context");
+    // By the argument that goes before the file's own words, too.
+    let failed = desk.run("build --build-arg BUILDKIT_DOCKERFILE_CHECK=error=true context");
+    assert!(
+        failed.stderr.contains("lint violation found"),
+        "{}",
+        failed.stderr
+    );
+}

@@ -1,6 +1,8 @@
 //! What needs another kernel than the one that tests usually run on: unified cgroups, AppArmor,
-//! systemd. Each test starts one emulated machine; its checks are in `crates/testkit/vm`.
+//! systemd, an emulator of another processor. Each test starts one emulated machine; its checks are in
+//! `crates/testkit/vm`.
 
+use testkit::foreign;
 use testkit::images::busybox_tar;
 use testkit::vm::Vm;
 use testkit::wharf_bin;
@@ -29,4 +31,24 @@ fn unified() {
 fn systemd() {
     let report = Vm::new("init", &wharf_bin()).kernel("vm=systemd").run();
     report.expect(&["first_process", "scope"]);
+}
+
+#[test]
+fn foreign() {
+    let emulator = foreign::emulator();
+    let report = Vm::new("init", &wharf_bin())
+        .file("busybox.tar", &busybox_tar())
+        .file("foreign.tar", &foreign::busybox())
+        .file("qemu", &emulator.join("qemu"))
+        .file("binfmt", &emulator.join("binfmt"))
+        .kernel("vm=foreign")
+        .run();
+    report.expect(&[
+        "without",
+        "cross",
+        "register",
+        "emulated_run",
+        "emulated_build",
+        "emulator_out_of_reach",
+    ]);
 }

@@ -6,17 +6,19 @@
 //! that the daemon still knows; the [`ContextAnswer`] names the contents that are missing, which
 //! `POST /wharf/build/content` then brings ([`content_header`]). Then `POST /wharf/build` with a
 //! [`BuildRequest`] and `Upgrade: tcp`: the connection's standard output carries [`BuildEvent`]s, one
-//! line of JSON each, its standard error the bytes of an archive that goes to the client
-//! ([`Output`]), its input what the client's SSH agent answers ([`AgentFrame`]). When the client
-//! closes the connection, the build ends.
+//! line of JSON each, its standard error the bytes of archives that go to the client: that of an
+//! [`Output`], then those of caches, each after its [`BuildEvent::Cache`]; its input what the client's
+//! SSH agent answers ([`AgentFrame`]). When the client closes the connection, the build ends.
 
+mod cache;
 mod context;
 mod event;
 mod request;
 
+pub use cache::{CachePlace, CacheSink, CacheSource, CacheTarget};
 pub use context::{ContextAnswer, ContextEntry, ContextUpdate, EntryKind, content_header};
 pub use event::{AgentFrame, BuildEvent, BuildLog, BuildWarning, Built, Status, Vertex};
 pub use request::{
-    BuildRequest, CacheTarget, ContextSource, Dockerfile, Output, OutputKind, PruneAnswer,
-    PruneRequest, Record, Secret,
+    BuildRequest, ContextSource, Dockerfile, Layout, Output, OutputKind, PruneAnswer, PruneRequest,
+    Record, Secret,
 };

@@ -1,7 +1,10 @@
 //! `--ssh`: the user's agent, for steps that mount it. Keys stay here; what travels is an agent's
 //! questions and answers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::{
@@ -11,22 +14,31 @@ use tokio::{
 };
 use types::build::AgentFrame;
 
-use super::attributes::fields;
+use super::{attributes::fields, keys::KeyAgent};
 use crate::error::{Error, Result};
 
 /// Connections to agents at a time.
 const MOST: usize = 64;
 /// Bytes of one frame.
 const PIECE: usize = 32 << 10;
+/// Bytes of a question: OpenSSH's agents take no longer one.
+const LONGEST: usize = 256 << 10;
+/// How long an agent may take no bytes, before it is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Agents by their names.
 #[derive(Debug, Default)]
-pub(crate) struct Agents(BTreeMap<String, String>);
+pub(crate) struct Agents {
+    sockets: BTreeMap<String, String>,
+    /// Those that were started for this build.
+    _own: Vec<KeyAgent>,
+}
 
 impl Agents {
-    /// Reads `default`, or `id=socket`.
+    /// Reads `default`, `id=socket`, or `id=key,key`.
     pub(super) fn parse(all: &[String]) -> Result<Self> {
         let mut agents = BTreeMap::new();
+        let mut own = Vec::new();
         for text in all {
             let (id, paths) = text.split_once('=').unwrap_or((text, ""));
             let paths = fields(paths)?;
@@ -36,8 +48,21 @@ impl Agents {
             }
             let socket = match paths.as_slice() {
                 [] => String::new(),
-                [one] => one.clone(),
-                _ => return Err(keys(id)),
+                [one] if !is_file(one)? => one.clone(),
+                keys => {
+                    for key in keys {
+                        if !is_file(key)? {
+                            return Err(Error::msg(format!(
+                                "ERROR: --ssh {id}: {key} is a socket: only keys can be given \
+                                 together"
+                            )));
+                        }
+                    }
+                    let agent = KeyAgent::start(id, keys)?;
+                    agents.insert(id.to_owned(), agent.socket());
+                    own.push(agent);
+                    continue;
+                }
             };
             let socket = if socket.is_empty() {
                 std::env::var("SSH_AUTH_SOCK")
@@ -49,29 +74,38 @@ impl Agents {
             } else {
                 socket
             };
-            let meta = std::fs::metadata(&socket);
-            let meta = meta.map_err(|e| match Error::file("stat", &socket, &e) {
-                Error::Message(text) => Error::msg(format!("ERROR: {text}")),
-                other => other,
-            })?;
-            if !std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) {
-                return Err(keys(id));
+            if is_file(&socket)? {
+                return Err(Error::msg(format!(
+                    "ERROR: invalid ssh agent socket: SSH_AUTH_SOCK is {socket}, which is a file"
+                )));
             }
             agents.insert(id.to_owned(), socket);
         }
-        Ok(Self(agents))
+        Ok(Self {
+            sockets: agents,
+            _own: own,
+        })
     }
 
     /// The names.
     pub(super) fn names(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
+        self.sockets.keys().cloned().collect()
     }
 }
 
-fn keys(id: &str) -> Error {
-    Error::msg(format!(
-        "ERROR: --ssh {id}=KEY is not supported by wharf yet: add the key to an agent (ssh-add KEY) and use --ssh {id}"
-    ))
+/// Whether it is a file, and so a key; else it is a socket.
+fn is_file(path: &str) -> Result<bool> {
+    let meta = std::fs::metadata(path).map_err(|e| match Error::file("stat", path, &e) {
+        Error::Message(text) => Error::msg(format!("ERROR: {text}")),
+        other => other,
+    })?;
+    let kind = meta.file_type();
+    if kind.is_file() || std::os::unix::fs::FileTypeExt::is_socket(&kind) {
+        return Ok(kind.is_file());
+    }
+    Err(Error::msg(format!(
+        "ERROR: --ssh: {path} is neither a key nor the socket of an agent"
+    )))
 }
 
 /// The connections of a build to agents.
@@ -93,7 +127,8 @@ impl Connections {
 
     /// Takes in what a step asks. Whatever goes wrong ends the connection, and the step says so.
     pub(super) async fn take(&mut self, frame: &AgentFrame) {
-        let Ok(data) = STANDARD.decode(&frame.data) else {
+        let fits = frame.data.len() <= LONGEST / 3 * 4 + 4;
+        let Some(data) = STANDARD.decode(&frame.data).ok().filter(|_| fits) else {
             return self.end(frame.connection).await;
         };
         if !self.open.contains_key(&frame.connection) && !self.connect(frame).await {
@@ -105,14 +140,18 @@ impl Connections {
         if data.is_empty() {
             let _ = writer.shutdown().await;
             self.open.remove(&frame.connection);
-        } else if writer.write_all(&data).await.is_err() {
-            self.end(frame.connection).await;
+        } else {
+            // One agent that hangs must not hold up the build for ever.
+            let written = tokio::time::timeout(PATIENCE, writer.write_all(&data)).await;
+            if !matches!(written, Ok(Ok(()))) {
+                self.end(frame.connection).await;
+            }
         }
     }
 
     /// Only agents that the user named are ever asked.
     async fn connect(&mut self, frame: &AgentFrame) -> bool {
-        let Some(socket) = self.agents.0.get(&frame.agent) else {
+        let Some(socket) = self.agents.sockets.get(&frame.agent) else {
             return false;
         };
         if self.open.len() >= MOST {
@@ -184,9 +223,28 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_no_agent() {
-        let error = Agents::parse(&["default=/etc/hostname".to_owned()]).unwrap_err();
-        assert!(error.to_string().contains("ssh-add"), "{error}");
-        assert!(Agents::parse(&["a=/nosuch".into()]).is_err());
+    fn what_is_neither_socket_nor_key_is_refused() {
+        for bad in [
+            "a=/nosuch",
+            "a=/etc",
+            "a=/etc/hostname",
+            "a=/etc/hostname,/nosuch",
+        ] {
+            assert!(Agents::parse(&[bad.to_owned()]).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn longer_questions_than_an_agent_takes_end_the_connection() {
+        let (sender, mut answers) = mpsc::channel(8);
+        let mut connections = Connections::new(Agents::default(), sender);
+        let frame = AgentFrame {
+            agent: "mine".to_owned(),
+            connection: 3,
+            data: STANDARD.encode(vec![0; LONGEST + 3]),
+        };
+        connections.take(&frame).await;
+        let end = answers.recv().await.unwrap();
+        assert!(end.connection == 3 && end.data.is_empty());
     }
 }

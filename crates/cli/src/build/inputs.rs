@@ -12,6 +12,7 @@ use types::build::{ContextSource, Dockerfile};
 use super::{
     context::{Directory, Ignore, archive::Archive, ignore_files},
     kinds::{is_archive, is_remote, is_url},
+    layout,
 };
 use crate::{
     client::Client,
@@ -31,6 +32,8 @@ const USUAL: &str = "Dockerfile";
 enum Source {
     Directory(Directory),
     Archive(Box<Archive>),
+    /// An image in a directory.
+    Layout(Directory, layout::Found),
     /// Nothing is to be sent for it.
     Elsewhere(ContextSource),
 }
@@ -61,11 +64,6 @@ impl Inputs {
                 "ERROR: invalid argument: can't use stdin for both build context and dockerfile",
             ));
         }
-        if is_url(&file) {
-            return Err(Error::msg(
-                "ERROR: a Dockerfile at a URL is not supported by wharf yet: fetch it, or build from a git repository",
-            ));
-        }
         let mut inputs = if operand == "-" {
             Self::from_stdin(&file)?
         } else if is_remote(operand) {
@@ -73,6 +71,7 @@ impl Inputs {
             let (dockerfile, text) = match file.as_str() {
                 "-" => from_text("-", &stdin_text()?)?,
                 "" => (Dockerfile::Path(USUAL.to_owned()), None),
+                url if is_url(url) => (Dockerfile::Url(url.to_owned()), None),
                 path => (Dockerfile::Path(path.to_owned()), None),
             };
             Self {
@@ -108,10 +107,13 @@ impl Inputs {
         }
         let own: Option<PathBuf> = match file {
             "-" => None,
+            // Who fetches it is the daemon.
+            url if is_url(url) => None,
             "" => Some(usual(&root)),
             path => Some(PathBuf::from(path)),
         };
         let (dockerfile, text) = match &own {
+            None if is_url(file) => (Dockerfile::Url(file.to_owned()), None),
             None => from_text("-", &stdin_text()?)?,
             Some(path) => {
                 let name = if file.is_empty() {
@@ -192,12 +194,21 @@ impl Inputs {
             });
         }
         let mut archive = Archive::read(whole)?;
-        let name = if file.is_empty() { USUAL } else { file };
-        let text = archive.text(name, LONGEST)?.ok_or_else(|| {
-            Error::msg(format!(
-                "ERROR: failed to solve: failed to read dockerfile: open {name}: no such file or directory"
-            ))
-        })?;
+        let name = if file.is_empty() || is_url(file) {
+            USUAL
+        } else {
+            file
+        };
+        let (dockerfile, text) = if is_url(file) {
+            (Dockerfile::Url(file.to_owned()), None)
+        } else {
+            let text = archive.text(name, LONGEST)?.ok_or_else(|| {
+                Error::msg(format!(
+                    "ERROR: failed to solve: failed to read dockerfile: open {name}: no such file or directory"
+                ))
+            })?;
+            from_text(name, &text)?
+        };
         let own = format!("{name}.dockerignore");
         for ignore in [own.as_str(), ".dockerignore"] {
             if let Some(text) = archive.text(ignore, LONGEST)? {
@@ -205,7 +216,6 @@ impl Inputs {
                 break;
             }
         }
-        let (dockerfile, text) = from_text(name, &text)?;
         Ok(Self {
             context: Source::Archive(Box::new(archive)),
             named: Vec::new(),
@@ -242,6 +252,9 @@ impl Source {
         Ok(match self {
             Self::Directory(directory) => ContextSource::Sent(directory.give(client, board).await?),
             Self::Archive(archive) => ContextSource::Sent(archive.give(client, board).await?),
+            Self::Layout(directory, found) => {
+                ContextSource::Layout(found.with(directory.give(client, board).await?))
+            }
             Self::Elsewhere(source) => source,
         })
     }
@@ -265,7 +278,18 @@ fn named(text: &str) -> Result<(String, Source)> {
         let source = ContextSource::Image(reference.familiar());
         return Ok((name.to_owned(), Source::Elsewhere(source)));
     }
-    for scheme in ["oci-layout://", "target:", "input:"] {
+    if let Some(layout) = value.strip_prefix("oci-layout://") {
+        let (path, found) = layout::find(layout)
+            .map_err(|why| Error::msg(format!("ERROR: invalid context value: {text}: {why}")))?;
+        let directory = Directory {
+            ignore: Ignore::of(&[])?,
+            path,
+            purpose: "oci-layout".to_owned(),
+            title: format!("load build context {name}"),
+        };
+        return Ok((name.to_owned(), Source::Layout(directory, found)));
+    }
+    for scheme in ["target:", "input:"] {
         if value.starts_with(scheme) {
             return Err(refused(scheme));
         }
@@ -347,13 +371,13 @@ mod tests {
         let kind = |text: &str| match named(text) {
             Ok((_, Source::Elsewhere(source))) => format!("{source:?}"),
             Ok((_, Source::Directory(dir))) => dir.title,
-            Ok((_, Source::Archive(_))) => String::new(),
+            Ok((_, Source::Archive(_) | Source::Layout(..))) => String::new(),
             Err(e) => e.to_string(),
         };
         assert_eq!(kind("a=docker-image://x"), "Image(\"x:latest\")");
         assert_eq!(kind("a=https://x/y.git"), "Remote(\"https://x/y.git\")");
         assert_eq!(kind("a=/etc"), "load build context a");
         assert!(kind("a").contains("expected key=value"));
-        assert!(kind("a=oci-layout:///x").contains("not supported"));
+        assert!(kind("a=oci-layout:///x").contains("index.json"));
     }
 }

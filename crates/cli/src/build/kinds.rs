@@ -1,14 +1,10 @@
 //! What a context is, told by how it looks.
 
+use archive::Compression;
+
 /// Whether something begins like an archive, packed or not.
 pub(super) fn is_archive(head: &[u8]) -> bool {
-    let magic: [&[u8]; 4] = [
-        &[0x1f, 0x8b],
-        &[0x28, 0xb5, 0x2f, 0xfd],
-        b"BZh",
-        &[0xfd, b'7', b'z', b'X', b'Z'],
-    ];
-    if magic.iter().any(|m| head.starts_with(m)) {
+    if Compression::of(head) != Compression::None {
         return true;
     }
     let Some(block) = head.first_chunk::<512>() else {

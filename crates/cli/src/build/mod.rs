@@ -3,9 +3,13 @@
 
 mod agent;
 mod attributes;
+mod caches;
+mod call;
 pub(crate) mod context;
 mod inputs;
+mod keys;
 mod kinds;
+mod layout;
 mod names;
 mod outputs;
 mod report;
@@ -13,8 +17,10 @@ mod request;
 mod secrets;
 mod talk;
 
+pub(crate) use caches::Sinks;
+pub(crate) use call::Call;
 pub(crate) use inputs::Inputs;
 pub(crate) use outputs::{Outputs, Sink};
 pub(crate) use report::Report;
-pub(crate) use request::{ask, checks_only};
+pub(crate) use request::ask;
 pub(crate) use talk::talk;

@@ -11,9 +11,6 @@ use crate::{
     format::names::Reference,
 };
 
-/// The kinds of caches that there are.
-const CACHES: &[&str] = &["registry", "inline", "local"];
-
 /// A name that the image is to have.
 pub(super) fn tag(text: &str) -> Result<String> {
     let reference = Reference::parse(text).map_err(|e| {
@@ -44,19 +41,19 @@ pub(super) fn cache(flag: &str, text: &str) -> Result<CacheTarget> {
     let kind = attributes
         .remove("type")
         .ok_or_else(|| Error::msg(format!("ERROR: type required form> \"{text}\"")))?;
-    if !CACHES.contains(&kind.as_str()) {
-        return Err(Error::msg(format!(
-            "ERROR: --{flag} type={kind} is not supported by wharf yet: there are {}",
-            CACHES.join(", ")
-        )));
-    }
     for name in ["src", "dest"] {
         if let Some(path) = attributes.get_mut(name) {
             let whole = std::path::absolute(&path).map_err(|e| Error::file("stat", path, &e))?;
             *path = whole.display().to_string();
         }
     }
-    Ok(CacheTarget { kind, attributes })
+    let target = CacheTarget { kind, attributes };
+    let understood = match flag {
+        "cache-to" => target.sink().map(drop),
+        _ => target.source().map(drop),
+    };
+    understood.map_err(|e| Error::msg(format!("ERROR: {e}")))?;
+    Ok(target)
 }
 
 /// The registries of a build.

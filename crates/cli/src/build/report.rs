@@ -105,6 +105,7 @@ mod tests {
             manifest_size: 7,
             media_type: "m".into(),
             names: vec!["x:1".into(), "r.example/y:2".into()],
+            ..Built::default()
         };
         assert_eq!(
             metadata(&built, "id"),

@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 use types::build::{BuildRequest, Dockerfile};
 
 use super::{
-    Inputs, Outputs,
+    Call, Inputs, Outputs,
     agent::Agents,
+    caches,
+    call::Method,
     inputs::Given,
     names::{self, Registries},
     secrets,
 };
 use crate::{
+    client::Client,
     error::{Error, Result},
     flags::Matches,
     format::size,
+    progress::build::Board,
     verbs::{
         Context,
         spec::{env, names::host, ulimit},
@@ -38,7 +42,7 @@ pub(crate) fn ask(
     outputs: &Outputs,
 ) -> Result<Asked> {
     let bytes = |name: &str| m.get(name).map_or(Ok(0), size::parse).map_err(Error::msg);
-    let caches = |flag: &str| -> Result<Vec<_>> {
+    let all_caches = |flag: &str| -> Result<Vec<_>> {
         m.all(flag).iter().map(|t| names::cache(flag, t)).collect()
     };
     let tags: Vec<String> = m
@@ -53,7 +57,7 @@ pub(crate) fn ask(
     let secrets = m.all("secret");
     let secrets = secrets.iter().map(|s| secrets::secret(s));
     let agents = Agents::parse(&m.all("ssh"))?;
-    let check = checks_only(m)?;
+    let call = Call::of(m)?;
     let network = m.text("network");
     if !matches!(network.as_str(), "" | "default" | "none" | "host") {
         return Err(Error::msg(format!(
@@ -77,13 +81,8 @@ pub(crate) fn ask(
         .iter()
         .flat_map(|p| p.split(','))
         .map(|p| p.trim().to_owned())
-        .filter(|p| !p.is_empty() && p != "local")
+        .filter(|p| !p.is_empty())
         .collect();
-    if platforms.len() > 1 {
-        return Err(Error::msg(
-            "ERROR: --platform of several platforms is not supported by wharf yet",
-        ));
-    }
     let swap = match m.get("memory-swap") {
         Some("-1") => -1,
         _ => bytes("memory-swap")?,
@@ -102,9 +101,9 @@ pub(crate) fn ask(
             .map(str::to_owned)
             .collect(),
         pull: m.on("pull"),
-        platform: platforms.into_iter().next().unwrap_or_default(),
-        cache_from: caches("cache-from")?,
-        cache_to: caches("cache-to")?,
+        platform: platforms.join(","),
+        cache_from: all_caches("cache-from")?,
+        cache_to: all_caches("cache-to")?,
         secrets: secrets.collect::<Result<_>>()?,
         ssh: agents.names(),
         extra_hosts: hosts.collect::<Result<_>>()?,
@@ -124,12 +123,13 @@ pub(crate) fn ask(
         cpu_period: number("cpu-period"),
         cpuset_cpus: m.text("cpuset-cpus"),
         cpuset_mems: m.text("cpuset-mems"),
-        outputs: if check {
-            Vec::new()
-        } else {
+        outputs: if call.builds() {
             outputs.asked.clone()
+        } else {
+            Vec::new()
         },
-        check,
+        check: call.method == Method::Check,
+        call: call.asks().to_owned(),
         tags,
         ..BuildRequest::default()
     };
@@ -149,27 +149,15 @@ impl Asked {
         (request, self.agents)
     }
 
+    /// Makes caches in directories known to the daemon.
+    pub(crate) async fn give_caches(&mut self, client: &Client, board: &mut Board) -> Result {
+        caches::look(&mut self.request.cache_to);
+        caches::give(&mut self.request.cache_from, client, board).await
+    }
+
     /// Names the build.
     pub(crate) fn id(&self) -> &str {
         &self.request.id
-    }
-}
-
-/// Whether `--check` or `--call check` asks for a look at the Dockerfile only.
-pub(crate) fn checks_only(m: &Matches) -> Result<bool> {
-    let call = m.text("call");
-    let (call, rest) = call.split_once(',').unwrap_or((&call, ""));
-    if !rest.is_empty() {
-        return Err(Error::msg(format!(
-            "ERROR: --call {call},{rest} is not supported by wharf yet"
-        )));
-    }
-    match call {
-        "" | "build" => Ok(m.on("check")),
-        "check" | "lint" => Ok(true),
-        other => Err(Error::msg(format!(
-            "ERROR: --call {other} is not supported by wharf yet: there are build and check"
-        ))),
     }
 }
 
@@ -258,21 +246,6 @@ fn identifier() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flags::parse;
-
-    #[test]
-    fn what_is_not_there_is_refused_by_name() {
-        let call = |args: &[&str]| {
-            let args: Vec<String> = args.iter().map(|&a| a.to_owned()).collect();
-            checks_only(&parse(&[crate::verbs::BUILD_FLAGS], true, &args).unwrap())
-        };
-        assert!(call(&["--check"]).unwrap() && call(&["--call=lint"]).unwrap());
-        assert!(!call(&["--call", "build"]).unwrap());
-        for bad in ["outline", "targets", "check,format=json"] {
-            let error = call(&["--call", bad]).unwrap_err().to_string();
-            assert!(error.contains("not supported"), "{error}");
-        }
-    }
 
     #[test]
     fn identifiers_differ() {

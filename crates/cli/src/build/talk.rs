@@ -12,7 +12,7 @@ use types::build::{AgentFrame, BuildEvent, Built};
 
 use super::{
     agent::{Agents, Connections},
-    outputs::Sink,
+    caches::Sinks,
 };
 use crate::{
     client::{Demux, Piece},
@@ -30,7 +30,7 @@ pub(crate) async fn talk<S>(
     connection: S,
     board: &mut Board,
     agents: Agents,
-    sink: &mut Sink,
+    sink: &mut Sinks,
 ) -> Result<Built>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -102,14 +102,14 @@ impl Talk {
         bytes: &[u8],
         board: &mut Board,
         agents: &mut Connections,
-        sink: &mut Sink,
+        sink: &mut Sinks,
     ) -> Result {
         self.demux.push(bytes);
         while let Some(piece) = self.demux.next().map_err(Error::msg)? {
             match piece {
                 Piece::Out(bytes) => {
                     self.line.extend_from_slice(&bytes);
-                    self.lines(board, agents).await?;
+                    self.lines(board, agents, sink).await?;
                 }
                 Piece::Err(bytes) => sink.take(bytes).await?,
                 Piece::Failure(bytes) => {
@@ -121,7 +121,12 @@ impl Talk {
         Ok(())
     }
 
-    async fn lines(&mut self, board: &mut Board, agents: &mut Connections) -> Result {
+    async fn lines(
+        &mut self,
+        board: &mut Board,
+        agents: &mut Connections,
+        sink: &mut Sinks,
+    ) -> Result {
         while let Some(end) = self.line.iter().position(|&b| b == b'\n') {
             let line = self.line.split_to(end + 1);
             if line.iter().all(u8::is_ascii_whitespace) {
@@ -132,6 +137,7 @@ impl Talk {
             })?;
             match event {
                 BuildEvent::Agent(frame) => agents.take(&frame).await,
+                BuildEvent::Cache(dir) => sink.cache(&dir).await?,
                 BuildEvent::Built(built) => self.end = Some(Ok(built)),
                 BuildEvent::Error(text) => self.end = Some(Err(Error::Message(failure(&text)))),
                 event => board.event(&event),
@@ -158,8 +164,10 @@ fn failure(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use types::build::BuildRequest;
+
     use super::*;
-    use crate::progress::build::Form;
+    use crate::{build::Sink, progress::build::Form};
 
     fn frame(stream: u8, text: &str) -> Vec<u8> {
         let mut out = vec![stream, 0, 0, 0];
@@ -174,7 +182,7 @@ mod tests {
             theirs.write_all(&bytes).await.unwrap();
         });
         let mut board = Board::new(Form::Quiet);
-        let mut sink = Sink::Nothing;
+        let mut sink = Sinks::new(Sink::Nothing, &BuildRequest::default());
         let built = talk(ours, &mut board, Agents::default(), &mut sink).await;
         serving.await.unwrap();
         built
@@ -200,6 +208,10 @@ mod tests {
             (
                 frame(2, "tar"),
                 "the daemon sent an archive that nobody asked for",
+            ),
+            (
+                frame(1, "{\"cache\":\"/etc\"}\n"),
+                "the daemon sent a cache that nobody asked for",
             ),
         ] {
             assert_eq!(answer(bytes).await.unwrap_err().to_string(), text);

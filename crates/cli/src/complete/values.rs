@@ -154,7 +154,7 @@ pub(super) async fn offer(asking: &Asking, line: &Line, flag: &str, text: &str) 
         "runtime" => Offer::of(asking.known("/Runtimes").await),
         "platform" => Offer::of(PLATFORMS.iter().copied()),
         "progress" => Offer::of(["auto", "plain", "quiet", "rawjson", "tty"]),
-        "call" => Offer::of(["build", "check"]),
+        "call" => Offer::of(["build", "check", "outline", "targets"]),
         "allow" => Offer::of(["network.host", "security.insecure"]),
         "builder" => Offer::of(["default"]),
         "build-arg" => variables(),

@@ -2,12 +2,12 @@
 
 use super::{Context, spec::names};
 use crate::{
-    build::{Inputs, Outputs, Report, Sink, ask, checks_only, talk},
+    build::{Call, Inputs, Outputs, Report, Sink, Sinks, ask, talk},
     client::Request,
     error::{Error, Result},
     flags::{Flag, Matches, checks, int, list, switch, text},
     format::output,
-    progress::build::{Board, Form, drawing},
+    progress::build::{Board, Form},
     tty,
 };
 
@@ -35,7 +35,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")",
     )
     .value("stringArray", checks::any),
-    text("call", "Set method for evaluating build (\"build\", \"check\")").default("\"build\""),
+    text("call", "Set method for evaluating build (\"build\", \"check\", \"outline\", \"targets\")").default("\"build\""),
     text("cgroup-parent", "Set the parent cgroup for the \"RUN\" instructions during build"),
     switch("check", "Look for mistakes in the Dockerfile only (shorthand for \"--call=check\")"),
     text("file", "Name of the Dockerfile (default: \"PATH/Dockerfile\"; - for standard input)")
@@ -137,23 +137,27 @@ async fn work(context: &Context, m: &Matches) -> Result {
     builder(m)?;
     let quiet = m.on("quiet");
     let form = form(m, quiet)?;
-    let check = checks_only(m)?;
-    let outputs = if check {
-        Outputs::default()
-    } else {
+    let call = Call::of(m)?;
+    let outputs = if call.builds() {
         Outputs::of(m)?
+    } else {
+        Outputs::default()
     };
     let inputs = Inputs::of(m)?;
-    let asked = ask(context, m, &inputs, &outputs)?;
+    let mut asked = ask(context, m, &inputs, &outputs)?;
     let report = Report::of(m)?;
     let id = asked.id().to_owned();
 
-    let mut sink = Sink::open(outputs.target)?;
+    let sink = Sink::open(outputs.target)?;
     let mut board = Board::new(form);
-    let given = inputs.give(&context.client, &mut board).await;
+    let given = match asked.give_caches(&context.client, &mut board).await {
+        Ok(()) => inputs.give(&context.client, &mut board).await,
+        Err(e) => Err(e),
+    };
     let ended = match given {
         Ok((given, dockerfile)) => {
             let (request, agents) = asked.with(given, dockerfile);
+            let mut sink = Sinks::new(sink, &request);
             let start = Request::post("/wharf/build").json(&request);
             let connection = start.hijack(&context.client).await;
             // The secrets are on their way.
@@ -168,10 +172,15 @@ async fn work(context: &Context, m: &Matches) -> Result {
         }
         Err(e) => Err(e),
     };
-    board.end(ended.is_ok(), check);
+    board.end(ended.is_ok(), !call.builds());
     let built = ended?;
-    if check {
-        return tell_warnings(&board);
+    if !call.builds() {
+        let (text, code) = call.told(&built.answer, board.warnings())?;
+        output::print(&text)?;
+        return match code {
+            0 => Ok(()),
+            code => Err(Error::Status(code)),
+        };
     }
     report.write(&built, &id)?;
     if quiet && !built.image.is_empty() {
@@ -205,23 +214,4 @@ fn form(m: &Matches, quiet: bool) -> Result<Form> {
         given
     };
     Form::parse(&given)
-}
-
-/// What `--check` found, on standard output.
-fn tell_warnings(board: &Board) -> Result {
-    let all = board.warnings();
-    for warning in all {
-        output::print(&drawing(warning))?;
-    }
-    match all.len() {
-        0 => output::line("Check complete, no warnings found."),
-        1 => {
-            output::line("\nCheck complete, 1 warning has been found!")?;
-            Err(Error::Status(1))
-        }
-        n => {
-            output::line(&format!("\nCheck complete, {n} warnings have been found!"))?;
-            Err(Error::Status(1))
-        }
-    }
 }

@@ -218,12 +218,8 @@ fn arguments_secrets_and_credentials_are_sent() {
             "--annotation=a=b",
             "--annotation is not supported by wharf yet",
         ),
-        (
-            "--platform=linux/arm64,linux/amd64",
-            "several platforms is not supported",
-        ),
         ("--network=mine", "network mode \"mine\" is not supported"),
-        ("--call=outline", "--call outline is not supported"),
+        ("--call=lines", "--call lines is not supported"),
         ("--tag=Bad", "invalid tag \"Bad\""),
     ] {
         let done = builder.run(&["build", flag, path], "");

@@ -30,7 +30,19 @@ impl Variables for Values {
 
 /// The arguments before the first `FROM`, as if the build gave none; some value stands for what
 /// only a build knows.
-pub(super) fn defaults(file: &Dockerfile) -> Values {
+fn defaults(file: &Dockerfile) -> Values {
+    values(file, &BTreeMap::new())
+}
+
+/// A stage's base, after expansion.
+pub(super) fn image(stage: &Stage, escape: char, values: &Values) -> String {
+    let image = &stage.from.image;
+    expand(image, escape, values).map_or_else(|_| image.clone(), |read| read.text)
+}
+
+/// The arguments before the first `FROM`, with what the build gives; some value stands for what only
+/// a build knows.
+pub(super) fn values(file: &Dockerfile, build_args: &BTreeMap<String, String>) -> Values {
     let known = PLATFORM_ARGS.iter().map(|name| {
         let value = if name.ends_with("PLATFORM") {
             "linux/amd64"
@@ -42,6 +54,10 @@ pub(super) fn defaults(file: &Dockerfile) -> Values {
     let mut values = Values(known.collect());
     let escape = file.directives.escape;
     for argument in file.global_args.iter().flat_map(|line| &line.value) {
+        if let Some(value) = build_args.get(&argument.name) {
+            values.0.insert(argument.name.clone(), value.clone());
+            continue;
+        }
         let Some(default) = &argument.default else {
             continue;
         };

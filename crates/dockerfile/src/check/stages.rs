@@ -38,24 +38,17 @@ pub(super) fn run(
     bases: &BTreeMap<String, Vec<String>>,
     found: &mut Found,
 ) {
-    let mut globals = bases::defaults(file);
-    for argument in file.global_args.iter().flat_map(|line| &line.value) {
-        if let Some(value) = build_args.get(&argument.name) {
-            globals.0.insert(argument.name.clone(), value.clone());
-        }
-    }
     let mut walk = Walk {
         escape: file.directives.escape,
         ignore,
         build_args,
-        globals,
+        globals: bases::values(file, build_args),
         found,
     };
     let mut done: BTreeMap<String, Scope> = BTreeMap::new();
     let notes = &file.notes.instructions;
     for stage in &file.stages {
-        let image = expand(&stage.from.image, walk.escape, &walk.globals)
-            .map_or_else(|_| stage.from.image.clone(), |read| read.text);
+        let image = bases::image(stage, walk.escape, &walk.globals);
         let mut scope = match (done.get(&image.to_lowercase()), bases.get(&image)) {
             (Some(scope), _) => scope.clone(),
             (None, Some(environment)) => Scope {
@@ -126,11 +119,7 @@ impl Walk<'_> {
                     let value = self.build_args.get(&name).cloned().or(default);
                     let value = value.or_else(|| self.globals.0.get(&name).cloned());
                     if let Some(value) = value {
-                        // What `ENV` says goes before what `ARG` says.
-                        let taken = scope.values.0.contains_key(&name);
-                        if !taken || scope.arguments.contains(&name) {
-                            scope.values.0.insert(name.clone(), value);
-                        }
+                        scope.values.0.insert(name.clone(), value);
                     }
                     scope.arguments.insert(name);
                 }

@@ -3,7 +3,7 @@
 use super::instruction::{Parsed, Value};
 use crate::Instruction;
 use crate::expand;
-use crate::text::{Fault, Text};
+use crate::text::Fault;
 
 /// A document that a line opens.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,11 +65,31 @@ pub(super) fn opened(parsed: &Parsed, line: &str) -> Result<Vec<Opened>, Fault> 
     if !line.contains("<<") || !takes(&parsed.value) || parsed.json {
         return Ok(Vec::new());
     }
-    let words = expand::split_raw(line)
-        .map_err(|why| Fault::new(Text::new(line).from(line.find("<<").unwrap_or(0)), why))?;
+    // What only a shell can read (`${a[0]}`, `$((1<<3))`) opens none.
+    let Ok(words) = expand::split_raw(line) else {
+        return Ok(Vec::new());
+    };
+    let spaced = runs(&parsed.value);
+    // In `$(( 1 << 2 ))` it is no document.
+    let mut sums = 0_usize;
+    let mut words = words.into_iter().peekable();
     let mut from = 0;
     let mut all = Vec::new();
-    for word in words {
+    while let Some(mut word) = words.next() {
+        // `cat << EOF`: the name may stand apart.
+        sums += word.matches("((").count();
+        sums = sums.saturating_sub(word.matches("))").count());
+        let bare = word.trim_start_matches(|c: char| c.is_ascii_digit()) == "<<";
+        if bare
+            && spaced
+            && sums == 0
+            && let Some(name) = words.peek()
+            && of(&format!("<<{name}")).is_some()
+        {
+            from = line[from..].find(&word).map_or(from, |at| from + at);
+            word = format!("{word}{name}");
+            words.next();
+        }
         let Some(mut opened) = of(&word) else {
             continue;
         };
@@ -82,6 +102,14 @@ pub(super) fn opened(parsed: &Parsed, line: &str) -> Result<Vec<Opened>, Fault> 
         all.push(opened);
     }
     Ok(all)
+}
+
+fn runs(value: &Value) -> bool {
+    match value {
+        Value::Other(Instruction::Onbuild(inner)) => matches!(inner.value, Instruction::Run(_)),
+        Value::Other(value) => matches!(value, Instruction::Run(_)),
+        Value::From(_) => false,
+    }
 }
 
 fn takes(value: &Value) -> bool {

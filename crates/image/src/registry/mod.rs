@@ -153,16 +153,7 @@ impl Registries {
         Ok(client)
     }
 
-    /// Begins to speak to a reference's registry.
-    pub(crate) fn session(
-        &self,
-        reference: &Reference,
-        auth: Option<&RegistryAuth>,
-    ) -> Result<Arc<Session>> {
-        Ok(Arc::new(self.conversation(reference, auth, false)?))
-    }
-
-    /// [`Self::session`] for who says that verified TLS need not be.
+    /// Begins to speak to a reference's registry, which need not have verified TLS where `insecure`.
     pub(crate) fn session_as(
         &self,
         reference: &Reference,
@@ -178,6 +169,7 @@ impl Registries {
         &self,
         reference: &Reference,
         auth: Option<&RegistryAuth>,
+        insecure: bool,
     ) -> Result<Vec<Arc<Session>>> {
         let mut all = Vec::new();
         if reference.domain() == DEFAULT_DOMAIN {
@@ -187,7 +179,7 @@ impl Registries {
                 all.push(Arc::new(self.at(place, reference, None)?));
             }
         }
-        all.push(self.session(reference, auth)?);
+        all.push(Arc::new(self.conversation(reference, auth, insecure)?));
         Ok(all)
     }
 

@@ -3,6 +3,7 @@
 use reqwest::header::{HeaderMap, LINK};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::answer::Attempt;
 use super::session::{Content, Session};
@@ -66,25 +67,45 @@ impl Session {
         .await
     }
 
-    /// All tags of the repository.
-    pub(crate) async fn tags(&self) -> Result<Vec<String>> {
-        #[derive(Deserialize)]
-        struct Page {
-            #[serde(default)]
-            tags: Option<Vec<String>>,
-        }
-        let mut path = Some(format!("v2/{}/tags/list?n=1000", self.reference.path()));
-        let mut found = Vec::new();
+    /// Names in the member `list` of the document at `path` and its further pages, as long as
+    /// `take` wants more. `what` is what is read, for errors.
+    async fn names(
+        &self,
+        path: String,
+        list: &str,
+        what: &str,
+        mut take: impl FnMut(Vec<String>) -> bool,
+    ) -> Result<()> {
+        let mut path = Some(path);
         for _ in 0..MAX_PAGES {
             let Some(at) = path.take() else { break };
             let (bytes, next) = self.document(&at).await?;
-            let page: Page = serde_json::from_slice(&bytes).map_err(|e| Error::Registry {
-                registry: format!("Get \"{at}\""),
-                detail: format!("its list of tags cannot be read: {e}"),
-            })?;
-            found.extend(page.tags.unwrap_or_default());
+            let names = serde_json::from_slice(&bytes)
+                .and_then(|mut page: Value| {
+                    let names = page.get_mut(list).map_or(Value::Null, Value::take);
+                    Option::<Vec<String>>::deserialize(names)
+                })
+                .map_err(|e| Error::Registry {
+                    registry: format!("Get \"{at}\""),
+                    detail: format!("its {what} cannot be read: {e}"),
+                })?;
+            if !take(names.unwrap_or_default()) {
+                break;
+            }
             path = next;
         }
+        Ok(())
+    }
+
+    /// All tags of the repository.
+    pub(crate) async fn tags(&self) -> Result<Vec<String>> {
+        let path = format!("v2/{}/tags/list?n=1000", self.reference.path());
+        let mut found = Vec::new();
+        let all = |names| {
+            found.extend(names);
+            true
+        };
+        self.names(path, "tags", "list of tags", all).await?;
         Ok(found)
     }
 
@@ -128,27 +149,13 @@ impl Session {
 
     /// Names of repositories that have `term` in them, at most `limit`.
     pub(crate) async fn catalogue(&self, term: &str, limit: usize) -> Result<Vec<String>> {
-        #[derive(Deserialize)]
-        struct Page {
-            #[serde(default)]
-            repositories: Option<Vec<String>>,
-        }
-        let mut path = Some("v2/_catalog?n=1000".to_owned());
         let mut found = Vec::new();
-        for _ in 0..MAX_PAGES {
-            let Some(at) = path.take() else { break };
-            let (bytes, next) = self.document(&at).await?;
-            let page: Page = serde_json::from_slice(&bytes).map_err(|e| Error::Registry {
-                registry: format!("Get \"{at}\""),
-                detail: format!("its catalogue cannot be read: {e}"),
-            })?;
-            let names = page.repositories.unwrap_or_default();
+        let some = |names: Vec<String>| {
             found.extend(names.into_iter().filter(|name| name.contains(term)));
-            if found.len() >= limit {
-                break;
-            }
-            path = next;
-        }
+            found.len() < limit
+        };
+        let path = "v2/_catalog?n=1000".to_owned();
+        self.names(path, "repositories", "catalogue", some).await?;
         found.truncate(limit);
         Ok(found)
     }

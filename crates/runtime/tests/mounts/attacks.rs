@@ -255,7 +255,8 @@ fn proc_or_sys_is_a_link() {
     });
 }
 
-/// A mount point is a link that leads nowhere inside, but somewhere on the host.
+/// A mount point is a link that leads nowhere inside, but somewhere on the host; also one that
+/// climbs out, or goes in a circle.
 #[test]
 fn dangling_links_as_mount_points() {
     isolated("attacks::dangling_links_as_mount_points", || {
@@ -271,9 +272,43 @@ fn dangling_links_as_mount_points() {
                 }
                 symlink(&made, scene.root().join("link")).unwrap();
                 scene.bind(&source, destination, &[]);
-                scene.refused(&["leads nowhere"]);
+                if directory || destination != "/link" {
+                    scene.refused(&["leads nowhere"]);
+                } else {
+                    // The file is made where the link leads inside.
+                    let inside = made.clone();
+                    scene.run(move |_| assert!(inside.is_file())).unwrap();
+                }
                 assert!(!made.exists());
             }
+        }
+    });
+}
+
+/// Links that climb, or lead to one another, as mount points of files.
+#[test]
+fn links_that_climb_or_circle() {
+    isolated("attacks::links_that_climb_or_circle", || {
+        let mut scene = Scene::bare();
+        let source = scene.host_dir("source").join("file");
+        fs::create_dir(scene.root().join("etc")).unwrap();
+        let up = "../../../../../../run/made";
+        symlink(up, scene.root().join("etc/resolv.conf")).unwrap();
+        scene.bind(&source, "/etc/resolv.conf", &[]);
+        scene
+            .run(|_| assert!(Path::new("/run/made").is_file()))
+            .unwrap();
+        assert!(!Path::new("/run/made").exists());
+        for (target, words) in [
+            ("b", "leads nowhere"),
+            ("missing/../../../escape", "No such file"),
+        ] {
+            let mut scene = Scene::bare();
+            let source = scene.host_dir("source").join("file");
+            symlink(target, scene.root().join("a")).unwrap();
+            symlink("a", scene.root().join("b")).unwrap();
+            scene.bind(&source, "/a", &[]);
+            scene.refused(&[words]);
         }
     });
 }

@@ -50,7 +50,7 @@ const WITHOUT: [&str; 12] = [
 ];
 
 /// The kernel's modules that are kept; most of the others drive hardware.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 13] = [
     "arch",
     "block",
     "crypto",
@@ -59,6 +59,7 @@ const MODULES: [&str; 12] = [
     "drivers/net/veth.ko",
     "drivers/net/vxlan",
     "drivers/net/wireguard",
+    "fs/binfmt_misc.ko",
     "fs/fuse",
     "fs/overlayfs",
     "lib",

@@ -6,7 +6,7 @@ use testkit::Daemon;
 
 use crate::{Files, sh};
 
-fn docker(d: &Daemon, args: &str, files: &Files) -> (bool, String) {
+pub(crate) fn docker(d: &Daemon, args: &str, files: &Files) -> (bool, String) {
     let out = Command::new("sh")
         .arg("-c")
         .arg(format!(

@@ -1,12 +1,21 @@
 //! Building images with a real daemon: by our own client, and by the real docker's classic builder.
 
+mod archives;
 mod attacks;
+mod bound;
 mod cache;
+mod caches;
 mod classic;
 mod faults;
 mod files;
+mod git;
 mod language;
 mod mounts;
+mod named;
+mod platforms;
+mod push;
+mod remote;
+mod ssh;
 mod story;
 
 use std::{

@@ -91,3 +91,30 @@ RUN --mount=type=secret,id=none test ! -e /run/secrets/none
     let history = d.wharf().ok("history --no-trunc it");
     assert!(!history.contains(SECRET) && !d.log().contains(SECRET));
 }
+
+#[test]
+fn attack_31_a_secret_in_a_variable_is_on_no_disk_while_its_step_runs() {
+    const SECRET: &str = "7a6b5c-verborgen-4d3e2f";
+    let d = Daemon::fresh();
+    let mount = "--mount=type=cache,id=signs,target=/signs";
+    let waiting = Files::new(&format!(
+        "FROM busybox\nRUN {mount} --mount=type=secret,id=key,env=KEY \
+         test -n \"$KEY\" && touch /signs/runs && until [ -e /signs/go ]; do sleep 0.1; done\n"
+    ));
+    let look = Files::new(&format!(
+        "FROM busybox\nRUN {mount} until [ -e /signs/runs ]; do sleep 0.1; done\n"
+    ));
+    let go = Files::new(&format!("FROM busybox\nRUN {mount} touch /signs/go\n"));
+    let line = format!("build --secret id=key,env=KEY {}", waiting.dir().display());
+    let mut command = d.wharf().command(&line);
+    let running = testkit::Running::start(command.env("KEY", SECRET));
+    look.build(&d, "");
+    let found = std::process::Command::new("grep")
+        .args(["-rlF", "-D", "skip", SECRET])
+        .arg(d.dir())
+        .output();
+    go.build(&d, "");
+    running.wait().ok();
+    let found = found.expect("grep").stdout;
+    assert_eq!(String::from_utf8_lossy(&found), "", "it is on the disk");
+}

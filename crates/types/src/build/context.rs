@@ -31,7 +31,8 @@ pub struct ContextEntry {
     /// SHA-256 of a file's content, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub digest: String,
-    /// Where a link points to.
+    /// Where a link points to. Files with the same text here are names of one file (hard links); of
+    /// a file with one name it is empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub link: String,
 }

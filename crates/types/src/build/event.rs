@@ -101,6 +101,9 @@ pub struct Built {
     pub media_type: String,
     /// Its names.
     pub names: Vec<String>,
+    /// What was asked for by [`super::BuildRequest::call`], as JSON.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub answer: String,
 }
 
 /// One line of a build's progress.
@@ -117,6 +120,8 @@ pub enum BuildEvent {
     Warning(BuildWarning),
     /// A step asks the client's SSH agent: the bytes go to it as they are.
     Agent(AgentFrame),
+    /// What comes of archives from here on is the cache for this directory of the client's.
+    Cache(String),
     /// The last line of a build that went well.
     Built(Built),
     /// The last line of one that did not: the text to show, ready with drawing and advice.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::CacheTarget;
 use crate::{container::Ulimit, image::RegistryAuth};
 
 /// Where the files of a build come from.
@@ -16,8 +17,23 @@ pub enum ContextSource {
     Remote(String),
     /// An image's files (`docker-image://` in `--build-context`).
     Image(String),
+    /// An image in a directory of OCI's form (`oci-layout://`).
+    Layout(Layout),
     /// No files at all.
     Empty,
+}
+
+/// An image in a directory of OCI's form, whose files were sent as a context.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// The context's name.
+    pub context: String,
+    /// Digest of the image's manifest or index.
+    pub digest: String,
+    /// Its length.
+    pub size: u64,
+    /// Its media type.
+    pub media_type: String,
 }
 
 /// Which Dockerfile.
@@ -33,6 +49,8 @@ pub enum Dockerfile {
         /// The whole file.
         text: String,
     },
+    /// Its URL.
+    Url(String),
 }
 
 /// A secret that steps may mount. Its value is never stored.
@@ -50,16 +68,6 @@ impl std::fmt::Debug for Secret {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
-}
-
-/// Where a cache is read from or written to: `type=registry,ref=…`, and so on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CacheTarget {
-    /// `registry`, `inline` or `local`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The other attributes as the user wrote them.
-    pub attributes: BTreeMap<String, String>,
 }
 
 /// What becomes of the result.
@@ -155,6 +163,9 @@ pub struct BuildRequest {
     pub outputs: Vec<Output>,
     /// Only look for mistakes in the Dockerfile.
     pub check: bool,
+    /// Only ask for what the Dockerfile offers: `outline` or `targets`; the answer is
+    /// [`super::Built::answer`].
+    pub call: String,
     /// Credentials by registry, for base images and pushes.
     pub auths: BTreeMap<String, RegistryAuth>,
 }
@@ -193,6 +204,7 @@ impl Default for BuildRequest {
             cpuset_mems: String::new(),
             outputs: Vec::new(),
             check: false,
+            call: String::new(),
             auths: BTreeMap::new(),
         }
     }
@@ -204,8 +216,12 @@ impl Default for BuildRequest {
 pub struct PruneRequest {
     /// Cache mounts and what newer results rest on, too.
     pub all: bool,
-    /// Bytes of cache to keep at least.
+    /// Bytes of cache that always may stay; where nothing else is said, those that stay.
     pub keep: i64,
+    /// Bytes of cache that may stay at most; 0 for no such bound.
+    pub max_used: i64,
+    /// Bytes of the disk that are to be free afterwards; 0 for no such bound.
+    pub min_free: i64,
     /// Seconds since the last use, at least.
     pub unused_for: i64,
     /// Records by their identifiers; all where there are none.

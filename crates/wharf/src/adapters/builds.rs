@@ -10,7 +10,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,7 +21,7 @@ use builder::{Builder, Upload};
 use engine::{Engine, Threads};
 use image::CancellationToken;
 use types::{
-    Failure,
+    ErrorKind, Failure,
     build::{
         BuildRequest, ContextAnswer, ContextSource, ContextUpdate, PruneAnswer, PruneRequest,
         Record,
@@ -35,6 +35,8 @@ use super::{
 
 /// Bytes of what is told of a context.
 const MAX_UPDATE: u64 = 1 << 30;
+/// How often it is looked at the cache where nothing is built: the disk fills by others, too.
+const OFTEN: Duration = Duration::from_secs(3600);
 /// Builds at the same time, and uploads.
 const THREADS: usize = 64;
 
@@ -47,9 +49,11 @@ pub(crate) struct Builds {
     /// Those that a client has named, to be ended by that name.
     named: Arc<Mutex<Vec<(u64, String, CancellationToken)>>>,
     next: AtomicU64,
+    /// No build begins any more.
+    ending: AtomicBool,
 }
 
-/// Keeps a build's name as long as it runs.
+/// Keeps a build's name as long as it runs and its client has not been told all.
 struct Named {
     number: u64,
     named: Arc<Mutex<Vec<(u64, String, CancellationToken)>>>,
@@ -68,15 +72,31 @@ fn failure(error: builder::Error) -> Failure {
 
 impl Builds {
     /// Opens the builder below the daemon's data root. Blocks.
-    pub(crate) fn open(root: &Path, engine: &Arc<Engine>) -> builder::Result<Self> {
+    pub(crate) fn open(
+        root: &Path,
+        engine: &Arc<Engine>,
+        bound: builder::Bound,
+    ) -> builder::Result<Self> {
         let worker = worker::Worker::new(Arc::clone(engine));
-        let builder = Builder::open(root, engine.images().clone(), Arc::new(worker))?;
+        let store = engine.images().clone();
+        let builder = Arc::new(Builder::open(root, store, Arc::new(worker), bound)?);
+        let weak = Arc::downgrade(&builder);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(OFTEN).await;
+                let Some(builder) = weak.upgrade() else {
+                    return;
+                };
+                builder.collect_later();
+            }
+        });
         Ok(Self {
-            builder: Arc::new(builder),
+            builder,
             threads: Threads::new("builds", THREADS),
             uploads: Threads::new("contexts", THREADS),
             named: Arc::default(),
             next: AtomicU64::new(0),
+            ending: AtomicBool::new(false),
         })
     }
 
@@ -85,18 +105,23 @@ impl Builds {
         Arc::clone(&self.builder)
     }
 
-    fn name(&self, request: &BuildRequest, cancel: &CancellationToken) -> Named {
+    fn name(&self, request: &BuildRequest, cancel: &CancellationToken) -> Result<Arc<Named>> {
+        if self.ending.load(Ordering::SeqCst) {
+            return Err(Failure::new(ErrorKind::Unavailable, "the daemon is ending"));
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         named.push((number, request.id.clone(), cancel.clone()));
-        Named {
+        Ok(Arc::new(Named {
             number,
             named: Arc::clone(&self.named),
-        }
+        }))
     }
 
-    /// Ends all builds, and waits a little for them to leave nothing behind.
+    /// Ends all builds, and waits a little for them to leave nothing behind and to tell their
+    /// clients.
     pub(crate) async fn end(&self) {
+        self.ending.store(true, Ordering::SeqCst);
         let running = || {
             let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
             named.iter().for_each(|(_, _, cancel)| cancel.cancel());
@@ -145,15 +170,16 @@ impl backend::Builds for Builds {
 
     async fn session(&self, request: BuildRequest) -> Result<Attachment> {
         let cancel = CancellationToken::new();
-        let named = self.name(&request, &cancel);
+        let named = self.name(&request, &cancel)?;
         let thread = self.threads.free().await;
-        let (listener, attachment) = live::connect(cancel.clone());
+        let (listener, attachment) = live::connect(cancel.clone(), Arc::clone(&named));
         let builder = self.builder();
         let work = move || {
             let _named = named;
             let told = Arc::clone(&listener);
             let done = builder.build(&request, None, listener, false, &cancel);
             told.end(done);
+            builder.collect_later();
         };
         thread.start(work).map_err(no_thread)?;
         Ok(attachment)
@@ -161,11 +187,11 @@ impl backend::Builds for Builds {
 
     async fn build(&self, request: BuildRequest, archive: Body, quiet: bool) -> Result<Progress> {
         let cancel = CancellationToken::new();
-        let named = self.name(&request, &cancel);
+        let named = self.name(&request, &cancel)?;
         let thread = self.threads.free().await;
         let source = reader(archive);
         let builder = self.builder();
-        let (listener, lines) = classic::connect(cancel.clone(), quiet);
+        let (listener, lines) = classic::connect(cancel.clone(), quiet, Arc::clone(&named));
         let work = move || {
             let _named = named;
             let told = Arc::clone(&listener);
@@ -178,6 +204,7 @@ impl backend::Builds for Builds {
             let built =
                 upload.and_then(|upload| builder.build(&request, upload, listener, true, &cancel));
             told.end(built);
+            builder.collect_later();
         };
         thread.start(work).map_err(no_thread)?;
         lines.first().await

@@ -22,8 +22,7 @@ impl backend::ImageWork for Images {
     async fn history(&self, name: &str, wanted: Option<String>) -> Result<Vec<HistoryItem>> {
         let wanted = platform(wanted)?;
         let store = self.store();
-        let image = store.get(name).map_err(failure)?;
-        image.check_platform(wanted.as_ref()).map_err(failure)?;
+        let image = store.get_for(name, wanted.as_ref()).map_err(failure)?;
         Ok(store.history(&image))
     }
 

@@ -373,8 +373,8 @@ impl backend::Images for Images {
         manifests: bool,
     ) -> Result<ImageInspect> {
         let wanted = platform(wanted)?;
-        let image = self.store().get(name).map_err(failure)?;
-        image.check_platform(wanted.as_ref()).map_err(failure)?;
+        let store = self.store();
+        let image = store.get_for(name, wanted.as_ref()).map_err(failure)?;
         let mut shown = inspect(&image);
         shown.manifests = manifests.then(|| self.manifests(&image));
         Ok(shown)

@@ -88,7 +88,8 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
     let images = Arc::new(adapters::Images::new(Arc::clone(&engine)));
     let builds = {
         let (root, engine) = (settings.data_root.clone(), Arc::clone(&engine));
-        tokio::task::spawn_blocking(move || adapters::Builds::open(&root, &engine)).await?
+        let bound = settings.build_cache.clone();
+        tokio::task::spawn_blocking(move || adapters::Builds::open(&root, &engine, bound)).await?
     };
     let builds = Arc::new(builds.context("cannot open the builder's state")?);
     let server = api::Server {
@@ -132,9 +133,10 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
         }
         notify.stopping();
         tracing::info!("ending; containers go on running");
+        // While their clients still listen.
+        builds.end().await;
     };
     server.serve(listeners, end).await;
-    builds.end().await;
     // Bounded: the kernel may be busy, and a service manager waits.
     let _ = tokio::time::timeout(Duration::from_secs(2), engine.settle()).await;
     for path in paths {

@@ -1,5 +1,6 @@
 //! The daemon's settings: dockerd's flags, and dockerd's configuration file under them.
 
+mod builder;
 mod file;
 mod flags;
 mod kept;
@@ -88,6 +89,8 @@ pub(crate) struct Settings {
     pub defaults: engine::Defaults,
     pub resolver: engine::Resolver,
     pub raw_logs: bool,
+    /// What is kept of the build cache.
+    pub build_cache: ::builder::Bound,
     /// What SIGHUP can change.
     pub live: Live,
     /// What was given and has no effect.
@@ -264,6 +267,7 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
         defaults: defaults(values)?,
         resolver: resolver(values)?,
         raw_logs: values.bool("raw-logs") == Some(true),
+        build_cache: builder::bound(values)?,
         live: live(values)?,
         warnings,
     })

@@ -4,12 +4,12 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead, Read},
     os::unix::fs::FileExt,
     sync::Arc,
 };
 
-use ::archive::{Header, Kind, TarReader, clean, unpacked};
+use ::archive::{ContextSink, read_context};
 use ring::digest::{Context as Hash, SHA256};
 use types::build::{ContextEntry, EntryKind};
 
@@ -25,9 +25,6 @@ use crate::{
     error::{Error, Result},
     progress::build::Board,
 };
-
-/// Entries that one archive may have.
-const MOST: usize = 2_000_000;
 
 /// An archive that was read.
 #[derive(Debug)]
@@ -64,135 +61,68 @@ fn spool() -> Result<File> {
     }
 }
 
-impl Archive {
-    /// Reads all of `source`.
-    pub(crate) fn read(source: impl BufRead) -> Result<Self> {
-        let (reader, _) = unpacked(source).map_err(failed)?;
-        let mut tar = TarReader::new(BufReader::with_capacity(64 << 10, reader));
-        let mut archive = Self {
-            entries: BTreeMap::new(),
-            places: HashMap::new(),
-            spool: spool()?,
-        };
-        let mut end = 0;
-        while let Some(header) = tar.next().map_err(failed)? {
-            archive.entry(&header, &mut tar, &mut end)?;
-            if archive.entries.len() > MOST {
-                return Err(failed("it has too many entries"));
-            }
-        }
-        tar.drain().map_err(failed)?;
-        archive.fill_directories();
-        Ok(archive)
-    }
+/// Puts contents into the file; each once.
+struct Sink {
+    places: HashMap<String, u64>,
+    spool: File,
+    end: u64,
+    buffer: Vec<u8>,
+}
 
-    fn entry(
-        &mut self,
-        header: &Header,
-        tar: &mut TarReader<impl BufRead>,
-        end: &mut u64,
-    ) -> Result {
-        let shown = String::from_utf8_lossy(&header.path);
-        let path = clean(&header.path)
-            .ok_or_else(|| failed(format!("{shown} leads out of the context")))?;
-        let text = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).map_err(|_| failed(format!("{shown}: a name is not UTF-8")))
-        };
-        let path = text(path)?;
-        if path.is_empty() {
-            return Ok(());
-        }
-        let mut entry = ContextEntry {
-            kind: EntryKind::Dir,
-            mode: header.mode & 0o7777,
-            mtime: header.mtime.0,
-            size: 0,
-            digest: String::new(),
-            link: String::new(),
-        };
-        match header.kind {
-            Kind::Dir => {}
-            Kind::Symlink => {
-                entry.kind = EntryKind::Symlink;
-                entry.link = text(header.link.clone())?;
-            }
-            Kind::File => {
-                if header.sparse.is_some() {
-                    return Err(failed(format!("{shown}: sparse files are not supported")));
-                }
-                entry.kind = EntryKind::File;
-                (entry.digest, entry.size) = self.content(tar, end)?;
-            }
-            Kind::HardLink => {
-                let target = clean(&header.link).and_then(|path| String::from_utf8(path).ok());
-                let target = target.and_then(|path| self.entries.get(&path));
-                let target = target.filter(|e| e.kind == EntryKind::File);
-                entry = target.cloned().ok_or_else(|| {
-                    failed(format!("{shown} is a hard link to what is not there"))
-                })?;
-            }
-            // No part of a context.
-            Kind::Char | Kind::Block | Kind::Fifo => return Ok(()),
-        }
-        self.entries.insert(path, entry);
-        Ok(())
-    }
+impl ContextSink for Sink {
+    type Error = Error;
 
-    /// Puts a content into the file; its digest and length.
-    fn content(
-        &mut self,
-        tar: &mut TarReader<impl BufRead>,
-        end: &mut u64,
-    ) -> Result<(String, u64)> {
+    fn keep(&mut self, content: &mut dyn Read) -> Result<(String, u64)> {
         let mut hash = Hash::new(&SHA256);
         let mut size = 0;
         loop {
-            let bytes = tar.data().map_err(failed)?;
-            if bytes.is_empty() {
-                break;
-            }
+            let length = match content.read(&mut self.buffer) {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(failed(e)),
+            };
+            let bytes = &self.buffer[..length];
             hash.update(bytes);
-            self.spool.write_all(bytes).map_err(failed)?;
-            let length = bytes.len();
+            // What was never written is zeros, and takes no room.
+            if bytes.iter().any(|b| *b != 0) {
+                let at = self.end + size;
+                self.spool.write_all_at(bytes, at).map_err(failed)?;
+            }
             size += length as u64;
-            tar.consume(length);
         }
         let digest = hex(&finish(&hash.finish()));
         if self.places.contains_key(&digest) {
-            // Once is enough.
-            self.spool.seek(SeekFrom::Start(*end)).map_err(failed)?;
+            // Once is enough; and what follows counts on zeros.
+            self.spool.set_len(self.end).map_err(failed)?;
         } else {
-            self.places.insert(digest.clone(), *end);
-            *end += size;
+            self.places.insert(digest.clone(), self.end);
+            self.end += size;
+            self.spool.set_len(self.end).map_err(failed)?;
         }
         Ok((digest, size))
     }
 
-    /// Archives need not name the directories that their files are in.
-    fn fill_directories(&mut self) {
-        let paths: Vec<String> = self.entries.keys().cloned().collect();
-        for path in paths {
-            let mut above = path.as_str();
-            while let Some((parent, _)) = above.rsplit_once('/') {
-                above = parent;
-                if self
-                    .entries
-                    .get(above)
-                    .is_some_and(|e| e.kind == EntryKind::Dir)
-                {
-                    break;
-                }
-                let entry = ContextEntry {
-                    kind: EntryKind::Dir,
-                    mode: 0o755,
-                    mtime: 0,
-                    size: 0,
-                    digest: String::new(),
-                    link: String::new(),
-                };
-                self.entries.insert(above.to_owned(), entry);
-            }
-        }
+    fn broken(&self, error: io::Error) -> Error {
+        failed(error)
+    }
+}
+
+impl Archive {
+    /// Reads all of `source`.
+    pub(crate) fn read(source: impl BufRead) -> Result<Self> {
+        let mut sink = Sink {
+            places: HashMap::new(),
+            spool: spool()?,
+            end: 0,
+            buffer: vec![0; 64 << 10],
+        };
+        let entries = read_context(source, &mut sink)?;
+        Ok(Self {
+            entries,
+            places: sink.places,
+            spool: sink.spool,
+        })
     }
 
     /// The text of the file at `path`, of at most `most` bytes.

@@ -25,6 +25,14 @@ pub(super) struct Stat {
     pub(super) changed: Time,
 }
 
+/// What the names of one file have in common; none where it has one name.
+pub(super) fn linked(stat: &rustix::fs::Stat) -> String {
+    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink > 1 {
+        return format!("{:x}:{:x}", stat.st_dev, stat.st_ino);
+    }
+    String::new()
+}
+
 /// The kind that `number` stands for in the memory.
 pub(super) fn kind(number: u8) -> Option<EntryKind> {
     [EntryKind::File, EntryKind::Dir, EntryKind::Symlink]

@@ -131,7 +131,7 @@ impl Picture {
                 stat: found.stat,
                 old: found.old,
                 digest: [0; 32],
-                link: String::new(),
+                link: found.linked,
             })
             .collect();
         hash::read(dir.as_fd(), &mut fresh).map_err(failed)?;

@@ -20,7 +20,7 @@ use rustix::{
 use types::build::EntryKind;
 
 use super::{
-    file::{Failure, Stat, open_below},
+    file::{Failure, Stat, linked, open_below},
     ignore::Ignore,
     memory::Memory,
 };
@@ -33,6 +33,8 @@ const THREADS: usize = 4;
 pub(super) struct Found {
     pub(super) path: String,
     pub(super) stat: Stat,
+    /// What it has in common with the other names of its file.
+    pub(super) linked: String,
     /// Its place in the memory, if it has one.
     pub(super) old: Option<u32>,
 }
@@ -226,6 +228,7 @@ impl Walk<'_> {
                 Err(Errno::NOENT) => continue,
                 Err(e) => return Err(failed("lstat", &path, e)),
             };
+            let linked = linked(&stat);
             let Some(stat) = Stat::of(&stat) else {
                 continue;
             };
@@ -242,6 +245,7 @@ impl Walk<'_> {
                     found: Found {
                         path: path.clone(),
                         stat,
+                        linked,
                         old,
                     },
                     same,
@@ -257,6 +261,7 @@ impl Walk<'_> {
                     None => scan.found.push(Found {
                         path: path.clone(),
                         stat,
+                        linked,
                         old,
                     }),
                 }

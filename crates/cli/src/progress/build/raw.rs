@@ -11,7 +11,10 @@ pub(super) fn line(event: &BuildEvent) -> Option<String> {
         BuildEvent::Status(status) => json!({"statuses": [status]}),
         BuildEvent::Log(log) => json!({"logs": [log]}),
         BuildEvent::Warning(w) => json!({"warnings": [warning(w)]}),
-        BuildEvent::Agent(_) | BuildEvent::Built(_) | BuildEvent::Error(_) => return None,
+        BuildEvent::Agent(_)
+        | BuildEvent::Built(_)
+        | BuildEvent::Cache(_)
+        | BuildEvent::Error(_) => return None,
     };
     Some(format!("{value}\n"))
 }

@@ -202,7 +202,10 @@ impl Trace {
                 self.warnings.push(warning.clone());
                 vec![Change::Nothing]
             }
-            BuildEvent::Agent(_) | BuildEvent::Built(_) | BuildEvent::Error(_) => {
+            BuildEvent::Agent(_)
+            | BuildEvent::Built(_)
+            | BuildEvent::Cache(_)
+            | BuildEvent::Error(_) => {
                 vec![Change::Nothing]
             }
         }

@@ -33,14 +33,12 @@ pub(crate) const PRUNE: &[Flag] = &[
         "max-used-space",
         "Maximum amount of disk space allowed to keep for cache",
     )
-    .value("bytes", checks::bytes)
-    .only(&["0"]),
+    .value("bytes", checks::bytes),
     text(
         "min-free-space",
         "Target amount of free disk space after pruning",
     )
-    .value("bytes", checks::bytes)
-    .only(&["0"]),
+    .value("bytes", checks::bytes),
     switch("verbose", "Provide a more verbose output").only(&["false"]),
 ];
 
@@ -48,8 +46,13 @@ pub(crate) const PRUNE: &[Flag] = &[
 pub(crate) async fn prune(context: &Context, m: Matches) -> Result {
     let filters = filters(&m)?;
     let all = m.on("all");
-    let kept = m.get("reserved-space").or_else(|| m.get("keep-storage"));
-    let kept = kept.map_or(Ok(0), size::parse).map_err(Error::msg)?;
+    let bytes = |name: &str| m.get(name).map_or(Ok(0), size::parse).map_err(Error::msg);
+    let reserved = bytes("reserved-space")?.max(bytes("keep-storage")?);
+    let bounds = [
+        ("keep-storage", reserved),
+        ("max-used-space", bytes("max-used-space")?),
+        ("min-free-space", bytes("min-free-space")?),
+    ];
     if !m.on("force") && !confirmed(all)? {
         return Ok(());
     }
@@ -57,8 +60,8 @@ pub(crate) async fn prune(context: &Context, m: Matches) -> Result {
     let mut request = Request::post("/build/prune")
         .query_on("all", all)
         .filters(&filters);
-    if kept > 0 {
-        request = request.query("keep-storage", &kept.to_string());
+    for (name, bytes) in bounds.into_iter().filter(|(_, bytes)| *bytes > 0) {
+        request = request.query(name, &bytes.to_string());
     }
     let answer: Value = request.decode(&context.client).await?;
     let pruned: PruneAnswer = lenient(answer, "answer")?;

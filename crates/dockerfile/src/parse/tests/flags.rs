@@ -70,11 +70,18 @@ fn documents() {
         "RUN a <<< b",
         "RUN echo $((1<<2))",
         "RUN [\"<<a\"]",
-        "RUN a << b",
+        "RUN echo $(( 1 << 2 ))",
+        "RUN read -ra a <<< \"$X\"; echo \"${a[0]}\"",
+        "RUN echo \"$((1<<3))\" # don't",
         "CMD <<EOF",
     ] {
         one(none);
     }
+    let apart = run("RUN cat << EOF > /f\n[Desktop]\nEOF");
+    assert_eq!(
+        apart.shell_text().unwrap(),
+        "cat << EOF > /f\n[Desktop]\nEOF"
+    );
     let trigger = one("ONBUILD RUN <<-E\n\ta\n\tE");
     let Instruction::Onbuild(inner) = &trigger.value else {
         panic!();

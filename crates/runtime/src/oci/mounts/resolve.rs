@@ -5,9 +5,10 @@
 //! root (`RESOLVE_IN_ROOT`), and what is missing is made step by step in the directory that was
 //! found, where a name that appears meanwhile is an error and never followed.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -15,6 +16,9 @@ use rustix::io::Errno;
 
 /// How often a resolution is repeated that a rename somewhere on the host disturbed.
 const AGAIN: usize = 64;
+
+/// Links that lead to nothing yet, one after the other, until it is a circle.
+const LINKS: usize = 16;
 
 /// What is to be at a path when nothing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,19 +88,61 @@ pub(super) fn ordinary_directory(root: BorrowedFd<'_>, path: &Path) -> io::Resul
     }
 }
 
-/// What is at a path, made if there is nothing: directories on the way, and `kind` at its end.
+/// What is at a path, made if there is nothing: directories on the way, and `kind` at its end. A
+/// file is made where a link leads, inside the root: images have `/etc/resolv.conf` as a link into
+/// `/run` or `/tmp`.
 pub(super) fn find_or_make(root: BorrowedFd<'_>, path: &Path, kind: Kind) -> io::Result<OwnedFd> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match find_or_make_here(root, &path, kind) {
+            Err(Missing::Behind(link)) => {
+                let link = match path.parent() {
+                    Some(parent) if link.is_relative() => parent.join(link),
+                    _ => link,
+                };
+                path = link.components().filter(below_root).collect();
+            }
+            Err(Missing::Error(e)) => return Err(e),
+            Ok(found) => return Ok(found),
+        }
+    }
+    Err(dangling(Errno::LOOP))
+}
+
+fn below_root(component: &Component<'_>) -> bool {
+    matches!(component, Component::Normal(_) | Component::ParentDir)
+}
+
+/// Why nothing could be made.
+enum Missing {
+    /// There is a link that leads to nothing yet.
+    Behind(PathBuf),
+    Error(io::Error),
+}
+
+impl From<io::Error> for Missing {
+    fn from(error: io::Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+fn find_or_make_here(root: BorrowedFd<'_>, path: &Path, kind: Kind) -> Result<OwnedFd, Missing> {
     match find(root, path) {
         Err(e) if e.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => {}
-        done => return done,
+        done => return Ok(done?),
     }
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(Errno::NOENT.into());
+        return Err(io::Error::from(Errno::NOENT).into());
     };
     let parent = find_or_make_directory(root, parent)?;
     match kind {
-        Kind::Directory => make_directory(parent.as_fd(), name),
-        Kind::File => make_file(parent.as_fd(), name),
+        Kind::Directory => Ok(make_directory(parent.as_fd(), name)?),
+        Kind::File => match rustix::fs::readlinkat(&parent, name, Vec::new()) {
+            Ok(link) => Err(Missing::Behind(
+                OsString::from_vec(link.into_bytes()).into(),
+            )),
+            Err(_) => Ok(make_file(parent.as_fd(), name)?),
+        },
     }
 }
 
@@ -112,6 +158,10 @@ pub(super) fn find_or_make_directory(root: BorrowedFd<'_>, path: &Path) -> io::R
             found => found?,
         };
         for name in &names[existing..] {
+            // Nothing is above what is not there; and it must not lead out of the root.
+            if *name == ".." {
+                return Err(Errno::NOENT.into());
+            }
             dir = make_directory(dir.as_fd(), name)?;
         }
         return Ok(dir);

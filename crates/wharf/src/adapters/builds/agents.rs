@@ -9,10 +9,11 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tokio::io::{AsyncBufReadExt, AsyncWrite, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, BufReader};
 use types::build::{AgentFrame, BuildEvent};
 
 use super::live::{Piece, Sender, line};
@@ -21,6 +22,12 @@ use super::live::{Piece, Sender, line};
 const BUFFER: usize = 16 << 10;
 /// Connections that a build may have at the same time.
 const MAX_CONNECTIONS: usize = 64;
+/// Bytes of an answer: OpenSSH's agents give no longer one.
+const MAX_MESSAGE: usize = 256 << 10;
+/// Of the line that it comes in.
+const MAX_LINE: u64 = (MAX_MESSAGE / 3 * 4 + 1024) as u64;
+/// How long a step may leave its answer unread.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 type Open = Arc<Mutex<HashMap<u32, UnixStream>>>;
 
@@ -45,9 +52,9 @@ impl Agents {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         let open = Arc::clone(&self.open);
         tokio::spawn(async move {
-            let mut lines = BufReader::new(theirs).lines();
-            while let Ok(Some(text)) = lines.next_line().await {
-                let Ok(frame) = serde_json::from_str::<AgentFrame>(&text) else {
+            let mut lines = BufReader::new(theirs);
+            while let Some(text) = next_line(&mut lines).await {
+                let Ok(frame) = serde_json::from_slice::<AgentFrame>(&text) else {
                     continue;
                 };
                 let Ok(bytes) = STANDARD.decode(&frame.data) else {
@@ -64,14 +71,14 @@ impl Agents {
                 let Some(mut stream) = stream else { continue };
                 // A step that does not read its agent's answer must not hold up a task.
                 let written = tokio::task::spawn_blocking(move || {
-                    if bytes.is_empty() {
+                    if bytes.is_empty() || stream.write_all(&bytes).is_err() {
                         let _ = stream.shutdown(Shutdown::Both);
-                    } else {
-                        let _ = stream.write_all(&bytes);
                     }
                 });
                 let _ = written.await;
             }
+            // Nobody answers any more.
+            end(&open);
         });
         ours
     }
@@ -79,6 +86,9 @@ impl Agents {
     /// Passes a step's bytes on to the client's agent `name`.
     pub(super) fn serve(&self, name: &str, mut stream: UnixStream) {
         let Ok(kept) = stream.try_clone() else { return };
+        if stream.set_write_timeout(Some(PATIENCE)).is_err() {
+            return;
+        }
         let connection = self.next.fetch_add(1, Ordering::Relaxed);
         {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,9 +122,34 @@ impl Agents {
 
     /// Closes what is open.
     pub(super) fn end(&self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, stream) in open.drain() {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        end(&self.open);
+    }
+}
+
+fn end(open: &Open) {
+    let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+    for (_, stream) in open.drain() {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}
+
+/// The next line; none at the end, or where there is no end of it.
+async fn next_line(lines: &mut (impl AsyncBufRead + Unpin)) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    let read = lines.take(MAX_LINE).read_until(b'\n', &mut line).await;
+    (read.is_ok() && line.ends_with(b"\n")).then_some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lines_are_bounded() {
+        let mut lines: &[u8] = b"one\ntwo";
+        assert_eq!(next_line(&mut lines).await.as_deref(), Some(&b"one\n"[..]));
+        assert_eq!(next_line(&mut lines).await, None);
+        let endless = tokio::io::repeat(b'x');
+        assert_eq!(next_line(&mut BufReader::new(endless)).await, None);
     }
 }

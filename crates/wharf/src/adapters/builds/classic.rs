@@ -13,7 +13,7 @@ use image::CancellationToken;
 use tokio::sync::mpsc;
 use types::{
     Failure,
-    build::{BuildEvent, Built},
+    build::{BuildEvent, Built, Status},
     image::{ErrorDetail, ProgressDetail, ProgressLine},
 };
 
@@ -36,18 +36,23 @@ pub(super) struct Classic {
 /// The lines that go to it.
 pub(super) struct Lines {
     receiver: mpsc::Receiver<Told>,
-    guard: tokio_util::sync::DropGuard,
+    guard: (tokio_util::sync::DropGuard, Arc<super::Named>),
 }
 
-/// A client to be told of a build, and its lines; when those are dropped, `cancel` is cancelled.
-pub(super) fn connect(cancel: CancellationToken, quiet: bool) -> (Arc<Classic>, Lines) {
+/// A client to be told of a build, and its lines; when those are dropped, `cancel` is cancelled, and
+/// `named` let go.
+pub(super) fn connect(
+    cancel: CancellationToken,
+    quiet: bool,
+    named: Arc<super::Named>,
+) -> (Arc<Classic>, Lines) {
     let (sender, receiver) = Sender::new(cancel.clone());
     let classic = Arc::new(Classic {
         sender: Mutex::new(Some(sender)),
         quiet,
         inner: Mutex::default(),
     });
-    let guard = cancel.drop_guard();
+    let guard = (cancel.drop_guard(), named);
     (classic, Lines { receiver, guard })
 }
 
@@ -157,6 +162,26 @@ impl Classic {
     }
 }
 
+/// A layer's identifier, and what becomes of it in the words of pulls and pushes.
+fn layer_words(status: &Status) -> (String, String) {
+    let (id, name) = match status.id.strip_prefix("extracting ") {
+        Some(id) => (id, "extracting"),
+        None => (status.id.as_str(), status.name.as_str()),
+    };
+    let words = match (name, status.completed.is_some()) {
+        ("downloading", false) => "Downloading",
+        ("downloading", true) => "Download complete",
+        ("extracting", false) => "Extracting",
+        ("extracting", true) => "Pull complete",
+        ("pushing", false) => "Pushing",
+        ("pushing", true) => "Pushed",
+        ("exists", _) => "Already exists",
+        ("retrying", _) => "Retrying",
+        (other, _) => other,
+    };
+    (id.to_owned(), words.to_owned())
+}
+
 impl Listener for Classic {
     fn event(&self, event: BuildEvent) {
         match event {
@@ -168,7 +193,7 @@ impl Listener for Classic {
                 }
             }
             BuildEvent::Vertex(vertex) => {
-                let own = ["[internal]", "exporting"];
+                let own = ["[internal]", "exporting", "importing"];
                 if own.iter().any(|own| vertex.name.starts_with(own)) {
                     let inner = self.inner.lock();
                     inner
@@ -178,9 +203,10 @@ impl Listener for Classic {
             }
             BuildEvent::Status(status) => {
                 let amount = |n: i64| u64::try_from(n).ok().filter(|n| *n > 0);
+                let (id, words) = layer_words(&status);
                 self.line(ProgressLine {
-                    id: Some(status.id),
-                    status: Some(status.name),
+                    id: Some(id),
+                    status: Some(words),
                     detail: Some(ProgressDetail {
                         current: amount(status.current),
                         total: amount(status.total),
@@ -191,6 +217,7 @@ impl Listener for Classic {
             BuildEvent::Warning(_)
             | BuildEvent::Agent(_)
             | BuildEvent::Built(_)
+            | BuildEvent::Cache(_)
             | BuildEvent::Error(_) => {}
         }
     }

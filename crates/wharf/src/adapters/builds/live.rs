@@ -71,8 +71,11 @@ pub(super) struct Live {
 }
 
 /// A client to be told of a build, and the connection that goes to it; when that is dropped, `cancel`
-/// is cancelled.
-pub(super) fn connect(cancel: CancellationToken) -> (Arc<Live>, Attachment) {
+/// is cancelled, and `named` let go.
+pub(super) fn connect(
+    cancel: CancellationToken,
+    named: Arc<super::Named>,
+) -> (Arc<Live>, Attachment) {
     let (sender, receiver) = Sender::new(cancel.clone());
     let agents = Agents::new(sender.clone());
     let input = agents.input();
@@ -80,7 +83,7 @@ pub(super) fn connect(cancel: CancellationToken) -> (Arc<Live>, Attachment) {
         sender: Mutex::new(Some(sender)),
         agents,
     });
-    let guard = cancel.drop_guard();
+    let guard = (cancel.drop_guard(), named);
     let chunks = stream::unfold((receiver, guard), |(mut receiver, guard)| async {
         let piece = receiver.recv().await?;
         Some((Ok(piece), (receiver, guard)))

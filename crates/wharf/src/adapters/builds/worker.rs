@@ -1,12 +1,15 @@
 //! What the builder needs of the engine and the registries.
 
-use std::{collections::BTreeMap, io::Write, os::fd::BorrowedFd, sync::Arc};
+use std::{collections::BTreeMap, io::Write, os::fd::BorrowedFd, sync::Arc, time::Duration};
 
 use builder::{
     Command, Ended, Error, Fetched, MountSource, OnOutput, OnProgress, Result, StepNetwork,
 };
 use engine::{BuildStep, Engine, StepMount, StepSource};
-use image::{CancellationToken, Image, Platform, Reference};
+use image::{
+    Access, CacheRecord, CancellationToken, Digest, Held, Image, Platform, Pushed, Reference,
+    RemoteCache,
+};
 use tokio::runtime::Handle;
 use types::{
     ErrorKind, Failure,
@@ -17,6 +20,9 @@ use types::{
 
 /// Where Docker keeps credentials of its hub.
 const HUB: [&str; 2] = ["https://index.docker.io/v1/", "docker.io"];
+
+/// How long a build waits to hear what a cache has: it can do without.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Worker {
     engine: Arc<Engine>,
@@ -71,11 +77,16 @@ impl builder::Worker for Worker {
             network,
             insecure,
             mounts,
+            platform,
             request,
         } = command;
         let config = ContainerConfig {
             // As BuildKit's: a build must not depend on a random name.
-            hostname: "buildkitsandbox".to_owned(),
+            hostname: request
+                .build_args
+                .get("BUILDKIT_SANDBOX_HOSTNAME")
+                .map_or("buildkitsandbox", String::as_str)
+                .to_owned(),
             cmd: Some(argv),
             env,
             user,
@@ -119,6 +130,7 @@ impl builder::Worker for Worker {
             config,
             host_config,
             mounts: mounts.collect(),
+            platform: platform.clone(),
         };
         let run = self
             .engine
@@ -140,10 +152,7 @@ impl builder::Worker for Worker {
         cancel: &CancellationToken,
     ) -> Result<Arc<Image>> {
         let store = self.engine.images();
-        if !pull
-            && let Ok(image) = store.get(&name.to_string())
-            && platform.accepts(&image.platform())
-        {
+        if !pull && let Ok(image) = store.get_for(&name.to_string(), Some(platform)) {
             return Ok(image);
         }
         let auth = auth(request, name);
@@ -161,28 +170,86 @@ impl builder::Worker for Worker {
         request: &BuildRequest,
         progress: OnProgress<'_>,
         cancel: &CancellationToken,
-    ) -> Result<()> {
+    ) -> Result<Option<Pushed>> {
         let store = self.engine.images();
         let push = store.push(name, None, auth(request, name), progress, cancel.clone());
-        self.runtime.block_on(push)?;
+        let pushed = self.runtime.block_on(push)?;
         let attributes = BTreeMap::from([("name".to_owned(), name.familiar_name())]);
         self.engine
             .events
             .tell("image", "push", &name.familiar(), attributes);
-        Ok(())
+        Ok(pushed.into_iter().next())
+    }
+
+    fn cache(
+        &self,
+        name: &Reference,
+        platform: &Platform,
+        insecure: bool,
+        request: &BuildRequest,
+        cancel: &CancellationToken,
+    ) -> Result<RemoteCache> {
+        let access = Access {
+            auth: auth(request, name),
+            insecure,
+        };
+        let read = self.engine.images().cache_in(name, platform, access);
+        self.runtime.block_on(async {
+            tokio::select! {
+                read = Box::pin(read) => Ok(read?),
+                () = cancel.cancelled() => Err(Error::Cancelled),
+                () = tokio::time::sleep(PATIENCE) => {
+                    let text = format!("{} does not answer", name.domain());
+                    Err(Failure::new(ErrorKind::System, text).into())
+                }
+            }
+        })
+    }
+
+    fn cached(
+        &self,
+        cache: &RemoteCache,
+        key: &Digest,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Option<(CacheRecord, Held)>> {
+        let store = self.engine.images();
+        let fetch = store.fetch_cached(cache, key, progress, cancel);
+        Ok(self.runtime.block_on(fetch)?)
+    }
+
+    fn export(
+        &self,
+        name: &Reference,
+        records: &[CacheRecord],
+        insecure: bool,
+        request: &BuildRequest,
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<String> {
+        let access = Access {
+            auth: auth(request, name),
+            insecure,
+        };
+        let store = self.engine.images();
+        let export = store.export_cache(name, records, access, progress, cancel);
+        Ok(self.runtime.block_on(export)?)
     }
 
     fn fetch(
         &self,
         url: &str,
+        known: Option<&str>,
         sink: &mut (dyn Write + Send),
         cancel: &CancellationToken,
     ) -> Result<Fetched> {
-        let fetch = self.engine.images().download_file(url, sink, cancel);
+        let store = self.engine.images();
+        let fetch = store.download_changed(url, known, sink, cancel);
         let fetched = self.runtime.block_on(fetch)?;
         Ok(Fetched {
             modified: fetched.modified,
-            media_type: fetched.media_type,
+            etag: fetched.etag,
+            unchanged: fetched.unchanged,
         })
     }
 

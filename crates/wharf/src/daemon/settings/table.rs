@@ -226,7 +226,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("userns-remap", "USER[:GROUP]", Works, "Give containers users of their own: default, or USER[:GROUP] with ranges in /etc/subuid"),
     only_flag(bool("validate", Works, "Check the settings and end")),
     only_flag(bool("version", Works, "Show the version and end").short('v')),
-    only_file("builder", Kind::Map, Idle(&[], "wharf does not build images yet")),
+    only_file("builder", Kind::Map, Works),
     only_file("host-gateway-ip", Kind::Text, Works),
     only_file("proxies", Kind::Map, NO_PROXY),
 ];
