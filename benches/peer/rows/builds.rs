@@ -1,12 +1,13 @@
-//! Building: ours by our own CLI, dockerd's by docker's with its classic builder, the same files.
+//! Building: ours by our own CLI, dockerd's by docker's with its classic builder, the same files; and
+//! by buildah where it is installed.
 
-use std::{cell::Cell, fs, path::Path};
+use std::{cell::Cell, fs, path::Path, process::Command};
 
-use testkit::Engine;
+use testkit::{Engine, images};
 
 use crate::{
     Bench,
-    measure::{Peer, copies},
+    measure::{Peer, copies, time},
     table::Row,
 };
 
@@ -25,6 +26,65 @@ fn build(peer: &Peer, more: &str, folder: &Path) {
         .expect("a client");
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "{line}: {said}");
+}
+
+/// Debian's buildah, with a store of its own that has the same base.
+struct Buildah(tempfile::TempDir);
+
+impl Buildah {
+    fn new() -> Option<Self> {
+        let there = Command::new("buildah").arg("--version").output().is_ok();
+        let own = there.then(|| Self(tempfile::tempdir().expect("/tmp is writable")))?;
+        own.run(&format!(
+            "pull -q docker-archive:{}",
+            images::busybox_tar().display()
+        ));
+        Some(own)
+    }
+
+    fn run(&self, line: &str) {
+        let at = |name| self.0.path().join(name);
+        let out = Command::new("buildah")
+            .args(["--storage-driver", "overlay", "--root"])
+            .arg(at("root"))
+            .arg("--runroot")
+            .arg(at("run"))
+            .args(line.split_whitespace())
+            .output()
+            .expect("buildah");
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success(), "buildah {line}: {said}");
+    }
+
+    fn build(&self, more: &str, folder: &Path) {
+        self.run(&format!(
+            "build -q --layers --jobs 4 --pull-never --network host -t bench {more} {}",
+            folder.display()
+        ));
+    }
+
+    /// Ours, then its own, alternately.
+    fn beside(&self, bench: &Bench, what: &str, rounds: usize, more: &str, folder: &Path) -> Row {
+        let mut row = Row::new(
+            &format!("{what}; beside buildah 1.28 in dockerd's place"),
+            "",
+        );
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..rounds {
+            times[0].push(time(|| build(&bench.peers[0], more, folder)));
+            times[1].push(time(|| self.build(more, folder)));
+        }
+        times.iter().for_each(|times| row.times(times));
+        row
+    }
+}
+
+impl Drop for Buildah {
+    fn drop(&mut self) {
+        // Its mount of its store would hold the folder.
+        let root = self.0.path().join("root/overlay");
+        let _ = Command::new("umount").arg("-l").arg(root).output();
+    }
 }
 
 /// Nineteen small commands.
@@ -65,7 +125,7 @@ pub(crate) fn builds(bench: &Bench) -> Vec<Row> {
         build(peer, "", &large);
     }
     let round = Cell::new(0);
-    vec![
+    let mut rows = vec![
         bench.compare(
             Row::new("20 steps, all cached", "30 ms"),
             bench.runs,
@@ -108,5 +168,38 @@ pub(crate) fn builds(bench: &Bench) -> Vec<Row> {
             },
             |peer, ()| build(peer, "", &large),
         ),
-    ]
+    ];
+    if let Some(buildah) = Buildah::new() {
+        buildah.build("", &steps);
+        for (what, rounds, more, folder) in [
+            ("20 steps, all cached", bench.runs, "", &steps),
+            (
+                "19 plain `RUN` steps, nothing cached",
+                bench.rounds,
+                "--no-cache",
+                &steps,
+            ),
+            (
+                "4 stages, nothing cached",
+                bench.rounds,
+                "--no-cache",
+                &stages,
+            ),
+            (
+                "a `RUN` that writes 20,000 small files",
+                bench.rounds,
+                "--no-cache",
+                &small,
+            ),
+            (
+                "`COPY` of 20,000 small files",
+                bench.rounds,
+                "--no-cache",
+                &copied,
+            ),
+        ] {
+            rows.push(buildah.beside(bench, what, rounds, more, folder));
+        }
+    }
+    rows
 }

@@ -1,16 +1,17 @@
 //! `X-Registry-Auth`: credentials as base64 of JSON, in whichever alphabet and padding a client
 //! prefers.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use serde_json::Value;
 use types::image::RegistryAuth;
 
-use crate::error::Refusal;
+use crate::{error::Refusal, json};
 
-pub(crate) const LENIENT: GeneralPurpose = GeneralPurpose::new(
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -28,23 +29,33 @@ pub(crate) fn registry(headers: &HeaderMap) -> Result<Option<RegistryAuth>, Refu
             "invalid X-Registry-Auth header: it must be the base64url encoding of a JSON object",
         )
     };
-    let text = header.to_str().map_err(|_| bad())?.trim();
+    let Some(value) = decoded(header).map_err(|()| bad())? else {
+        return Ok(None);
+    };
+    let auth = credentials(value).map_err(|()| bad())?;
+    Ok((auth != RegistryAuth::default()).then_some(auth))
+}
+
+/// The JSON in a header of credentials, without what is null.
+pub(crate) fn decoded(header: &HeaderValue) -> Result<Option<Value>, ()> {
+    let text = header.to_str().map_err(drop)?.trim();
     let text = text.replace('+', "-").replace('/', "_");
     if text.is_empty() {
         return Ok(None);
     }
-    let bytes = LENIENT.decode(text).map_err(|_| bad())?;
-    let mut value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+    let bytes = LENIENT.decode(text).map_err(drop)?;
+    let mut value = json::parse(&bytes).map_err(drop)?;
     types::json::drop_nulls(&mut value);
-    if value.is_null() {
-        return Ok(None);
-    }
+    Ok(Some(value).filter(|value| !value.is_null()))
+}
+
+/// Credentials whose members may be in any case, as in Go.
+pub(crate) fn credentials(value: Value) -> Result<RegistryAuth, ()> {
     // A list would do for serde.
     if !value.is_object() {
-        return Err(bad());
+        return Err(());
     }
-    let auth: RegistryAuth = serde_json::from_value(value).map_err(|_| bad())?;
-    Ok((auth != RegistryAuth::default()).then_some(auth))
+    json::from_value(value).map_err(drop)
 }
 
 #[cfg(test)]
@@ -74,6 +85,12 @@ mod tests {
                 ("a", "??>>")
             );
         }
+        let go = r#"{"Username":"a","PASSWORD":"b","email":null,"IdentityToken":"c"}"#;
+        let auth = decode(&LENIENT.encode(go)).unwrap().unwrap();
+        assert_eq!(
+            (auth.username, auth.password, auth.identitytoken),
+            ("a".into(), "b".into(), "c".into())
+        );
         for text in ["!", "eyJ", "W10="] {
             let refusal = decode(text).unwrap_err();
             assert!(!refusal.message.contains(text) && refusal.status.as_u16() == 400);

@@ -23,7 +23,7 @@ use types::Failure;
 use crate::{
     Server,
     backend::{Answered, Asked, Chain, Peer},
-    body,
+    body, builds,
     endpoints::Op,
     error::Refusal,
     query::percent_decode,
@@ -79,6 +79,11 @@ pub(crate) async fn ask(
         | Op::Build
         | Op::BuildContents
         | Op::BuildContext => (Bytes::new(), sent),
+        // What it wants of this host counts, and is shown; what it knows is not.
+        Op::BuildSession => {
+            let bytes = body::read_up_to(sent, builds::MAX_REQUEST).await?;
+            (builds::shown(&bytes)?.into(), Body::from(bytes))
+        }
         op => {
             let bytes = body::read(sent).await?;
             let shown = if holds_credentials(op) {

@@ -74,16 +74,21 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// All of it, within bounds of size and time.
 pub(crate) async fn read(body: Body) -> Result<Bytes, Refusal> {
+    read_up_to(body, LIMIT).await
+}
+
+/// All of it, of at most `limit` bytes, within bounds of time.
+pub(crate) async fn read_up_to(body: Body, limit: usize) -> Result<Bytes, Refusal> {
     let collect = async {
         let mut stream = body.into_data_stream();
         let mut all = BytesMut::new();
         while let Some(chunk) = stream.next().await {
             let chunk =
                 chunk.map_err(|error| Refusal::bad(format!("cannot read the body: {error}")))?;
-            if all.len() + chunk.len() > LIMIT {
+            if all.len() + chunk.len() > limit {
                 return Err(Refusal::new(
                     StatusCode::PAYLOAD_TOO_LARGE,
-                    format!("the request's body is too large: at most {LIMIT} bytes are read"),
+                    format!("the request's body is too large: at most {limit} bytes are read"),
                 ));
             }
             all.extend_from_slice(&chunk);

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, StatusCode};
-use base64::Engine as _;
 use futures_util::FutureExt;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use types::{
     build::{
         BuildRequest, CacheTarget, ContextSource, Dockerfile, Output, OutputKind, PruneRequest,
@@ -43,7 +43,7 @@ pub(crate) async fn build(call: Call) -> Answer {
     let quiet = call.query.bool("q");
     let archive = body::stream(call.body);
     let progress = call.server.builds.build(request, archive, quiet).await?;
-    let body = stream::lines(progress, "\r\n", &call.closing);
+    let body = stream::progress(progress, &call.closing);
     Ok(typed(StatusCode::OK, "application/json", body))
 }
 
@@ -144,15 +144,14 @@ fn configured(headers: &HeaderMap) -> Result<BTreeMap<String, RegistryAuth>, Ref
     let Some(header) = headers.get("x-registry-config") else {
         return Ok(BTreeMap::new());
     };
-    let text = header.to_str().map_err(|_| bad())?.trim();
-    if text.is_empty() {
-        return Ok(BTreeMap::new());
+    match auth::decoded(header).map_err(|()| bad())? {
+        None => Ok(BTreeMap::new()),
+        Some(Value::Object(all)) => all
+            .into_iter()
+            .map(|(registry, value)| Ok((registry, auth::credentials(value).map_err(|()| bad())?)))
+            .collect(),
+        Some(_) => Err(bad()),
     }
-    let text = text.replace('+', "-").replace('/', "_");
-    let bytes = auth::LENIENT.decode(text).map_err(|_| bad())?;
-    let all: Option<BTreeMap<String, RegistryAuth>> =
-        serde_json::from_slice(&bytes).map_err(|_| bad())?;
-    Ok(all.unwrap_or_default())
 }
 
 /// `POST /build/cancel`.
@@ -179,12 +178,47 @@ pub(crate) async fn contents(call: Call) -> Answer {
     Ok(empty(StatusCode::OK))
 }
 
+/// Bytes of a build's request: the Dockerfile and all secrets are in it.
+pub(crate) const MAX_REQUEST: usize = 16 << 20;
+
+fn requested(bytes: &[u8]) -> Result<BuildRequest, Refusal> {
+    serde_json::from_slice(bytes).map_err(|e| Refusal::bad(format!("invalid JSON of a build: {e}")))
+}
+
+/// What a build's request asks for, without what it knows: of secrets and credentials the names stay.
+pub(crate) fn shown(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut request = requested(bytes)?;
+    for secret in &mut request.secrets {
+        secret.value.clear();
+    }
+    for auth in request.auths.values_mut() {
+        *auth = RegistryAuth {
+            username: std::mem::take(&mut auth.username),
+            serveraddress: std::mem::take(&mut auth.serveraddress),
+            ..RegistryAuth::default()
+        };
+    }
+    for (name, value) in &mut request.build_args {
+        if name.to_ascii_lowercase().ends_with("_proxy") {
+            *value = without_password(value);
+        }
+    }
+    serde_json::to_vec(&request).map_err(|e| Refusal::bad(e.to_string()))
+}
+
+/// A proxy's URL without who logs in there.
+fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}xxxxx:xxxxx@{host}"),
+        None => url.to_owned(),
+    }
+}
+
 /// `POST /wharf/build`.
 pub(crate) async fn session(mut call: Call) -> Answer {
     let sent = std::mem::take(&mut call.body);
-    let bytes = body::read(sent).await?;
-    let request: BuildRequest = serde_json::from_slice(&bytes)
-        .map_err(|e| Refusal::bad(format!("invalid JSON of a build: {e}")))?;
+    let request = requested(&body::read_up_to(sent, MAX_REQUEST).await?)?;
     logs::connected(&call)?;
     let builds = call.server.builds.clone();
     let attachment = async move { Ok(builds.session(request).await?) };
@@ -246,4 +280,67 @@ pub(crate) async fn prune(call: Call) -> Answer {
     let builds = call.server.builds;
     let answer = to_its_end(async move { builds.prune(request).await }).await?;
     json(StatusCode::OK, &answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_read_as_go_does() {
+        let read = |json: &str| {
+            let mut headers = HeaderMap::new();
+            let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, json);
+            headers.insert("x-registry-config", text.parse().unwrap());
+            configured(&headers)
+        };
+        // As the SDK for Python sends it after a login, and as a program in Go may.
+        let all = read(
+            r#"{"r.example:5000": {"username": "a", "password": "b", "email": null,
+                "serveraddress": "r.example:5000"}, "gone": null,
+                "Other": {"Username": "c", "PassWord": "d", "IdentityToken": "e"}}"#,
+        )
+        .unwrap();
+        assert_eq!(all.len(), 2);
+        let python = &all["r.example:5000"];
+        assert_eq!(
+            (python.username.as_str(), python.password.as_str()),
+            ("a", "b")
+        );
+        let go = &all["Other"];
+        assert_eq!(
+            (
+                go.username.as_str(),
+                go.password.as_str(),
+                go.identitytoken.as_str()
+            ),
+            ("c", "d", "e")
+        );
+        assert!(read("null").unwrap().is_empty());
+        for bad in ["[]", r#"{"a": []}"#, r#"{"a": {"username": 1}}"#, "x"] {
+            assert_eq!(read(bad).unwrap_err().status, StatusCode::BAD_REQUEST);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_has_no_secrets() {
+        let sent = r#"{"allow": ["security.insecure"], "network": "host",
+            "secrets": [{"id": "a", "value": "hidden1"}],
+            "auths": {"r": {"username": "u", "password": "hidden2", "auth": "hidden3",
+                "identitytoken": "hidden4", "registrytoken": "hidden5"}},
+            "build_args": {"HTTPS_PROXY": "http://me:hidden6@proxy:1", "X": "seen"}}"#;
+        let text = String::from_utf8(shown(sent.as_bytes()).unwrap()).unwrap();
+        assert!(!text.contains("hidden"), "{text}");
+        for word in [
+            "security.insecure",
+            "host",
+            "\"a\"",
+            "\"u\"",
+            "@proxy:1",
+            "seen",
+        ] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        assert!(shown(b"[").is_err());
+    }
 }

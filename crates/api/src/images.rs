@@ -42,7 +42,7 @@ pub(crate) async fn create(call: Call) -> Answer {
         let auth = auth::registry(&call.headers)?;
         call.server.images.pull(&reference, platform, auth).await?
     };
-    let body = stream::lines(progress, "\r\n", &call.closing);
+    let body = stream::progress(progress, &call.closing);
     Ok(typed(StatusCode::OK, "application/json", body))
 }
 
@@ -95,7 +95,7 @@ pub(crate) async fn load(call: Call) -> Answer {
         .images
         .load(body::stream(call.body), quiet, platform)
         .await?;
-    let body = stream::lines(progress, "\r\n", &call.closing);
+    let body = stream::progress(progress, &call.closing);
     Ok(typed(StatusCode::OK, "application/json", body))
 }
 

@@ -33,7 +33,7 @@ pub(crate) async fn push(call: Call) -> Answer {
         format!("{}:{tag}", &call.name[..end.unwrap_or(call.name.len())])
     };
     let progress = call.server.image_work.push(&name, platform, auth).await?;
-    let body = stream::lines(progress, "\r\n", &call.closing);
+    let body = stream::progress(progress, &call.closing);
     Ok(typed(StatusCode::OK, "application/json", body))
 }
 

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use types::image::{ErrorDetail, ProgressLine};
 
 use crate::backend::{Output, StdStream};
 
@@ -79,6 +80,39 @@ pub(crate) fn output(output: Output, closing: &CancellationToken) -> Body {
     Body::from_stream(until(wire(output), closing))
 }
 
+/// How what is done goes on, as lines of JSON. Where the daemon ends before it is done, the last line
+/// says so: a client takes an end without an error for success.
+pub(crate) fn progress(
+    lines: impl Stream<Item = ProgressLine> + Send + 'static,
+    closing: &CancellationToken,
+) -> Body {
+    let closing = closing.clone();
+    let state = Some((lines.boxed(), closing));
+    let lines = futures_util::stream::unfold(state, |state| async {
+        let (mut lines, closing) = state?;
+        tokio::select! {
+            biased;
+            // What is there already counts: it may be the end.
+            line = lines.next() => Some((line?, Some((lines, closing)))),
+            () = closing.cancelled() => Some((ending(), None)),
+        }
+    });
+    // Its own end is above.
+    self::lines(lines, "\r\n", &CancellationToken::new())
+}
+
+fn ending() -> ProgressLine {
+    let message = "the daemon is ending";
+    ProgressLine {
+        error: Some(message.to_owned()),
+        error_detail: Some(ErrorDetail {
+            code: None,
+            message: message.to_owned(),
+        }),
+        ..ProgressLine::default()
+    }
+}
+
 /// Values as lines of JSON, each flushed as it comes.
 pub(crate) fn lines<T: Serialize + 'static>(
     values: impl Stream<Item = T> + Send + 'static,
@@ -125,6 +159,31 @@ mod tests {
         assert_eq!(all[1].as_ref().unwrap(), &long);
         assert!(all[2].is_err());
         assert_eq!(all.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_done_when_the_daemon_ends_has_failed() {
+        let line = |text: &str| ProgressLine {
+            status: Some(text.to_owned()),
+            ..ProgressLine::default()
+        };
+        let closing = CancellationToken::new();
+        closing.cancel();
+        let read = async |body| {
+            let bytes = axum::body::to_bytes(body, 1000).await.unwrap();
+            String::from_utf8(bytes.to_vec()).unwrap()
+        };
+        let endless = futures_util::stream::iter([line("a")]);
+        let endless = endless.chain(futures_util::stream::pending());
+        let told = read(progress(endless, &closing)).await;
+        let error =
+            r#"{"errorDetail":{"message":"the daemon is ending"},"error":"the daemon is ending"}"#;
+        assert_eq!(told, format!("{{\"status\":\"a\"}}\r\n{error}\r\n"));
+        let done = futures_util::stream::iter([line("a")]);
+        assert_eq!(
+            read(progress(done, &closing)).await,
+            "{\"status\":\"a\"}\r\n"
+        );
     }
 
     #[tokio::test]

@@ -15,6 +15,13 @@ const MAX_ENTRIES: usize = 5_000_000;
 /// Bytes of holes that the files of one archive may have, together: they cost nothing in the archive,
 /// and reading them takes time.
 const MAX_HOLES: u64 = 64 << 30;
+/// Bytes of one path, or of what a link leads to: no system opens a longer one.
+const MAX_PATH: usize = 4096;
+/// Directories above a file. An archive need not have entries for them, and a path that is long has
+/// so many that they would take its length squared.
+const MAX_DEPTH: usize = 512;
+/// Bytes of all paths together, directories that have no entry among them.
+const MAX_PATHS: usize = 1 << 30;
 
 /// Takes in the contents of files.
 pub trait ContextSink {
@@ -52,7 +59,7 @@ pub fn read_context<S: ContextSink>(
     let (reader, _) = unpacked(source).map_err(|e| sink.broken(e))?;
     let mut tar = TarReader::new(BufReader::with_capacity(64 << 10, reader));
     let mut entries = BTreeMap::new();
-    let (mut count, mut holes) = (0, 0_u64);
+    let (mut count, mut holes, mut names) = (0, 0_u64, 0_usize);
     while let Some(header) = tar.next().map_err(|e| sink.broken(e))? {
         sink.check()?;
         count += 1;
@@ -71,6 +78,7 @@ pub fn read_context<S: ContextSink>(
         if let Some(what) = too_much {
             return Err(sink.broken(bad(format!("it has {what}, which is the limit"))));
         }
+        check_lengths(&header).map_err(|e| sink.broken(e))?;
         let described = describe(&header, &mut entries).map_err(|e| sink.broken(e))?;
         let Some((path, mut entry)) = described else {
             continue;
@@ -78,7 +86,11 @@ pub fn read_context<S: ContextSink>(
         if header.kind == Kind::File {
             (entry.digest, entry.size) = sink.keep(&mut Content::new(&header, &mut tar))?;
         }
-        add_parents(&mut entries, &path);
+        names += path.len() + add_parents(&mut entries, &path);
+        if names > MAX_PATHS || entries.len() > MAX_ENTRIES {
+            let what = "more files and directories than a build context may have";
+            return Err(sink.broken(bad(format!("it has {what}"))));
+        }
         if entry.kind != EntryKind::Dir {
             forget_below(&mut entries, &path);
         }
@@ -143,15 +155,32 @@ fn directory() -> ContextEntry {
     }
 }
 
-/// An archive need not have an entry for each directory.
-fn add_parents(entries: &mut BTreeMap<String, ContextEntry>, path: &str) {
+/// Refuses what no file could be called, before anything is made of it.
+fn check_lengths(header: &Header) -> io::Result<()> {
+    let depth = header.path.iter().filter(|b| **b == b'/').count();
+    let what = match () {
+        () if header.path.len() >= MAX_PATH => "its path is too long",
+        () if header.link.len() >= MAX_PATH => "what it leads to is too long",
+        () if depth > MAX_DEPTH => "it is in too many directories",
+        () => return Ok(()),
+    };
+    let shown = &header.path[..header.path.len().min(64)];
+    let shown = String::from_utf8_lossy(shown);
+    Err(bad(format!("{shown:?}: {what}")))
+}
+
+/// An archive need not have an entry for each directory. How long the paths of the new ones are.
+fn add_parents(entries: &mut BTreeMap<String, ContextEntry>, path: &str) -> usize {
+    let mut names = 0;
     for (at, _) in path.match_indices('/') {
         let parent = &path[..at];
         let there = entries.get(parent);
         if there.is_none_or(|e| e.kind != EntryKind::Dir) {
+            names += parent.len();
             entries.insert(parent.to_owned(), directory());
         }
     }
+    names
 }
 
 /// Of a directory that something else takes the place of.
@@ -290,6 +319,26 @@ mod tests {
         ] {
             let error = read_context(archive(&[(bad, "")]).as_slice(), &mut Plain).unwrap_err();
             assert!(error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn paths_are_bounded_before_their_directories_are_made() {
+        let deep = "a/".repeat(500);
+        let bytes = archive(&[(file(&format!("{deep}x"), ""), "")]);
+        let entries = read_context(bytes.as_slice(), &mut Plain).unwrap();
+        assert_eq!(entries.len(), 501);
+        let mut link = Header::new(b"l", Kind::Symlink, 0);
+        link.link = vec![b'x'; 5000];
+        for (header, why) in [
+            (file(&"a/".repeat(500_000), ""), "too long"),
+            (file(&"x".repeat(4096), ""), "too long"),
+            (file(&format!("{}x", "a/".repeat(600)), ""), "too many"),
+            (link, "too long"),
+        ] {
+            let error = read_context(archive(&[(header, "")]).as_slice(), &mut Plain).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+            assert!(error.to_string().len() < 200);
         }
     }
 

@@ -8,6 +8,7 @@
 mod attributes;
 mod content;
 mod context;
+mod header;
 mod pack;
 mod packed;
 mod path;
@@ -19,6 +20,7 @@ mod write;
 pub use attributes::{apply, apply_by_name, times};
 pub use content::{make_node, write_content};
 pub use context::{ContextSink, read_context};
+pub use header::is_header;
 pub use pack::{Ids, Packer, is_opaque, open_below, xattrs};
 pub use packed::{Compression, needs_too_much, unpacked};
 pub use path::{clean, split};

@@ -184,10 +184,15 @@ impl<R: BufRead> TarReader<R> {
     }
 
     fn skip_data(&mut self) -> io::Result<()> {
-        let mut left = self.left.saturating_add(self.padding);
+        let padding = self.padding;
+        let mut left = self.left.saturating_add(padding);
         (self.left, self.padding) = (0, 0);
         while left > 0 {
             let length = self.source.fill_buf()?.len();
+            if length == 0 && left <= padding {
+                // All of the file is there: docker's own client sends contexts that end so.
+                return Ok(());
+            }
             if length == 0 {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,

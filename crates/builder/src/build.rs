@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::Read, sync::Arc};
 
-use dockerfile::Patterns;
+use dockerfile::{Patterns, Variables};
 use image::{CancellationToken, Reference};
 use types::build::{
     BuildEvent, BuildRequest, BuildWarning, Built, ContextSource, Dockerfile as Wanted, EntryKind,
@@ -66,8 +66,12 @@ impl Builder {
         sequential: bool,
     ) -> Result<Built> {
         check_names(request)?;
+        self.entitlements.check(request)?;
         let sinks = exports::check(request)?;
-        let cached = !imports::check(request)?.is_empty() && !request.no_cache;
+        let mut sources = imports::check(request)?;
+        if request.no_cache {
+            sources.clear();
+        }
         let keep_git = request
             .build_args
             .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
@@ -94,10 +98,11 @@ impl Builder {
         })?;
         let ignore = self.ignore(&name, &context)?;
         let failed = self.warn(session, &parsed, ignore.as_ref(), &text, request);
-        if failed && request.call.is_empty() {
-            return Err(Error::Dockerfile(
-                "lint violation found for rules".to_owned(),
-            ));
+        if !failed.is_empty() && request.call.is_empty() {
+            return Err(Error::Dockerfile(format!(
+                "lint violation found for rules: {}",
+                failed.join(", ")
+            )));
         }
         if request.check {
             return Ok(Built::default());
@@ -122,23 +127,22 @@ impl Builder {
                 );
             }
         }
-        let epoch = epoch(request)?;
         let platforms = plan::platforms(request)?;
         let several = platforms.len() > 1;
         check_outputs(request, several)?;
         let mut loaded: Vec<Arc<image::Image>> = Vec::new();
         let build = || {
             let mut drafts = Vec::new();
+            let mut made_at = None;
             for platform in platforms {
                 let mut plan = plan::plan(&parsed, &text, request, platform)?;
                 plan.several = several;
+                let epoch = epoch(request, &plan.globals)?;
+                made_at = epoch;
                 let (context, named) = (Arc::clone(&context), named.clone());
                 let mut solver = Solver::new(self, session, request, &plan, context, named, epoch);
-                if cached {
-                    let sources = imports::check(request)?;
-                    solver.imports =
-                        Imports::open(self, session, request, sources, &plan.platform)?;
-                }
+                let sources = sources.clone();
+                solver.imports = Imports::open(self, session, request, sources, &plan.platform)?;
                 let solved = solver.solve(sequential);
                 loaded.extend(solver.take_layouts());
                 match solved {
@@ -151,7 +155,7 @@ impl Builder {
                     return Ok(built);
                 }
             }
-            self.finish(&drafts, request, session, epoch)
+            self.finish(&drafts, request, session, made_at)
         };
         let built = build();
         let result = built.as_ref().map_or("", |built| &built.image);
@@ -279,6 +283,12 @@ fn check_names(request: &BuildRequest) -> Result<()> {
             )));
         }
     }
+    let nameless = |o: &Output| o.push && o.names.is_empty() && request.tags.is_empty();
+    if request.outputs.iter().any(nameless) {
+        return Err(Error::invalid(
+            "tag is needed when pushing to registry: give --tag",
+        ));
+    }
     let stays = |o: &&Output| o.push && o.kind != OutputKind::Image;
     if request.outputs.iter().any(|o| stays(&o)) {
         return Err(Error::invalid(
@@ -313,13 +323,11 @@ fn check_outputs(request: &BuildRequest, several: bool) -> Result<()> {
     Ok(())
 }
 
-/// `SOURCE_DATE_EPOCH`.
-fn epoch(request: &BuildRequest) -> Result<Option<i64>> {
-    match request
-        .build_args
-        .get("SOURCE_DATE_EPOCH")
-        .map(String::as_str)
-    {
+/// `SOURCE_DATE_EPOCH`, as it is given or by the Dockerfile's `ARG` before its first `FROM`.
+fn epoch(request: &BuildRequest, globals: &impl Variables) -> Result<Option<i64>> {
+    const NAME: &str = "SOURCE_DATE_EPOCH";
+    let given = request.build_args.get(NAME).cloned();
+    match given.or_else(|| globals.get(NAME)).as_deref() {
         None | Some("") => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|_| {
             Error::invalid(format!(
@@ -356,7 +364,7 @@ fn without(context: &Context, ignore: &Patterns) -> Arc<Context> {
 }
 
 impl Builder {
-    /// Tells what the checks find; whether that ends the build. Base images are looked at if they are
+    /// Tells what the checks find; answers the rules that end the build. Base images are looked at if they are
     /// here; none is pulled for this.
     fn warn(
         &self,
@@ -365,7 +373,7 @@ impl Builder {
         ignore: Option<&Patterns>,
         text: &[u8],
         request: &BuildRequest,
-    ) -> bool {
+    ) -> Vec<&'static str> {
         let args = &request.build_args;
         let bases = dockerfile::base_images(file, args).into_iter();
         let bases = bases.filter_map(|name| {
@@ -380,7 +388,9 @@ impl Builder {
         let warnings = dockerfile::check_with(file, ignore, args, &bases.collect());
         let text = String::from_utf8_lossy(text);
         let lines: Vec<&str> = text.lines().collect();
-        let any = !warnings.is_empty();
+        let mut rules: Vec<&'static str> = warnings.iter().map(|w| w.rule).collect();
+        rules.sort_unstable();
+        rules.dedup();
         for warning in warnings {
             let (from, to) = (warning.span.line as usize, warning.span.end_line as usize);
             let shown = lines.get(from.saturating_sub(1)..to.min(lines.len()));
@@ -400,6 +410,9 @@ impl Builder {
                     .collect(),
             }));
         }
-        any && dockerfile::fails(file, args)
+        if !dockerfile::fails(file, args) {
+            rules.clear();
+        }
+        rules
     }
 }

@@ -99,6 +99,8 @@ struct Known {
     context: Arc<Context>,
     /// When it was last noted that its contents are used.
     touched: i64,
+    /// A piece of one that is still being told: the next piece takes its place.
+    piece: bool,
 }
 
 /// The contexts that are known, and their contents.
@@ -143,13 +145,18 @@ impl Contexts {
         self.pool.touch(files.map(|e| e.digest.as_str()))
     }
 
-    fn remember(&self, id: String, context: Arc<Context>) {
+    /// Remembers a context, or a `piece` of one, which has grown from the one called `base`.
+    fn remember(&self, id: String, context: Arc<Context>, base: Option<&str>, piece: bool) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|known| known.id != id);
+        // What is known as a whole is not less known by being told again.
+        let piece = piece && known.iter().all(|known| known.id != id || known.piece);
+        let over = |known: &Known| known.piece && Some(known.id.as_str()) == base;
+        known.retain(|known| known.id != id && !over(known));
         known.push_back(Known {
             id,
             context,
             touched: pool::seconds(),
+            piece,
         });
         let entries = |known: &VecDeque<Known>| {
             let sizes = known.iter().map(|k| k.context.entries.len());
@@ -163,7 +170,7 @@ impl Contexts {
     /// Keeps a context that was made here, with the name by which it is found again.
     pub(crate) fn adopt(&self, context: Context) -> (String, Arc<Context>) {
         let (id, context) = (context.id().to_string(), Arc::new(context));
-        self.remember(id.clone(), Arc::clone(&context));
+        self.remember(id.clone(), Arc::clone(&context), None, false);
         (id, context)
     }
 
@@ -180,6 +187,7 @@ impl Contexts {
             base,
             entries,
             removed,
+            more,
         } = update;
         let base = base
             .map(|id| Ok::<_, Error>((self.get(&id)?, id)))
@@ -188,8 +196,9 @@ impl Contexts {
         let (id, context) = match base {
             Some((base, id)) if entries.is_empty() && removed.is_empty() => (id, base),
             base => {
+                let (base, from) = base.unzip();
                 let mut context = Context {
-                    entries: base.map(|(b, _)| b.entries.clone()).unwrap_or_default(),
+                    entries: base.map(|b| b.entries.clone()).unwrap_or_default(),
                 };
                 for path in &removed {
                     context.entries.remove(path);
@@ -198,7 +207,7 @@ impl Contexts {
                 context.check()?;
                 let id = context.id().to_string();
                 let context = Arc::new(context);
-                self.remember(id.clone(), Arc::clone(&context));
+                self.remember(id.clone(), Arc::clone(&context), from.as_deref(), more);
                 (id, context)
             }
         };

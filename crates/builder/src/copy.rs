@@ -17,7 +17,8 @@ use crate::{
     contexts::Context,
     error::{Error, Result},
     keys,
-    place::{Attributes, ModeChange, Place},
+    modes::ModeChange,
+    place::{Attributes, Place},
     plan::{self, Origin},
     remote,
     select::{self, Rules, Selected},
@@ -74,7 +75,16 @@ pub(crate) fn copy(
         literal: false,
         exclude: &exclude,
     };
-    let parts = parts(run, what, &origin, rules, add)?;
+    let parts = match parts(run, what, &origin, rules, add) {
+        Ok(parts) => parts,
+        Err(error) => {
+            // Nothing to copy is the step's own failure, and shown as that.
+            let title = run.title(source);
+            let running = run.solver.session.begin(title);
+            running.end(false, error.to_string());
+            return Err(error);
+        }
+    };
     let count: usize = parts.iter().map(|p| p.selected.len()).sum();
     let single = |p: &Part| p.selected.iter().any(|s| s.single);
     let into = count > 1 && !is_dir && parts.iter().any(single);
@@ -94,7 +104,7 @@ pub(crate) fn copy(
     });
     let key = keys::key("copy", &base, inputs, run.solver.epoch);
     let title = run.title(source);
-    let created_by = format!("{source} # buildkit");
+    let created_by = format!("{} # buildkit", remote::without_passwords(source));
     let layers = run.draft.layers.clone();
     if alone {
         // Nothing below is looked at: the layer goes on top of whatever there is.
@@ -299,7 +309,14 @@ fn put(
     if is_dir || place.is_dir(target) {
         return place.all(&part.tree, selected, target, attributes);
     }
-    let (parent, name) = target.rsplit_once('/').unwrap_or(("", target));
+    let is_file = |item: &select::Item| matches!(item.meta.node, Node::File { .. });
+    let target = if selected.items.iter().all(is_file) {
+        // A link that has the name stays, as in BuildKit.
+        place.follow(target)?
+    } else {
+        target.to_owned()
+    };
+    let (parent, name) = target.rsplit_once('/').unwrap_or(("", &target));
     let items = selected.items.iter().map(|item| select::Item {
         place: name.to_owned(),
         ..item.clone()
@@ -310,9 +327,6 @@ fn put(
     };
     place.all(&part.tree, &renamed, parent, attributes)
 }
-
-/// Where a tar archive says that it is one.
-const USTAR: std::ops::Range<usize> = 257..262;
 
 /// Whether a file is an archive that `ADD` unpacks: tar, also packed.
 fn is_archive(tree: &Tree, item: &select::Item) -> Result<bool> {
@@ -336,9 +350,9 @@ fn is_archive(tree: &Tree, item: &select::Item) -> Result<bool> {
             // Packed, but no archive: copied as it is.
             Err(_) => return Ok(false),
         };
-        return Ok(got == head.len() && &head[USTAR] == b"ustar");
+        return Ok(got == head.len() && archive::is_header(&head));
     }
-    Ok(got == head.len() && &head[USTAR] == b"ustar")
+    Ok(got == head.len() && archive::is_header(&head))
 }
 
 fn read_some(source: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {

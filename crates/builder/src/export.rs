@@ -57,12 +57,10 @@ impl Builder {
             .map_err(Error::invalid)?;
         let kept = output.kind == OutputKind::Image;
         let mut built = session.step("exporting to image", |running| {
-            let before: HashSet<Digest> = self
-                .store
-                .list()
-                .into_iter()
-                .map(|i| i.id.clone())
-                .collect();
+            let before: HashSet<Digest> = match kept {
+                true => HashSet::new(),
+                false => self.store.list().iter().map(|i| i.id.clone()).collect(),
+            };
             let several = drafts.len() > 1;
             let mut images = Vec::new();
             for draft in drafts {
@@ -107,10 +105,14 @@ impl Builder {
                 answer: String::new(),
             })
         })?;
+        // By its digest: another build may have taken the name meanwhile.
+        let made = built.manifest.clone();
         for name in names.iter().filter(|_| output.push) {
             let pushed = session.step(format!("pushing {}", full(name)), |running| {
                 let progress = |p: image::Progress| running.layer(&p);
-                let pushed = self.worker.push(name, request, &progress, &session.cancel);
+                let pushed = self
+                    .worker
+                    .push(name, &made, request, &progress, &session.cancel);
                 pushed.map_err(|error| match error {
                     Error::Cancelled => error,
                     error => {
@@ -125,11 +127,6 @@ impl Builder {
                 built.manifest_size = pushed.size;
                 built.media_type = pushed.media_type;
             }
-        }
-        if output.push && names.is_empty() {
-            return Err(Error::invalid(
-                "tag is needed when pushing to registry: give --tag",
-            ));
         }
         Ok(built)
     }

@@ -10,6 +10,7 @@ mod call;
 mod contexts;
 mod copy;
 mod draft;
+mod entitlements;
 mod error;
 mod export;
 mod exports;
@@ -18,6 +19,7 @@ mod imports;
 mod keys;
 mod layout;
 mod meta;
+mod modes;
 mod mounts;
 mod place;
 mod plan;
@@ -50,6 +52,7 @@ use image::{CancellationToken, Store};
 use types::build::{ContextAnswer, ContextUpdate};
 
 pub use build::Upload;
+pub use entitlements::Entitlements;
 pub use error::{Error, Result};
 pub use gc::{Amount, Bound, Rule};
 pub use session::Listener;
@@ -95,6 +98,7 @@ pub struct Builder {
     active: Active,
     /// What is kept of the cache.
     bound: gc::Bound,
+    entitlements: Entitlements,
     /// Held by who removes.
     sweeping: Mutex<()>,
     /// Whether somebody waits to keep the bound.
@@ -126,9 +130,17 @@ impl Builder {
             next: AtomicU64::new(0),
             active: Active::default(),
             bound,
+            entitlements: Entitlements::default(),
             sweeping: Mutex::default(),
             waiting: AtomicBool::new(false),
         })
+    }
+
+    /// The same builder, whose builds may be allowed `entitlements`.
+    #[must_use]
+    pub fn with(mut self, entitlements: Entitlements) -> Self {
+        self.entitlements = entitlements;
+        self
     }
 
     /// Takes in what a client tells of a context.

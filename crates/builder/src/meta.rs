@@ -124,7 +124,11 @@ pub(crate) fn apply(
         }
         Instruction::Shell(shell) => config.shell = Some(shell.clone()),
         Instruction::Stopsignal(signal) => {
-            config.stop_signal = Some(word(signal)?);
+            let signal = word(signal)?;
+            if types::signal::parse(&signal).is_none() {
+                return Err(Error::invalid(format!("invalid signal: {signal}")));
+            }
+            config.stop_signal = Some(signal);
         }
         Instruction::Healthcheck(check) => {
             config.healthcheck = Some(healthcheck(check));

@@ -1,6 +1,7 @@
 //! What is made for a command's mounts, and what they leave behind.
 
 use std::{
+    collections::VecDeque,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
@@ -27,6 +28,9 @@ use crate::{
 /// The small files and directories that a runtime makes to mount on.
 const OWN: [&str; 5] = ["/etc/hosts", "/etc/resolv.conf", "/proc", "/sys", "/dev"];
 
+/// Links that are followed, in all.
+const LINKS: usize = 32;
+
 /// What was not there before a command ran, and is only there to be mounted on: it goes after it.
 #[derive(Debug, Default)]
 pub(crate) struct Stubs {
@@ -43,8 +47,9 @@ impl Stubs {
         targets: impl Iterator<Item = &'t str>,
     ) -> Result<Self> {
         let mut stubs = Self::default();
-        for target in OWN.into_iter().chain(targets) {
-            let target = clean(target);
+        let mut targets: VecDeque<String> = OWN.into_iter().chain(targets).map(clean).collect();
+        let mut links = 0;
+        while let Some(target) = targets.pop_front() {
             let mut parent = String::new();
             for part in target.split('/') {
                 let path = if parent.is_empty() {
@@ -55,6 +60,19 @@ impl Stubs {
                 match open(root, &path, OFlags::PATH) {
                     Ok(_) => {}
                     Err(Errno::NOENT) => {
+                        // A link to nothing: the runtime makes what it leads to.
+                        let dir = open(root, &parent, OFlags::PATH | OFlags::DIRECTORY);
+                        let link = dir.and_then(|d| rustix::fs::readlinkat(d, part, Vec::new()));
+                        if let Ok(link) = link {
+                            links += 1;
+                            let link = link.to_string_lossy();
+                            match link.starts_with('/') {
+                                _ if links > LINKS => {}
+                                true => targets.push_back(clean(&link)),
+                                false => targets.push_back(clean(&format!("{parent}/{link}"))),
+                            }
+                            break;
+                        }
                         if !stubs.missing.contains(&parent) {
                             stubs.note(root, &parent)?;
                         }

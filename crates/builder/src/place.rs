@@ -20,6 +20,7 @@ use rustix::{
 
 use crate::{
     error::{Error, Result},
+    modes::ModeChange,
     select::{Item, Selected},
     tree::{Inode, Meta, Node, Tree},
 };
@@ -38,99 +39,6 @@ pub(crate) struct Attributes {
     pub owner: Option<(u32, u32)>,
     /// Their mode.
     pub mode: Option<ModeChange>,
-}
-
-/// `--chmod`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ModeChange {
-    /// All of it.
-    Octal(u32),
-    /// `u=rwX,go-w`.
-    Symbolic(Vec<Clause>),
-}
-
-/// One part of a symbolic mode.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Clause {
-    /// Bits of who is meant.
-    who: u32,
-    operator: char,
-    /// Of `rwx`, for all three; `X` apart.
-    bits: u32,
-    conditional: bool,
-    special: u32,
-}
-
-impl ModeChange {
-    /// Reads what `--chmod` is given.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            let mode = u32::from_str_radix(text, 8).ok()?;
-            return (mode <= 0o7777).then_some(Self::Octal(mode));
-        }
-        let clauses = text
-            .split(',')
-            .map(Clause::parse)
-            .collect::<Option<Vec<_>>>();
-        clauses.map(Self::Symbolic)
-    }
-
-    fn apply(&self, mode: u32, is_dir: bool) -> u32 {
-        match self {
-            Self::Octal(mode) => *mode,
-            Self::Symbolic(clauses) => clauses.iter().fold(mode, |m, c| c.apply(m, is_dir)),
-        }
-    }
-}
-
-impl Clause {
-    fn parse(text: &str) -> Option<Self> {
-        let at = text.find(['=', '+', '-'])?;
-        let (who, rest) = text.split_at(at);
-        let mut mask = 0;
-        for letter in who.chars() {
-            mask |= match letter {
-                'u' => 0o4700,
-                'g' => 0o2070,
-                'o' => 0o1007,
-                'a' => 0o7777,
-                _ => return None,
-            };
-        }
-        let operator = rest.chars().next()?;
-        let mut clause = Self {
-            who: if who.is_empty() { 0o7777 } else { mask },
-            operator,
-            bits: 0,
-            conditional: false,
-            special: 0,
-        };
-        for letter in rest[1..].chars() {
-            match letter {
-                'r' => clause.bits |= 0o444,
-                'w' => clause.bits |= 0o222,
-                'x' => clause.bits |= 0o111,
-                'X' => clause.conditional = true,
-                's' => clause.special |= 0o6000,
-                't' => clause.special |= 0o1000,
-                _ => return None,
-            }
-        }
-        Some(clause)
-    }
-
-    fn apply(&self, mode: u32, is_dir: bool) -> u32 {
-        let mut bits = self.bits | self.special;
-        if self.conditional && (is_dir || mode & 0o111 != 0) {
-            bits |= 0o111;
-        }
-        let bits = bits & self.who;
-        match self.operator {
-            '+' => mode | bits,
-            '-' => mode & !bits,
-            _ => mode & !self.who | bits,
-        }
-    }
 }
 
 /// A stage's file system, to put files into.
@@ -211,6 +119,33 @@ impl<'a> Place<'a> {
         let dir = Rc::new(fd);
         self.open.insert(path.to_owned(), Rc::clone(&dir));
         Ok(dir)
+    }
+
+    /// Where a file that is put at `path` belongs: where links lead that are there, as whoever lives in
+    /// the root sees it. They need not lead to anything.
+    pub(crate) fn follow(&self, path: &str) -> Result<String> {
+        let fail = |e: Errno| writing(path)(e.into());
+        let mut at = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            let (parent, name) = at.rsplit_once('/').unwrap_or(("", &at));
+            if matches!(name, "" | "." | "..") {
+                return Err(no_directory(path));
+            }
+            let dir = match self.lookup(parent, OFlags::PATH | OFlags::DIRECTORY) {
+                // It is made, or refused, later.
+                Err(Errno::NOENT | Errno::NOTDIR) => return Ok(at),
+                dir => dir.map_err(fail)?,
+            };
+            let target = match rustix::fs::readlinkat(&dir, name, Vec::new()) {
+                Err(Errno::INVAL | Errno::NOENT) => return Ok(at),
+                target => target.map_err(fail)?.to_string_lossy().into_owned(),
+            };
+            at = match target.strip_prefix('/') {
+                Some(absolute) => absolute.trim_start_matches('/').to_owned(),
+                None => join(parent, &target),
+            };
+        }
+        Err(Error::invalid(format!("/{path}: too many symbolic links")))
     }
 
     /// Makes what is missing of `path`; the path without links.
@@ -536,24 +471,5 @@ fn times((seconds, nanos): (i64, u32)) -> Timestamps {
     Timestamps {
         last_access: time,
         last_modification: time,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn modes() {
-        let change = |text: &str, mode, dir| ModeChange::parse(text).map(|c| c.apply(mode, dir));
-        assert_eq!(change("755", 0o600, false), Some(0o755));
-        assert_eq!(change("u=rwX,go=rX", 0o600, true), Some(0o755));
-        assert_eq!(change("u=rwX,go=rX", 0o600, false), Some(0o644));
-        assert_eq!(change("+x", 0o644, false), Some(0o755));
-        assert_eq!(change("go-w,u+s", 0o666, false), Some(0o4644));
-        assert_eq!(change("a=r", 0o777, false), Some(0o444));
-        for bad in ["", "8", "77777", "u", "u=q", "x=r", "u+,"] {
-            assert_eq!(change(bad, 0, false), None, "{bad}");
-        }
     }
 }

@@ -195,7 +195,16 @@ impl<'a> Solver<'a> {
             let key = (name.to_owned(), platform.to_string());
             Arc::clone(images.entry(key).or_default())
         };
-        once.get(|| self.resolve(name, platform))
+        once.get(|| {
+            self.resolve(name, platform).map_err(|e| match e {
+                Error::Failure(mut failure) => {
+                    failure.message =
+                        format!("{name}: failed to resolve the image: {}", failure.message);
+                    Error::Failure(failure)
+                }
+                other => other,
+            })
+        })
     }
 
     fn resolve(&self, name: &str, platform: &Platform) -> Result<Arc<Image>> {

@@ -13,7 +13,7 @@ use crate::{
     keys, meta,
     place::Place,
     plan::{self, Origin, Planned},
-    run,
+    remote, run,
     select::clean,
     session::Running,
     solve::{Solver, full},
@@ -131,11 +131,15 @@ impl<'s, 'a> StageRun<'s, 'a> {
                 false => instruction.span,
             };
             self.solver.session.check()?;
-            self.announce(&instruction.source);
+            self.announce(&remote::without_passwords(&instruction.source));
             self.done_instructions += 1;
-            let cached = self
-                .instruction(instruction)
-                .map_err(|e| self.placed(span, e))?;
+            let cached = self.instruction(instruction).map_err(|e| {
+                match remote::has_password(&instruction.source) {
+                    // The line would be drawn.
+                    true => e,
+                    false => self.placed(span, e),
+                }
+            })?;
             self.solver.session.listener.done(&self.result(), cached);
         }
         self.draft.args = self.args;
@@ -145,7 +149,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
     /// Puts the place in the file to an error that has none, and is not one of a command.
     fn placed(&self, span: dockerfile::Span, error: Error) -> Error {
         match error {
-            Error::Failure(failure) if failure.kind == types::ErrorKind::InvalidParameter => {
+            Error::Failure(failure) => {
                 plan::at((self.file(), self.solver.plan.text), span, failure.message)
             }
             Error::Command {
@@ -206,7 +210,7 @@ impl<'s, 'a> StageRun<'s, 'a> {
     /// `[builder 2/5] RUN make`.
     pub(crate) fn title(&mut self, source: &str) -> String {
         self.done += 1;
-        format!("{} {source}", self.position())
+        format!("{} {}", self.position(), remote::without_passwords(source))
     }
 
     fn position(&self) -> String {

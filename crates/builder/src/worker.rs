@@ -127,13 +127,15 @@ pub trait Worker: Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<Arc<Image>>;
 
-    /// Sends an image's name to its registry; answers what it stands for there.
+    /// Sends the manifest or index with this digest to its registry under a name, whatever has
+    /// that name here by now; answers what it stands for there.
     ///
     /// # Errors
     /// When the registry refuses or cannot be reached.
     fn push(
         &self,
         name: &Reference,
+        digest: &str,
         request: &BuildRequest,
         progress: OnProgress<'_>,
         cancel: &CancellationToken,

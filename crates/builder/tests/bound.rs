@@ -54,10 +54,11 @@ impl Worker for Nobody {
     fn push(
         &self,
         _: &Reference,
+        _: &str,
         _: &BuildRequest,
         _: OnProgress<'_>,
         _: &CancellationToken,
-    ) -> Result<()> {
+    ) -> Result<Option<image::Pushed>> {
         none()
     }
 
@@ -94,7 +95,13 @@ impl Worker for Nobody {
         none()
     }
 
-    fn fetch(&self, _: &str, _: &mut (dyn Write + Send), _: &CancellationToken) -> Result<Fetched> {
+    fn fetch(
+        &self,
+        _: &str,
+        _: Option<&str>,
+        _: &mut (dyn Write + Send),
+        _: &CancellationToken,
+    ) -> Result<Fetched> {
         none()
     }
 

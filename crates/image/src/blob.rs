@@ -77,6 +77,26 @@ impl Blobs {
         Ok(bytes)
     }
 
+    /// Makes content durable that is here already.
+    pub(crate) fn sync_content(&self, digest: &Digest) -> Result<()> {
+        let synced = self.open(digest)?.sync_data();
+        synced.doing(|| format!("sync blob {digest}"))
+    }
+
+    /// Whether a blob still has the content that its name says.
+    pub(crate) fn is_sound(&self, digest: &Digest) -> Result<bool> {
+        let mut file = self.open(digest)?;
+        let mut hasher = Hasher::default();
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            let read = file.read(&mut piece);
+            match read.doing(|| format!("read blob {digest}"))? {
+                0 => return Ok(hasher.finish() == *digest),
+                n => hasher.update(piece.get(..n).unwrap_or_default()),
+            }
+        }
+    }
+
     /// Takes in a small piece of content.
     pub(crate) fn put(&self, temp: &Temp, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
@@ -245,10 +265,11 @@ impl Blob {
         self.sync()?;
         sys::failpoint!("image.blob.link");
         match std::fs::hard_link(&self.path.0, blobs.path(&self.digest)) {
-            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-                Err(Error::io(format!("store blob {}", self.digest), e))
+            // What is there may come of a build that left it to the system when to write it.
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                blobs.sync_content(&self.digest)
             }
-            _ => Ok(()),
+            linked => linked.doing(|| format!("store blob {}", self.digest)),
         }
     }
 

@@ -96,7 +96,11 @@ impl Store {
             if status.is_redirection()
                 && let Some(location) = header(LOCATION)
             {
-                at = at.join(&location).map_err(|e| invalid(&e))?;
+                let next = at.join(&location).map_err(|e| invalid(&e))?;
+                if at.scheme() == "https" && next.scheme() != "https" {
+                    return Err(invalid(&"it leads from https to what is not https"));
+                }
+                at = next;
                 continue;
             }
             if status == StatusCode::NOT_MODIFIED && known.is_some() {

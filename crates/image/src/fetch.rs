@@ -148,25 +148,34 @@ impl Store {
             }
         };
         let _permit = permit.map_err(|_| Error::Cancelled("the pull"))?;
-        if self.0.blobs.has(&job.blob.digest) {
-            self.unpack_stored(job, cancel).await?;
-        } else {
+        if !self.0.blobs.has(&job.blob.digest) || !self.unpack_stored(job, cancel).await? {
             self.stream(session, job, progress, cancel).await?;
         }
         progress(job.step(LayerStep::PullComplete));
         Ok(())
     }
 
-    /// The packed layer is here, only its files are not.
-    async fn unpack_stored(&self, job: &LayerJob, cancel: &CancellationToken) -> Result<()> {
+    /// The packed layer is here, only its files are not. False where it turned out to be damaged,
+    /// as what a build left unsynced can be after a power cut: then it is removed.
+    async fn unpack_stored(&self, job: &LayerJob, cancel: &CancellationToken) -> Result<bool> {
         let (store, job, cancel) = (self.clone(), job.clone(), cancel.clone());
         blocking(move || {
             let file = store.0.blobs.open(&job.blob.digest)?;
             let source = std::io::BufReader::with_capacity(64 << 10, file);
-            let staged = store.stage(&job, source, &cancel)?;
+            let staged = match store.stage(&job, source, &cancel) {
+                Err(Error::Digest { .. } | Error::BadArchive { .. })
+                    if !store.0.blobs.is_sound(&job.blob.digest)? =>
+                {
+                    tracing::warn!(layer = %job.blob.digest, "stored layer is damaged and fetched anew");
+                    store.0.blobs.remove(&job.blob.digest)?;
+                    return Ok(false);
+                }
+                staged => staged?,
+            };
+            store.0.blobs.sync_content(&job.blob.digest)?;
             store.0.layers.publish(&staged)?;
             store.verified(&job.blob.digest, &job.diff_id);
-            Ok(())
+            Ok(true)
         })
         .await
     }

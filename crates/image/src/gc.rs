@@ -41,6 +41,9 @@ impl Store {
         // Under the lock throughout: whoever relies on content pins it under the same lock, so
         // nothing can be found present here and be gone a moment later.
         let state = self.state();
+        if !state.unread.is_empty() {
+            return Ok(Vec::new());
+        }
         let keep = referenced(&state);
         let mut trash = Vec::new();
         let mut first_error = Ok(());

@@ -143,6 +143,51 @@ impl Store {
         }
     }
 
+    /// The index of a name among these that counts on a manifest.
+    fn index_with(&self, entries: &[Entry], manifest: &Digest) -> Option<Digest> {
+        let mut seen = HashSet::new();
+        let named = entries.iter().filter(|e| e.name.is_some());
+        let mut first = named.filter_map(|e| {
+            let index = used(std::slice::from_ref(e)).next()?;
+            seen.insert(index.clone()).then_some((e, index))
+        });
+        first
+            .find(|(entry, _)| {
+                let parts = self.index_at(entry).map(|(_, index)| index.manifests);
+                parts.is_some_and(|parts| parts.iter().any(|p| p.digest == *manifest))
+            })
+            .map(|(_, index)| index)
+    }
+
+    /// Has an image that lost its last name go with an index that counts on it; false where none
+    /// does.
+    pub(crate) fn keep_for_indexes(
+        &self,
+        state: &State,
+        entries: &mut [Entry],
+        id: &Digest,
+    ) -> bool {
+        let mut kept = false;
+        for at in 0..entries.len() {
+            let Some(entry) = entries.get(at).filter(|e| e.name.is_none()) else {
+                continue;
+            };
+            let digest = entry.manifest.digest.clone();
+            let manifest = state.manifests.get(&digest);
+            if manifest.is_none_or(|manifest| manifest.config.digest != *id) {
+                continue;
+            }
+            if let Some(index) = self.index_with(entries, &digest)
+                && let Some(entry) = entries.get_mut(at)
+            {
+                let annotations = &mut entry.manifest.annotations;
+                annotations.insert(OUT_OF.to_owned(), index.to_string());
+                kept = true;
+            }
+        }
+        kept
+    }
+
     /// The index of an entry, where all that it names is here.
     pub(crate) fn whole_index(&self, entry: &Entry) -> Option<Whole> {
         let (bytes, index) = self.index_at(entry)?;

@@ -11,6 +11,7 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, BufRead, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,9 @@ pub(crate) struct LayerMeta {
     pub(crate) durable: bool,
     pub(crate) root: Option<RootAttributes>,
     pub(crate) root_opaque: bool,
+    /// Tells a layer from one that was here before it with the same content.
+    #[serde(skip)]
+    generation: u64,
 }
 
 /// A whole layer that is not in its place yet. Dropped, it leaves nothing.
@@ -56,6 +60,8 @@ pub(crate) struct Layers {
     dir: PathBuf,
     boot_id: String,
     known: Mutex<HashMap<Digest, LayerMeta>>,
+    /// Layers that were given names since the opening.
+    published: AtomicU64,
     /// Whether a thread is syncing.
     syncing: Mutex<bool>,
 }
@@ -104,6 +110,7 @@ impl Layers {
             dir,
             boot_id,
             known: Mutex::new(known),
+            published: AtomicU64::new(0),
             syncing: Mutex::new(false),
         })
     }
@@ -191,6 +198,7 @@ impl Layers {
             durable: false,
             root: outcome.root,
             root_opaque: outcome.root_opaque,
+            generation: 0,
         };
         write_meta(&path.0, &path.0.join("meta.new"), &meta)?;
         Ok(Staged {
@@ -225,6 +233,7 @@ impl Layers {
             durable: false,
             root: None,
             root_opaque: false,
+            generation: 0,
         };
         write_meta(&path.0, &path.0.join("meta.new"), &meta)?;
         Ok(Staged {
@@ -260,7 +269,11 @@ impl Layers {
         sys::failpoint!("image.layer.rename");
         std::fs::rename(&staged.path.0, &target)
             .doing(|| format!("store layer {}", staged.meta.diff_id))?;
-        known.insert(staged.meta.diff_id.clone(), staged.meta.clone());
+        let meta = LayerMeta {
+            generation: self.published.fetch_add(1, Ordering::Relaxed) + 1,
+            ..staged.meta.clone()
+        };
+        known.insert(meta.diff_id.clone(), meta);
         Ok(())
     }
 
@@ -322,7 +335,9 @@ impl Layers {
         rustix::fs::syncfs(&dir).doing(what)?;
         for meta in pending {
             let mut known = self.lock();
-            let Some(entry) = known.get_mut(&meta.diff_id) else {
+            // It may have been collected and made again since: that one has not been synced.
+            let same = |entry: &&mut LayerMeta| entry.generation == meta.generation;
+            let Some(entry) = known.get_mut(&meta.diff_id).filter(same) else {
                 continue;
             };
             entry.durable = true;

@@ -43,6 +43,7 @@ mod platform;
 mod progress;
 mod pull;
 mod push;
+mod push_made;
 mod registry;
 mod remote;
 mod remove;

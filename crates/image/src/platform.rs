@@ -20,6 +20,16 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
+/// Operating systems that images are made for besides Linux.
+const OTHERS: [&str; 6] = [
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "netbsd",
+    "openbsd",
+    "windows",
+];
+
 impl Platform {
     /// This host's.
     pub fn host() -> Self {
@@ -70,12 +80,17 @@ impl Platform {
                         architecture: word.clone(),
                         variant: None,
                     }
-                } else {
+                } else if OTHERS.contains(&word.as_str()) {
                     Self {
                         os: word.clone(),
                         architecture: host.architecture,
                         variant: None,
                     }
+                } else {
+                    return Err(Error::Invalid(format!(
+                        "{text:?}: unknown operating system or architecture: write \
+                         os[/arch[/variant]], such as linux/amd64"
+                    )));
                 }
             }
             [os, architecture, rest @ ..] => Self {

@@ -130,17 +130,37 @@ impl Store {
             let text = format!("tag does not exist: {}", reference.familiar());
             return Err(Error::Missing(text));
         }
+        self.push_entries(
+            reference,
+            &entries,
+            &from,
+            (platform, auth),
+            progress,
+            &cancel,
+        )
+        .await
+    }
+
+    pub(crate) async fn push_entries(
+        &self,
+        reference: &Reference,
+        entries: &[Entry],
+        from: &[(String, HashSet<Digest>)],
+        (platform, auth): (Option<&Platform>, Option<&RegistryAuth>),
+        progress: OnProgress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Pushed>> {
         let scopes: Vec<_> = from.iter().map(|(path, _)| path.clone()).collect();
         let session = self.0.registries.pushing(reference, auth, &scopes, false)?;
         let push = Push {
             store: self,
             session: &session,
             progress,
-            cancel: &cancel,
+            cancel,
         };
         let mut done = Vec::new();
-        for entry in &entries {
-            let work = Box::pin(push.tag(entry, platform, &from));
+        for entry in entries {
+            let work = Box::pin(push.tag(entry, platform, from));
             let pushed = tokio::select! {
                 pushed = work => pushed,
                 () = cancel.cancelled() => Err(Error::Cancelled("the push")),

@@ -29,6 +29,8 @@ struct Plan {
     names: Vec<Reference>,
     /// The image itself, when it goes.
     image: Option<Digest>,
+    /// It was asked to go itself, not only its name.
+    by_id: bool,
 }
 
 fn short(id: &str) -> &str {
@@ -101,6 +103,7 @@ fn plan(state: &State, given: &str, force: bool, users: &[(String, bool)]) -> Re
         return Ok(Plan {
             names,
             image: Some(image.id.clone()),
+            by_id,
         });
     }
     if !force
@@ -130,6 +133,7 @@ fn plan(state: &State, given: &str, force: bool, users: &[(String, bool)]) -> Re
         return Ok(Plan {
             names: removed,
             image: None,
+            by_id,
         });
     }
     match check_containers(&image, users, force) {
@@ -139,12 +143,14 @@ fn plan(state: &State, given: &str, force: bool, users: &[(String, bool)]) -> Re
             Ok(Plan {
                 names: removed,
                 image: None,
+                by_id,
             })
         }
         Err(error) => Err(error),
         Ok(()) => Ok(Plan {
             names: removed,
             image: Some(image.id.clone()),
+            by_id,
         }),
     }
 }
@@ -187,7 +193,12 @@ impl Store {
                     drop_name(&mut entries, name);
                     gone.push(Deleted::Untagged(name.familiar()));
                 }
-                if let Some(id) = &plan.image {
+                // Another name's index may count on it: then it goes with that name.
+                let goes = plan
+                    .image
+                    .as_ref()
+                    .filter(|id| plan.by_id || !self.keep_for_indexes(state, &mut entries, id));
+                if let Some(id) = goes {
                     entries.retain(|entry| {
                         let manifest = state.manifests.get(&entry.manifest.digest);
                         manifest.is_none_or(|manifest| manifest.config.digest != *id)

@@ -85,6 +85,9 @@ pub(crate) struct Inner {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) entries: Vec<Entry>,
+    /// Lines of the table whose documents could not be read, though they may be whole: they stay in
+    /// it, and nothing is collected, because nobody knows what they need.
+    pub(crate) unread: Vec<Entry>,
     pub(crate) manifests: HashMap<Digest, Arc<Manifest>>,
     pub(crate) images: BTreeMap<Digest, Arc<Image>>,
     pub(crate) containers: HashMap<String, ContainerMeta>,
@@ -160,7 +163,7 @@ impl Store {
     }
 
     /// Reads the table. An entry whose documents are damaged is left out and named: the other
-    /// images must stay usable.
+    /// images must stay usable. So is one that cannot be read now, but that one is not forgotten.
     fn load_entries(&self) -> Result<()> {
         let entries = index::read(&self.0.root.join("index.json"))?;
         let mut state = self.state();
@@ -172,7 +175,13 @@ impl Store {
                         .name
                         .as_ref()
                         .map_or("<none>".to_owned(), Reference::familiar);
-                    tracing::error!(%error, image = name, "image is damaged and left out; pull it again");
+                    if is_lost(&error) {
+                        tracing::error!(%error, image = name, "image is damaged and left out; pull it again");
+                    } else {
+                        tracing::error!(%error, image = name, "image cannot be read and is left out; \
+                            until it can, or is pulled again, no unused image content is removed");
+                        state.unread.push(entry);
+                    }
                 }
             }
         }
@@ -321,18 +330,31 @@ impl Store {
         &self,
         change: impl FnOnce(&State) -> Result<Vec<Entry>>,
     ) -> Result<()> {
-        let entries = {
+        let (entries, unread) = {
             let state = self.state();
             let entries = change(&state)?;
             if entries == state.entries {
                 return Ok(());
             }
-            entries
+            let replaced = |unread: &Entry| {
+                entries.iter().any(|e| match &unread.name {
+                    Some(_) => e.name == unread.name,
+                    None => e.manifest.digest == unread.manifest.digest,
+                })
+            };
+            let mut unread = state.unread.clone();
+            unread.retain(|entry| !replaced(entry));
+            (entries, unread)
         };
-        let written = index::write(&self.0.root.join("index.json"), &self.0.temp, &entries);
+        let table = self.0.root.join("index.json");
+        let written = match unread.as_slice() {
+            [] => index::write(&table, &self.0.temp, &entries),
+            some => index::write(&table, &self.0.temp, &[&entries, some].concat()),
+        };
         let mut state = self.state();
         if written.is_ok() {
             state.entries = entries;
+            state.unread = unread;
         }
         self.name_images(&mut state);
         written
@@ -395,6 +417,15 @@ impl Drop for Pins {
                 }
             }
         }
+    }
+}
+
+/// Whether what an entry needs is gone or damaged for good.
+fn is_lost(error: &Error) -> bool {
+    match error {
+        Error::Digest { .. } => true,
+        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 

@@ -252,6 +252,89 @@ async fn a_refused_layer_ends_the_push_and_what_was_begun() {
     assert!(memory.open.is_empty(), "{:?}", memory.open);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_taken_from_elsewhere_is_sent() {
+    for status in [401_u16, 403, 404] {
+        let (server, memory) = memory(move |request, _| {
+            let second = request.path.starts_with("/v2/second/");
+            if second && request.method == "HEAD" {
+                return Some(Answer::new(404, ""));
+            }
+            let mount = request.path.contains("mount=");
+            mount.then(|| Answer::new(status, ""))
+        });
+        let dir = temp();
+        let store = open(dir.path());
+        let at =
+            |name: &str| Reference::parse(&format!("127.0.0.1:{}/{name}:1", server.port)).unwrap();
+        add(&store, &at("r/i"));
+        push(&store, &at("r/i"), &Log::default()).await.unwrap();
+        store.tag(&at("r/i").familiar(), &at("second")).unwrap();
+        let log = Log::default();
+        push(&store, &at("second"), &log).await.unwrap();
+        let sent = log.statuses().iter().filter(|s| *s == "Pushed").count();
+        assert_eq!(sent, 2, "{status}");
+        let asked = server.requests();
+        assert!(asked.iter().any(|r| r.path.contains("mount=")));
+        assert_eq!(memory.lock().unwrap().manifests.len(), 2);
+    }
+}
+
+/// The token server has nothing for the repository that layers could be taken from.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_to_be_had_without_the_repositories_to_mount_from() {
+    let port = Arc::new(AtomicU32::new(0));
+    let own = port.clone();
+    let (server, memory) = memory(move |request, _| {
+        if request.path.starts_with("/token") {
+            let other = request.path.contains("second") && request.path.contains("r%2Fi");
+            return Some(match other {
+                true => Answer::new(403, r#"{"errors":[{"code":"DENIED"}]}"#),
+                false => Answer::new(200, r#"{"token":"t"}"#),
+            });
+        }
+        if request.path.starts_with("/v2/second/") && request.header("authorization").is_none() {
+            let realm = format!("http://127.0.0.1:{}/token", own.load(Ordering::SeqCst));
+            let asked = format!("Bearer realm=\"{realm}\",service=\"s\"");
+            return Some(Answer::new(401, "").with("WWW-Authenticate", asked));
+        }
+        let second = request.path.starts_with("/v2/second/") && request.method == "HEAD";
+        second.then(|| Answer::new(404, ""))
+    });
+    port.store(server.port.into(), Ordering::SeqCst);
+    let dir = temp();
+    let store = open(dir.path());
+    let at = |name: &str| Reference::parse(&format!("127.0.0.1:{}/{name}:1", server.port)).unwrap();
+    add(&store, &at("r/i"));
+    push(&store, &at("r/i"), &Log::default()).await.unwrap();
+    store.tag(&at("r/i").familiar(), &at("second")).unwrap();
+    push(&store, &at("second"), &Log::default()).await.unwrap();
+    assert_eq!(memory.lock().unwrap().manifests.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_uploads_begin_anew_and_those_astray_find_back() {
+    for status in [404_u16, 416] {
+        let failed = AtomicU32::new(0);
+        let (server, memory) = memory(move |request, memory| {
+            let fails = request.method == "PATCH" && failed.fetch_add(1, Ordering::SeqCst) == 0;
+            if fails && status == 404 {
+                memory.open.clear();
+            }
+            let body = r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}"#;
+            fails.then(|| Answer::new(status, body))
+        });
+        let dir = temp();
+        let store = open(dir.path());
+        let name = Reference::parse(&format!("127.0.0.1:{}/r/i:1", server.port)).unwrap();
+        add(&store, &name);
+        push(&store, &name, &Log::default()).await.unwrap();
+        let memory = memory.lock().unwrap();
+        assert_eq!(memory.manifests, ["1"], "{status}");
+        assert_eq!((memory.blobs.len(), memory.open.len()), (3, 0), "{status}");
+    }
+}
+
 /// Also where its layers are not packed, which they are by all who make images.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_out_of_an_index_goes_back_as_it_came() {
@@ -370,6 +453,24 @@ async fn images_made_here_go_as_an_index_under_its_name_alone() {
         let pulled = pulled.await.unwrap();
         assert_eq!(pulled.image.id, image.id);
         assert_eq!(pulled.digest, whole[0].digest);
+    }
+    // What the index counts on stays without a name of its own.
+    let foreign = registry.reference("made:foreign").familiar();
+    store
+        .remove(&foreign, false, false, &|_| Vec::new())
+        .unwrap();
+    let still = push(&store, &all, &Log::default()).await.unwrap();
+    assert_eq!(still[0].digest, whole[0].digest);
+    // What was made goes by its digest, whatever has the name meanwhile.
+    let taken = registry.reference("made:taken");
+    store.tag(&images[0].id.to_string(), &taken).unwrap();
+    for (made, digest) in [
+        (&known.digest, &whole[0]),
+        (&images[0].manifest.to_string(), &single[0]),
+    ] {
+        let cancel = CancellationToken::new();
+        let pushed = store.push_made(&taken, made, None, &|_| (), cancel);
+        assert_eq!(pushed.await.unwrap().unwrap().digest, digest.digest);
     }
     // A name that is given to one of them again stands for that one.
     let id = images[0].id.to_string();

@@ -113,3 +113,34 @@ async fn attack_24_an_upload_that_goes_on_elsewhere_takes_no_credentials_along()
         );
     }
 }
+
+/// A token server may send its clients elsewhere, but not with their passwords.
+#[tokio::test(flavor = "multi_thread")]
+async fn token_servers_may_redirect_but_get_no_password_for_others() {
+    let other = Server::start(|_| Answer::new(200, r#"{"token":"t"}"#));
+    let next = format!("http://127.0.0.1:{}/token", other.port);
+    let first = Server::start(move |_| Answer::new(307, "").with("Location", next.clone()));
+    let realm = format!("http://127.0.0.1:{}/token", first.port);
+    let registry = Server::start(move |request| {
+        if request.header("authorization") == Some("Bearer t") {
+            return Answer::new(200, r#"{"tags":["a"]}"#);
+        }
+        let asked = format!(r#"Bearer realm="{realm}",service="x""#);
+        Answer::new(401, "").with("WWW-Authenticate", asked)
+    });
+    let dir = temp();
+    let auth = RegistryAuth {
+        username: "captain".into(),
+        password: "secret".into(),
+        ..RegistryAuth::default()
+    };
+    let access = image::Access {
+        auth: Some(&auth),
+        insecure: false,
+    };
+    let reference = Reference::parse(&format!("127.0.0.1:{}/r/i", registry.port)).unwrap();
+    let tags = open(dir.path()).tags(&reference, access).await.unwrap();
+    assert_eq!(tags, ["a"]);
+    let told = |server: &Server| server.requests()[0].header("authorization").is_some();
+    assert!(told(&first) && !told(&other));
+}

@@ -170,6 +170,8 @@ async fn tags_come_in_pages_from_the_registry_alone() {
             ),
             "/v2/team/r/tags/list?n=1000&last=c" => page(r#"["a"]"#, None),
             "/v2/lured/tags/list?n=1000" => page(r#"["own"]"#, Some(&elsewhere)),
+            // Where it leads is asked of the registry itself.
+            "/next" => page(r#"["more"]"#, Some("</next>; rel=\"next\"")),
             "/v2/empty/tags/list?n=1000" => page("null", None),
             _ => Answer::new(
                 404,
@@ -185,11 +187,37 @@ async fn tags_come_in_pages_from_the_registry_alone() {
             .await
     };
     assert_eq!(tags("team/r").await.unwrap(), ["a", "b", "c"]);
-    assert_eq!(tags("lured").await.unwrap(), ["own"]);
+    assert_eq!(tags("lured").await.unwrap(), ["more", "own"]);
     assert!(tags("empty").await.unwrap().is_empty());
     assert!(thief.requests().is_empty());
     let error = tags("none").await.unwrap_err();
     assert!(matches!(error, Error::RepositoryUnknown { .. }), "{error}");
+}
+
+/// The answer to the first removal is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_gone_at_the_second_asking_was_removed_by_the_first() {
+    let image = small("x");
+    let serving = image.clone();
+    let gone = std::sync::atomic::AtomicBool::new(false);
+    let server = Server::start(move |request| {
+        let was = gone.load(std::sync::atomic::Ordering::SeqCst);
+        match request.method.as_str() {
+            "DELETE" if was => Answer::new(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#),
+            "DELETE" => {
+                gone.store(true, std::sync::atomic::Ordering::SeqCst);
+                Answer::new(502, "")
+            }
+            _ => content(&serving, request),
+        }
+    });
+    let dir = temp();
+    let store = open(dir.path());
+    let name = reference(&server, "r:1");
+    let removed = store.remove_remote(&name, Access::default(), false).await;
+    assert_eq!(removed.unwrap(), name.familiar());
+    let again = store.remove_remote(&name, Access::default(), false).await;
+    assert!(again.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -329,6 +329,36 @@ fn damaged_image_does_not_keep_the_others_away() {
     );
 }
 
+/// What cannot be read may be whole: it is neither forgotten nor collected.
+#[test]
+fn images_that_cannot_be_read_now_are_there_again_later() {
+    let dir = temp();
+    let store = open(dir.path());
+    let image = add(&store, "hidden", &[one("1")]);
+    add(&store, "good", &[one("2")]);
+    let blobs = store.root().join("blobs/sha256");
+    let config = blobs.join(image.id.hex());
+    let aside = dir.path().join("aside");
+    let count = names(&store, "layers").len();
+    drop(store);
+    std::fs::rename(&config, &aside).unwrap();
+    std::fs::create_dir(&config).unwrap();
+    let store = open(dir.path());
+    assert!(store.get("hidden").is_err());
+    // The table is written, and unused content would be removed.
+    add(&store, "third", &[one("3")]);
+    store
+        .remove("third", false, false, &|_| Vec::new())
+        .unwrap();
+    assert!(names(&store, "layers").len() >= count);
+    drop(store);
+    std::fs::remove_dir(&config).unwrap();
+    std::fs::rename(&aside, &config).unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.get("hidden").unwrap().id, image.id);
+    assert_eq!(names(&store, "layers").len(), count);
+}
+
 /// An archive of these files.
 fn bundle(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());

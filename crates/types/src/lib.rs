@@ -15,6 +15,7 @@ pub mod network;
 pub mod options;
 pub mod reference;
 pub mod registry;
+pub mod signal;
 pub mod stats;
 pub mod sysctl;
 pub mod system;

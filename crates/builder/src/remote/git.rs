@@ -35,7 +35,16 @@ impl Fetcher<'_> {
         keep_git_dir: bool,
     ) -> Result<Arc<Context>> {
         let shown = redacted(source);
-        let at = Source::parse(source);
+        let at = Source::parse(source).map_err(|e| Error::invalid(format!("{shown}: {e}")))?;
+        let keep_git_dir = at.keep_git_dir.unwrap_or(keep_git_dir);
+        let wanted = match (wanted, at.checksum.as_deref()) {
+            (Some(wanted), Some(own)) if wanted != own => {
+                return Err(Error::invalid(format!(
+                    "{shown}: checksum {own} conflicts with {wanted}"
+                )));
+            }
+            (wanted, own) => wanted.or(own),
+        };
         if at.url.starts_with('-') || at.reference.starts_with('-') {
             return Err(Error::invalid(format!("{shown:?} is no git repository")));
         }
@@ -159,7 +168,10 @@ impl Fetcher<'_> {
     }
 
     fn key(at: &Source, commit: &str, keep_git_dir: bool) -> Digest {
-        let inputs = json!([at.url, commit, at.dir, keep_git_dir]);
+        let inputs = match at.without_submodules {
+            true => json!([at.url, commit, at.dir, keep_git_dir, "no submodules"]),
+            false => json!([at.url, commit, at.dir, keep_git_dir]),
+        };
         keys::key("git", &[], inputs, None)
     }
 
@@ -236,12 +248,8 @@ fn checkout(git: &Git<'_>, at: &Source, shown: &str) -> Result<()> {
             }
         }
     }
-    if git
-        .repository()
-        .join(".gitmodules")
-        .symlink_metadata()
-        .is_ok()
-    {
+    let modules = git.repository().join(".gitmodules");
+    if !at.without_submodules && modules.symlink_metadata().is_ok() {
         let update = ["submodule", "update", "--quiet", "--init", "--recursive"];
         match git.run(&[&update[..], &["--depth=1"]].concat()) {
             Ok(_) => {}

@@ -32,9 +32,10 @@ pub(crate) struct Fetcher<'a> {
     pub request: &'a BuildRequest,
 }
 
-/// Whether a source is a URL or a git repository.
+/// Whether a source of `ADD` is a URL or a git repository. One without a scheme is a path there,
+/// though it may name a context.
 pub(crate) fn is_remote(source: &str) -> bool {
-    is_web(source) || is_git(source)
+    is_web(source) || is_git(source) && !source.starts_with("github.com/")
 }
 
 fn is_web(source: &str) -> bool {
@@ -181,6 +182,17 @@ pub(crate) fn redacted(url: &str) -> String {
     }
 }
 
+/// A line of a Dockerfile as it may be shown and remembered: its URLs without passwords.
+pub(crate) fn without_passwords(line: &str) -> String {
+    let words = line.split_inclusive(char::is_whitespace);
+    words.map(redacted).collect()
+}
+
+/// Whether there is one in a line.
+pub(crate) fn has_password(line: &str) -> bool {
+    line.contains("://") && without_passwords(line) != line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,7 +205,8 @@ mod tests {
             "git://example.org/a",
             "github.com/a/b",
         ] {
-            assert!(is_git(git) && is_remote(git), "{git}");
+            assert!(is_git(git), "{git}");
+            assert_eq!(is_remote(git), git != "github.com/a/b", "{git}");
         }
         assert!(is_remote("http://example.org/a.tar.gz") && !is_git("http://example.org/a.tar.gz"));
         assert!(!is_remote("app/https://x"));
@@ -202,5 +215,11 @@ mod tests {
             "https://xxxxx@x.org/y.git"
         );
         assert_eq!(redacted("https://a:b@x.org?y@z"), "https://xxxxx@x.org?y@z");
+        let line = "ADD --chmod=1 http://a:b@x.org/y http://z/@ /t";
+        assert_eq!(
+            without_passwords(line),
+            "ADD --chmod=1 http://xxxxx@x.org/y http://z/@ /t"
+        );
+        assert!(has_password(line) && !has_password("ADD http://z/@ /t"));
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn name_of(url: &str) -> String {
 }
 
 /// Without `%20` and the like; what is no text then stays as it is.
-fn decoded(path: &str) -> String {
+pub(super) fn decoded(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let [first, after @ ..] = rest {

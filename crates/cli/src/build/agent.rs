@@ -41,7 +41,8 @@ impl Agents {
         let mut own = Vec::new();
         for text in all {
             let (id, paths) = text.split_once('=').unwrap_or((text, ""));
-            let paths = fields(paths)?;
+            let mut paths = fields(paths)?;
+            paths.retain(|path| !path.is_empty());
             let id = if id.is_empty() { "default" } else { id };
             if agents.contains_key(id) {
                 return Err(Error::msg(format!("ERROR: invalid duplicate ID {id}")));

@@ -19,8 +19,10 @@ mod talk;
 
 pub(crate) use caches::Sinks;
 pub(crate) use call::Call;
+pub(crate) use context::blocking;
 pub(crate) use inputs::Inputs;
 pub(crate) use outputs::{Outputs, Sink};
 pub(crate) use report::Report;
 pub(crate) use request::ask;
+pub(crate) use secrets::secrets;
 pub(crate) use talk::talk;

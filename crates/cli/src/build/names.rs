@@ -56,6 +56,24 @@ pub(super) fn cache(flag: &str, text: &str) -> Result<CacheTarget> {
     Ok(target)
 }
 
+/// Lines with those that go on at the next one, whichever character the file has for that.
+fn joined(text: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut line = String::new();
+    for part in text.lines() {
+        let part = part.trim();
+        if part.is_empty() || part.starts_with('#') {
+            continue;
+        }
+        match part.strip_suffix(['\\', '`']) {
+            Some(part) => line = line + part + " ",
+            None => all.push(std::mem::take(&mut line) + part),
+        }
+    }
+    all.push(line);
+    all
+}
+
 /// The registries of a build.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Registries {
@@ -84,7 +102,7 @@ impl Registries {
     /// Adds those of the images that a Dockerfile names. A rough reading: one registry too many costs
     /// a question to a helper, and nothing else.
     pub(super) fn add_dockerfile(&mut self, text: &str) {
-        for line in text.lines() {
+        for line in joined(text) {
             let mut words = line.split_whitespace();
             let first = words.next().unwrap_or_default();
             if first.eq_ignore_ascii_case("from") {
@@ -154,6 +172,12 @@ mod tests {
         let servers: Vec<_> = all.servers.iter().map(String::as_str).collect();
         assert_eq!(servers, [config::HUB, "other.example", "reg.example:5000"]);
         assert!(!all.open);
+        let mut all = Registries::default();
+        all.add_dockerfile(
+            "FROM \\\n# so far\n  reg.example:5000/a AS b\nCOPY \\\n\n  --from=other.example/c /x /y\n",
+        );
+        let servers: Vec<_> = all.servers.iter().map(String::as_str).collect();
+        assert_eq!(servers, ["other.example", "reg.example:5000"]);
         all.add_dockerfile("FROM $BASE\n");
         assert!(all.open);
     }

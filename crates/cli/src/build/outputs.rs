@@ -204,6 +204,8 @@ pub(crate) enum Sink {
         partial: PathBuf,
         path: PathBuf,
     },
+    /// Writes them to what is no regular file.
+    Device { file: File, told: String },
     /// Passes them on.
     Stdout,
 }
@@ -228,6 +230,11 @@ impl Sink {
                 Ok(Self::Directory { sender, work, told })
             }
             Some(Target::File(path)) => {
+                if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+                    return Self::device(&path);
+                }
+                // A link stays one: what it leads to is replaced.
+                let path = std::fs::canonicalize(&path).unwrap_or(path);
                 let mut partial = path.clone().into_os_string();
                 partial.push(format!(".{}.partial", std::process::id()));
                 let partial = PathBuf::from(partial);
@@ -240,6 +247,14 @@ impl Sink {
                 })
             }
         }
+    }
+
+    /// A pipe or a device is written to, and stays one.
+    fn device(path: &Path) -> Result<Self> {
+        let told = path.display().to_string();
+        let opened = File::options().write(true).open(path);
+        let file = opened.map_err(|e| Error::file("open", &told, &e))?;
+        Ok(Self::Device { file, told })
     }
 
     /// Takes the next bytes.
@@ -256,9 +271,16 @@ impl Sink {
             Self::File { file, path, .. } => file
                 .write_all(&bytes)
                 .map_err(|e| Error::file("write", &path.display().to_string(), &e)),
+            Self::Device { file, told } => {
+                let mut file = file
+                    .try_clone()
+                    .map_err(|e| Error::file("write", told, &e))?;
+                let written = aside(move || file.write_all(&bytes)).await?;
+                written.map_err(|e| Error::file("write", told, &e))
+            }
             Self::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(&bytes).map_err(|e| Error::stdio(&e))
+                let written = aside(move || io::stdout().lock().write_all(&bytes)).await?;
+                written.map_err(|e| Error::stdio(&e))
             }
         }
     }
@@ -278,7 +300,11 @@ impl Sink {
                 let renamed = std::fs::rename(&*partial, &*path);
                 renamed.map_err(|e| Error::file("rename", &path.display().to_string(), &e))
             }
-            Self::Stdout => io::stdout().lock().flush().map_err(|e| Error::stdio(&e)),
+            Self::Device { .. } => Ok(()),
+            Self::Stdout => {
+                let flushed = aside(|| io::stdout().lock().flush()).await?;
+                flushed.map_err(|e| Error::stdio(&e))
+            }
         }
     }
 }
@@ -290,6 +316,12 @@ impl Drop for Sink {
             let _ = std::fs::remove_file(partial);
         }
     }
+}
+
+/// What may wait for another program, which an interrupt must not wait for.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Error::msg(e.to_string()))
 }
 
 /// Makes the archive's files below `root`, and nowhere else, as the user's own.
@@ -335,6 +367,29 @@ mod tests {
             named.asked,
             [image(vec!["a:latest".into(), "b:1".into()], true)]
         );
+    }
+
+    #[tokio::test]
+    async fn devices_are_written_to_and_links_stay() {
+        use std::os::unix::fs::FileTypeExt as _;
+        let give = |path: PathBuf| async {
+            let mut sink = Sink::open(Some(Target::File(path))).unwrap();
+            sink.take(Bytes::from_static(b"some")).await.unwrap();
+            sink.end().await.unwrap();
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        std::fs::write(&real, "old").unwrap();
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        give(link.clone()).await;
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read(&real).unwrap(), b"some");
+        let device = dir.path().join("device");
+        std::os::unix::fs::symlink("/dev/null", &device).unwrap();
+        give(device.clone()).await;
+        let kind = std::fs::metadata(&device).unwrap().file_type();
+        assert!(kind.is_char_device());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use types::build::{BuildRequest, Dockerfile};
+use types::build::{BuildRequest, Dockerfile, Secret};
 
 use super::{
     Call, Inputs, Outputs,
@@ -11,7 +11,6 @@ use super::{
     call::Method,
     inputs::Given,
     names::{self, Registries},
-    secrets,
 };
 use crate::{
     client::Client,
@@ -28,6 +27,9 @@ use crate::{
 /// The kinds of `--allow`.
 const ALLOWED: &[&str] = &["network.host", "security.insecure"];
 
+/// Bytes of the Dockerfile and the secrets; the daemon takes 16 MiB, and there are names and arguments.
+const LARGEST: usize = 15 << 20;
+
 /// What is asked for, but for the files, which come later; and the agents that steps may ask.
 pub(crate) struct Asked {
     request: BuildRequest,
@@ -40,6 +42,7 @@ pub(crate) fn ask(
     m: &Matches,
     inputs: &Inputs,
     outputs: &Outputs,
+    secrets: Vec<Secret>,
 ) -> Result<Asked> {
     let bytes = |name: &str| m.get(name).map_or(Ok(0), size::parse).map_err(Error::msg);
     let all_caches = |flag: &str| -> Result<Vec<_>> {
@@ -54,8 +57,7 @@ pub(crate) fn ask(
     let hosts = hosts.iter().map(|h| host(h).map_err(Error::msg));
     let ulimits = m.all("ulimit");
     let ulimits = ulimits.iter().map(|u| ulimit::parse(u).map_err(Error::msg));
-    let secrets = m.all("secret");
-    let secrets = secrets.iter().map(|s| secrets::secret(s));
+    check_size(&secrets, inputs.text.as_deref())?;
     let agents = Agents::parse(&m.all("ssh"))?;
     let call = Call::of(m)?;
     let network = m.text("network");
@@ -104,7 +106,7 @@ pub(crate) fn ask(
         platform: platforms.join(","),
         cache_from: all_caches("cache-from")?,
         cache_to: all_caches("cache-to")?,
-        secrets: secrets.collect::<Result<_>>()?,
+        secrets,
         ssh: agents.names(),
         extra_hosts: hosts.collect::<Result<_>>()?,
         network: if network == "default" {
@@ -135,6 +137,21 @@ pub(crate) fn ask(
     };
     request.auths = registries(&request, inputs).credentials(&context.config.credentials());
     Ok(Asked { request, agents })
+}
+
+/// What the daemon would refuse for its length only after all files were sent.
+fn check_size(secrets: &[Secret], dockerfile: Option<&str>) -> Result {
+    let secrets: usize = secrets.iter().map(|s| s.value.len()).sum();
+    // In JSON the ends of its lines take two bytes.
+    let text = dockerfile.map_or(0, |text| {
+        text.len() + text.matches(['\n', '\t', '"']).count()
+    });
+    if secrets + text > LARGEST {
+        return Err(Error::msg(
+            "ERROR: the Dockerfile and the secrets are too big: together they may have 15 MiB",
+        ));
+    }
+    Ok(())
 }
 
 impl Asked {
@@ -246,6 +263,18 @@ fn identifier() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_big_is_not_sent() {
+        let secret = Secret {
+            id: "a".to_owned(),
+            value: "x".repeat(8 << 20),
+        };
+        let text = "#".repeat(6 << 20);
+        assert!(check_size(std::slice::from_ref(&secret), Some(&text)).is_ok());
+        assert!(check_size(&[secret.clone(), secret], Some(&text)).is_err());
+        assert!(check_size(&[], Some(&"\n".repeat(8 << 20))).is_err());
+    }
 
     #[test]
     fn identifiers_differ() {

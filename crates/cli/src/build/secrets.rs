@@ -5,13 +5,16 @@ use std::io::Read;
 use types::build::Secret;
 
 use super::attributes::pairs;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    flags::Matches,
+};
 
 /// As BuildKit's.
 const LARGEST: u64 = 500 * 1024;
 
 /// Reads `id=…[,src=FILE|,env=NAME][,type=file|env]`.
-pub(super) fn secret(text: &str) -> Result<Secret> {
+fn secret(text: &str) -> Result<Secret> {
     let (mut id, mut file, mut variable, mut kind) =
         (String::new(), String::new(), String::new(), String::new());
     for (name, value) in pairs("secret", text)? {
@@ -61,6 +64,11 @@ pub(super) fn secret(text: &str) -> Result<Secret> {
         id,
         value: STANDARD.encode(value),
     })
+}
+
+/// All of `--secret`.
+pub(crate) fn secrets(m: &Matches) -> Result<Vec<Secret>> {
+    m.all("secret").iter().map(|text| secret(text)).collect()
 }
 
 fn read(file: &str) -> Result<Vec<u8>> {

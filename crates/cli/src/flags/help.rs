@@ -30,8 +30,12 @@ fn flag_list(flags: &[Flag], width: usize) -> String {
     let mut out = String::new();
     for flag in flags {
         let mut about = flag.about.to_owned();
-        if flag.only.is_some() {
-            about.push_str(" (not supported yet)");
+        if let Some(only) = flag.only {
+            let values: Vec<_> = only.iter().copied().filter(|v| !v.is_empty()).collect();
+            about.push_str(&match values.is_empty() {
+                true => " (not supported yet)".to_owned(),
+                false => format!(" (only {} is supported yet)", values.join(", ")),
+            });
         }
         if !flag.default.is_empty() {
             about.push_str(&format!(" (default {})", flag.default));

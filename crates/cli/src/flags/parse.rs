@@ -3,7 +3,7 @@
 use super::{Flag, Kind};
 
 /// What a command line says.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Matches {
     given: Vec<(&'static str, String)>,
     /// Operands.

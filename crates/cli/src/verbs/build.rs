@@ -2,7 +2,7 @@
 
 use super::{Context, spec::names};
 use crate::{
-    build::{Call, Inputs, Outputs, Report, Sink, Sinks, ask, talk},
+    build::{Call, Inputs, Outputs, Report, Sink, Sinks, ask, blocking, secrets, talk},
     client::Request,
     error::{Error, Result},
     flags::{Flag, Matches, checks, int, list, switch, text},
@@ -143,12 +143,16 @@ async fn work(context: &Context, m: &Matches) -> Result {
     } else {
         Outputs::default()
     };
-    let inputs = Inputs::of(m)?;
-    let mut asked = ask(context, m, &inputs, &outputs)?;
+    // Another program may be slow to write what is read here: a signal does not wait for that.
+    let flags = m.clone();
+    let read = move || Ok((Inputs::of(&flags)?, secrets(&flags)?));
+    let (inputs, secrets) = blocking(read).await?;
+    let mut asked = ask(context, m, &inputs, &outputs, secrets)?;
     let report = Report::of(m)?;
     let id = asked.id().to_owned();
 
-    let sink = Sink::open(outputs.target)?;
+    let target = outputs.target;
+    let sink = blocking(move || Sink::open(target)).await?;
     let mut board = Board::new(form);
     let given = match asked.give_caches(&context.client, &mut board).await {
         Ok(()) => inputs.give(&context.client, &mut board).await,

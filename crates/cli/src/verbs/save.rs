@@ -64,7 +64,25 @@ fn target(m: &Matches) -> Result<Option<String>> {
             folder.map(|f| f.display().to_string()).unwrap_or_default()
         )));
     }
-    Ok(Some(path))
+    file_at(&path).map(Some)
+}
+
+/// `path` without links, which stay what they are; nothing but a file may be there, or nothing.
+fn file_at(path: &str) -> Result<String> {
+    match std::fs::metadata(path) {
+        Ok(there) if there.is_dir() => Err(Error::msg(format!(
+            "invalid output path: \"{path}\" must be a file, and is a directory"
+        ))),
+        Ok(there) if !there.is_file() => Err(Error::msg(format!(
+            "invalid output path: \"{path}\" must be a directory or a regular file"
+        ))),
+        Ok(_) => {
+            let real = std::fs::canonicalize(path).map_err(|e| Error::file("open", path, &e))?;
+            // A name that is not UTF-8 is kept as it was given.
+            Ok(real.to_str().map_or_else(|| path.to_owned(), str::to_owned))
+        }
+        Err(_) => Ok(path.to_owned()),
+    }
 }
 
 /// Under a name of its own first: a file that is there holds a whole archive.
@@ -95,4 +113,30 @@ async fn write(mut answer: Answer<'_>, target: Option<String>) -> Result {
         let _ = std::fs::remove_file(&partial);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_refused_and_links_stay() {
+        let error = file_at("/dev/null").unwrap_err().to_string();
+        assert!(error.contains("regular file"), "{error}");
+        assert!(file_at("/").is_err());
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        std::fs::write(&real, "").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let real = real.canonicalize().unwrap();
+        assert_eq!(
+            file_at(link.to_str().unwrap()).unwrap(),
+            real.to_str().unwrap()
+        );
+        let none = dir.path().join("none");
+        assert_eq!(
+            file_at(none.to_str().unwrap()).unwrap(),
+            none.to_str().unwrap()
+        );
+    }
 }

@@ -69,7 +69,7 @@ pub(super) fn opened(parsed: &Parsed, line: &str) -> Result<Vec<Opened>, Fault> 
     let Ok(words) = expand::split_raw(line) else {
         return Ok(Vec::new());
     };
-    let spaced = runs(&parsed.value);
+    let spaced = matches!(instruction(&parsed.value), Some(Instruction::Run(_)));
     // In `$(( 1 << 2 ))` it is no document.
     let mut sums = 0_usize;
     let mut words = words.into_iter().peekable();
@@ -104,24 +104,18 @@ pub(super) fn opened(parsed: &Parsed, line: &str) -> Result<Vec<Opened>, Fault> 
     Ok(all)
 }
 
-fn runs(value: &Value) -> bool {
+/// The instruction itself, also of a trigger.
+fn instruction(value: &Value) -> Option<&Instruction> {
     match value {
-        Value::Other(Instruction::Onbuild(inner)) => matches!(inner.value, Instruction::Run(_)),
-        Value::Other(value) => matches!(value, Instruction::Run(_)),
-        Value::From(_) => false,
+        Value::Other(Instruction::Onbuild(inner)) => Some(&inner.value),
+        Value::Other(value) => Some(value),
+        Value::From(_) => None,
     }
 }
 
 fn takes(value: &Value) -> bool {
-    match value {
-        Value::Other(Instruction::Onbuild(inner)) => matches!(
-            inner.value,
-            Instruction::Run(_) | Instruction::Copy(_) | Instruction::Add(_)
-        ),
-        Value::Other(value) => matches!(
-            value,
-            Instruction::Run(_) | Instruction::Copy(_) | Instruction::Add(_)
-        ),
-        Value::From(_) => false,
-    }
+    matches!(
+        instruction(value),
+        Some(Instruction::Run(_) | Instruction::Copy(_) | Instruction::Add(_))
+    )
 }

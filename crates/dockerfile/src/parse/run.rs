@@ -14,7 +14,13 @@ pub(super) fn command(text: Text<'_>) -> Result<(Command, bool), Fault> {
 }
 
 pub(super) fn parse(flags: &Flags<'_>, text: Text<'_>, escape: char) -> Result<(Run, bool), Fault> {
-    flags.known(&["network", "security"], &["mount"])?;
+    flags.known(&["network", "security"], &["mount", "device"])?;
+    if let Some((_, place)) = flags.all("device")?.into_iter().next() {
+        return Err(Fault::new(
+            place,
+            "RUN --device is not supported by wharf: no devices are given to builds",
+        ));
+    }
     let (command, json) = command(text)?;
     let empty = match &command {
         Command::Shell(text) => text.is_empty(),

@@ -34,6 +34,8 @@ pub(super) struct Attempt {
     /// Nobody was there, and never has been.
     pub(super) unreachable: bool,
     pub(super) after: Option<Duration>,
+    /// What was answered, when it was an answer that failed.
+    pub(super) status: Option<StatusCode>,
 }
 
 impl Attempt {
@@ -43,7 +45,13 @@ impl Attempt {
             again: false,
             unreachable: false,
             after: None,
+            status: None,
         }
+    }
+
+    /// Refused, so that asking the same again is of no use.
+    pub(super) fn refused(&self) -> bool {
+        !self.again && self.status.is_some_and(|status| status.is_client_error())
     }
 }
 
@@ -106,6 +114,19 @@ impl Session {
             again: !untrusted || self.insecure,
             unreachable,
             after: None,
+            status: None,
+        }
+    }
+
+    /// Nothing has come or gone for a time.
+    pub(super) fn silent(&self, url: &Url, time: Duration) -> Attempt {
+        let detail = format!("nothing has moved for {} seconds", time.as_secs());
+        Attempt {
+            error: self.failed(&without_query(url), &detail),
+            again: true,
+            unreachable: false,
+            after: None,
+            status: None,
         }
     }
 
@@ -138,6 +159,7 @@ impl Session {
             again,
             unreachable: false,
             after,
+            status: Some(status),
         })
     }
 
@@ -213,14 +235,19 @@ impl Session {
     ) -> Result<Vec<u8>, Attempt> {
         let url = response.url().clone();
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(&url, &e))? {
+        loop {
+            // Not every client has a limit of its own.
+            let chunk = tokio::time::timeout(super::ANSWER, response.chunk()).await;
+            let chunk = chunk.map_err(|_| self.silent(&url, super::ANSWER))?;
+            let Some(chunk) = chunk.map_err(|e| self.broken(&url, &e))? else {
+                return Ok(bytes);
+            };
             if (bytes.len() + chunk.len()) as u64 > limit {
                 let detail = format!("its answer is longer than {limit} bytes, which is the limit");
                 return Err(Attempt::last(self.failed(&without_query(&url), &detail)));
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(bytes)
     }
 }
 

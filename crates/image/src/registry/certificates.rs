@@ -85,6 +85,12 @@ pub(super) fn of(dir: Option<&Path>, domain: &str) -> Result<Option<Certificates
 }
 
 impl Certificates {
+    /// Without what this host would show of itself.
+    pub(super) fn authorities_only(mut self) -> Option<Self> {
+        self.identity = None;
+        Some(self).filter(|rest| !rest.authorities.is_empty())
+    }
+
     /// How TLS is spoken with them. `insecure` takes any certificate of the registry's.
     pub(super) fn config(self, insecure: bool) -> Result<ClientConfig> {
         let failed = |e: rustls::Error| Error::Invalid(format!("certificates for a registry: {e}"));

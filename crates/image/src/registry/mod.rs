@@ -12,6 +12,7 @@ mod token;
 mod tokens;
 mod trust;
 mod upload;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,9 +29,13 @@ pub(crate) use answer::{Retry, told};
 pub(crate) use session::{Session, back_off};
 pub(crate) use upload::{Begun, Source};
 
+use certificates::Certificates;
 use insecure::Insecure;
 use places::{INDEX, Mirror, Place};
 use tokens::Tokens;
+
+/// How long an answer may pause.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// All that is kept between pulls. Clients are made when first needed: reading the system's
 /// certificates costs time and memory that an idle daemon need not spend.
@@ -40,8 +45,18 @@ pub(crate) struct Registries {
     elsewhere: BTreeMap<String, String>,
     tokens: Arc<Tokens>,
     certs_dir: Option<PathBuf>,
-    verified: OnceLock<reqwest::Client>,
-    unverified: OnceLock<reqwest::Client>,
+    /// Clients without certificates of their own, by what they are for and whether insecure.
+    clients: [[OnceLock<reqwest::Client>; 2]; 2],
+}
+
+/// What a client is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Talk {
+    /// Questions: answers begin soon and do not pause for long.
+    Ask,
+    /// Sending: reqwest's limit for the answer counts the time that the sending takes, however well
+    /// it goes on. Whoever sends watches that himself.
+    Send,
 }
 
 /// What can change while the store is open.
@@ -86,8 +101,7 @@ impl Registries {
             elsewhere: options.elsewhere.clone(),
             tokens: Arc::default(),
             certs_dir: options.certs_dir.clone(),
-            verified: OnceLock::new(),
-            unverified: OnceLock::new(),
+            clients: Default::default(),
         })
     }
 
@@ -112,18 +126,26 @@ impl Registries {
             || self.live().insecure.iter().any(|one| one.covers(domain))
     }
 
-    /// A client that sends nobody's credentials.
+    /// A client that shows nobody who this host is.
     pub(crate) fn plain_client(&self, domain: &str) -> Result<reqwest::Client> {
-        self.client(false, domain)
+        let certificates = certificates::of(self.certs_dir.as_deref(), domain)?;
+        let certificates = certificates.and_then(Certificates::authorities_only);
+        self.client_with(certificates, Talk::Ask, false, domain)
     }
 
-    fn client(&self, insecure: bool, domain: &str) -> Result<reqwest::Client> {
+    fn client(&self, talk: Talk, insecure: bool, domain: &str) -> Result<reqwest::Client> {
         let certificates = certificates::of(self.certs_dir.as_deref(), domain)?;
-        let kept = if insecure {
-            &self.unverified
-        } else {
-            &self.verified
-        };
+        self.client_with(certificates, talk, insecure, domain)
+    }
+
+    fn client_with(
+        &self,
+        certificates: Option<Certificates>,
+        talk: Talk,
+        insecure: bool,
+        domain: &str,
+    ) -> Result<reqwest::Client> {
+        let kept = &self.clients[usize::from(talk == Talk::Send)][usize::from(insecure)];
         if certificates.is_none()
             && let Some(client) = kept.get()
         {
@@ -136,8 +158,11 @@ impl Registries {
             // Followed by hand, because credentials must not follow to another host.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(15))
-            .read_timeout(Duration::from_secs(60))
             .pool_idle_timeout(Duration::from_secs(15));
+        let builder = match talk {
+            Talk::Ask => builder.read_timeout(ANSWER),
+            Talk::Send => builder,
+        };
         let own = certificates.is_some();
         let builder = match certificates {
             Some(certificates) => builder.tls_backend_preconfigured(certificates.config(insecure)?),
@@ -212,7 +237,8 @@ impl Registries {
             reference.domain()
         };
         Ok(Session::new(
-            self.client(place.insecure, name)?,
+            self.client(Talk::Ask, place.insecure, name)?,
+            self.client(Talk::Send, place.insecure, name)?,
             place,
             reference,
             auth::Credentials::of(auth)?,

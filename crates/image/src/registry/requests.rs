@@ -1,5 +1,8 @@
 //! Small questions to registries: what it has, whether it knows somebody.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use reqwest::header::{HeaderMap, LINK};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::Deserialize;
@@ -12,7 +15,10 @@ use crate::error::{Error, Result};
 /// Largest page of an answer that is read.
 const MAX_PAGE: u64 = 8 << 20;
 /// Most pages that are asked for.
-const MAX_PAGES: usize = 100;
+const MAX_PAGES: usize = 10_000;
+/// Most names that are read of one list, and most bytes of them.
+const MAX_NAMES: usize = 1_000_000;
+const MAX_NAMES_BYTES: usize = 64 << 20;
 
 impl Session {
     /// Whether the registry lets us in; answers the token that stands for the password, if it
@@ -57,7 +63,8 @@ impl Session {
                 .filter(|link| link.contains("rel=\"next\""))
                 .and_then(|link| link.split(['<', '>']).nth(1))
                 .and_then(|link| url.join(link).ok())
-                .filter(|next| next.origin() == url.origin())
+                // Asked of the registry itself, wherever it says: behind a proxy it may not know its
+                // own address.
                 .map(|next| {
                     let query = next.query().map_or(String::new(), |q| format!("?{q}"));
                     format!("{}{query}", next.path().trim_start_matches('/'))
@@ -77,8 +84,20 @@ impl Session {
         mut take: impl FnMut(Vec<String>) -> bool,
     ) -> Result<()> {
         let mut path = Some(path);
-        for _ in 0..MAX_PAGES {
-            let Some(at) = path.take() else { break };
+        let mut seen = HashSet::new();
+        let (mut count, mut size) = (0, 0);
+        while let Some(at) = path.take() {
+            let too_long = |why: String| Error::Registry {
+                registry: format!("Get \"{at}\""),
+                detail: format!("its {what} is too long: {why}"),
+            };
+            // What leads in a circle has no further names.
+            if !seen.insert(at.clone()) {
+                break;
+            }
+            if seen.len() > MAX_PAGES {
+                return Err(too_long(format!("more than {MAX_PAGES} pages")));
+            }
             let (bytes, next) = self.document(&at).await?;
             let names = serde_json::from_slice(&bytes)
                 .and_then(|mut page: Value| {
@@ -89,7 +108,15 @@ impl Session {
                     registry: format!("Get \"{at}\""),
                     detail: format!("its {what} cannot be read: {e}"),
                 })?;
-            if !take(names.unwrap_or_default()) {
+            let names = names.unwrap_or_default();
+            count += names.len();
+            size += names.iter().map(String::len).sum::<usize>();
+            if count > MAX_NAMES || size > MAX_NAMES_BYTES {
+                return Err(too_long(format!(
+                    "more than {MAX_NAMES} names or {MAX_NAMES_BYTES} bytes"
+                )));
+            }
+            if !take(names) {
                 break;
             }
             path = next;
@@ -111,7 +138,9 @@ impl Session {
 
     /// Removes a manifest by its digest, with all tags that it has.
     pub(crate) async fn delete_manifest(&self, digest: &str) -> Result<()> {
-        let (url, response) = self.delete(digest).await?;
+        let Some((url, response)) = self.delete(digest).await? else {
+            return Ok(());
+        };
         self.accept(&url, response)
             .await
             .map(drop)
@@ -120,7 +149,9 @@ impl Session {
 
     /// Removes a tag alone; false where the registry does not do that.
     pub(crate) async fn delete_tag(&self, tag: &str) -> Result<bool> {
-        let (url, response) = self.delete(tag).await?;
+        let Some((url, response)) = self.delete(tag).await? else {
+            return Ok(true);
+        };
         // By the specification it says that it does not support it; docker's finds that a tag is
         // no digest.
         let cannot = [StatusCode::BAD_REQUEST, StatusCode::METHOD_NOT_ALLOWED];
@@ -131,17 +162,23 @@ impl Session {
         accepted.map(|_| true).map_err(|failed| failed.error)
     }
 
-    async fn delete(&self, which: &str) -> Result<(Url, Response)> {
+    /// The answer to a removal; none where it is gone by an earlier attempt, whose answer was lost.
+    async fn delete(&self, which: &str) -> Result<Option<(Url, Response)>> {
         let path = format!("v2/{}/manifests/{which}", self.reference.path());
+        let asked_before = AtomicBool::new(false);
         self.persist(|| async {
+            let again = asked_before.swap(true, Ordering::SeqCst);
             let none = HeaderMap::new();
             let asked = self.at(Method::DELETE, &path, &none, &Content::None);
             let (url, response) = asked.await?;
             let status = response.status();
+            if again && status == StatusCode::NOT_FOUND {
+                return Ok(None);
+            }
             if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-                self.accept(&url, response).await.map(|r| (url, r))
+                self.accept(&url, response).await.map(|r| Some((url, r)))
             } else {
-                Ok((url, response))
+                Ok(Some((url, response)))
             }
         })
         .await

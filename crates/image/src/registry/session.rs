@@ -1,5 +1,7 @@
 //! One pull's conversation with one registry.
 
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,17 +17,20 @@ use super::auth::{Credentials, challenge};
 use super::places::Place;
 use super::stream::BlobStream;
 use super::tokens::Tokens;
+use super::watch::{SILENCE, watched};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 
-const MAX_REDIRECTS: usize = 10;
+pub(super) const MAX_REDIRECTS: usize = 10;
 pub(super) const ATTEMPTS: u32 = 5;
 
 /// A registry, a repository in it, and who asks.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(super) client: Client,
+    /// The one that sends content.
+    sender: Client,
     pub(super) host: String,
     pub(super) insecure: bool,
     /// Whether it stands in for the Hub.
@@ -42,6 +47,8 @@ pub(crate) struct Session {
     pub(super) offline: bool,
     /// Uploads that are begun and not finished.
     pub(super) open: Mutex<Vec<Url>>,
+    /// Repositories that nothing can be taken from.
+    pub(super) unmountable: Mutex<HashSet<String>>,
 }
 
 /// What is sent with a request; can be sent again.
@@ -79,6 +86,7 @@ pub(crate) fn back_off(attempt: u32) -> Duration {
 impl Session {
     pub(super) fn new(
         client: Client,
+        sender: Client,
         place: Place,
         reference: &Reference,
         credentials: Credentials,
@@ -90,6 +98,7 @@ impl Session {
             .map(|t| format!("Bearer {t}"));
         Self {
             client,
+            sender,
             host: place.host,
             insecure: place.insecure,
             mirror: place.mirror,
@@ -106,6 +115,7 @@ impl Session {
             scopes: vec![format!("repository:{}:pull", reference.path())],
             offline: false,
             open: Mutex::new(Vec::new()),
+            unmountable: Mutex::default(),
         }
     }
 
@@ -334,8 +344,9 @@ impl Session {
         let mut at = url.clone();
         let follows = *method == Method::GET || *method == Method::HEAD;
         for _ in 0..MAX_REDIRECTS {
-            let mut request = self
-                .client
+            let sends = matches!(*method, Method::PATCH | Method::PUT);
+            let client = if sends { &self.sender } else { &self.client };
+            let mut request = client
                 .request(method.clone(), at.clone())
                 .headers(headers.clone());
             request = match content {
@@ -349,7 +360,18 @@ impl Session {
             {
                 request = request.header(AUTHORIZATION, authorization);
             }
-            let response = request.send().await.map_err(|e| self.broken(&at, &e))?;
+            let response = if sends {
+                let sent = || match content {
+                    Content::File(source) => source.sent.load(Ordering::Relaxed),
+                    _ => 0,
+                };
+                watched(request.send(), sent, SILENCE)
+                    .await
+                    .ok_or_else(|| self.silent(&at, SILENCE))?
+            } else {
+                request.send().await
+            };
+            let response = response.map_err(|e| self.broken(&at, &e))?;
             if !follows || !response.status().is_redirection() {
                 return Ok(response);
             }

@@ -1,11 +1,11 @@
 //! Getting the authorization that a registry asks for.
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Method, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use reqwest::{Method, Response, Url};
 
 use super::answer::{Attempt, MAX_ANSWER, without_query};
 use super::auth::{Challenge, TokenAnswer};
-use super::session::Session;
+use super::session::{MAX_REDIRECTS, Session};
 use super::tokens;
 use crate::error::Error;
 
@@ -59,7 +59,47 @@ impl Session {
         Ok(found)
     }
 
+    /// The scopes that a token is asked for, without those of repositories that refused us.
+    fn wanted(&self) -> Vec<String> {
+        let refused = self.unmountable();
+        let ours = |scope: &&String| {
+            let path = repository(scope);
+            path.is_none_or(|path| !refused.contains(path))
+        };
+        self.scopes.iter().filter(ours).cloned().collect()
+    }
+
+    /// A token. Servers that give none because of a repository that is only mounted from are asked
+    /// for one without it.
     async fn token(
+        &self,
+        registry: &Url,
+        realm: &str,
+        service: &str,
+        scope: Option<String>,
+        used: Option<&str>,
+    ) -> Result<Authorization, Attempt> {
+        let first = self
+            .token_once(registry, realm, service, scope.clone(), used)
+            .await;
+        match first {
+            Err(failed) if failed.refused() => {
+                let mounts = self.wanted().into_iter().skip(1);
+                let paths: Vec<_> = mounts
+                    .filter_map(|scope| repository(&scope).map(str::to_owned))
+                    .collect();
+                if paths.is_empty() {
+                    return Err(failed);
+                }
+                self.unmountable().extend(paths);
+                let own = self.token_once(registry, realm, service, None, used).await;
+                own.map_err(|_| failed)
+            }
+            done => done,
+        }
+    }
+
+    async fn token_once(
         &self,
         registry: &Url,
         realm: &str,
@@ -79,7 +119,7 @@ impl Session {
                 ),
             )));
         }
-        let mut scopes = self.scopes.clone();
+        let mut scopes = self.wanted();
         scopes.extend(scope.filter(|scope| !self.covers(scope)));
         let key = tokens::key(realm, service, &scopes, &self.credentials);
         // Who logs in wants to know whether the credentials are good now.
@@ -92,7 +132,8 @@ impl Session {
             });
         }
         let scope = scopes.join(" ");
-        let request = if let Some(refresh) = &self.credentials.identity_token {
+        let mut form_sent = None;
+        if let Some(refresh) = &self.credentials.identity_token {
             let form = [
                 ("grant_type", "refresh_token"),
                 ("refresh_token", refresh),
@@ -103,10 +144,7 @@ impl Session {
             let mut encoded = Url::parse("http://form/")
                 .map_err(|e| Attempt::last(self.failed(realm, &e.to_string())))?;
             encoded.query_pairs_mut().extend_pairs(form);
-            self.client
-                .request(Method::POST, url.clone())
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(encoded.query().unwrap_or_default().to_owned())
+            form_sent = Some(encoded.query().unwrap_or_default().to_owned());
         } else {
             {
                 let mut pairs = url.query_pairs_mut();
@@ -124,23 +162,23 @@ impl Session {
                     pairs.append_pair("account", user);
                 }
             }
-            let request = self.client.request(Method::GET, url.clone());
-            match self.credentials.basic_header() {
-                Some(basic) => request.header(AUTHORIZATION, basic),
-                None => request,
-            }
-        };
-        let response = request.send().await.map_err(|e| self.broken(&url, &e))?;
+        }
+        let response = self.ask_for_token(&mut url, form_sent).await?;
         let response = match self.accept(&url, response).await {
             Err(Attempt {
                 error: Error::Registry { detail, .. },
                 again: false,
+                status,
                 ..
             }) => {
-                return Err(Attempt::last(Error::Unauthorized {
+                let error = Error::Unauthorized {
                     registry: format!("Get \"{}\"", without_query(&url)),
                     detail,
-                }));
+                };
+                return Err(Attempt {
+                    status,
+                    ..Attempt::last(error)
+                });
             }
             answer => answer?,
         };
@@ -162,6 +200,55 @@ impl Session {
         })
     }
 
+    /// A token server's answer. Redirections are followed, but who we are is told to nobody else
+    /// than the server that the registry named.
+    async fn ask_for_token(
+        &self,
+        url: &mut Url,
+        form: Option<String>,
+    ) -> Result<Response, Attempt> {
+        let origin = url.origin();
+        for _ in 0..MAX_REDIRECTS {
+            let own = url.origin() == origin;
+            let request = match &form {
+                Some(form) => self
+                    .client
+                    .request(Method::POST, url.clone())
+                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                    .body(form.clone()),
+                None => {
+                    let request = self.client.request(Method::GET, url.clone());
+                    match self.credentials.basic_header().filter(|_| own) {
+                        Some(basic) => request.header(AUTHORIZATION, basic),
+                        None => request,
+                    }
+                }
+            };
+            let response = request.send().await.map_err(|e| self.broken(url, &e))?;
+            let next = response
+                .headers()
+                .get(LOCATION)
+                .filter(|_| response.status().is_redirection())
+                .and_then(|value| url.join(value.to_str().ok()?).ok());
+            let Some(next) = next else {
+                return Ok(response);
+            };
+            let open = next.scheme() != "https"
+                && !(next.scheme() == "http" && url.scheme() == "http" && self.insecure);
+            if open || form.is_some() && next.origin() != origin {
+                let detail = format!(
+                    "its token server leads to {}, where no credentials are sent",
+                    without_query(&next)
+                );
+                return Err(Attempt::last(self.failed(&without_query(url), &detail)));
+            }
+            *url = next;
+        }
+        Err(Attempt::last(
+            self.failed(&without_query(url), "redirects too often"),
+        ))
+    }
+
     /// Whether what a registry asks for is among what is asked for anyway.
     fn covers(&self, scope: &str) -> bool {
         let parts = |text: &str| {
@@ -178,4 +265,9 @@ impl Session {
                     .all(|action| own.1.split(',').any(|a| a == action))
         })
     }
+}
+/// The repository that a scope is about.
+fn repository(scope: &str) -> Option<&str> {
+    let (path, _) = scope.strip_prefix("repository:")?.rsplit_once(':')?;
+    Some(path)
 }

@@ -82,8 +82,22 @@ impl Session {
         .await
     }
 
-    /// Begins an upload, or has the registry take the blob from its repository `from`.
+    /// Begins an upload, or has the registry take the blob from its repository `from`. Who may not
+    /// read there sends it: that is no reason not to push.
     pub(crate) async fn begin(&self, digest: &Digest, from: Option<&str>) -> Result<Begun> {
+        if let Some(from) = from.filter(|from| !self.unmountable().contains(*from)) {
+            if let Some(begun) = self.open_upload(digest, Some(from)).await? {
+                return Ok(begun);
+            }
+            tracing::debug!(from, "registry does not mount {digest} from there");
+            self.unmountable().insert(from.to_owned());
+        }
+        let begun = self.open_upload(digest, None).await?;
+        begun.ok_or(crate::error::Error::Cancelled("the upload"))
+    }
+
+    /// One wish to upload; none where the registry refuses to take the blob from `from`.
+    async fn open_upload(&self, digest: &Digest, from: Option<&str>) -> Result<Option<Begun>> {
         let mut path = format!("v2/{}/blobs/uploads/", self.reference.path());
         if let Some(from) = from {
             // Neither has characters that would have to be escaped.
@@ -92,22 +106,36 @@ impl Session {
         self.persist(|| async {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-            let (url, response) = self
-                .at(Method::POST, &path, &headers, &Content::None)
-                .await?;
-            let response = self.accept(&url, response).await?;
+            let asked = async {
+                let none = &Content::None;
+                let (url, response) = self.at(Method::POST, &path, &headers, none).await?;
+                let response = self.accept(&url, response).await?;
+                Ok::<_, Attempt>((url, response))
+            };
+            let (url, response) = match asked.await {
+                Err(failed) if from.is_some() && failed.refused() => return Ok(None),
+                answer => answer?,
+            };
             if response.status() == StatusCode::CREATED {
-                return Ok(Begun::Mounted);
+                return Ok(Some(Begun::Mounted));
             }
             let at = self.location(&url, &response)?;
             self.opened().push(at.clone());
-            Ok(Begun::At(at))
+            Ok(Some(Begun::At(at)))
         })
         .await
     }
 
     fn opened(&self) -> std::sync::MutexGuard<'_, Vec<Url>> {
         self.open
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(super) fn unmountable(
+        &self,
+    ) -> std::sync::MutexGuard<'_, std::collections::HashSet<String>> {
+        self.unmountable
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -130,7 +158,7 @@ impl Session {
 
     /// Sends a blob's bytes. `at` is where it was begun.
     pub(crate) async fn upload(&self, digest: &Digest, at: Url, source: &Source) -> Result<()> {
-        let (mut at, mut offset, mut failures) = (at, 0, 0);
+        let (mut at, mut offset, mut failures, mut restarts) = (at, 0, 0, 0);
         loop {
             let failed = match self.send_blob(digest, &mut at, offset, source).await {
                 Ok(()) => {
@@ -140,37 +168,51 @@ impl Session {
                 Err(failed) => failed,
             };
             failures += 1;
-            if !failed.again || failures >= ATTEMPTS {
+            // It has another part than we believe, or does not know the upload any more.
+            let astray = failed.status == Some(StatusCode::RANGE_NOT_SATISFIABLE);
+            let forgotten = failed.status == Some(StatusCode::NOT_FOUND);
+            let again = failed.again || astray || forgotten;
+            if !again || failures >= ATTEMPTS || restarts >= ATTEMPTS {
                 return Err(failed.error);
             }
             tracing::debug!(error = %failed.error, offset, "upload of {digest} is resumed");
             tokio::time::sleep(failed.after.unwrap_or(back_off(failures - 1))).await;
-            match self.received(&at).await {
-                Some(received) if received <= source.size => {
+            let received = match forgotten {
+                true => None,
+                false => self.received(&at).await,
+            };
+            match received {
+                Some((received, next)) if received <= source.size => {
                     if received > offset {
                         failures = 0;
                     }
-                    offset = received;
+                    (at, offset) = (next, received);
                 }
+                // It may have become a blob, of which only the word was lost.
+                _ if self.has_blob(digest).await? => return Ok(()),
                 // The registry has forgotten it: all over again.
                 _ => match self.begin(digest, None).await? {
                     Begun::Mounted => return Ok(()),
-                    Begun::At(new) => (at, offset) = (new, 0),
+                    Begun::At(new) => {
+                        restarts += 1;
+                        (at, offset) = (new, 0);
+                    }
                 },
             }
         }
     }
 
-    /// How much of an upload the registry has.
-    async fn received(&self, at: &Url) -> Option<u64> {
+    /// How much of an upload the registry has, and where it goes on.
+    async fn received(&self, at: &Url) -> Option<(u64, Url)> {
         let none = HeaderMap::new();
         let answer = self.ask(Method::GET, at, &none, &Content::None).await;
         let answer = answer.ok().filter(|a| a.status().is_success())?;
         let range = answer.headers().get(RANGE)?.to_str().ok()?.to_owned();
+        let next = self.location(at, &answer).unwrap_or_else(|_| at.clone());
         let last: u64 = range.rsplit_once('-')?.1.trim().parse().ok()?;
         // "0-0" is what it says of nothing, and of one byte; sending that byte again is refused,
         // so an upload of one byte begins anew.
-        Some(if last == 0 { 0 } else { last + 1 })
+        Some((if last == 0 { 0 } else { last.checked_add(1)? }, next))
     }
 
     async fn send_blob(
@@ -233,9 +275,10 @@ impl Session {
     pub(crate) async fn give_up(&self) {
         let open = std::mem::take(&mut *self.opened());
         let none = HeaderMap::new();
-        for at in open {
-            let call_off = self.ask(Method::DELETE, &at, &none, &Content::None);
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(5), call_off).await;
-        }
+        let all = open
+            .iter()
+            .map(|at| self.ask(Method::DELETE, at, &none, &Content::None));
+        let all = futures_util::future::join_all(all);
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), all).await;
     }
 }

@@ -72,8 +72,8 @@ fn a_bound_that_makes_no_sense_is_refused() {
             "keep is not supported",
         ),
         (
-            r#"{"builder": {"entitlements": {}}}"#,
-            "entitlements is not supported",
+            r#"{"builder": {"entitlements": {"device": true}}}"#,
+            "entitlements: device is not supported",
         ),
         (
             r#"{"builder": {"gc": {"defaultKeepStorage": "some"}}}"#,

@@ -62,6 +62,9 @@ fn the_real_docker_builds() {
     let (ok, told) = docker(&d, "", &failing);
     assert!(!ok && told.contains("last words"), "{told}");
     assert!(told.contains("returned a non-zero code: 7"), "{told}");
+    // Quietly it is told, too, once it has failed.
+    let (ok, told) = docker(&d, "-q", &failing);
+    assert!(!ok && told.contains("last words"), "{told}");
     let wrong = Files::new("FROM busybox\nCOPPY a b\n");
     let (ok, told) = docker(&d, "", &wrong);
     assert!(!ok && told.contains("unknown instruction: COPPY"), "{told}");
@@ -72,6 +75,13 @@ fn the_real_docker_builds() {
 fn the_sdk_builds() {
     let d = Daemon::fresh();
     let files = Files::new("FROM busybox\nRUN echo sdk > /sdk\n");
+    // After a login every build sends what is in the file, with members that are null.
+    let config = tempfile::tempdir().expect("a folder");
+    std::fs::write(
+        config.path().join("config.json"),
+        r#"{"auths": {"registry.test:5000": {"auth": "bWU6c2VjcmV0"}}}"#,
+    )
+    .expect("our own folder");
     let script = format!(
         r#"
 import docker
@@ -93,6 +103,7 @@ print(client.api.prune_builds()["SpaceReclaimed"] >= 0)
     let out = Command::new(testkit::python::with_docker_sdk())
         .arg("-c")
         .arg(script)
+        .env("DOCKER_CONFIG", config.path())
         .output()
         .expect("python");
     let text = String::from_utf8_lossy(&out.stdout);

@@ -211,3 +211,31 @@ fn the_same_inputs_give_the_same_image() {
     assert_eq!(ids[0], ids[1]);
     assert!(ids[0].ends_with("2023-11-14T22:13:20Z"), "{}", ids[0]);
 }
+
+#[test]
+fn files_go_where_links_lead_and_flags_have_variables() {
+    let d = Daemon::fresh();
+    let files = Files::new(
+        r"FROM busybox
+ARG OUT=*.md
+RUN echo old > /real && ln -s ../real /etc/link && ln -s /not/there /dangling
+COPY a.txt /etc/link
+COPY a.txt /dangling
+COPY --exclude=$OUT --chmod=u=rw,g=u,o+r-w dir /d
+",
+    )
+    .file("a.txt", "new")
+    .file("dir/top", "top")
+    .file("dir/readme.md", "md");
+    files.build(&d, "");
+    assert_eq!(
+        sh(
+            &d,
+            "readlink /etc/link; readlink /dangling; cat /real /not/there; ls /d; stat -c %a /d/top"
+        ),
+        "../real\n/not/there\nnewnewtop\n664"
+    );
+    let looped = Files::new("FROM busybox\nRUN ln -s /loop /loop\nCOPY a.txt /loop\n");
+    let looped = looped.file("a.txt", "new");
+    looped.fails(&d, "", &["/loop", "too many symbolic links"]);
+}

@@ -244,9 +244,11 @@ fn repositories_are_contexts() {
         };
         d.host().outside().within(free).expect("bound").port()
     };
-    let mut daemon = Command::new("git");
+    // By itself: of `git daemon` only the wrapper would be ended.
+    let programs = run(Command::new("git").arg("--exec-path")).ok();
+    let mut daemon = Command::new(format!("{programs}/git-daemon"));
     daemon
-        .args(["daemon", "--export-all", "--reuseaddr"])
+        .args(["--export-all", "--reuseaddr"])
         .arg(format!("--listen={}", Lan::OUTSIDE))
         .arg(format!("--port={port}"))
         .arg(format!("--base-path={}", all.root().display()))

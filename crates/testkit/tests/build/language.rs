@@ -1,6 +1,6 @@
 //! What each instruction does.
 
-use testkit::Daemon;
+use testkit::{Daemon, Opts};
 
 use crate::{Files, sh};
 
@@ -65,10 +65,10 @@ ONBUILD RUN echo triggered > /triggered
     assert_eq!(config["Cmd"], serde_json::json!(["a", "b"]));
     assert_eq!(config["Healthcheck"]["Retries"], 7);
     assert_eq!(config["Healthcheck"]["StartInterval"], 500_000_000);
-    let test = serde_json::json!(["CMD", "/bin/sh", "-ec", "true || exit 1"]);
-    // In Docker's words: its shell form is for whatever shell the image has.
-    assert!(
-        config["Healthcheck"]["Test"] == test || config["Healthcheck"]["Test"][0] == "CMD-SHELL"
+    // Its shell form is for whatever shell the image has.
+    assert_eq!(
+        config["Healthcheck"]["Test"],
+        serde_json::json!(["CMD-SHELL", "true || exit 1"])
     );
 
     // What it gives to builds that stand on it.
@@ -228,5 +228,21 @@ RUN df -k /dev/shm | grep -q 8192
     host.build(&d, "--allow network.host");
     let insecure = Files::new("FROM busybox\nRUN --security=insecure true\n");
     insecure.fails(&d, "", &["security.insecure"]);
+    insecure.fails(
+        &d,
+        "--allow security.insecure",
+        &["security.insecure is not allowed by build daemon configuration"],
+    );
+    let config =
+        r#"{"builder": {"entitlements": {"security-insecure": true, "network-host": false}}}"#;
+    let d = Daemon::with(Opts {
+        config: Some(config.to_owned()),
+        ..Opts::default()
+    });
     insecure.build(&d, "--allow security.insecure");
+    host.fails(
+        &d,
+        "--allow network.host",
+        &["network.host is not allowed by build daemon"],
+    );
 }

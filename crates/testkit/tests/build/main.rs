@@ -14,6 +14,7 @@ mod mounts;
 mod named;
 mod platforms;
 mod push;
+mod reference;
 mod remote;
 mod ssh;
 mod story;

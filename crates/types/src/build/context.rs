@@ -54,6 +54,9 @@ pub struct ContextUpdate {
     /// Paths that are no more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<String>,
+    /// Another update follows, with this one's context as its base, which nothing needs after that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 /// A context that the daemon knows now.

@@ -3,16 +3,30 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::PortBinding;
+use super::{Empty, PortBinding};
 
 /// Networks that a new container joins.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct NetworkingConfig {
     /// By name of the network.
-    pub endpoints_config: BTreeMap<String, Map<String, Value>>,
+    pub endpoints_config: BTreeMap<String, EndpointSettings>,
+}
+
+/// Addresses that a container asks for in a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct EndpointIpam {
+    /// An IPv4 address.
+    #[serde(rename = "IPv4Address", skip_serializing_if = "String::is_empty")]
+    pub ipv4_address: String,
+    /// An IPv6 address.
+    #[serde(rename = "IPv6Address", skip_serializing_if = "String::is_empty")]
+    pub ipv6_address: String,
+    /// Further addresses, of the link alone.
+    #[serde(rename = "LinkLocalIPs", skip_serializing_if = "Vec::is_empty")]
+    pub link_local_ips: Vec<String>,
 }
 
 /// A container's end in one network.
@@ -24,7 +38,7 @@ pub struct NetworkingConfig {
 )]
 pub struct EndpointSettings {
     #[serde(rename = "IPAMConfig")]
-    pub ipam_config: Option<Empty>,
+    pub ipam_config: Option<EndpointIpam>,
     pub links: Option<Vec<String>>,
     pub aliases: Option<Vec<String>>,
     pub mac_address: String,
@@ -48,8 +62,6 @@ pub struct EndpointSettings {
     #[serde(rename = "DNSNames")]
     pub dns_names: Option<Vec<String>>,
 }
-
-use super::Empty;
 
 /// A container's networks, as `inspect` shows them: with the top-level fields that the newest
 /// description no longer has and clients still read.

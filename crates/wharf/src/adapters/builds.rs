@@ -6,7 +6,7 @@ mod live;
 mod worker;
 
 use std::{
-    io::{BufReader, Read},
+    io::{self, BufReader, Read},
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,8 +17,9 @@ use std::{
 
 use api::backend::{self, Attachment, Body, Progress, Result};
 use async_trait::async_trait;
-use builder::{Builder, Upload};
+use builder::Builder;
 use engine::{Engine, Threads};
+use futures_util::{StreamExt, stream};
 use image::CancellationToken;
 use types::{
     ErrorKind, Failure,
@@ -34,7 +35,7 @@ use super::{
 };
 
 /// Bytes of what is told of a context.
-const MAX_UPDATE: u64 = 1 << 30;
+const MAX_UPDATE: u64 = 128 << 20;
 /// How often it is looked at the cache where nothing is built: the disk fills by others, too.
 const OFTEN: Duration = Duration::from_secs(3600);
 /// Builds at the same time, and uploads.
@@ -70,16 +71,31 @@ fn failure(error: builder::Error) -> Failure {
     Failure::new(error.kind(), error)
 }
 
+/// `body`, which ends with an error once the build is called off, even where its client sends nothing.
+fn until(body: Body, cancel: CancellationToken) -> Body {
+    let next = |(mut body, cancel): (Body, CancellationToken)| async move {
+        let next = cancel.run_until_cancelled(body.next()).await;
+        let chunk = next.unwrap_or_else(|| {
+            let error = "the build was canceled";
+            Some(Err(io::Error::other(error)))
+        })?;
+        Some((chunk, (body, cancel)))
+    };
+    stream::unfold((body, cancel), next).boxed()
+}
+
 impl Builds {
     /// Opens the builder below the daemon's data root. Blocks.
     pub(crate) fn open(
         root: &Path,
         engine: &Arc<Engine>,
         bound: builder::Bound,
+        entitlements: builder::Entitlements,
     ) -> builder::Result<Self> {
         let worker = worker::Worker::new(Arc::clone(engine));
         let store = engine.images().clone();
-        let builder = Arc::new(Builder::open(root, store, Arc::new(worker), bound)?);
+        let builder = Builder::open(root, store, Arc::new(worker), bound)?;
+        let builder = Arc::new(builder.with(entitlements));
         let weak = Arc::downgrade(&builder);
         tokio::spawn(async move {
             loop {
@@ -142,9 +158,14 @@ impl backend::Builds for Builds {
     async fn context(&self, update: Body) -> Result<ContextAnswer> {
         let (source, builder) = (reader(update), self.builder());
         let work = move || {
-            let source = BufReader::new(source.take(MAX_UPDATE));
-            let update: ContextUpdate = serde_json::from_reader(source)
-                .map_err(|e| Failure::invalid(format!("invalid JSON of a context: {e}")))?;
+            let mut source = BufReader::new(source.take(MAX_UPDATE + 1));
+            let update: serde_json::Result<ContextUpdate> = serde_json::from_reader(&mut source);
+            if source.into_inner().limit() == 0 {
+                let bound = "at most 128 MiB are taken at once: tell the context in pieces";
+                return Err(Failure::invalid(bound));
+            }
+            let update =
+                update.map_err(|e| Failure::invalid(format!("invalid JSON of a context: {e}")))?;
             builder.context(update).map_err(failure)
         };
         self.uploads
@@ -188,25 +209,39 @@ impl backend::Builds for Builds {
     async fn build(&self, request: BuildRequest, archive: Body, quiet: bool) -> Result<Progress> {
         let cancel = CancellationToken::new();
         let named = self.name(&request, &cancel)?;
-        let thread = self.threads.free().await;
-        let source = reader(archive);
+        // Where the client goes, so does what waits for it here.
+        let gone = cancel.clone().drop_guard();
+        let source = reader(until(archive, cancel.clone()));
         let builder = self.builder();
+        let upload = match request.context {
+            // A client that is slow to send keeps no other's build from going on.
+            ContextSource::Empty => {
+                let (builder, ended) = (self.builder(), cancel.clone());
+                let work = move || {
+                    let source = BufReader::with_capacity(64 << 10, source);
+                    builder.upload(source, &ended)
+                };
+                let done = self.uploads.free().await.run(work).await;
+                let done = done.map_err(no_thread)?.map_err(|e| match e {
+                    _ if cancel.is_cancelled() => builder::Error::Cancelled,
+                    e => e,
+                });
+                Some(done.map_err(failure)?)
+            }
+            _ => None,
+        };
+        let thread = self.threads.free().await;
         let (listener, lines) = classic::connect(cancel.clone(), quiet, Arc::clone(&named));
         let work = move || {
             let _named = named;
             let told = Arc::clone(&listener);
-            let upload: builder::Result<Option<Upload>> = match request.context {
-                ContextSource::Empty => builder
-                    .upload(BufReader::with_capacity(64 << 10, source), &cancel)
-                    .map(Some),
-                _ => Ok(None),
-            };
-            let built =
-                upload.and_then(|upload| builder.build(&request, upload, listener, true, &cancel));
+            let built = builder.build(&request, upload, listener, true, &cancel);
             told.end(built);
             builder.collect_later();
         };
         thread.start(work).map_err(no_thread)?;
+        // From here on the lines see to that.
+        gone.disarm();
         lines.first().await
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use api::backend::{self, Body, Progress, Result};
 use async_trait::async_trait;
-use image::Deleted;
 use types::{
     image::{AuthAnswer, HistoryItem, ImagesPruned, RegistryAuth, SearchResult},
     options::Filters,
@@ -55,7 +54,9 @@ impl backend::ImageWork for Images {
         let chosen = filters::images(&store, &wanted)?;
         let engine = self.engine.clone();
         let (gone, bytes) = blocking(move || {
-            let (mut gone, mut bytes) = (Vec::new(), 0_u64);
+            let mut gone = Vec::new();
+            // What several images have is freed with the last of them.
+            let before = store.usage().layers;
             for image in chosen {
                 let id = image.id.to_string();
                 if !engine.users_of(&id).is_empty() {
@@ -67,16 +68,12 @@ impl backend::ImageWork for Images {
                 let names = if names.is_empty() { vec![id] } else { names };
                 for name in names {
                     match store.remove(&name, false, false, &users) {
-                        Ok(some) => {
-                            if some.iter().any(|d| matches!(d, Deleted::Deleted(_))) {
-                                bytes += image.size;
-                            }
-                            gone.extend(some);
-                        }
+                        Ok(some) => gone.extend(some),
                         Err(error) => tracing::warn!(%name, %error, "an image is not pruned"),
                     }
                 }
             }
+            let bytes = before.saturating_sub(store.usage().layers);
             Ok((gone, bytes))
         })
         .await?;

@@ -89,7 +89,11 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
     let builds = {
         let (root, engine) = (settings.data_root.clone(), Arc::clone(&engine));
         let bound = settings.build_cache.clone();
-        tokio::task::spawn_blocking(move || adapters::Builds::open(&root, &engine, bound)).await?
+        let entitlements = settings.entitlements;
+        tokio::task::spawn_blocking(move || {
+            adapters::Builds::open(&root, &engine, bound, entitlements)
+        })
+        .await?
     };
     let builds = Arc::new(builds.context("cannot open the builder's state")?);
     let server = api::Server {

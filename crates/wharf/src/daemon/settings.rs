@@ -91,6 +91,8 @@ pub(crate) struct Settings {
     pub raw_logs: bool,
     /// What is kept of the build cache.
     pub build_cache: ::builder::Bound,
+    /// What builds may be allowed to ask of this host.
+    pub entitlements: ::builder::Entitlements,
     /// What SIGHUP can change.
     pub live: Live,
     /// What was given and has no effect.
@@ -268,6 +270,7 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
         resolver: resolver(values)?,
         raw_logs: values.bool("raw-logs") == Some(true),
         build_cache: builder::bound(values)?,
+        entitlements: builder::entitlements(values)?,
         live: live(values)?,
         warnings,
     })

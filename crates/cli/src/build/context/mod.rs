@@ -146,7 +146,7 @@ fn forget(picture: Arc<Picture>, id: &str, paths: &[String]) -> Vec<u8> {
 }
 
 /// Runs `work` beside everything else.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)

@@ -29,8 +29,8 @@ use crate::{
 const PIECE: usize = 256 << 10;
 /// Pieces that wait for the network.
 const WAITING: usize = 4;
-/// Entries of one request.
-const ENTRIES: usize = 100_000;
+/// Entries of one request: with the longest names they are less than the 128 MiB that are taken.
+const ENTRIES: usize = 25_000;
 
 /// How far it is.
 pub(super) type Sent = Arc<AtomicU64>;
@@ -61,6 +61,7 @@ pub(super) async fn update(
             base: base.take(),
             entries,
             removed: removed.take().unwrap_or_default(),
+            more: !rest.is_empty(),
         };
         let known = update.base.is_some();
         let request = Request::post("/wharf/build/context").json(&update);

@@ -14,7 +14,7 @@ use crate::format::size;
 
 /// So long a step's lines may wait for another one's end.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Names of steps are cut after so many letters.
+/// Names of steps are cut after so many letters, if that is asked for.
 const NAME: usize = 72;
 /// Transfers are told no more often than this.
 const EVERY: Duration = Duration::from_secs(1);
@@ -175,7 +175,9 @@ impl Plain {
 fn cut(name: &str) -> String {
     // A name of several lines is told by its first.
     let name = name.replace('\n', " ");
-    if name.chars().count() <= NAME {
+    let whole = std::env::var("PROGRESS_NO_TRUNC");
+    let cuts = whole.is_ok_and(|v| matches!(v.as_str(), "0" | "false"));
+    if !cuts || name.chars().count() <= NAME {
         return name;
     }
     let mut short: String = name.chars().take(NAME - 1).collect();

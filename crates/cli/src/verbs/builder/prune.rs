@@ -18,7 +18,7 @@ use crate::{
 pub(crate) const PRUNE: &[Flag] = &[
     switch(
         "all",
-        "Include internal/frontend images: cache mounts, and what newer results rest on",
+        "Also what images have, too, and the builder's own notes",
     )
     .short('a'),
     list("filter", "Provide filter values (until=, id=, type=)").value("filter", checks::filter),

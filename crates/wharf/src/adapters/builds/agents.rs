@@ -114,10 +114,14 @@ impl Agents {
             let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
             open.remove(&connection);
         };
-        // Without a thread the step finds its agent closed.
-        let _ = std::thread::Builder::new()
-            .name("ssh-agent".to_owned())
-            .spawn(pass);
+        let thread = std::thread::Builder::new().name("ssh-agent".to_owned());
+        if thread.spawn(pass).is_err() {
+            // Without a thread the step finds its agent closed.
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(stream) = open.remove(&connection) {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
     }
 
     /// Closes what is open.

@@ -1,7 +1,7 @@
 //! A build as Docker's classic builder tells of it.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -19,6 +19,9 @@ use types::{
 
 use super::live::Sender;
 
+/// Bytes of output that are kept where little is told.
+const KEPT: usize = 1 << 20;
+
 /// What comes over the line; an error before anything else is the answer itself.
 enum Told {
     Line(Box<ProgressLine>),
@@ -29,6 +32,8 @@ enum Told {
 pub(super) struct Classic {
     sender: Mutex<Option<Sender<Told>>>,
     quiet: bool,
+    /// The end of what steps wrote, where it is only told when they fail.
+    kept: Mutex<VecDeque<u8>>,
     /// Digests of steps of our own, of which the classic builder says nothing.
     inner: Mutex<HashSet<String>>,
 }
@@ -50,6 +55,7 @@ pub(super) fn connect(
     let classic = Arc::new(Classic {
         sender: Mutex::new(Some(sender)),
         quiet,
+        kept: Mutex::default(),
         inner: Mutex::default(),
     });
     let guard = (cancel.drop_guard(), named);
@@ -125,6 +131,23 @@ impl Classic {
         }
     }
 
+    fn keep(&self, bytes: &[u8]) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = &bytes[bytes.len().saturating_sub(KEPT)..];
+        let over = (kept.len() + bytes.len()).saturating_sub(KEPT);
+        kept.drain(..over);
+        kept.extend(bytes);
+    }
+
+    /// Tells what was kept of the steps' output: it says why one failed.
+    fn tell_kept(&self) {
+        let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        if !kept.is_empty() {
+            let bytes: Vec<u8> = kept.into();
+            self.always(text(String::from_utf8_lossy(&bytes)));
+        }
+    }
+
     /// Tells how it ended, and ends the lines.
     pub(super) fn end(&self, done: builder::Result<Built>) {
         match done {
@@ -148,6 +171,7 @@ impl Classic {
                 }
             }
             Err(Error::Command { command, code, .. }) => {
+                self.tell_kept();
                 let message = format!("The command '{command}' returned a non-zero code: {code}");
                 self.always(error_line(&message, Some(code.into())));
             }
@@ -189,7 +213,11 @@ impl Listener for Classic {
                 if let Ok(bytes) = STANDARD.decode(&log.data)
                     && !self.is_inner(&log.vertex)
                 {
-                    self.line(text(String::from_utf8_lossy(&bytes)));
+                    if self.quiet {
+                        self.keep(&bytes);
+                    } else {
+                        self.always(text(String::from_utf8_lossy(&bytes)));
+                    }
                 }
             }
             BuildEvent::Vertex(vertex) => {

@@ -167,18 +167,20 @@ impl builder::Worker for Worker {
     fn push(
         &self,
         name: &Reference,
+        digest: &str,
         request: &BuildRequest,
         progress: OnProgress<'_>,
         cancel: &CancellationToken,
     ) -> Result<Option<Pushed>> {
         let store = self.engine.images();
-        let push = store.push(name, None, auth(request, name), progress, cancel.clone());
+        let auth = auth(request, name);
+        let push = store.push_made(name, digest, auth, progress, cancel.clone());
         let pushed = self.runtime.block_on(push)?;
         let attributes = BTreeMap::from([("name".to_owned(), name.familiar_name())]);
         self.engine
             .events
             .tell("image", "push", &name.familiar(), attributes);
-        Ok(pushed.into_iter().next())
+        Ok(pushed)
     }
 
     fn cache(

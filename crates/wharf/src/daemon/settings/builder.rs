@@ -1,6 +1,6 @@
-//! `builder` of the configuration file: what is kept of the build cache.
+//! `builder` of the configuration file: what is kept of the build cache, and what builds may ask for.
 
-use ::builder::{Amount, Bound, Rule};
+use ::builder::{Amount, Bound, Entitlements, Rule};
 use serde_json::{Map, Value};
 
 use super::{parse, values::Values};
@@ -12,13 +12,53 @@ pub(super) fn bound(values: &Values) -> Result<Bound, String> {
     let mut bound = Bound::default();
     for member in values.list("builder") {
         let (name, text) = member.split_once('=').unwrap_or((&member, ""));
-        if name != "gc" {
-            return Err(format!("builder: {name} is not supported by wharf"));
+        match name {
+            "gc" => {}
+            // Read below.
+            "entitlements" => continue,
+            _ => return Err(format!("builder: {name} is not supported by wharf")),
         }
         let wrong = |e: serde_json::Error| format!("builder: gc: {e}");
         bound = read(&serde_json::from_str(text).map_err(wrong)?)?;
     }
     Ok(bound)
+}
+
+/// What builds may be allowed, as Docker's `builder.entitlements` says it.
+pub(super) fn entitlements(values: &Values) -> Result<Entitlements, String> {
+    let mut entitlements = Entitlements::default();
+    for member in values.list("builder") {
+        if let Some(("entitlements", text)) = member.split_once('=') {
+            let wrong = |e: serde_json::Error| format!("builder: entitlements: {e}");
+            entitlements = granted(&serde_json::from_str(text).map_err(wrong)?)?;
+        }
+    }
+    Ok(entitlements)
+}
+
+fn granted(object: &Object) -> Result<Entitlements, String> {
+    let mut all = Entitlements::default();
+    for (name, value) in object {
+        let place = match name.as_str() {
+            "network-host" => &mut all.network_host,
+            "security-insecure" => &mut all.security_insecure,
+            other => {
+                return Err(format!(
+                    "builder: entitlements: {other} is not supported by wharf"
+                ));
+            }
+        };
+        match value {
+            Value::Null => {}
+            Value::Bool(on) => *place = *on,
+            other => {
+                return Err(format!(
+                    "builder: entitlements: {name}: {other} is not true or false"
+                ));
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn known(object: &Object, names: &[&str]) -> Result<(), String> {
@@ -171,6 +211,19 @@ mod tests {
 
     fn of(text: &str) -> Result<Bound, String> {
         read(&serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn entitlements_are_dockers() {
+        let of = |text: &str| granted(&serde_json::from_str(text).unwrap());
+        let of = |text: &str| of(text).map(|e| (e.network_host, e.security_insecure));
+        assert_eq!(of("{}").unwrap(), (true, false));
+        let all = r#"{"security-insecure": true, "network-host": null}"#;
+        assert_eq!(of(all).unwrap(), (true, true));
+        assert_eq!(of(r#"{"network-host": false}"#).unwrap(), (false, false));
+        for bad in [r#"{"device": true}"#, r#"{"network-host": "no"}"#] {
+            assert!(of(bad).unwrap_err().starts_with("builder: entitlements: "));
+        }
     }
 
     #[test]
