@@ -37,6 +37,12 @@ mod merge;
 mod modes;
 mod mount_specs;
 mod mounts;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "hooked in with the networks of the user's own"
+)]
+mod names;
 mod network_mode;
 mod networks;
 mod pause;
@@ -134,6 +140,8 @@ pub struct Engine {
     /// What happens, for those who listen.
     pub events: Arc<Events>,
     shim: sys::memfd::Program,
+    /// What containers in networks of the user's own are called.
+    names: Arc<names::Names>,
     /// When this daemon opened it, RFC 3339.
     opened: String,
     /// Compiled seccomp profiles.
@@ -156,6 +164,8 @@ pub struct Programs<'a> {
     pub shim: &'a [u8],
     /// What `--init` runs.
     pub init: &'a [u8],
+    /// The name server.
+    pub dns: &'a [u8],
 }
 
 impl Engine {
@@ -191,6 +201,7 @@ impl Engine {
             .await?,
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
+            names: Arc::new(names::Names::new(&config.exec_root, programs.dns)?),
             filters: runtime::filters::Filters::default(),
             opened: clock::now(),
             config,

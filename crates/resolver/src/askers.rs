@@ -93,6 +93,11 @@ impl Askers {
         Some(number)
     }
 
+    /// Is anybody served?
+    pub(crate) fn any(&self) -> bool {
+        !self.served.is_empty()
+    }
+
     /// All that are known, in an order that is always the same.
     pub(crate) fn all(&self) -> Vec<&Asker> {
         let served = self.served.values().map(|s| &s.asker);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::model::{Asker, Endpoint, Network};
-use crate::protocol::{Inbox, Op, Reply, Request, Role, Status, VERSION, encode};
+use crate::protocol::{Inbox, Op, Reply, Request, Role, Status, VERSION, encode, short};
 
 /// A server that takes longer than that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -71,6 +71,7 @@ impl Client {
     /// # Errors
     /// When no server listens there.
     pub fn connect(path: &Path) -> Result<Self, Error> {
+        let (_dir, path) = short(path)?;
         let stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -78,6 +79,15 @@ impl Client {
             stream,
             inbox: Inbox::default(),
         })
+    }
+
+    /// The process that listens, as the kernel names it.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn process(&self) -> Result<u32, Error> {
+        let peer = rustix::net::sockopt::socket_peercred(&self.stream).map_err(io::Error::from)?;
+        Ok(peer.pid.as_raw_nonzero().get().unsigned_abs())
     }
 
     /// Adds an asker with its sockets, or puts them in the place of what it had. The caller may

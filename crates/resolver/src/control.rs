@@ -12,7 +12,7 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
 use crate::poll::Ready;
-use crate::protocol::{Inbox, Op, Reply, Request, VERSION, encode};
+use crate::protocol::{Inbox, Op, Reply, Request, VERSION, encode, short};
 
 /// Where the daemon connects. As long as it lives nobody else listens there.
 pub(crate) struct Listener {
@@ -39,7 +39,8 @@ impl Listener {
         {
             return Err(error);
         }
-        let socket = UnixListener::bind(path)?;
+        let (_dir, by_fd) = short(path)?;
+        let socket = UnixListener::bind(by_fd)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         socket.set_nonblocking(true)?;
         Ok(Self {

@@ -39,6 +39,8 @@ pub(crate) enum Due {
     Conn(u64),
     /// What is known is to be written down.
     Save,
+    /// Nobody may have needed this process for a while.
+    Idle,
 }
 
 /// One descriptor that is ready.

@@ -5,8 +5,10 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,25 @@ pub const VERSION: u32 = 1;
 
 /// No message is longer: a network of 100,000 containers.
 const LONGEST: usize = 32 << 20;
+
+/// A path to a socket that is short enough for one, however long `path` is: by the descriptor of
+/// its directory, which must stay open meanwhile.
+pub(crate) fn short(path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    let (dir, name) = (
+        path.parent().ok_or_else(invalid)?,
+        path.file_name().ok_or_else(invalid)?,
+    );
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(dir, flags, Mode::empty())?;
+    let by_fd = Path::new("/proc/self/fd").join(dir.as_raw_fd().to_string());
+    Ok((dir, by_fd.join(name)))
+}
 
 /// What a descriptor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,6 +21,8 @@ use crate::zones::Zones;
 
 /// Changes that follow one another are written down together.
 const SAVE_AFTER: Duration = Duration::from_millis(100);
+/// Without a container and a daemon's connection it ends after so long.
+const NEEDED: Duration = Duration::from_secs(3);
 /// So many packets of one asker are taken before others have their turn.
 const IN_A_ROW: usize = 32;
 
@@ -33,7 +35,7 @@ pub struct Options {
     pub state: PathBuf,
 }
 
-/// Serves until it is told to stop.
+/// Serves until it is told to stop, or until there is nobody left who could ask or tell anything.
 ///
 /// # Errors
 /// When another one serves there already, or the kernel refuses what is needed at the start.
@@ -41,6 +43,7 @@ pub fn serve(options: &Options) -> io::Result<()> {
     let mut server = Server::start(options)?;
     let mut events = Vec::new();
     while !server.stopping {
+        server.idle(Instant::now());
         server.poll.wait(&mut events)?;
         for event in events.drain(..) {
             if server.poll.has(event.number) {
@@ -68,6 +71,10 @@ pub(crate) struct Server {
     random: Random,
     state: State,
     saving: bool,
+    /// Whether [`Due::Idle`] is to come.
+    ending: bool,
+    /// When somebody needed it last.
+    needed: Instant,
     counted: Status,
     /// Given up for a moment when no descriptor is left, so that a connection can be refused.
     spare: Option<File>,
@@ -93,6 +100,8 @@ impl Server {
             random: Random::new(),
             state,
             saving: false,
+            ending: false,
+            needed: Instant::now(),
             counted: Status::default(),
             spare: File::open("/dev/null").ok(),
             buffer: vec![0; 65_536],
@@ -148,6 +157,24 @@ impl Server {
                 }
             }
             Due::Save => self.save(),
+            Due::Idle => {
+                self.ending = false;
+                self.stopping = !self.is_needed() && now >= self.needed + NEEDED;
+            }
+        }
+    }
+
+    fn is_needed(&self) -> bool {
+        self.askers.any() || !self.controls.is_empty()
+    }
+
+    /// Looks again later, when nobody needs it now.
+    fn idle(&mut self, now: Instant) {
+        if self.is_needed() {
+            self.needed = now;
+        } else if !self.ending {
+            self.ending = true;
+            self.poll.at(self.needed + NEEDED, Due::Idle);
         }
     }
 

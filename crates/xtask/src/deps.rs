@@ -59,7 +59,7 @@ const LAYERS: [Layer; 19] = [
     layer(
         "engine",
         &[
-            "types", "sys", "runtime", "archive", "image", "network", "gotmpl",
+            "types", "sys", "runtime", "archive", "image", "network", "resolver", "gotmpl",
         ],
         &HTTP,
     ),

@@ -182,3 +182,28 @@ fn there_is_one_and_it_is_small() {
     });
     assert!(own.is_ok());
 }
+
+#[test]
+fn it_ends_when_nobody_needs_it() {
+    let mut server = Server::new();
+    let client = server.client();
+    let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    let flags = rustix::process::PidfdFlags::empty();
+    let life = rustix::process::pidfd_open(pid, flags).unwrap();
+    let namespace = sys::netns::create().unwrap();
+    let (fds, address) = sockets(&namespace);
+    let fds = AskerFds {
+        life: Some(life),
+        ..fds
+    };
+    let mut own = server.client();
+    own.set_asker(&asker("c1", &[], &[]), &fds).unwrap();
+    drop((fds, own, client));
+    let container = Container { namespace, address };
+    assert_eq!(container.ask("x", Rtype::A).rcode, Rcode::SERVFAIL);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("its end", || server.process.try_wait().unwrap().is_some());
+    assert!(server.process.wait().unwrap().success());
+}
