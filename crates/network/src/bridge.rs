@@ -1,67 +1,43 @@
 //! The bridge: made, repaired, or taken over with the address it has.
 
 use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
 
 use sys::netlink::{
     self, Address, Batch, Link, LinkChange, Socket, addresses, change_link, create_bridge,
     delete_address, get_link, new_address, routes,
 };
 
+use crate::definition::{Bridge, Definition, Gateway};
 use crate::endpoint::Mac;
 use crate::error::{Error, Result};
-use crate::subnet::{Pool, Subnet};
+use crate::names;
+use crate::subnet::Subnet;
 
 /// An ordinary route, and those that refuse: all of them say that the subnet means something.
 const ROUTE_KINDS: [u8; 4] = [1, 6, 7, 8];
 
-pub(crate) struct Bridge {
-    pub(crate) index: u32,
-    pub(crate) subnet: Subnet,
-}
-
-/// Makes sure that the bridge exists, has its address and is up.
+/// Makes sure that a network's bridge exists, has its addresses and is up. Answers its number, and
+/// whether it was there.
 pub(crate) fn ensure(
     socket: &mut Socket,
-    name: &str,
-    bip: Option<Subnet>,
-    pools: &[Pool],
-    mtu: Option<u32>,
-) -> Result<Bridge> {
-    let kernel = |source| Error::Kernel {
-        network: name.to_owned(),
-        source,
-    };
+    network: &Definition,
+    bridge: &Bridge,
+) -> Result<(u32, bool)> {
+    let name = bridge.link.as_str();
+    let kernel = Error::kernel(&network.name);
     let existing = find(socket, name)?;
-    let own: Vec<Address> = match &existing {
-        Some(link) => {
-            let all = addresses(socket).map_err(kernel)?;
-            all.into_iter().filter(|a| a.link == link.index).collect()
-        }
-        None => Vec::new(),
-    };
-    let kept = own
-        .iter()
-        .map(|a| Subnet {
-            gateway: a.ip,
-            prefix: a.prefix,
-        })
-        .find(|s| (8..=30).contains(&s.prefix));
-    let subnet = match (bip, kept) {
-        (Some(bip), _) => bip,
-        (None, Some(kept)) => kept,
-        (None, None) => choose(socket, existing.as_ref(), pools)
-            .map_err(kernel)?
-            .ok_or(if pools.is_empty() {
-                Error::NoSubnet
-            } else {
-                Error::NoSubnetInPools
-            })?,
-    };
+    let existed = existing.is_some();
     let link = match existing {
         Some(link) => link,
         None => {
+            let mac = network.spaces.first().and_then(|s| s.gateway).map_or_else(
+                || Mac::of_ip(IpAddr::V6(names::random().into())),
+                Mac::of_ip,
+            );
             let mut batch = Batch::new();
-            create_bridge(&mut batch, name, Mac::of_ip(subnet.gateway).0);
+            create_bridge(&mut batch, name, mac.0);
             match socket.all(&mut batch) {
                 Err(e) if !e.is_present() => return Err(kernel(e)),
                 _ => find(socket, name)?.ok_or_else(|| Error::Vanished {
@@ -71,8 +47,7 @@ pub(crate) fn ensure(
             }
         }
     };
-    address(socket, &link, subnet, &own).map_err(kernel)?;
-
+    // It would have one without being asked, and tell containers of it.
     let mut batch = Batch::new();
     let quiet = LinkChange {
         no_ipv6_address: true,
@@ -80,8 +55,8 @@ pub(crate) fn ensure(
     };
     change_link(&mut batch, name, quiet);
     // Refused where the kernel has no IPv6, which is as good.
-    let _ = socket.exchange(&mut batch).map_err(kernel)?;
-    let mtu = mtu.filter(|m| *m != link.mtu);
+    let _ = socket.exchange(&mut batch).map_err(&kernel)?;
+    let mtu = network.mtu.filter(|m| *m != link.mtu);
     let mut batch = Batch::new();
     change_link(
         &mut batch,
@@ -92,18 +67,29 @@ pub(crate) fn ensure(
             ..LinkChange::default()
         },
     );
-    socket.all(&mut batch).map_err(kernel)?;
-    Ok(Bridge {
-        index: link.index,
-        subnet,
-    })
+    socket.all(&mut batch).map_err(&kernel)?;
+    addressed(socket, &link, network, bridge).map_err(kernel)?;
+    Ok((link.index, existed))
+}
+
+/// The subnet of the address that a bridge has, if there is one.
+pub(crate) fn own_subnet(socket: &mut Socket, name: &str) -> Result<Option<Subnet>> {
+    let Some(link) = find(socket, name)? else {
+        return Ok(None);
+    };
+    let all = addresses(socket).map_err(Error::kernel(name))?;
+    let mut ours = all
+        .iter()
+        .filter(|a| a.link == link.index && a.ip.is_ipv4());
+    let subnet = ours.find(|a| (8..=30).contains(&a.prefix));
+    Ok(subnet.map(|a| Subnet {
+        gateway: a.ip,
+        prefix: a.prefix,
+    }))
 }
 
 fn find(socket: &mut Socket, name: &str) -> Result<Option<Link>> {
-    let found = get_link(socket, name).map_err(|source| Error::Kernel {
-        network: name.to_owned(),
-        source,
-    })?;
+    let found = get_link(socket, name).map_err(Error::kernel(name))?;
     match found {
         Some(link) if link.kind != "bridge" => {
             let kind = if link.kind.is_empty() {
@@ -117,28 +103,40 @@ fn find(socket: &mut Socket, name: &str) -> Result<Option<Link>> {
     }
 }
 
-/// Gives the bridge its address; another one it has is taken away, after the new one is there.
-fn address(
+/// Gives the bridge its addresses; others it has in these families are taken away, after the new ones
+/// are there.
+fn addressed(
     socket: &mut Socket,
     link: &Link,
-    subnet: Subnet,
-    own: &[Address],
+    network: &Definition,
+    bridge: &Bridge,
 ) -> Result<(), netlink::Error> {
-    let wanted = Address {
-        link: link.index,
-        ip: subnet.gateway,
-        prefix: subnet.prefix,
-    };
-    let mut batch = Batch::new();
-    new_address(&mut batch, wanted);
-    match socket.all(&mut batch) {
-        Err(e) if !e.is_present() => return Err(e),
-        _ => {}
+    let wanted: Vec<Address> = network
+        .spaces
+        .iter()
+        .filter(|s| bridge.gateway(s.subnet.is_ipv4()) != Gateway::Isolated)
+        .filter_map(|s| {
+            Some(Address {
+                link: link.index,
+                ip: s.gateway?,
+                prefix: s.subnet.prefix,
+            })
+        })
+        .collect();
+    for one in &wanted {
+        let mut batch = Batch::new();
+        new_address(&mut batch, *one);
+        match socket.all(&mut batch) {
+            Err(e) if !e.is_present() => return Err(e),
+            _ => {}
+        }
     }
+    let others = addresses(socket)?.into_iter().filter(|a| {
+        let link_local = matches!(a.ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        a.link == link.index && !link_local && !wanted.contains(a)
+    });
     let mut batch = Batch::new();
-    for other in own.iter().filter(|a| **a != wanted) {
-        delete_address(&mut batch, *other);
-    }
+    others.for_each(|a| delete_address(&mut batch, a));
     for reply in socket.exchange(&mut batch)? {
         match reply {
             Err(e) if !e.is_absent() => return Err(e),
@@ -148,52 +146,71 @@ fn address(
     Ok(())
 }
 
-/// The first subnet of the pools, or default subnet if there are none, that overlaps no address
-/// and no route of the host.
-fn choose(
+/// Subnets that mean something to the host: of its addresses and of its routes, but not those of the
+/// link `except`.
+pub(crate) fn taken(
     socket: &mut Socket,
-    bridge: Option<&Link>,
-    pools: &[Pool],
-) -> Result<Option<Subnet>, netlink::Error> {
-    let bridge = bridge.map(|l| l.index);
+    except: Option<&str>,
+) -> Result<Vec<Subnet>, netlink::Error> {
+    let except = match except {
+        Some(name) => get_link(socket, name)?.map(|l| l.index),
+        None => None,
+    };
     let mut taken: Vec<Subnet> = Vec::new();
-    for a in addresses(socket)?.iter().filter(|a| Some(a.link) != bridge) {
+    for a in addresses(socket)?.iter().filter(|a| Some(a.link) != except) {
         taken.push(Subnet {
             gateway: a.ip,
             prefix: a.prefix,
         });
     }
     for r in routes(socket)? {
-        if r.prefix > 0 && ROUTE_KINDS.contains(&r.kind) && (r.link.is_none() || r.link != bridge) {
+        if r.prefix > 0 && ROUTE_KINDS.contains(&r.kind) && (r.link.is_none() || r.link != except) {
             taken.push(Subnet {
                 gateway: r.to,
                 prefix: r.prefix,
             });
         }
     }
-    let free = |c: &Subnet| taken.iter().all(|t| !t.overlaps(*c));
-    Ok(if pools.is_empty() {
-        Subnet::candidates().find(free)
-    } else {
-        pools.iter().flat_map(|p| p.candidates()).find(free)
-    })
+    Ok(taken)
 }
 
 /// Lets the host pass packets on, and lets its own 127.0.0.1 be translated to containers. The
 /// guard against strangers using the latter must be in place before.
-pub(crate) fn allow_forwarding(name: &str) -> Result<()> {
-    set("/proc/sys/net/ipv4/ip_forward")?;
-    set(&format!("/proc/sys/net/ipv4/conf/{name}/route_localnet"))
+pub(crate) fn allow_forwarding(network: &Definition, bridge: &Bridge) -> Result<()> {
+    let has = |ipv4| network.spaces_of(ipv4).next().is_some();
+    if has(true) {
+        set("/proc/sys/net/ipv4/ip_forward", "1")?;
+        let own = format!("/proc/sys/net/ipv4/conf/{}/route_localnet", bridge.link);
+        set(&own, "1")?;
+    }
+    if has(false) {
+        keep_advertised_routes()?;
+        set("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
+    }
+    Ok(())
 }
 
-fn set(path: &str) -> Result<()> {
+/// A host that forwards IPv6 no longer takes the routes that its routers advertise, and would lose its
+/// own way out, unless each link says otherwise.
+fn keep_advertised_routes() -> Result<()> {
+    let dir = Path::new("/proc/sys/net/ipv6/conf");
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path().join("accept_ra");
+        if fs::read_to_string(&path).is_ok_and(|v| v.trim() == "1") {
+            set(&path.to_string_lossy(), "2")?;
+        }
+    }
+    Ok(())
+}
+
+fn set(path: &str, value: &'static str) -> Result<()> {
     // Only written when needed: it may be right and read-only.
-    if fs::read_to_string(path).is_ok_and(|v| v.trim() == "1") {
+    if fs::read_to_string(path).is_ok_and(|v| v.trim() == value) {
         return Ok(());
     }
-    fs::write(path, "1").map_err(|source| Error::Sysctl {
+    fs::write(path, value).map_err(|source| Error::Sysctl {
         path: path.to_owned(),
-        value: "1",
+        value,
         source,
     })
 }

@@ -1,9 +1,8 @@
 //! What a container asks of a network and what it gets.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
-use std::os::fd::OwnedFd;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -61,8 +60,15 @@ pub struct Mac(pub [u8; 6]);
 impl Mac {
     /// The address that goes with an IP: neighbours' caches stay true when an IP is used again.
     #[must_use]
-    pub fn of_ip(ip: Ipv4Addr) -> Self {
-        let [a, b, c, d] = ip.octets();
+    pub fn of_ip(ip: IpAddr) -> Self {
+        let [a, b, c, d] = match ip {
+            IpAddr::V4(ip) => ip.octets(),
+            // The network's bits are the same for all of its containers: the last ones count.
+            IpAddr::V6(ip) => {
+                let [.., a, b, c, d] = ip.octets();
+                [a, b, c, d]
+            }
+        };
         Self([0x02, 0x42, a, b, c, d])
     }
 }
@@ -122,15 +128,21 @@ pub struct PortRequest {
     pub container_port: u16,
 }
 
-/// What a container asks for.
+/// What a container asks of a network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The ports to publish.
-    pub ports: Vec<PortRequest>,
     /// An address; the next free one if `None`.
     pub ip: Option<Ipv4Addr>,
+    /// An IPv6 address, likewise.
+    pub ip6: Option<Ipv6Addr>,
+    /// Further addresses of its link, of the link alone.
+    pub link_local: Vec<IpAddr>,
     /// A hardware address; one derived from the IP if `None`.
     pub mac: Option<Mac>,
+    /// What the container calls its end; `eth0` if empty.
+    pub inside: String,
+    /// Whether what goes elsewhere goes this way.
+    pub default_route: bool,
 }
 
 /// A published port.
@@ -138,8 +150,8 @@ pub struct Request {
 pub struct PublishedPort {
     /// The protocol.
     pub proto: Proto,
-    /// The host's address; `0.0.0.0` means all.
-    pub host_ip: Ipv4Addr,
+    /// The host's address; zeros mean all of that family.
+    pub host_ip: IpAddr,
     /// The host's port.
     pub host_port: u16,
     /// The container's port.
@@ -148,36 +160,83 @@ pub struct PublishedPort {
 
 impl PublishedPort {
     /// The one address it is published on, if not all.
-    pub(crate) fn only_on(&self) -> Option<Ipv4Addr> {
+    pub(crate) fn only_on(&self) -> Option<IpAddr> {
         (!self.host_ip.is_unspecified()).then_some(self.host_ip)
     }
 }
 
-/// A container's place in a network; kept in its record for [`crate::Network::restore`].
+/// What the container calls its end where nothing is said.
+pub(crate) const INSIDE: &str = "eth0";
+
+fn inside() -> String {
+    INSIDE.to_owned()
+}
+
+/// A container's place in a network; kept in its record for [`crate::Fabric::restore`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Its address.
-    pub ip: Ipv4Addr,
+    pub ip: Option<Ipv4Addr>,
     /// The length of the subnet's prefix.
+    #[serde(default)]
     pub prefix: u8,
     /// The bridge's address, its way out.
-    pub gateway: Ipv4Addr,
+    #[serde(default)]
+    pub gateway: Option<Ipv4Addr>,
+    /// Its IPv6 address.
+    #[serde(default)]
+    pub ip6: Option<Ipv6Addr>,
+    /// The length of that subnet's prefix.
+    #[serde(default)]
+    pub prefix6: u8,
+    /// The way out of IPv6.
+    #[serde(default)]
+    pub gateway6: Option<Ipv6Addr>,
     /// Its hardware address.
     pub mac: Mac,
-    /// The host's end of its link.
+    /// The host's end of its link; empty where there is none.
     pub link: String,
-    /// Its published ports.
-    pub ports: Vec<PublishedPort>,
+    /// What the container calls its end.
+    #[serde(default = "inside")]
+    pub inside: String,
 }
 
-/// What a container got.
-#[derive(Debug)]
-pub struct Connected {
-    /// Its place in the network.
-    pub endpoint: Endpoint,
-    /// Bound sockets, one per published port, to be kept open while the container runs: they
-    /// keep everyone else from taking the ports.
-    pub held: Vec<OwnedFd>,
+impl Endpoint {
+    /// Its addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        let both = [self.ip.map(IpAddr::V4), self.ip6.map(IpAddr::V6)];
+        both.into_iter().flatten()
+    }
+}
+
+/// Where the published ports of a container lead to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Its IPv4 address.
+    pub ip: Option<Ipv4Addr>,
+    /// Its IPv6 address.
+    pub ip6: Option<Ipv6Addr>,
+    /// Whether the host's ports are not translated: the container's own are open.
+    pub routed: [bool; 2],
+}
+
+impl Target {
+    pub(crate) fn address(&self, ipv4: bool) -> Option<IpAddr> {
+        if ipv4 {
+            self.ip.map(IpAddr::V4)
+        } else {
+            self.ip6.map(IpAddr::V6)
+        }
+    }
+}
+
+/// Published ports of a container; kept in its record for [`crate::Fabric::restore`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The ports.
+    pub ports: Vec<PublishedPort>,
+    /// Where they lead to.
+    pub target: Target,
 }
 
 #[cfg(test)]
@@ -186,7 +245,7 @@ mod tests {
 
     #[test]
     fn mac_addresses() {
-        let mac = Mac::of_ip(Ipv4Addr::new(172, 17, 0, 2));
+        let mac = Mac::of_ip(Ipv4Addr::new(172, 17, 0, 2).into());
         assert_eq!(mac.to_string(), "02:42:ac:11:00:02");
         assert_eq!("02:42:ac:11:00:02".parse(), Ok(mac));
         for bad in [
@@ -201,22 +260,12 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_survives_json() {
-        let endpoint = Endpoint {
-            ip: Ipv4Addr::new(172, 17, 0, 2),
-            prefix: 16,
-            gateway: Ipv4Addr::new(172, 17, 0, 1),
-            mac: Mac::of_ip(Ipv4Addr::new(172, 17, 0, 2)),
-            link: "whabc".into(),
-            ports: vec![PublishedPort {
-                proto: Proto::Udp,
-                host_ip: Ipv4Addr::UNSPECIFIED,
-                host_port: 53,
-                container_port: 53,
-            }],
-        };
-        let json = serde_json::to_string(&endpoint).unwrap();
-        assert!(json.contains(r#""proto":"udp""#), "{json}");
-        assert_eq!(serde_json::from_str::<Endpoint>(&json).unwrap(), endpoint);
+    fn an_endpoint_of_an_earlier_version_is_understood() {
+        let json = r#"{"ip":"172.17.0.2","prefix":16,"gateway":"172.17.0.1",
+            "mac":"02:42:ac:11:00:02","link":"whabc","ports":[]}"#;
+        let endpoint: Endpoint = serde_json::from_str(json).unwrap();
+        assert_eq!((endpoint.inside.as_str(), endpoint.ip6), ("eth0", None));
+        let again = serde_json::to_string(&endpoint).unwrap();
+        assert_eq!(serde_json::from_str::<Endpoint>(&again).unwrap(), endpoint);
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong, in words for the user.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use types::ErrorKind;
 
@@ -75,7 +75,7 @@ pub enum Error {
     )]
     PortAllocated {
         /// The address asked for.
-        host_ip: Ipv4Addr,
+        host_ip: IpAddr,
         /// The port asked for.
         port: u16,
         /// Its protocol.
@@ -85,15 +85,14 @@ pub enum Error {
     },
     /// The port cannot be bound.
     #[error(
-        "failed to bind host port for {host_ip}:{port}:{ip}:{container_port}/{proto}: {reason}"
+        "failed to bind host port {host_ip}:{port}/{proto}: {reason} (for port {container_port} \
+         of the container)"
     )]
     PortBind {
         /// The address asked for.
-        host_ip: Ipv4Addr,
+        host_ip: IpAddr,
         /// The port asked for.
         port: u16,
-        /// The container's address.
-        ip: Ipv4Addr,
         /// The container's port.
         container_port: u16,
         /// The protocol.
@@ -108,7 +107,7 @@ pub enum Error {
     )]
     RangeTaken {
         /// The address asked for.
-        host_ip: Ipv4Addr,
+        host_ip: IpAddr,
         /// The range's first port.
         first: u16,
         /// The range's last port.
@@ -118,12 +117,6 @@ pub enum Error {
         /// Why the last one was not.
         source: Box<Error>,
     },
-    /// Publishing on IPv6 addresses does not exist yet.
-    #[error(
-        "publishing on the IPv6 address {0} is not supported yet; publish on an IPv4 address, \
-         such as 0.0.0.0"
-    )]
-    Ipv6Publish(IpAddr),
     /// The kernel has no SCTP.
     #[error("port {0}/sctp cannot be published: this host's kernel has no SCTP (module sctp)")]
     NoSctp(u16),
@@ -152,7 +145,7 @@ pub enum Error {
     #[error("address {ip} is already in use on network {network}")]
     AddressInUse {
         /// The address.
-        ip: Ipv4Addr,
+        ip: IpAddr,
         /// The bridge.
         network: String,
     },
@@ -160,11 +153,50 @@ pub enum Error {
     #[error("address {ip} cannot be given to a container on network {network} ({subnet})")]
     AddressOutside {
         /// The address.
-        ip: Ipv4Addr,
+        ip: IpAddr,
         /// The bridge.
         network: String,
         /// Its subnet.
         subnet: String,
+    },
+    /// The network is not one of the daemon's.
+    #[error("network {0} not found")]
+    NoSuchNetwork(String),
+    /// Containers are still in it.
+    #[error("network {network} has active endpoints ({members})")]
+    InUse {
+        /// The network.
+        network: String,
+        /// The containers.
+        members: String,
+    },
+    /// Its subnet means something else already.
+    #[error(
+        "invalid pool request: Pool overlaps with other one on this address space: {subnet} and {other}"
+    )]
+    Overlaps {
+        /// The subnet asked for.
+        subnet: String,
+        /// What it overlaps.
+        other: String,
+    },
+    /// The link to share is not there.
+    #[error("the parent link {parent} of network {network} does not exist on this host")]
+    NoParent {
+        /// The network.
+        network: String,
+        /// The link.
+        parent: String,
+    },
+    /// The network has no subnet of that family.
+    #[error("network {network} has no {family} subnet to give the address {ip} from")]
+    NoFamily {
+        /// The network.
+        network: String,
+        /// `IPv4` or `IPv6`.
+        family: &'static str,
+        /// The address asked for.
+        ip: IpAddr,
     },
     /// The container is connected already.
     #[error("container {id} is already connected to network {network}")]
@@ -188,6 +220,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The kernel's refusal, with the network that it concerns.
+    pub(crate) fn kernel(network: &str) -> impl Fn(sys::netlink::Error) -> Self + use<> {
+        let network = network.to_owned();
+        move |source| Self::Kernel {
+            network: network.clone(),
+            source,
+        }
+    }
+
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -195,8 +236,10 @@ impl Error {
             Self::Config(_) | Self::BadPort(_) | Self::AddressOutside { .. } => {
                 ErrorKind::InvalidParameter
             }
-            Self::Ipv6Publish(_) | Self::NoSctp(_) => ErrorKind::NotImplemented,
-            Self::NotConnected { .. } => ErrorKind::NotFound,
+            Self::NoSctp(_) => ErrorKind::NotImplemented,
+            Self::NotConnected { .. } | Self::NoSuchNetwork(_) => ErrorKind::NotFound,
+            Self::InUse { .. } | Self::Overlaps { .. } => ErrorKind::Forbidden,
+            Self::NoFamily { .. } | Self::NoParent { .. } => ErrorKind::InvalidParameter,
             Self::AlreadyConnected { .. } | Self::AddressInUse { .. } => ErrorKind::Conflict,
             // Docker answers 500 to these, and clients look at the text.
             Self::PortAllocated { .. }

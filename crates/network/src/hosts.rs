@@ -1,6 +1,6 @@
 //! The `hosts` file of a container.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 const LOCAL: &str = "127.0.0.1\tlocalhost\n\
     ::1\tlocalhost ip6-localhost ip6-loopback\n\
@@ -10,10 +10,10 @@ const LOCAL: &str = "127.0.0.1\tlocalhost\n\
     ff02::2\tip6-allrouters\n";
 
 /// The file's text: the usual local names, `extra` names with their addresses, and the
-/// container's own name at its address (if it has one), with its domain unless that is empty.
+/// container's own name at its addresses, with its domain unless that is empty.
 #[must_use]
 pub fn hosts_file(
-    ip: Option<Ipv4Addr>,
+    addresses: &[IpAddr],
     hostname: &str,
     domain: &str,
     extra: &[(String, IpAddr)],
@@ -22,7 +22,7 @@ pub fn hosts_file(
     for (name, address) in extra {
         text.push_str(&format!("{address}\t{name}\n"));
     }
-    if let Some(ip) = ip {
+    for ip in addresses {
         text.push_str(&match domain {
             "" => format!("{ip}\t{hostname}\n"),
             _ => format!("{ip}\t{hostname}.{domain} {hostname}\n"),
@@ -39,13 +39,13 @@ mod tests {
     fn own_and_extra_names() {
         let extra = [("db".to_owned(), "10.0.0.9".parse().unwrap())];
         let text = hosts_file(
-            Some(Ipv4Addr::new(172, 17, 0, 2)),
+            &["172.17.0.2".parse().unwrap()],
             "web",
             "example.org",
             &extra,
         );
         assert!(text.starts_with("127.0.0.1\tlocalhost\n"));
         assert!(text.ends_with("10.0.0.9\tdb\n172.17.0.2\tweb.example.org web\n"));
-        assert!(hosts_file(None, "web", "", &[]).ends_with("ip6-allrouters\n"));
+        assert!(hosts_file(&[], "web", "", &[]).ends_with("ip6-allrouters\n"));
     }
 }

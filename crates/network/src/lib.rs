@@ -1,30 +1,38 @@
-//! The default network of a node: a bridge, a link pair per container, and tables of our own.
+//! The networks of a node: bridges and shared links, a link pair per container, and nftables tables of
+//! our own.
 //!
-//! [`Network`] is a synchronous object over the kernel's state. Nothing but the kernel and the
-//! containers' records (kept by the engine) holds state: [`Network::open`] takes over what is
-//! there, and [`Network::restore`] makes it match the containers that live.
+//! [`Fabric`] is a synchronous object over the kernel's state. Nothing but the kernel and the
+//! records of networks and containers (kept by the engine) holds state: [`Fabric::load`] takes over
+//! what is there, and [`Fabric::restore`] makes it match the containers that live.
 //!
 //! Threads that call it must be in the network namespace it was opened in: the sockets that hold
 //! published ports are made in the caller's.
 
 mod bridge;
+mod definition;
 pub mod dns;
 mod endpoint;
 mod error;
+mod fabric;
 mod firewall;
 mod flows;
 mod foreign;
 pub mod hosts;
 mod ipam;
+mod members;
 mod names;
-mod network;
 mod ports;
 mod reaper;
 mod recover;
+mod rules;
+mod shared;
 mod subnet;
 mod wire;
 
-pub use endpoint::{Connected, Endpoint, Mac, PortRequest, Proto, PublishedPort, Request};
+pub use definition::{AddressSpace, Bridge, Definition, Driver, Gateway};
+pub use endpoint::{Endpoint, Mac, PortRequest, Proto, Published, PublishedPort, Request, Target};
 pub use error::{Error, Result};
-pub use network::{Config, Network};
+pub use fabric::{Config, Fabric};
+pub use recover::Living;
 pub use subnet::{Pool, Subnet};
+pub use sys::netlink::Shared;

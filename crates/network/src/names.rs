@@ -21,6 +21,15 @@ fn digits(mut value: u64, count: usize) -> String {
         .collect()
 }
 
+/// See [`random`].
+pub(crate) struct Random(u64);
+
+impl From<Random> for std::net::Ipv6Addr {
+    fn from(random: Random) -> Self {
+        Self::from(u128::from(random.0))
+    }
+}
+
 /// What the names of all container links of a bridge begin with.
 pub(crate) fn link_prefix(bridge: &str) -> String {
     format!("wh{}", digits(hash(bridge), 4))
@@ -29,9 +38,19 @@ pub(crate) fn link_prefix(bridge: &str) -> String {
 /// A name for the host's end of a container's link, never used before: 15 characters, the most
 /// there can be, the last nine of them (45 bits) random.
 pub(crate) fn link(bridge: &str) -> String {
+    format!("{}{}", link_prefix(bridge), digits(random().0, 9))
+}
+
+/// A number that nobody has had.
+pub(crate) fn random() -> Random {
     // Each RandomState has keys of its own, from the system's random numbers.
-    let random = RandomState::new().hash_one(());
-    format!("{}{}", link_prefix(bridge), digits(random, 9))
+    Random(RandomState::new().hash_one(()))
+}
+
+/// The link that leads nowhere of the network with this identifier.
+pub(crate) fn dead_end(network: &str) -> String {
+    let start: String = network.chars().take(12).collect();
+    format!("de-{start}")
 }
 
 /// The nftables table of a bridge.

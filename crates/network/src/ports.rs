@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
@@ -13,12 +13,15 @@ use crate::error::{Error, Result};
 
 /// The ports of our containers, with their owners.
 #[derive(Debug, Default)]
-pub(crate) struct PortTable(HashMap<(Proto, u16), Vec<(Ipv4Addr, String)>>);
+pub(crate) struct PortTable(HashMap<(Proto, u16), Vec<(IpAddr, String)>>);
 
 impl PortTable {
-    fn owner(&self, proto: Proto, host_ip: Ipv4Addr, port: u16) -> Option<&str> {
+    fn owner(&self, proto: Proto, host_ip: IpAddr, port: u16) -> Option<&str> {
         let owners = self.0.get(&(proto, port))?;
-        let clash = |ip: Ipv4Addr| ip == host_ip || ip.is_unspecified() || host_ip.is_unspecified();
+        let clash = |ip: IpAddr| {
+            ip.is_ipv4() == host_ip.is_ipv4()
+                && (ip == host_ip || ip.is_unspecified() || host_ip.is_unspecified())
+        };
         owners
             .iter()
             .find(|(ip, _)| clash(*ip))
@@ -40,82 +43,112 @@ impl PortTable {
         }
     }
 
-    /// Binds and enters what the container asks for: all of it or, on any error, nothing.
+    /// Binds and enters what the container asks for: all of it or, on any error, nothing. What is
+    /// asked for on all addresses is bound in the families that the container has.
     pub(crate) fn publish(
         &mut self,
         id: &str,
-        ip: Ipv4Addr,
+        families: Families,
         requests: &[PortRequest],
     ) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
         let mut ports = Vec::with_capacity(requests.len());
         let mut held = Vec::with_capacity(requests.len());
-        for request in requests {
-            match self.publish_one(ip, request) {
-                Ok((port, socket)) => {
-                    self.add(id, &port);
-                    ports.push(port);
-                    held.push(socket);
-                }
-                Err(e) => {
-                    ports.iter().for_each(|p| self.remove(id, p));
-                    return Err(e);
-                }
+        let mut all = || {
+            for request in requests {
+                self.publish_one(id, families, request, &mut ports, &mut held)?;
             }
+            Ok(())
+        };
+        if let Err(e) = all() {
+            ports.iter().for_each(|p| self.remove(id, p));
+            return Err(e);
         }
         Ok((ports, held))
     }
 
-    fn publish_one(&self, ip: Ipv4Addr, r: &PortRequest) -> Result<(PublishedPort, OwnedFd)> {
-        let host_ip = match r.host_ip {
-            None => Ipv4Addr::UNSPECIFIED,
-            Some(IpAddr::V4(ip)) => ip,
-            Some(v6) => return Err(Error::Ipv6Publish(v6)),
-        };
-        let wanted = Wanted {
-            proto: r.proto,
-            host_ip,
-            ip,
-            container_port: r.container_port,
-        };
+    fn publish_one(
+        &mut self,
+        id: &str,
+        families: Families,
+        r: &PortRequest,
+        ports: &mut Vec<PublishedPort>,
+        held: &mut Vec<OwnedFd>,
+    ) -> Result<()> {
         if r.container_port == 0 {
             return Err(Error::BadPort(format!("container port 0/{}", r.proto)));
         }
-        let Some(range) = r.host_port.clone() else {
-            return wanted.bind(self, 0);
+        let wanted = |host_ip| Wanted {
+            proto: r.proto,
+            host_ip,
+            container_port: r.container_port,
         };
-        let (first, last) = (*range.start(), *range.end());
-        if first == 0 || first > last {
-            return Err(Error::BadPort(format!(
-                "host port {first}-{last}/{}",
-                r.proto
-            )));
-        }
+        let (first, second) = match r.host_ip {
+            Some(ip) => (ip, None),
+            None if families.ipv4 => {
+                let second = families.ipv6.then_some(Ipv6Addr::UNSPECIFIED.into());
+                (Ipv4Addr::UNSPECIFIED.into(), second)
+            }
+            None => (Ipv6Addr::UNSPECIFIED.into(), None),
+        };
+        let range = match &r.host_port {
+            None => 0..=0,
+            Some(range) if *range.start() == 0 || range.is_empty() => {
+                return Err(Error::BadPort(format!(
+                    "host port {}-{}/{}",
+                    range.start(),
+                    range.end(),
+                    r.proto
+                )));
+            }
+            Some(range) => range.clone(),
+        };
         let mut failure = None;
-        for port in range {
-            match wanted.bind(self, port) {
-                Ok(found) => return Ok(found),
+        // What the kernel chose in one family may be taken in the other.
+        let attempts = if range == (0..=0) { 8 } else { 1 };
+        for port in (0..attempts).flat_map(|_| range.clone()) {
+            let bind = || {
+                let one = wanted(first).bind(self, port)?;
+                let two = second.map(|ip| wanted(ip).bind(self, one.0.host_port));
+                Ok((one, two.transpose()?))
+            };
+            match bind() {
+                Ok((one, two)) => {
+                    for (port, socket) in std::iter::once(one).chain(two) {
+                        self.add(id, &port);
+                        ports.push(port);
+                        held.push(socket);
+                    }
+                    return Ok(());
+                }
                 Err(e @ Error::NoSctp(_)) => return Err(e),
                 Err(e) => failure = Some(e),
             }
         }
+        let (start, end) = (*range.start(), *range.end());
         Err(match failure {
-            Some(source) if first != last => Error::RangeTaken {
-                host_ip,
-                first,
-                last,
+            Some(source) if start != end => Error::RangeTaken {
+                host_ip: first,
+                first: start,
+                last: end,
                 proto: r.proto,
                 source: Box::new(source),
             },
             Some(e) => e,
-            None => Error::BadPort(format!("host port {first}-{last}/{}", r.proto)),
+            None => Error::BadPort(format!("host port {start}-{end}/{}", r.proto)),
         })
     }
 }
 
+/// The families of addresses that a container has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Families {
+    pub(crate) ipv4: bool,
+    pub(crate) ipv6: bool,
+}
+
 struct Wanted {
     proto: Proto,
-    host_ip: Ipv4Addr,
-    ip: Ipv4Addr,
+    host_ip: IpAddr,
     container_port: u16,
 }
 
@@ -137,7 +170,6 @@ impl Wanted {
             (_, code) => Error::PortBind {
                 host_ip: self.host_ip,
                 port,
-                ip: self.ip,
                 container_port: self.container_port,
                 proto: self.proto,
                 reason: match code {
@@ -175,16 +207,16 @@ impl Wanted {
 
 /// Binds a port without listening, so that nobody else can have it. No SO_REUSEADDR: two such
 /// sockets may share a port until one listens.
-fn hold(proto: Proto, ip: Ipv4Addr, port: u16) -> io::Result<OwnedFd> {
-    let socket = open(proto)?;
-    let address = SocketAddrV4::new(ip, port);
+fn hold(proto: Proto, ip: IpAddr, port: u16) -> io::Result<OwnedFd> {
+    let socket = open(proto, ip)?;
+    let address = SocketAddr::new(ip, port);
     match rustix::net::bind(&socket, &address) {
         Ok(()) => Ok(socket),
         // Connections of an earlier listener that linger (TIME_WAIT) are no reason to refuse. A
         // socket that may share the port tells them from a real owner; then it has to listen,
         // which shuts the others out. Nothing reaches it: the port is translated before.
         Err(Errno::ADDRINUSE) if proto == Proto::Tcp => {
-            let socket = open(proto)?;
+            let socket = open(proto, ip)?;
             sockopt::set_socket_reuseaddr(&socket, true)?;
             rustix::net::bind(&socket, &address)?;
             rustix::net::listen(&socket, 0)?;
@@ -194,19 +226,23 @@ fn hold(proto: Proto, ip: Ipv4Addr, port: u16) -> io::Result<OwnedFd> {
     }
 }
 
-fn open(proto: Proto) -> io::Result<OwnedFd> {
+fn open(proto: Proto, ip: IpAddr) -> io::Result<OwnedFd> {
     let (kind, protocol): (SocketType, Option<Protocol>) = match proto {
         Proto::Tcp => (SocketType::STREAM, None),
         Proto::Udp => (SocketType::DGRAM, None),
         Proto::Sctp => (SocketType::STREAM, Some(ipproto::SCTP)),
     };
-    let family = AddressFamily::INET;
-    Ok(rustix::net::socket_with(
-        family,
-        kind,
-        SocketFlags::CLOEXEC,
-        protocol,
-    )?)
+    let family = if ip.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, protocol)?;
+    if ip.is_ipv6() {
+        // IPv4 has sockets of its own.
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    Ok(socket)
 }
 
 fn bound_port(socket: &OwnedFd) -> io::Result<u16> {
@@ -220,9 +256,9 @@ mod tests {
 
     #[test]
     fn who_has_a_port() {
-        let any = Ipv4Addr::UNSPECIFIED;
-        let one = Ipv4Addr::new(10, 0, 0, 1);
-        let other = Ipv4Addr::new(10, 0, 0, 2);
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let one = IpAddr::from([10, 0, 0, 1]);
+        let other = IpAddr::from([10, 0, 0, 2]);
         let port = |host_ip| PublishedPort {
             proto: Proto::Tcp,
             host_ip,
@@ -235,6 +271,10 @@ mod tests {
         assert_eq!(table.owner(Proto::Tcp, any, 80), Some("a"));
         assert_eq!(table.owner(Proto::Tcp, other, 80), None);
         assert_eq!(table.owner(Proto::Udp, one, 80), None);
+        assert_eq!(
+            table.owner(Proto::Tcp, Ipv6Addr::UNSPECIFIED.into(), 80),
+            None
+        );
         table.add("b", &port(other));
         table.remove("a", &port(one));
         assert_eq!(table.owner(Proto::Tcp, any, 80), Some("b"));

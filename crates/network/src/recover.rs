@@ -6,38 +6,70 @@ use std::sync::Arc;
 use sys::netlink::{Batch, LinkChange, change_link, delete_links, links};
 use sys::nft::Monitor;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Published};
 use crate::error::{Error, Result};
-use crate::network::{Network, State};
+use crate::fabric::{Fabric, State};
+use crate::firewall::FAMILIES;
 use crate::{bridge, names};
 
-impl Network {
-    /// Learns the containers that live, after [`Network::open`] in a new daemon: their addresses
-    /// and ports are taken, the table gets exactly their entries in one step, their links are put
-    /// back on the bridge, and links of dead ones are removed.
+/// A container that lives, as its daemon finds it again.
+#[derive(Debug, Clone, Default)]
+pub struct Living {
+    /// The container.
+    pub id: String,
+    /// Where it is, by network.
+    pub endpoints: Vec<(String, Endpoint)>,
+    /// What it publishes.
+    pub published: Published,
+}
+
+impl Fabric {
+    /// Learns the containers that live, after [`Fabric::load`] in a new daemon: their addresses
+    /// and ports are taken, the tables get exactly their entries in one step, their links are put
+    /// back on their bridges, and links of dead ones are removed.
     ///
     /// # Errors
     /// All that went wrong; everything else was done.
-    pub fn restore(&self, live: &[(String, Endpoint)]) -> Result<()> {
+    pub fn restore(&self, live: &[Living]) -> Result<()> {
         let mut errors = Vec::new();
         let mut state = self.state();
-        *state = State::new(self.subnet);
-        for (id, endpoint) in live {
-            if !self.subnet.contains(endpoint.ip) {
-                tracing::warn!(
-                    container = id, ip = %endpoint.ip, subnet = %self.subnet,
-                    "the network's subnet has changed; restart the container"
-                );
+        state.forget_containers();
+        for one in live {
+            for (network, endpoint) in &one.endpoints {
+                match state.networks.get_mut(network) {
+                    Some(network) => network.adopt(&one.id, endpoint),
+                    None => tracing::warn!(
+                        container = one.id,
+                        network,
+                        "the network that it is in is gone"
+                    ),
+                }
             }
-            if !state.ipam.take(endpoint.ip) {
-                tracing::error!(container = id, ip = %endpoint.ip, "its address has two owners");
+            for port in &one.published.ports {
+                state.table.add(&one.id, port);
             }
-            endpoint.ports.iter().for_each(|p| state.ports.add(id, p));
-            state.endpoints.insert(id.clone(), endpoint.clone());
+            if !one.published.ports.is_empty() {
+                state
+                    .published
+                    .insert(one.id.clone(), one.published.clone());
+            }
         }
-        state.ipam.resume();
-        let reset = self.firewall.reset(state.endpoints.values());
-        errors.extend(reset.err().map(|e| self.kernel(e)));
+        state.networks.values_mut().for_each(|n| n.resume());
+        for ipv4 in FAMILIES {
+            let done = if state.has_family(ipv4) {
+                self.install(&state, ipv4)
+            } else {
+                self.firewall.delete(ipv4).map_err(self.rules())
+            };
+            errors.extend(done.err());
+        }
+        for network in state.networks.values() {
+            let allowed = network
+                .definition
+                .bridge()
+                .map(|b| bridge::allow_forwarding(&network.definition, b));
+            errors.extend(allowed.and_then(Result::err));
+        }
         match self.repair_links(&state) {
             Ok(dead) => errors.extend(self.delete_links(&dead)),
             Err(e) => errors.push(e),
@@ -53,30 +85,31 @@ impl Network {
     pub fn repair(&self) -> Result<bool> {
         // Nobody may change the entries between the look and the repair.
         let state = self.state();
-        if self.firewall.is_present().map_err(|e| self.kernel(e))? {
-            return Ok(false);
+        let mut repaired = false;
+        for ipv4 in FAMILIES {
+            if state.has_family(ipv4) && !self.firewall.is_present(ipv4).map_err(self.rules())? {
+                self.install(&state, ipv4)?;
+                repaired = true;
+            }
         }
-        self.firewall
-            .reset(state.endpoints.values())
-            .map_err(|e| self.kernel(e))?;
-        Ok(true)
+        Ok(repaired)
     }
 
-    /// Puts the table back as soon as someone takes it away, as `nft flush ruleset` or a restart
-    /// of the host's firewall does, for as long as the network is in use. The thread that sees to
+    /// Puts the tables back as soon as someone takes one away, as `nft flush ruleset` or a restart
+    /// of the host's firewall does, for as long as the networks are in use. The thread that sees to
     /// it ends at the first such event after that.
     ///
     /// # Errors
     /// When the kernel does not tell of changes or no thread can be started.
     pub fn watch(self: &Arc<Self>) -> Result<()> {
-        let mut monitor = Monitor::open().map_err(|e| self.kernel(e))?;
+        let mut monitor = Monitor::open().map_err(self.rules())?;
         let (weak, table) = (Arc::downgrade(self), self.firewall.table().to_owned());
         let watch = move || {
             while monitor.deleted(&table).is_ok() {
-                let Some(network) = weak.upgrade() else {
+                let Some(fabric) = weak.upgrade() else {
                     return;
                 };
-                match network.repair() {
+                match fabric.repair() {
                     Ok(true) => tracing::warn!(table, "someone deleted the table; put back"),
                     Ok(false) => {}
                     Err(e) => tracing::error!(table, "cannot put the deleted table back: {e}"),
@@ -91,12 +124,12 @@ impl Network {
             .name("nft-watch".into())
             .stack_size(256 * 1024);
         let started = thread.spawn(watch).map(drop);
-        started.map_err(|e| self.kernel(e.into()))?;
+        started.map_err(|e| self.rules()(e.into()))?;
         // It may have been deleted before the watch began.
         self.repair().map(drop)
     }
 
-    /// Removes the table, the links and the bridge.
+    /// Removes the tables, the links and the bridges.
     ///
     /// # Errors
     /// All that went wrong; everything else was done.
@@ -104,88 +137,87 @@ impl Network {
         let mut errors = Vec::new();
         self.settle();
         let mut state = self.state();
-        *state = State::new(self.subnet);
+        state.forget_containers();
         match self.repair_links(&state) {
-            Ok(mut dead) => {
-                dead.push(self.bridge.clone());
-                errors.extend(self.delete_links(&dead));
-            }
+            Ok(dead) => errors.extend(self.delete_links(&dead)),
             Err(e) => errors.push(e),
         }
-        errors.extend(self.firewall.delete().err().map(|e| self.kernel(e)));
+        let all: Vec<String> = state.networks.keys().cloned().collect();
+        drop(state);
+        for network in all {
+            errors.extend(self.remove(&network, false).err());
+        }
+        for ipv4 in FAMILIES {
+            errors.extend(self.firewall.delete(ipv4).map_err(self.rules()).err());
+        }
         Error::gather(errors)
     }
 
-    /// Puts links of live containers on the bridge where they are not; returns the dead ones'.
+    /// Puts links of live containers on their bridges where they are not; returns the dead ones'.
     fn repair_links(&self, state: &State) -> Result<Vec<String>> {
-        let prefix = names::link_prefix(&self.bridge);
-        let live: HashSet<&str> = state.endpoints.values().map(|e| e.link.as_str()).collect();
-        let mut route = self.route();
-        let all = links(&mut route).map_err(|e| self.kernel(e))?;
-        let hairpin = bridge::needs_hairpin();
-        let isolated = bridge::isolates(self.icc);
         let mut dead = Vec::new();
+        let mut route = self.route();
+        let all = links(&mut route).map_err(Error::kernel("the host"))?;
+        let hairpin = bridge::needs_hairpin();
         let mut batch = Batch::new();
-        for link in all
-            .iter()
-            .filter(|l| l.kind == "veth" && l.name.starts_with(&prefix))
-        {
-            if !live.contains(link.name.as_str()) {
-                // Another bridge's port is not ours, whatever its name.
-                if link.master.is_none_or(|m| m == self.bridge_index) {
-                    dead.push(link.name.clone());
-                }
+        for network in state.networks.values() {
+            let Some(own) = network.definition.bridge() else {
                 continue;
-            }
-            let unchanged = LinkChange::default();
-            if link.master != Some(self.bridge_index) || !link.up {
-                let master = Some(self.bridge_index);
-                change_link(
-                    &mut batch,
-                    &link.name,
-                    LinkChange {
+            };
+            let prefix = names::link_prefix(&own.link);
+            let isolated = bridge::isolates(own.icc);
+            let ours = network.endpoints.values().map(|e| e.link.as_str());
+            let live: HashSet<&str> = ours.collect();
+            for link in all
+                .iter()
+                .filter(|l| l.kind == "veth" && l.name.starts_with(&prefix))
+            {
+                if !live.contains(link.name.as_str()) {
+                    // Another bridge's port is not ours, whatever its name.
+                    if link.master.is_none_or(|m| m == network.index) {
+                        dead.push(link.name.clone());
+                    }
+                    continue;
+                }
+                let mut change = |change| change_link(&mut batch, &link.name, change);
+                let unchanged = LinkChange::default();
+                if link.master != Some(network.index) || !link.up {
+                    let master = Some(network.index);
+                    change(LinkChange {
                         up: true,
                         master,
                         ..unchanged
-                    },
-                );
-            }
-            if link.isolated != isolated {
-                change_link(
-                    &mut batch,
-                    &link.name,
-                    LinkChange {
+                    });
+                }
+                if link.isolated != isolated {
+                    change(LinkChange {
                         isolated: Some(isolated),
                         ..unchanged
-                    },
-                );
-            }
-            if hairpin {
-                change_link(
-                    &mut batch,
-                    &link.name,
-                    LinkChange {
+                    });
+                }
+                if hairpin {
+                    change(LinkChange {
                         hairpin,
                         ..unchanged
-                    },
-                );
+                    });
+                }
+            }
+            for (id, endpoint) in &network.endpoints {
+                if !all.iter().any(|l| l.name == endpoint.link) {
+                    tracing::warn!(container = id, link = endpoint.link, "its link is gone");
+                }
             }
         }
         if !batch.is_empty() {
             match route.all(&mut batch) {
-                Ok(_) => {}
+                Ok(()) => {}
                 // One went meanwhile, because the container just ended: look again. There is one
                 // fewer each time.
                 Err(e) if e.is_absent() => {
                     drop(route);
                     return self.repair_links(state);
                 }
-                Err(e) => return Err(self.kernel(e)),
-            }
-        }
-        for (id, endpoint) in &state.endpoints {
-            if !all.iter().any(|l| l.name == endpoint.link) {
-                tracing::warn!(container = id, link = endpoint.link, "its link is gone");
+                Err(e) => return Err(Error::kernel("the host")(e)),
             }
         }
         Ok(dead)
@@ -195,6 +227,14 @@ impl Network {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         delete_links(&mut self.route(), &names)
             .err()
-            .map(|e| self.kernel(e))
+            .map(Error::kernel("the host"))
+    }
+}
+
+impl State {
+    fn forget_containers(&mut self) {
+        self.networks.values_mut().for_each(|n| n.clear());
+        self.published.clear();
+        self.table = crate::ports::PortTable::default();
     }
 }

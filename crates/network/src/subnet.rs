@@ -1,41 +1,80 @@
-//! An IPv4 subnet with the bridge's address in it.
+//! Subnets with the address of their way out, and pools that they are taken from.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// A subnet as `--bip` gives it: the bridge's address and the prefix's length.
+/// How many subnets of a pool are tried at most.
+const CANDIDATES: u128 = 1 << 16;
+
+/// A subnet as `--bip` gives it: an address in it, as a rule the bridge's, and the prefix's length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subnet {
     /// The bridge's address.
-    pub gateway: Ipv4Addr,
+    pub gateway: IpAddr,
     /// The length of the prefix.
     pub prefix: u8,
 }
 
+/// An address as a number.
+pub(crate) fn number(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u32::from(ip).into(),
+        IpAddr::V6(ip) => ip.into(),
+    }
+}
+
+/// How many bits addresses of this kind have.
+fn bits(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { 32 } else { 128 }
+}
+
 impl Subnet {
-    fn mask(self) -> u32 {
-        u32::MAX
-            .checked_shl(32 - u32::from(self.prefix))
-            .unwrap_or(0)
+    /// The address with this number, of the subnet's family.
+    pub(crate) fn address(self, number: u128) -> IpAddr {
+        match self.gateway {
+            // Numbers of IPv4 subnets have no more bits.
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from(number as u32)),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from(number)),
+        }
+    }
+
+    /// The bits that tell its addresses apart.
+    fn host_mask(self) -> u128 {
+        let own = u32::from(bits(self.gateway).saturating_sub(self.prefix));
+        1_u128.checked_shl(own).map_or(u128::MAX, |n| n - 1)
+    }
+
+    /// Whether it is one of IPv4.
+    #[must_use]
+    pub fn is_ipv4(self) -> bool {
+        self.gateway.is_ipv4()
     }
 
     /// Its first address, which names it.
     #[must_use]
-    pub fn network(self) -> Ipv4Addr {
-        Ipv4Addr::from(u32::from(self.gateway) & self.mask())
+    pub fn network(self) -> IpAddr {
+        self.address(number(self.gateway) & !self.host_mask())
     }
 
-    /// Its last address.
+    /// Its last address; in IPv4 the one for broadcasts.
     #[must_use]
-    pub fn broadcast(self) -> Ipv4Addr {
-        Ipv4Addr::from(u32::from(self.gateway) | !self.mask())
+    pub fn last(self) -> IpAddr {
+        self.address(number(self.gateway) | self.host_mask())
+    }
+
+    /// The address that is the gateway where none is given: the first that a host may have.
+    #[must_use]
+    pub fn first_host(self) -> IpAddr {
+        let network = number(self.network());
+        let alone = self.host_mask() == 0;
+        self.address(network + u128::from(!alone))
     }
 
     /// Whether the address lies in it.
     #[must_use]
-    pub fn contains(self, ip: Ipv4Addr) -> bool {
-        u32::from(ip) & self.mask() == u32::from(self.network())
+    pub fn contains(self, ip: IpAddr) -> bool {
+        ip.is_ipv4() == self.is_ipv4() && number(ip) & !self.host_mask() == number(self.network())
     }
 
     /// Whether any address lies in both.
@@ -44,17 +83,40 @@ impl Subnet {
         self.contains(other.network()) || other.contains(self.network())
     }
 
-    /// Where a network without `--bip` may go, in order of preference.
+    /// Reads `address/prefix`, whatever it may be good for.
+    ///
+    /// # Errors
+    /// Why it is none, in words that go on after the text itself.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let (ip, prefix) = text.split_once('/').ok_or("it has no prefix length")?;
+        let gateway: IpAddr = ip.parse().map_err(|_| "no IP address")?;
+        let plain = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
+        let prefix: Option<u8> = prefix.parse().ok().filter(|p| plain && *p <= bits(gateway));
+        let prefix = prefix.ok_or("no prefix length")?;
+        Ok(Self { gateway, prefix })
+    }
+
+    /// Where a network without a subnet of its own may go, in order of preference.
     pub(crate) fn candidates() -> impl Iterator<Item = Self> {
         let wide = (17..=31).map(|b| Self {
-            gateway: Ipv4Addr::new(172, b, 0, 1),
+            gateway: Ipv4Addr::new(172, b, 0, 1).into(),
             prefix: 16,
         });
         let narrow = (0..=240).step_by(16).map(|c| Self {
-            gateway: Ipv4Addr::new(192, 168, c, 1),
+            gateway: Ipv4Addr::new(192, 168, c, 1).into(),
             prefix: 20,
         });
         wide.chain(narrow)
+    }
+
+    /// A local IPv6 subnet (RFC 4193) for the network with this random identifier.
+    #[must_use]
+    pub fn unique_local(random: u64) -> Self {
+        let base = 0xfd_u128 << 120 | u128::from(random & 0x00ff_ffff_ffff_ffff) << 64;
+        Self {
+            gateway: Ipv6Addr::from(base | 1).into(),
+            prefix: 64,
+        }
     }
 }
 
@@ -72,32 +134,41 @@ impl Pool {
     /// What makes no sense, as a sentence.
     pub fn new(base: &str, size: u8) -> Result<Self, String> {
         let wrong = |why: &str| format!("invalid address pool {base:?} with size {size}: {why}");
-        let (ip, prefix) = base
-            .split_once('/')
-            .ok_or_else(|| wrong("the base has no prefix length"))?;
-        let gateway: Ipv4Addr = ip.parse().map_err(|_| wrong("the base is not IPv4"))?;
-        let prefix: u8 = prefix.parse().map_err(|_| wrong("no prefix length"))?;
-        if !(8..=30).contains(&prefix) || !(prefix..=30).contains(&size) {
-            return Err(wrong(
-                "base and size must be from 8 to 30, and size not smaller than the base's length",
-            ));
+        let parsed = Subnet::parse(base).map_err(wrong)?;
+        let most = if parsed.is_ipv4() { 30 } else { 126 };
+        if !(8..=most).contains(&parsed.prefix) || !(parsed.prefix..=most).contains(&size) {
+            return Err(wrong(&format!(
+                "base and size must be from 8 to {most}, and size not smaller than the base's length"
+            )));
         }
-        let base = Subnet { gateway, prefix };
-        if gateway.is_loopback() || gateway.is_multicast() || gateway.is_unspecified() {
+        if !is_possible(parsed.gateway) {
             return Err(wrong("no link can have such an address"));
         }
-        Ok(Self { base, size })
+        Ok(Self { base: parsed, size })
+    }
+
+    /// Whether its subnets are of IPv4.
+    pub(crate) fn is_ipv4(self) -> bool {
+        self.base.is_ipv4()
     }
 
     /// Its subnets in order, each with its first address as the bridge's.
     pub(crate) fn candidates(self) -> impl Iterator<Item = Subnet> {
-        let first = u32::from(self.base.network());
-        let step = 1_u32 << (32 - self.size);
-        (0..1_u32 << (self.size - self.base.prefix)).map(move |n| Subnet {
-            gateway: Ipv4Addr::from(first + n * step + 1),
+        let first = number(self.base.network());
+        let step = 1_u128 << (bits(self.base.gateway) - self.size);
+        let count = 1_u128
+            .checked_shl(u32::from(self.size - self.base.prefix))
+            .map_or(CANDIDATES, |n| n.min(CANDIDATES));
+        (0..count).map(move |n| Subnet {
+            gateway: self.base.address(first + n * step + 1),
             prefix: self.size,
         })
     }
+}
+
+/// Whether a link could have it.
+fn is_possible(ip: IpAddr) -> bool {
+    !(ip.is_loopback() || ip.is_multicast() || ip.is_unspecified())
 }
 
 impl fmt::Display for Subnet {
@@ -113,20 +184,19 @@ impl FromStr for Subnet {
         let wrong = |why: &str| {
             format!("'{s}' is not a bridge address ({why}); expected one such as 172.20.0.1/16")
         };
-        let (ip, prefix) = s
-            .split_once('/')
-            .ok_or_else(|| wrong("it has no prefix length"))?;
-        let gateway: Ipv4Addr = ip.parse().map_err(|_| wrong("no IPv4 address"))?;
-        let prefix: u8 = prefix.parse().map_err(|_| wrong("no prefix length"))?;
-        // Beyond /30 there is no room for a container beside the bridge.
-        if !(8..=30).contains(&prefix) {
-            return Err(wrong("the prefix length must be from 8 to 30"));
+        let subnet = Self::parse(s).map_err(wrong)?;
+        // Beyond it there is no room for a container beside the bridge.
+        let most = if subnet.is_ipv4() { 30 } else { 126 };
+        if !(8..=most).contains(&subnet.prefix) {
+            return Err(wrong(&format!(
+                "the prefix length must be from 8 to {most}"
+            )));
         }
-        let subnet = Self { gateway, prefix };
-        if gateway == subnet.network() || gateway == subnet.broadcast() {
+        let last = subnet.is_ipv4() && subnet.gateway == subnet.last();
+        if subnet.gateway == subnet.network() || last {
             return Err(wrong("that is the subnet's own or its broadcast address"));
         }
-        if gateway.is_loopback() || gateway.is_multicast() || gateway.is_unspecified() {
+        if !is_possible(subnet.gateway) {
             return Err(wrong("no link can have it"));
         }
         Ok(subnet)
@@ -141,7 +211,8 @@ mod tests {
     fn subnets() {
         let s: Subnet = "172.20.3.1/22".parse().unwrap();
         assert_eq!(s.to_string(), "172.20.0.0/22");
-        assert_eq!(s.broadcast(), Ipv4Addr::new(172, 20, 3, 255));
+        assert_eq!(s.last(), Ipv4Addr::new(172, 20, 3, 255));
+        assert_eq!(s.first_host(), Ipv4Addr::new(172, 20, 0, 1));
         assert!(s.overlaps("172.20.0.1/16".parse().unwrap()));
         assert!(!s.overlaps("172.20.4.1/22".parse().unwrap()));
         for bad in [
@@ -152,9 +223,24 @@ mod tests {
             "1.2.3.255/24",
             "x/24",
             "127.0.0.1/8",
+            "1.2.3.4/+24",
+            "fd00::1/127",
         ] {
             assert!(bad.parse::<Subnet>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn subnets_of_ipv6() {
+        let s: Subnet = "fd00:1::9/64".parse().unwrap();
+        assert_eq!(s.to_string(), "fd00:1::/64");
+        assert_eq!(s.last().to_string(), "fd00:1::ffff:ffff:ffff:ffff");
+        assert!(!s.contains("10.0.0.1".parse().unwrap()));
+        assert!(s.contains("fd00:1::2".parse().unwrap()));
+        assert!(Subnet::parse("::/0").unwrap().overlaps(s));
+        let own = Subnet::unique_local(0x1234_5678_9abc_def0);
+        assert_eq!(own.to_string(), "fd34:5678:9abc:def0::/64");
+        assert_eq!(own.gateway.to_string(), "fd34:5678:9abc:def0::1");
     }
 
     #[test]
@@ -166,14 +252,16 @@ mod tests {
             .collect();
         assert_eq!(all.len(), 4);
         assert_eq!(all[3], "10.1.3.1 in 10.1.3.0/24");
-        let last = Pool::new("255.0.0.0/8", 30).unwrap().candidates().last();
-        assert_eq!(last.unwrap().broadcast(), Ipv4Addr::BROADCAST);
+        let last = Pool::new("255.255.0.0/16", 30).unwrap().candidates().last();
+        assert_eq!(last.unwrap().last(), Ipv4Addr::BROADCAST);
+        let six = Pool::new("fd00::/40", 64).unwrap().candidates().nth(2);
+        assert_eq!(six.unwrap().to_string(), "fd00:0:0:2::/64");
         for (base, size) in [
             ("10.0.0.0", 24),
             ("10.0.0.0/16", 15),
             ("10.0.0.0/16", 31),
             ("10.0.0.0/7", 24),
-            ("2001:db8::/64", 80),
+            ("fd00::/64", 127),
             ("127.0.0.0/8", 24),
         ] {
             assert!(Pool::new(base, size).is_err(), "{base} {size}");

@@ -1,19 +1,19 @@
-//! The link pair between the bridge and a container.
+//! A container's end of a network, and the host's.
 
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use sys::netlink::{
-    self, Address, Batch, LinkChange, Socket, change_link, create_veth, get_link, new_address,
-    new_default_route,
+    self, Address, Batch, LinkChange, Shared, Socket, change_link, create_shared, create_veth,
+    delete_default_route, get_link, new_address, set_default_route, set_default_route_by,
 };
 
 use crate::bridge;
-use crate::endpoint::Endpoint;
+use crate::definition::{Bridge, Definition, Driver};
+use crate::endpoint::{Endpoint, Request};
 use crate::error::{Error, Result};
 
-/// What the container calls its end.
-const INSIDE: &str = "eth0";
 /// How long to wait for a link to pass packets. It is a matter of microseconds; beyond this the
 /// container starts anyway and its first packets may have to be sent again.
 const READY: Duration = Duration::from_millis(200);
@@ -21,55 +21,113 @@ const READY: Duration = Duration::from_millis(200);
 /// Where and how to connect a container.
 pub(crate) struct Wire<'a> {
     pub(crate) id: &'a str,
-    pub(crate) bridge: &'a str,
-    pub(crate) bridge_index: u32,
+    pub(crate) network: &'a Definition,
+    /// The number of the bridge, or of the link that is shared.
+    pub(crate) index: u32,
     pub(crate) endpoint: &'a Endpoint,
-    pub(crate) mtu: Option<u32>,
-    /// Whether it is kept from other containers.
-    pub(crate) isolated: bool,
+    pub(crate) request: &'a Request,
+}
+
+/// A socket of the container's namespace; it stays there when the thread that opened it is gone.
+pub(crate) fn socket(id: &str, netns: BorrowedFd<'_>) -> Result<Socket> {
+    sys::netns::inside(netns, Socket::route)
+        .map_err(|source| Error::Namespace {
+            id: id.to_owned(),
+            source,
+        })?
+        .map_err(Error::kernel("a container"))
+}
+
+/// Sends the default routes of a namespace by these endpoints' gateways (IPv4's and IPv6's), or takes
+/// them away.
+pub(crate) fn route_by(
+    id: &str,
+    netns: BorrowedFd<'_>,
+    endpoints: [Option<&Endpoint>; 2],
+) -> Result<()> {
+    let mut socket = socket(id, netns)?;
+    let kernel = Error::kernel("a container");
+    let [four, six] = endpoints;
+    let gateways = [
+        (true, four.map(|e| (e, e.gateway.map(IpAddr::V4)))),
+        (false, six.map(|e| (e, e.gateway6.map(IpAddr::V6)))),
+    ];
+    for (ipv4, by) in gateways {
+        let mut batch = Batch::new();
+        match by {
+            Some((_, Some(gateway))) => set_default_route(&mut batch, gateway),
+            Some((endpoint, None)) => {
+                let link = get_link(&mut socket, &endpoint.inside).map_err(&kernel)?;
+                if let Some(link) = link {
+                    set_default_route_by(&mut batch, link.index, ipv4);
+                }
+            }
+            None => delete_default_route(&mut batch, ipv4),
+        }
+        match socket.all(&mut batch) {
+            Err(e) if by.is_none() && e.is_absent() => {}
+            // No IPv6 in this kernel, so no route to remove.
+            Err(_) if by.is_none() && !ipv4 => {}
+            other => other.map_err(&kernel)?,
+        }
+    }
+    Ok(())
 }
 
 impl Wire<'_> {
-    /// Makes the pair, the container's end with address and default route; returns when packets
-    /// pass. `host` is run with the host's socket.
+    /// Makes the link, the container's end with its addresses and, if it is asked for, the default
+    /// routes; returns when packets pass. `host` is run with the host's socket.
     pub(crate) fn connect(
         &self,
         netns: BorrowedFd<'_>,
         host: impl Fn(&mut dyn FnMut(&mut Socket) -> Result<()>) -> Result<()>,
     ) -> Result<()> {
-        host(&mut |socket| self.outside(socket, netns))?;
-        // The socket stays in the container's namespace when the thread that opened it is gone.
-        let mut socket = sys::netns::inside(netns, Socket::route)
-            .map_err(|source| Error::Namespace {
-                id: self.id.to_owned(),
-                source,
-            })?
-            .map_err(|e| self.kernel(e))?;
+        host(&mut |socket| match &self.network.driver {
+            Driver::Bridge(bridge) => self.pair(socket, netns, bridge),
+            Driver::Shared { kind, .. } => self.share(socket, netns, *kind),
+        })?;
+        let mut socket = socket(self.id, netns)?;
         self.inside(&mut socket)?;
-        self.wait(&mut socket, host)
+        match self.network.bridge() {
+            Some(bridge) => self.wait(&mut socket, &bridge.link, host),
+            None => Ok(()),
+        }
     }
 
     fn kernel(&self, source: netlink::Error) -> Error {
         if source.is_full() {
-            return Error::BridgeFull(self.bridge.to_owned());
+            return Error::BridgeFull(self.network.name.clone());
         }
-        Error::Kernel {
-            network: self.bridge.to_owned(),
-            source,
-        }
+        Error::kernel(&self.network.name)(source)
     }
 
-    fn outside(&self, socket: &mut Socket, netns: BorrowedFd<'_>) -> Result<()> {
+    fn share(&self, socket: &mut Socket, netns: BorrowedFd<'_>, kind: Shared) -> Result<()> {
+        let mut batch = Batch::new();
+        let mac = matches!(kind, Shared::Macvlan(_)).then_some(self.endpoint.mac.0);
+        let inside = &self.endpoint.inside;
+        create_shared(
+            &mut batch,
+            inside,
+            self.index,
+            netns,
+            kind,
+            mac,
+            self.network.mtu,
+        );
+        socket.all(&mut batch).map_err(|e| self.kernel(e))
+    }
+
+    fn pair(&self, socket: &mut Socket, netns: BorrowedFd<'_>, bridge: &Bridge) -> Result<()> {
         let name = self.endpoint.link.as_str();
         let unchanged = LinkChange::default();
         let mut batch = Batch::new();
         create_veth(
             &mut batch,
             name,
-            INSIDE,
+            &self.endpoint.inside,
             netns,
             self.endpoint.mac.0,
-            self.mtu,
+            self.network.mtu,
         );
         change_link(
             &mut batch,
@@ -79,7 +137,7 @@ impl Wire<'_> {
                 ..unchanged
             },
         );
-        let master = Some(self.bridge_index);
+        let master = Some(self.index);
         change_link(
             &mut batch,
             name,
@@ -89,7 +147,7 @@ impl Wire<'_> {
                 ..unchanged
             },
         );
-        if self.isolated {
+        if bridge::isolates(bridge.icc) {
             change_link(
                 &mut batch,
                 name,
@@ -119,36 +177,44 @@ impl Wire<'_> {
     }
 
     fn inside(&self, socket: &mut Socket) -> Result<()> {
-        let e = self.endpoint;
-        let link = get_link(socket, INSIDE)
+        let (e, inside) = (self.endpoint, self.endpoint.inside.as_str());
+        let link = get_link(socket, inside)
             .map_err(|e| self.kernel(e))?
             .ok_or_else(|| Error::Vanished {
                 owner: format!("container {}", self.id),
-                link: INSIDE.into(),
+                link: inside.into(),
             })?;
         let mut batch = Batch::new();
         let quiet = LinkChange {
-            no_ipv6_address: true,
+            no_ipv6_address: e.ip6.is_none(),
             ..LinkChange::default()
         };
-        change_link(&mut batch, INSIDE, quiet);
-        new_address(
-            &mut batch,
-            Address {
-                link: link.index,
-                ip: e.ip,
-                prefix: e.prefix,
-            },
-        );
+        change_link(&mut batch, inside, quiet);
+        let mut give = |ip: IpAddr, prefix| {
+            let link = link.index;
+            new_address(&mut batch, Address { link, ip, prefix });
+        };
+        if let Some(ip) = e.ip {
+            give(ip.into(), e.prefix);
+        }
+        for ip in &self.request.link_local {
+            give(*ip, if ip.is_ipv4() { 16 } else { 64 });
+        }
         change_link(
             &mut batch,
-            INSIDE,
+            inside,
             LinkChange {
                 up: true,
                 ..LinkChange::default()
             },
         );
-        new_default_route(&mut batch, e.gateway);
+        if let Some(ip) = e.ip6 {
+            let (link, ip, prefix) = (link.index, ip.into(), e.prefix6);
+            new_address(&mut batch, Address { link, ip, prefix });
+        }
+        if self.request.default_route {
+            self.routes(&mut batch, link.index);
+        }
         let mut replies = socket.exchange(&mut batch).map_err(|e| self.kernel(e))?;
         replies.remove(0).ok();
         replies
@@ -157,12 +223,37 @@ impl Wire<'_> {
             .map_err(|e| self.kernel(e))
     }
 
+    /// By the gateway; on a shared link of layer 3 by the link itself, whose parent's host routes.
+    fn routes(&self, batch: &mut Batch, link: u32) {
+        let e = self.endpoint;
+        let layer3 = matches!(
+            self.network.driver,
+            Driver::Shared {
+                kind: Shared::Ipvlan(1 | 2, _),
+                ..
+            }
+        );
+        let families = [
+            (true, e.ip.is_some(), e.gateway.map(IpAddr::V4)),
+            (false, e.ip6.is_some(), e.gateway6.map(IpAddr::V6)),
+        ];
+        for (ipv4, has, gateway) in families {
+            match gateway {
+                _ if !has || self.network.internal => {}
+                _ if layer3 => set_default_route_by(batch, link, ipv4),
+                Some(gateway) => set_default_route(batch, gateway),
+                None => {}
+            }
+        }
+    }
+
     /// A link that came up drops what is sent until the kernel's worker has seen its carrier,
     /// and the sender of a lost first packet waits a second to repeat it. Newer kernels catch up
     /// when a link is asked about; on older ones ask until they have.
     fn wait(
         &self,
         container: &mut Socket,
+        bridge: &str,
         host: impl Fn(&mut dyn FnMut(&mut Socket) -> Result<()>) -> Result<()>,
     ) -> Result<()> {
         let since = Instant::now();
@@ -172,10 +263,10 @@ impl Wire<'_> {
                     .map(|l| l.is_some_and(|l| l.ready))
                     .map_err(|e| self.kernel(e))
             };
-            let mut all = ready(container, INSIDE)?;
+            let mut all = ready(container, &self.endpoint.inside)?;
             host(&mut |socket| {
                 all &= ready(socket, &self.endpoint.link)?;
-                all &= ready(socket, self.bridge)?;
+                all &= ready(socket, bridge)?;
                 Ok(())
             })?;
             if all {

@@ -11,10 +11,14 @@ mod link;
 mod msg;
 mod socket;
 
-pub use addr::{Address, Route, addresses, delete_address, new_address, new_default_route, routes};
+pub use addr::{
+    Address, Route, addresses, delete_address, delete_default_route, new_address, routes,
+    set_default_route, set_default_route_by,
+};
 pub use conntrack::{Flow, forget_udp};
 pub use link::{
-    Link, LinkChange, change_link, create_bridge, create_veth, delete_links, get_link, links,
+    Link, LinkChange, Shared, change_link, create_bridge, create_shared, create_veth, create_vlan,
+    delete_links, get_link, links,
 };
 pub use msg::{Attrs, Batch};
 pub use socket::{Reply, Socket};

@@ -12,8 +12,8 @@ mod transaction;
 pub use legacy::legacy_drops_forwarded;
 pub use list::{Chain, Entry, base_chains, elements, rules_mention};
 pub use monitor::Monitor;
-pub use rule::{Fib, Key, Rule, Status, Verdict};
-pub use transaction::{Base, Hook, Map, Transaction};
+pub use rule::{Fib, Key, Rule, Status, Verdict, link_key};
+pub use transaction::{Base, Data, Hook, Map, Transaction};
 
 const SUBSYSTEM: u16 = 10;
 const LIST_ELEM: u16 = 1;
@@ -40,6 +40,25 @@ impl Family {
             Self::Ip => "ip",
             Self::Ip6 => "ip6",
         }
+    }
+
+    /// The family of an address.
+    #[must_use]
+    pub fn of(ip: std::net::IpAddr) -> Self {
+        if ip.is_ipv4() { Self::Ip } else { Self::Ip6 }
+    }
+
+    /// The kernel's number of its addresses' family.
+    fn number(self) -> u32 {
+        (match self {
+            Self::Ip6 => libc::AF_INET6,
+            Self::Ip | Self::Inet => libc::AF_INET,
+        }) as u32
+    }
+
+    /// How many registers of four bytes an address takes.
+    fn registers(self) -> u32 {
+        if self == Self::Ip6 { 4 } else { 1 }
     }
 
     fn from_number(number: u8) -> Option<Self> {

@@ -1,6 +1,6 @@
 //! What must not pass, and what must not be touched.
 
-use network::{Config, Proto};
+use network::Proto;
 
 use crate::lab::*;
 
@@ -15,7 +15,7 @@ fn a_port_published_on_localhost_is_not_reached_from_outside() {
     serve_udp(&web.ns, "0.0.0.0:80", "web");
     assert!(says(&lab.host, LOCALHOST, 8080).starts_with("web "));
     assert!(udp_says(&lab.host, LOCALHOST, 8080).starts_with("web "));
-    let gateway = web.connected.endpoint.gateway;
+    let gateway = web.connected.endpoint.gateway.unwrap();
     for ip in [HOST, gateway] {
         for ns in [&lab.outside, &other.ns] {
             assert!(is_blocked(ns, ip, 8080));
@@ -52,7 +52,11 @@ fn nobody_else_reaches_the_hosts_loopback() {
         &lab.host,
         "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet",
     );
-    send_localhost_by(&c.ns, &c.connected.endpoint.gateway.to_string(), "eth0");
+    send_localhost_by(
+        &c.ns,
+        &c.connected.endpoint.gateway.unwrap().to_string(),
+        "eth0",
+    );
     send_localhost_by(&lab.outside, &HOST.to_string(), "up0");
     for ns in [&c.ns, &lab.outside] {
         assert!(is_blocked(ns, LOCALHOST, 9));
@@ -92,7 +96,7 @@ fn what_is_not_published_is_not_reached_from_outside() {
 fn two_daemons_in_one_namespace_do_not_disturb_each_other() {
     let lab = Lab::new();
     let second = Config {
-        bridge: "br-two".into(),
+        bridge: Some("br-two".into()),
         ..Config::default()
     };
     let (one, two) = (lab.open(&Config::default()), lab.open(&second));
@@ -112,20 +116,10 @@ fn two_daemons_in_one_namespace_do_not_disturb_each_other() {
     assert!(says(&a.ns, HOST, 8082).starts_with("b "));
     assert!(is_blocked(&a.ns, b.ip(), 80));
     let again = lab.open(&second);
-    within(&lab.host, || {
-        again.restore(&[("b".into(), b.connected.endpoint.clone())])
-    })
-    .unwrap();
+    within(&lab.host, || again.restore(&[&b])).unwrap();
     both();
     // A port that the other daemon holds is refused as anyone's.
-    let taken = lab.try_container(
-        &again,
-        "c",
-        &network::Request {
-            ports: vec![tcp(8081, 80)],
-            ..Default::default()
-        },
-    );
+    let taken = lab.try_container(&again, "c", &[tcp(8081, 80)], &network::Request::default());
     let text = taken.err().unwrap().to_string();
     assert!(
         text.contains("0.0.0.0:8081") && text.contains("address already in use"),

@@ -8,7 +8,10 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use network::{Config, Connected, Network, PortRequest, Proto, Request};
+use network::{
+    AddressSpace, Bridge, Definition, Driver, Endpoint, Fabric, Living, Pool, PortRequest, Proto,
+    Published, PublishedPort, Request, Target,
+};
 use sys::netlink::{self, Address, Batch, LinkChange, Socket};
 use sys::netns;
 
@@ -49,7 +52,7 @@ impl Lab {
                     &mut batch,
                     Address {
                         link,
-                        ip,
+                        ip: ip.into(),
                         prefix: 24,
                     },
                 );
@@ -78,25 +81,19 @@ impl Lab {
 
     /// A container with these ports published.
     pub(crate) fn container(&self, net: &Network, id: &str, ports: &[PortRequest]) -> Container {
-        self.try_container(
-            net,
-            id,
-            &Request {
-                ports: ports.to_vec(),
-                ..Request::default()
-            },
-        )
-        .unwrap()
+        self.try_container(net, id, ports, &Request::default())
+            .unwrap()
     }
 
     pub(crate) fn try_container(
         &self,
         net: &Network,
         id: &str,
+        ports: &[PortRequest],
         request: &Request,
     ) -> network::Result<Container> {
         let ns = netns::create().unwrap();
-        let connected = within(&self.host, || net.connect(id, ns.as_fd(), request))?;
+        let connected = within(&self.host, || net.connect(id, ns.as_fd(), ports, request))?;
         Ok(Container {
             id: id.to_owned(),
             ns,
@@ -109,6 +106,132 @@ impl Lab {
     }
 }
 
+/// How a network is set up.
+#[derive(Default)]
+pub(crate) struct Config {
+    pub(crate) bip: Option<String>,
+    pub(crate) bridge: Option<String>,
+    pub(crate) pools: Vec<Pool>,
+    pub(crate) no_icc: bool,
+    pub(crate) mtu: Option<u32>,
+}
+
+/// A daemon's networks, of which most tests need the default one.
+pub(crate) struct Network {
+    pub(crate) fabric: std::sync::Arc<Fabric>,
+    pub(crate) definition: Definition,
+}
+
+/// The default network's identifier.
+pub(crate) const ID: &str = "default";
+
+impl Network {
+    /// As a daemon does it that starts, up to [`Network::restore`].
+    pub(crate) fn open(config: &Config) -> network::Result<Self> {
+        let link = config.bridge.as_deref().unwrap_or("wharf0");
+        let fabric = Fabric::open(&network::Config {
+            table: network::Config::table_of(link),
+            pools: config.pools.clone(),
+        })?;
+        let subnet = fabric.default_subnet(link, config.bip.as_deref())?;
+        let bridge = Bridge {
+            icc: !config.no_icc,
+            ..Bridge::new(link)
+        };
+        let definition = Definition {
+            id: ID.to_owned(),
+            name: "bridge".to_owned(),
+            driver: Driver::Bridge(bridge),
+            spaces: vec![AddressSpace::of(subnet)],
+            internal: false,
+            mtu: config.mtu,
+        };
+        fabric.add(&definition)?;
+        Ok(Self {
+            fabric: fabric.into(),
+            definition,
+        })
+    }
+
+    pub(crate) fn connect(
+        &self,
+        id: &str,
+        netns: std::os::fd::BorrowedFd<'_>,
+        ports: &[PortRequest],
+        request: &Request,
+    ) -> network::Result<Connected> {
+        let (ports, held) = self.fabric.reserve_ports(id, false, ports)?;
+        let request = Request {
+            default_route: true,
+            ..request.clone()
+        };
+        let connect = || {
+            let endpoint = self.fabric.connect(ID, id, netns, &request)?;
+            let target = Target {
+                ip: endpoint.ip,
+                ..Target::default()
+            };
+            self.fabric.publish(id, target)?;
+            Ok(endpoint)
+        };
+        match connect() {
+            Ok(endpoint) => Ok(Connected {
+                endpoint,
+                ports,
+                _held: held,
+            }),
+            Err(e) => {
+                self.fabric.forget(id)?;
+                Err(e)
+            }
+        }
+    }
+
+    pub(crate) fn subnet(&self) -> network::Subnet {
+        self.definition.spaces[0].subnet
+    }
+
+    pub(crate) fn disconnect(&self, id: &str) -> network::Result<()> {
+        self.fabric.forget(id)
+    }
+
+    pub(crate) fn restore(&self, live: &[&Container]) -> network::Result<()> {
+        let live: Vec<Living> = live.iter().map(|c| living(c)).collect();
+        self.fabric.restore(&live)
+    }
+}
+
+/// A container as its daemon would find it again.
+pub(crate) fn living(c: &Container) -> Living {
+    Living {
+        id: c.id.clone(),
+        endpoints: vec![(ID.to_owned(), c.connected.endpoint.clone())],
+        published: Published {
+            ports: c.connected.ports.clone(),
+            target: Target {
+                ip: c.connected.endpoint.ip,
+                ..Target::default()
+            },
+        },
+    }
+}
+
+impl std::ops::Deref for Network {
+    type Target = std::sync::Arc<Fabric>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.fabric
+    }
+}
+
+/// What a container got.
+pub(crate) struct Connected {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) ports: Vec<PublishedPort>,
+    /// Kept open for the ports.
+    _held: Vec<OwnedFd>,
+}
+
 pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) ns: OwnedFd,
@@ -117,12 +240,12 @@ pub(crate) struct Container {
 
 impl Container {
     pub(crate) fn ip(&self) -> Ipv4Addr {
-        self.connected.endpoint.ip
+        self.connected.endpoint.ip.unwrap()
     }
 
     /// The host's port of its first publication.
     pub(crate) fn port(&self) -> u16 {
-        self.connected.endpoint.ports[0].host_port
+        self.connected.ports[0].host_port
     }
 }
 

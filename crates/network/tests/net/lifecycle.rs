@@ -1,11 +1,10 @@
 //! Coming, going, and a daemon that dies in between.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::thread;
 
-use network::{Config, Network, PublishedPort, Request};
+use network::{Living, Published, PublishedPort, Request, Target};
 use sys::netns;
 
 use crate::lab::*;
@@ -46,13 +45,11 @@ fn a_namespace_may_be_connected_again_at_once() {
     serve_tcp(&c.ns, "0.0.0.0:80", "c");
     let Container { ns, connected, .. } = c;
     drop(connected);
-    let request = Request {
-        ports: vec![tcp(8080, 80)],
-        ..Request::default()
-    };
+    let request = vec![tcp(8080, 80)];
     let again = within(&lab.host, || {
         net.disconnect("c").unwrap();
-        net.connect("c", ns.as_fd(), &request).unwrap()
+        net.connect("c", ns.as_fd(), &request, &Request::default())
+            .unwrap()
     });
     assert!(says(&lab.outside, HOST, 8080).starts_with("c "));
     drop(again);
@@ -65,15 +62,16 @@ fn a_failed_connect_leaves_nothing() {
     let c = lab.container(&net, "c", &[]);
     let before = (lab.nft("list ruleset"), links(&lab).len());
     // A second eth0 in one namespace cannot be.
-    let request = Request {
-        ports: vec![tcp(8080, 80)],
-        ..Request::default()
-    };
-    let failed = within(&lab.host, || net.connect("d", c.ns.as_fd(), &request));
+    let request = vec![tcp(8080, 80)];
+    let failed = within(&lab.host, || {
+        net.connect("d", c.ns.as_fd(), &request, &Request::default())
+    });
     assert!(failed.is_err());
     net.settle();
     assert_eq!(before, (lab.nft("list ruleset"), links(&lab).len()));
-    let d = lab.try_container(&net, "d", &request).unwrap();
+    let d = lab
+        .try_container(&net, "d", &request, &Request::default())
+        .unwrap();
     assert_eq!(d.port(), 8080);
 }
 
@@ -111,19 +109,15 @@ fn a_restarted_daemon_takes_over() {
     works();
     let dead_link = dead.connected.endpoint.link.clone();
     assert!(links(&lab).contains_key(&dead_link));
-    let records = [("live".to_owned(), live.connected.endpoint.clone())];
-    within(&lab.host, || net.restore(&records)).unwrap();
+    within(&lab.host, || net.restore(&[&live])).unwrap();
     works();
     assert!(!links(&lab).contains_key(&dead_link));
     assert!(links(&lab).contains_key(&live.connected.endpoint.link));
     assert!(!lab.nft("list ruleset").contains("8081"));
     // What is in use is known: neither address nor port is given again.
-    let refused = Request {
-        ports: vec![tcp(8080, 80)],
-        ..Request::default()
-    };
+    let refused = vec![tcp(8080, 80)];
     let text = lab
-        .try_container(&net, "x", &refused)
+        .try_container(&net, "x", &refused, &Request::default())
         .err()
         .unwrap()
         .to_string();
@@ -151,11 +145,10 @@ fn what_others_took_away_is_put_back() {
     assert_eq!(lab.nft("list ruleset"), whole);
     assert!(says(&lab.outside, HOST, 8080).starts_with("c "));
     // A daemon that starts finds a missing bridge and a stray link, too.
-    let (id, endpoint) = (c.id.clone(), c.connected.endpoint.clone());
     crash(net);
     run(&lab.host, "ip link del wharf0");
     let net = lab.open(&Config::default());
-    within(&lab.host, || net.restore(&[(id, endpoint)])).unwrap();
+    within(&lab.host, || net.restore(&[&c])).unwrap();
     assert!(says(&lab.outside, HOST, 8080).starts_with("c "));
 }
 
@@ -174,11 +167,10 @@ fn many_connect_and_leave_at_once() {
                 .map(|(i, ns)| {
                     scope.spawn(move || {
                         let host = 20_000 + i as u16;
-                        let request = Request {
-                            ports: vec![tcp(host, 80)],
-                            ..Request::default()
-                        };
-                        let c = net.connect(&format!("c{i}"), ns.as_fd(), &request).unwrap();
+                        let request = vec![tcp(host, 80)];
+                        let c = net
+                            .connect(&format!("c{i}"), ns.as_fd(), &request, &Request::default())
+                            .unwrap();
                         // It works at once, not only when all is quiet.
                         serve_tcp(ns, "0.0.0.0:80", "one");
                         assert_eq!(says(&lab.outside, HOST, host), format!("one {OUTSIDE}"));
@@ -192,7 +184,7 @@ fn many_connect_and_leave_at_once() {
                 .collect::<Vec<_>>()
         })
     });
-    let mut ips: Vec<_> = connected.iter().map(|c| c.endpoint.ip).collect();
+    let mut ips: Vec<_> = connected.iter().map(|c| c.endpoint.ip.unwrap()).collect();
     ips.sort();
     ips.dedup();
     assert_eq!(ips.len(), 50);
@@ -243,7 +235,7 @@ fn nonsense_is_refused() {
     assert!(refused(bip("nonsense")).contains("nonsense"));
     assert!(refused(bip("10.0.0.0/24")).contains("subnet's own"));
     let bridge = |b: &str| Config {
-        bridge: b.into(),
+        bridge: Some(b.into()),
         ..Config::default()
     };
     assert!(refused(bridge("a/b")).contains("a/b"));
@@ -253,7 +245,7 @@ fn nonsense_is_refused() {
 #[test]
 fn a_watched_table_comes_back_by_itself() {
     let lab = Lab::new();
-    let net = Arc::new(lab.open(&Config::default()));
+    let net = lab.open(&Config::default());
     let c = lab.container(&net, "c", &[tcp(8080, 80)]);
     serve_tcp(&c.ns, "0.0.0.0:80", "c");
     within(&lab.host, || net.watch()).unwrap();
@@ -273,27 +265,33 @@ fn thousands_of_ports_are_restored_in_one_step() {
     let net = lab.open(&Config::default());
     let c = lab.container(&net, "c", &[tcp(8080, 80)]);
     serve_tcp(&c.ns, "0.0.0.0:80", "c");
-    let mut big = c.connected.endpoint.clone();
-    big.ip = Ipv4Addr::new(172, 17, 200, 1);
-    big.link = "another".into();
-    let one = big.ports.remove(0);
+    let (mut ports, one) = (Vec::new(), c.connected.ports[0]);
+    let ip = Some(Ipv4Addr::new(172, 17, 200, 1));
     for i in 0..6000 {
         let host_ip = if i % 2 == 0 {
-            Ipv4Addr::UNSPECIFIED
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
         } else {
-            HOST
+            HOST.into()
         };
-        big.ports.push(PublishedPort {
+        ports.push(PublishedPort {
             host_port: 20_000 + i,
             host_ip,
             ..one
         });
     }
-    let records = [
-        ("big".to_owned(), big),
-        ("c".to_owned(), c.connected.endpoint.clone()),
-    ];
-    within(&lab.host, || net.restore(&records)).unwrap();
+    let mut endpoint = c.connected.endpoint.clone();
+    (endpoint.ip, endpoint.link) = (ip, "another".into());
+    let target = Target {
+        ip,
+        ..Target::default()
+    };
+    let big = Living {
+        id: "big".to_owned(),
+        endpoints: vec![(ID.to_owned(), endpoint)],
+        published: Published { ports, target },
+    };
+    let records = [big, living(&c)];
+    within(&lab.host, || net.fabric.restore(&records)).unwrap();
     assert_eq!(
         lab.nft("list ruleset").matches("172.17.200.1").count(),
         6000
@@ -306,7 +304,7 @@ fn thousands_of_ports_are_restored_in_one_step() {
         lab.nft("list ruleset").matches("172.17.200.1").count(),
         6000
     );
-    within(&lab.host, || net.restore(&records)).unwrap();
+    within(&lab.host, || net.fabric.restore(&records)).unwrap();
     within(&lab.host, || net.disconnect("big")).unwrap();
     assert_eq!(lab.nft("list ruleset").matches("172.17.200.1").count(), 0);
     assert!(says(&lab.outside, HOST, 8080).starts_with("c "));

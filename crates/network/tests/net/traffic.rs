@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use network::{Config, Proto};
+use network::Proto;
 
 use crate::lab::*;
 
@@ -26,7 +26,7 @@ fn containers_reach_each_other_and_the_host_untranslated() {
     let (a, b) = (lab.container(&net, "a", &[]), lab.container(&net, "b", &[]));
     serve_tcp(&b.ns, "0.0.0.0:80", "b");
     serve_tcp(&lab.host, "0.0.0.0:81", "host");
-    let gateway = a.connected.endpoint.gateway;
+    let gateway = a.connected.endpoint.gateway.unwrap();
     assert_eq!(says(&a.ns, b.ip(), 80), format!("b {}", a.ip()));
     assert_eq!(says(&a.ns, gateway, 81), format!("host {}", a.ip()));
     assert_eq!(says(&lab.host, b.ip(), 80), format!("b {gateway}"));
@@ -38,7 +38,7 @@ fn a_published_port_is_reached_from_everywhere() {
     let net = lab.open(&Config::default());
     let web = lab.container(&net, "web", &[tcp(8080, 80), udp(8080, 80)]);
     let other = lab.container(&net, "other", &[]);
-    let gateway = web.connected.endpoint.gateway;
+    let gateway = web.connected.endpoint.gateway.unwrap();
     serve_tcp(&web.ns, "0.0.0.0:80", "web");
     serve_udp(&web.ns, "0.0.0.0:80", "web");
     // From outside the client's own address is seen.

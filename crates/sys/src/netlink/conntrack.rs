@@ -4,8 +4,9 @@
 //! one. A client that keeps sending while a container is replaced would go on to the old
 //! address for ever; so entries of a port are removed when its mapping changes.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
+use super::addr::ip;
 use super::{Attrs, Batch, Error, Socket};
 
 const SUBSYSTEM: u16 = 1 << 8;
@@ -20,43 +21,54 @@ const CTA_FILTER_ORIG_FLAGS: u16 = 1;
 const CTA_FILTER_REPLY_FLAGS: u16 = 2;
 const CTA_TUPLE_IP: u16 = 1;
 const CTA_TUPLE_PROTO: u16 = 2;
-const CTA_IP_V4_SRC: u16 = 1;
-const CTA_IP_V4_DST: u16 = 2;
+/// By family: IPv4's and IPv6's.
+const CTA_IP_SRC: [u16; 2] = [1, 3];
+const CTA_IP_DST: [u16; 2] = [2, 4];
 const CTA_PROTO_NUM: u16 = 1;
 const CTA_PROTO_DST_PORT: u16 = 3;
 /// Bits of the kernel's (unexported) dump filter: protocol number and destination port.
 const MATCH_PROTO_AND_PORT: u32 = 1 << 3 | 1 << 5;
 const NESTED: u16 = 1 << 15;
 const UDP: u8 = 17;
-/// `struct nfgenmsg` for IPv4.
-const INET: [u8; 4] = [libc::AF_INET as u8, 0, 0, 0];
+
+/// `struct nfgenmsg`.
+fn header(ipv4: bool) -> [u8; 4] {
+    [
+        if ipv4 { libc::AF_INET } else { libc::AF_INET6 } as u8,
+        0,
+        0,
+        0,
+    ]
+}
 
 /// A tracked flow to a UDP port.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Flow {
     /// The address its first packet was sent to.
-    pub sent_to: Ipv4Addr,
+    pub sent_to: IpAddr,
     /// The address its answers come from: another one if it is translated.
-    pub answered_by: Ipv4Addr,
+    pub answered_by: IpAddr,
     tuple: Vec<u8>,
     id: Option<Vec<u8>>,
     zone: Option<Vec<u8>>,
 }
 
-/// Removes those tracked UDP flows to this port that are `wanted`. Returns how many there were.
+/// Removes those tracked UDP flows to this port, of IPv4 or of IPv6, that are `wanted`. Returns how
+/// many there were.
 ///
 /// # Errors
 /// When the kernel refuses or cannot be asked.
 pub fn forget_udp(
     socket: &mut Socket,
+    ipv4: bool,
     port: u16,
     mut wanted: impl FnMut(&Flow) -> bool,
 ) -> Result<usize, Error> {
-    let mut found = match flows(socket, port, true) {
+    let mut found = match flows(socket, ipv4, port, true) {
         // Kernels before 5.8 know no filter: read all of them.
         Err(e) if matches!(e.errno(), Some(libc::EINVAL | libc::EOPNOTSUPP)) => {
-            flows(socket, port, false)?
+            flows(socket, ipv4, port, false)?
         }
         other => other?,
     };
@@ -68,7 +80,7 @@ pub fn forget_udp(
             libc::NLM_F_ACK as u16,
             "forget a UDP flow".into(),
             |b| {
-                b.raw(&INET);
+                b.raw(&header(ipv4));
                 b.attr(CTA_TUPLE_ORIG | NESTED, &flow.tuple);
                 if let Some(id) = &flow.id {
                     b.attr(CTA_ID, id);
@@ -90,14 +102,14 @@ pub fn forget_udp(
     Ok(removed)
 }
 
-fn flows(socket: &mut Socket, port: u16, filter: bool) -> Result<Vec<Flow>, Error> {
+fn flows(socket: &mut Socket, ipv4: bool, port: u16, filter: bool) -> Result<Vec<Flow>, Error> {
     let mut batch = Batch::new();
     batch.push(
         GET,
         libc::NLM_F_DUMP as u16,
         "list tracked UDP flows".into(),
         |b| {
-            b.raw(&INET);
+            b.raw(&header(ipv4));
             if filter {
                 b.nest(CTA_TUPLE_ORIG, |b| {
                     b.nest(CTA_TUPLE_PROTO, |b| {
@@ -120,14 +132,14 @@ fn flows(socket: &mut Socket, port: u16, filter: bool) -> Result<Vec<Flow>, Erro
         if !udp || proto.get(CTA_PROTO_DST_PORT) != Some(&port.to_be_bytes()) {
             return None;
         }
-        let ip = |tuple: Attrs<'_>, which| {
-            let bytes: [u8; 4] = tuple.nested(CTA_TUPLE_IP).get(which)?.try_into().ok()?;
-            Some(Ipv4Addr::from(bytes))
+        let address = |tuple: Attrs<'_>, which: [u16; 2]| {
+            let which = which[usize::from(!ipv4)];
+            ip(tuple.nested(CTA_TUPLE_IP).get(which)?)
         };
         let own = |kind| attrs.get(kind).map(<[u8]>::to_vec);
         Some(Flow {
-            sent_to: ip(tuple, CTA_IP_V4_DST)?,
-            answered_by: ip(attrs.nested(CTA_TUPLE_REPLY), CTA_IP_V4_SRC)?,
+            sent_to: address(tuple, CTA_IP_DST)?,
+            answered_by: address(attrs.nested(CTA_TUPLE_REPLY), CTA_IP_SRC)?,
             tuple: tuple.0.to_vec(),
             id: own(CTA_ID),
             zone: own(CTA_ZONE),

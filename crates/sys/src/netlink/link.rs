@@ -10,6 +10,7 @@ const RTM_GETLINK: u16 = 18;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
@@ -24,6 +25,10 @@ const IFLA_BRPORT_STATE: u16 = 1;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_VLAN_ID: u16 = 1;
+const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_FLAGS: u16 = 2;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_NONE: u8 = 1;
 const IF_OPER_UP: u8 = 6;
@@ -115,6 +120,75 @@ pub fn create_veth(
                         }
                     });
                 });
+            });
+        },
+    );
+}
+
+/// How a link shares its parent with others like it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared {
+    /// With a hardware address of its own; the kernel's number of the mode.
+    Macvlan(u32),
+    /// With the parent's hardware address; the kernel's numbers of mode and flags.
+    Ipvlan(u16, u16),
+}
+
+/// Adds a request to make a link `name` in the namespace `netns`, down, that shares `parent`.
+pub fn create_shared(
+    batch: &mut Batch,
+    name: &str,
+    parent: u32,
+    netns: BorrowedFd<'_>,
+    kind: Shared,
+    address: Option<[u8; 6]>,
+    mtu: Option<u32>,
+) {
+    batch.push(
+        RTM_NEWLINK,
+        ACK | CREATE,
+        format!("create the link {name} on link {parent}"),
+        |b| {
+            b.raw(&ifinfo(0, 0, 0));
+            b.attr_str(IFLA_IFNAME, name);
+            b.attr_u32(IFLA_LINK, parent);
+            b.attr_u32(IFLA_NET_NS_FD, netns.as_raw_fd() as u32);
+            if let Some(mtu) = mtu {
+                b.attr_u32(IFLA_MTU, mtu);
+            }
+            if let Some(address) = address {
+                b.attr(IFLA_ADDRESS, &address);
+            }
+            b.nest(IFLA_LINKINFO, |b| match kind {
+                Shared::Macvlan(mode) => {
+                    b.attr(IFLA_INFO_KIND, b"macvlan");
+                    b.nest(IFLA_INFO_DATA, |b| b.attr_u32(IFLA_MACVLAN_MODE, mode));
+                }
+                Shared::Ipvlan(mode, flags) => {
+                    b.attr(IFLA_INFO_KIND, b"ipvlan");
+                    b.nest(IFLA_INFO_DATA, |b| {
+                        b.attr(IFLA_IPVLAN_MODE, &mode.to_ne_bytes());
+                        b.attr(IFLA_IPVLAN_FLAGS, &flags.to_ne_bytes());
+                    });
+                }
+            });
+        },
+    );
+}
+
+/// Adds a request to make a link `name` for the packets of `parent` with the VLAN tag `id`.
+pub fn create_vlan(batch: &mut Batch, name: &str, parent: u32, id: u16) {
+    batch.push(
+        RTM_NEWLINK,
+        ACK | CREATE,
+        format!("create the link {name} for VLAN {id}"),
+        |b| {
+            b.raw(&ifinfo(0, 0, 0));
+            b.attr_str(IFLA_IFNAME, name);
+            b.attr_u32(IFLA_LINK, parent);
+            b.nest(IFLA_LINKINFO, |b| {
+                b.attr(IFLA_INFO_KIND, b"vlan");
+                b.nest(IFLA_INFO_DATA, |b| b.attr(IFLA_VLAN_ID, &id.to_ne_bytes()));
             });
         },
     );

@@ -1,8 +1,8 @@
 //! Rules: a row of expressions, each one attribute nest.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use super::{DATA_VALUE, DATA_VERDICT, LIST_ELEM};
+use super::{DATA_VALUE, DATA_VERDICT, Family, LIST_ELEM};
 use crate::netlink::Batch;
 
 const EXPR_NAME: u16 = 1;
@@ -41,8 +41,14 @@ pub enum Fib {
 pub enum Key {
     /// The transport protocol's number.
     Protocol,
-    /// The IPv4 destination address.
-    Destination,
+    /// The source address, of this family.
+    Source(Family),
+    /// The destination address, of this family.
+    Destination(Family),
+    /// The link that it came in by.
+    CameBy,
+    /// The link that it goes out by.
+    GoesBy,
     /// The transport protocol's destination port.
     Port,
 }
@@ -56,6 +62,38 @@ pub enum Verdict<'a> {
     Accept,
     /// On with another chain, then back.
     Jump(&'a str),
+}
+
+impl Verdict<'_> {
+    pub(super) fn write(self, b: &mut Batch) {
+        let (code, chain) = match self {
+            Verdict::Drop => (0, None),
+            Verdict::Accept => (1, None),
+            Verdict::Jump(chain) => (-3, Some(chain)),
+        };
+        b.nest(DATA_VERDICT, |b| {
+            b.attr_be32(1, code as u32);
+            if let Some(chain) = chain {
+                b.attr_str(2, chain);
+            }
+        });
+    }
+}
+
+/// A link's name as a key: sixteen bytes.
+#[must_use]
+pub fn link_key(link: &str) -> [u8; libc::IFNAMSIZ] {
+    let mut name = [0; libc::IFNAMSIZ];
+    let len = link.len().min(libc::IFNAMSIZ - 1);
+    name[..len].copy_from_slice(&link.as_bytes()[..len]);
+    name
+}
+
+fn octets(ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
 }
 
 /// A rule under construction: conditions first, then what to do.
@@ -92,31 +130,59 @@ impl Rule {
     }
 
     fn link(mut self, key: u32, link: &str, same: bool) -> Self {
-        let mut name = [0; libc::IFNAMSIZ];
-        let len = link.len().min(libc::IFNAMSIZ - 1);
-        name[..len].copy_from_slice(&link.as_bytes()[..len]);
         self.meta(REG32, key);
-        self.compare(if same { CMP_EQ } else { CMP_NEQ }, &name);
+        self.compare(if same { CMP_EQ } else { CMP_NEQ }, &link_key(link));
         self
     }
 
     /// The packet's source address lies in this subnet.
     #[must_use]
-    pub fn from_subnet(self, ip: Ipv4Addr, prefix: u8) -> Self {
-        self.subnet(12, ip, prefix)
+    pub fn from_subnet(self, ip: IpAddr, prefix: u8) -> Self {
+        self.subnet(Key::Source(Family::of(ip)), ip, prefix, true)
     }
 
-    /// The packet's destination address lies in this subnet.
+    /// The packet's destination address lies in this subnet, or outside of it if not `inside`.
     #[must_use]
-    pub fn to_subnet(self, ip: Ipv4Addr, prefix: u8) -> Self {
-        self.subnet(16, ip, prefix)
+    pub fn to_subnet(self, ip: IpAddr, prefix: u8, inside: bool) -> Self {
+        self.subnet(Key::Destination(Family::of(ip)), ip, prefix, inside)
     }
 
-    fn subnet(mut self, offset: u32, ip: Ipv4Addr, prefix: u8) -> Self {
-        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-        self.payload(REG32, BASE_NETWORK, offset, 4);
-        self.mask(mask.to_be_bytes());
-        self.compare(CMP_EQ, &(u32::from(ip) & mask).to_be_bytes());
+    fn subnet(mut self, part: Key, ip: IpAddr, prefix: u8, inside: bool) -> Self {
+        let address = octets(ip);
+        let bits = |at: usize| usize::from(prefix).saturating_sub(8 * at).min(8);
+        let mask: Vec<u8> = (0..address.len())
+            .map(|at| (0xff00_u16 >> bits(at)) as u8)
+            .collect();
+        let network: Vec<u8> = address.iter().zip(&mask).map(|(a, m)| a & m).collect();
+        self.load(REG32, part);
+        self.mask(&mask);
+        self.compare(if inside { CMP_EQ } else { CMP_NEQ }, &network);
+        self
+    }
+
+    /// The packet's parts are a key of this set, or are not.
+    #[must_use]
+    pub fn is_in(mut self, set: &str, key: &[Key], is: bool) -> Self {
+        self.load_all(key);
+        self.expression("lookup", |b| {
+            b.attr_str(1, set);
+            b.attr_be32(2, REG32);
+            if !is {
+                b.attr_be32(5, 1); // NFT_LOOKUP_F_INV
+            }
+        });
+        self
+    }
+
+    /// On with the chain that this map has for the packet's parts, if it has one.
+    #[must_use]
+    pub fn jump_by(mut self, map: &str, key: &[Key]) -> Self {
+        self.load_all(key);
+        self.expression("lookup", |b| {
+            b.attr_str(1, map);
+            b.attr_be32(2, REG32);
+            b.attr_be32(3, REG_VERDICT);
+        });
         self
     }
 
@@ -145,31 +211,32 @@ impl Rule {
             b.attr_be32(1, REG32);
             b.attr_be32(2, key);
         });
-        self.mask(bits.to_ne_bytes());
+        self.mask(&bits.to_ne_bytes());
         self.compare(CMP_NEQ, &[0; 4]);
         self
     }
 
-    /// The packet is ICMP of this type.
+    /// The packet is ICMP (of the table's family), of this type if one is given.
     #[must_use]
-    pub fn icmp(mut self, kind: u8) -> Self {
+    pub fn icmp(mut self, family: Family, kind: Option<u8>) -> Self {
+        let number = match family {
+            Family::Ip6 => libc::IPPROTO_ICMPV6,
+            Family::Ip | Family::Inet => libc::IPPROTO_ICMP,
+        };
         self.meta(REG32, META_L4PROTO);
-        self.compare(CMP_EQ, &[libc::IPPROTO_ICMP as u8]);
-        self.payload(REG32, BASE_TRANSPORT, 0, 1);
-        self.compare(CMP_EQ, &[kind]);
+        self.compare(CMP_EQ, &[number as u8]);
+        if let Some(kind) = kind {
+            self.payload(REG32, BASE_TRANSPORT, 0, 1);
+            self.compare(CMP_EQ, &[kind]);
+        }
         self
     }
 
-    /// Translates the destination to the address and port that `map` holds for the packet.
+    /// Translates the destination to the address (of this family) and port that `map` holds for the
+    /// packet.
     #[must_use]
-    pub fn translate_by(mut self, map: &str, key: &[Key]) -> Self {
-        for (reg, part) in (REG32..).zip(key) {
-            match part {
-                Key::Protocol => self.meta(reg, META_L4PROTO),
-                Key::Destination => self.payload(reg, BASE_NETWORK, 16, 4),
-                Key::Port => self.payload(reg, BASE_TRANSPORT, 2, 2),
-            }
-        }
+    pub fn translate_by(mut self, family: Family, map: &str, key: &[Key]) -> Self {
+        self.load_all(key);
         self.expression("lookup", |b| {
             b.attr_str(1, map);
             b.attr_be32(2, REG32);
@@ -177,9 +244,24 @@ impl Rule {
         });
         self.expression("nat", |b| {
             b.attr_be32(1, 1); // the destination
-            b.attr_be32(2, libc::AF_INET as u32);
+            b.attr_be32(2, family.number());
             b.attr_be32(3, REG32);
-            b.attr_be32(5, REG32 + 1);
+            b.attr_be32(5, REG32 + family.registers());
+        });
+        self
+    }
+
+    /// Gives the packet this source address.
+    #[must_use]
+    pub fn source_becomes(mut self, ip: IpAddr) -> Self {
+        self.expression("immediate", |b| {
+            b.attr_be32(1, REG32);
+            b.nest(2, |b| b.attr(DATA_VALUE, &octets(ip)));
+        });
+        self.expression("nat", |b| {
+            b.attr_be32(1, 0); // the source
+            b.attr_be32(2, Family::of(ip).number());
+            b.attr_be32(3, REG32);
         });
         self
     }
@@ -194,23 +276,38 @@ impl Rule {
     /// Ends the rule.
     #[must_use]
     pub fn verdict(mut self, verdict: Verdict<'_>) -> Self {
-        let (code, chain) = match verdict {
-            Verdict::Drop => (0, None),
-            Verdict::Accept => (1, None),
-            Verdict::Jump(chain) => (-3, Some(chain)),
-        };
         self.expression("immediate", |b| {
             b.attr_be32(1, REG_VERDICT);
-            b.nest(2, |b| {
-                b.nest(DATA_VERDICT, |b| {
-                    b.attr_be32(1, code as u32);
-                    if let Some(chain) = chain {
-                        b.attr_str(2, chain);
-                    }
-                });
-            });
+            b.nest(2, |b| verdict.write(b));
         });
         self
+    }
+
+    /// Puts the parts into registers, one after the other.
+    fn load_all(&mut self, key: &[Key]) {
+        let mut reg = REG32;
+        for part in key {
+            reg += self.load(reg, *part);
+        }
+    }
+
+    /// Puts a part into registers from `reg` on; how many it takes.
+    fn load(&mut self, reg: u32, part: Key) -> u32 {
+        match part {
+            Key::Protocol => self.meta(reg, META_L4PROTO),
+            Key::Source(Family::Ip6) => self.payload(reg, BASE_NETWORK, 8, 16),
+            Key::Destination(Family::Ip6) => self.payload(reg, BASE_NETWORK, 24, 16),
+            Key::Source(_) => self.payload(reg, BASE_NETWORK, 12, 4),
+            Key::Destination(_) => self.payload(reg, BASE_NETWORK, 16, 4),
+            Key::Port => self.payload(reg, BASE_TRANSPORT, 2, 2),
+            Key::CameBy => self.meta(reg, META_IIFNAME),
+            Key::GoesBy => self.meta(reg, META_OIFNAME),
+        }
+        match part {
+            Key::Source(family) | Key::Destination(family) => family.registers(),
+            Key::CameBy | Key::GoesBy => (libc::IFNAMSIZ / 4) as u32,
+            Key::Protocol | Key::Port => 1,
+        }
     }
 
     fn meta(&mut self, reg: u32, key: u32) {
@@ -229,13 +326,13 @@ impl Rule {
         });
     }
 
-    fn mask(&mut self, mask: [u8; 4]) {
+    fn mask(&mut self, mask: &[u8]) {
         self.expression("bitwise", |b| {
             b.attr_be32(1, REG32);
             b.attr_be32(2, REG32);
-            b.attr_be32(3, 4);
-            b.nest(4, |b| b.attr(DATA_VALUE, &mask));
-            b.nest(5, |b| b.attr(DATA_VALUE, &[0; 4]));
+            b.attr_be32(3, mask.len() as u32);
+            b.nest(4, |b| b.attr(DATA_VALUE, mask));
+            b.nest(5, |b| b.attr(DATA_VALUE, &vec![0; mask.len()]));
         });
     }
 

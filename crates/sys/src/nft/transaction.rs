@@ -1,6 +1,6 @@
 //! One atomic change to nftables.
 
-use super::{DATA_VALUE, Entry, Family, LIST_ELEM, Rule, message};
+use super::{DATA_VALUE, Entry, Family, LIST_ELEM, Rule, Verdict, message};
 use crate::netlink::{Batch, Error, Socket};
 
 const BATCH_BEGIN: u16 = 16;
@@ -8,7 +8,9 @@ const BATCH_END: u16 = 17;
 const NEWTABLE: u16 = message(0);
 const DELTABLE: u16 = message(2);
 const NEWCHAIN: u16 = message(3);
+const DELCHAIN: u16 = message(5);
 const NEWRULE: u16 = message(6);
+const DELRULE: u16 = message(8);
 const NEWSET: u16 = message(9);
 const NEWSETELEM: u16 = message(12);
 const DELSETELEM: u16 = message(14);
@@ -16,6 +18,18 @@ const ACK: u16 = libc::NLM_F_ACK as u16;
 const CREATE: u16 = libc::NLM_F_CREATE as u16;
 const APPEND: u16 = CREATE | libc::NLM_F_APPEND as u16;
 const SET_IS_MAP: u32 = 8;
+const SET_HAS_INTERVALS: u32 = 4;
+const ELEMENT_ENDS_INTERVAL: u32 = 1;
+/// What `nft` notes about a set: its keys are in the host's order of bytes, as names of links are.
+const KEYS_IN_HOST_ORDER: [u8; 6] = host_order();
+
+const fn host_order() -> [u8; 6] {
+    let [a, b, c, d] = 1_u32.to_ne_bytes();
+    [0, 4, a, b, c, d]
+}
+
+/// The type of a map's values that are verdicts.
+const TYPE_VERDICT: u32 = 0xffff_ff00;
 /// An attribute's length is 16 bits; this many elements of ours fit with room to spare.
 const ELEMENTS_PER_MESSAGE: usize = 256;
 
@@ -45,7 +59,18 @@ pub struct Base {
     pub priority: i32,
 }
 
-/// A map's definition. The types only matter to `nft list`.
+/// What a set maps its keys to.
+#[derive(Debug, Clone, Copy)]
+pub enum Data {
+    /// Nothing: being in it is all.
+    None,
+    /// A chain to jump to.
+    Jump,
+    /// Values of a type, in `nft`'s numbering, and size.
+    Value(u32, u32),
+}
+
+/// A set's or map's definition. The types only matter to `nft list`.
 #[derive(Debug, Clone, Copy)]
 pub struct Map<'a> {
     /// Its name.
@@ -54,10 +79,21 @@ pub struct Map<'a> {
     pub key_type: u32,
     /// The size of a key.
     pub key_len: u32,
-    /// The type of its values.
-    pub data_type: u32,
-    /// The size of a value.
-    pub data_len: u32,
+    /// Its values.
+    pub data: Data,
+    /// Whether its keys are ranges.
+    pub intervals: bool,
+    /// Whether its keys are names of links.
+    pub links: bool,
+}
+
+/// What a key has.
+enum Value<'a> {
+    None,
+    Bytes(&'a [u8]),
+    Jump(&'a str),
+    /// It ends a range, and is not in it.
+    End,
 }
 
 /// A change to one table that happens as a whole or not at all.
@@ -135,7 +171,25 @@ impl<'t> Transaction<'t> {
         });
     }
 
-    /// Makes a map.
+    /// Takes all rules out of a chain.
+    pub fn flush_chain(&mut self, name: &str) {
+        let table = self.table;
+        self.push(DELRULE, 0, format!("empty the chain {name}"), |b| {
+            b.attr_str(1, table);
+            b.attr_str(2, name);
+        });
+    }
+
+    /// Deletes a chain that nothing leads to.
+    pub fn delete_chain(&mut self, name: &str) {
+        let table = self.table;
+        self.push(DELCHAIN, 0, format!("delete the chain {name}"), |b| {
+            b.attr_str(1, table);
+            b.attr_str(3, name);
+        });
+    }
+
+    /// Makes a set or map.
     pub fn add_map(&mut self, map: Map<'_>) {
         let table = self.table;
         self.sets += 1;
@@ -143,12 +197,26 @@ impl<'t> Transaction<'t> {
         self.push(NEWSET, CREATE, format!("add the map {}", map.name), |b| {
             b.attr_str(1, table);
             b.attr_str(2, map.name);
-            b.attr_be32(3, SET_IS_MAP);
+            let is_map = !matches!(map.data, Data::None);
+            let mut flags = if is_map { SET_IS_MAP } else { 0 };
+            if map.intervals {
+                flags |= SET_HAS_INTERVALS;
+            }
+            b.attr_be32(3, flags);
             b.attr_be32(4, map.key_type);
             b.attr_be32(5, map.key_len);
-            b.attr_be32(6, map.data_type);
-            b.attr_be32(7, map.data_len);
+            match map.data {
+                Data::None => {}
+                Data::Jump => b.attr_be32(6, TYPE_VERDICT),
+                Data::Value(kind, len) => {
+                    b.attr_be32(6, kind);
+                    b.attr_be32(7, len);
+                }
+            }
             b.attr_be32(10, id);
+            if map.links {
+                b.attr(13, &KEYS_IN_HOST_ORDER);
+            }
         });
     }
 
@@ -179,15 +247,44 @@ impl<'t> Transaction<'t> {
     /// the same key makes the transaction fail.
     pub fn add_elements(&mut self, map: &str, entries: &[Entry]) {
         for part in entries.chunks(ELEMENTS_PER_MESSAGE) {
-            let part = part.iter().map(|(k, v)| (k.as_slice(), Some(v.as_slice())));
+            let part = part.iter().map(|(k, v)| (k.as_slice(), Value::Bytes(v)));
             self.elements(NEWSETELEM, CREATE, "add to", map, part);
         }
+    }
+
+    /// Adds keys to a set.
+    pub fn add_keys(&mut self, set: &str, keys: &[Vec<u8>]) {
+        for part in keys.chunks(ELEMENTS_PER_MESSAGE) {
+            let part = part.iter().map(|k| (k.as_slice(), Value::None));
+            self.elements(NEWSETELEM, CREATE, "add to", set, part);
+        }
+    }
+
+    /// Adds a key that leads to a chain.
+    pub fn add_jump(&mut self, map: &str, key: &[u8], chain: &str) {
+        let one = std::iter::once((key, Value::Jump(chain)));
+        self.elements(NEWSETELEM, CREATE, "add to", map, one);
+    }
+
+    /// Adds a range of keys, all of which lead to a chain: from the first to before `end`, or to the
+    /// very last if that is none.
+    pub fn add_range(&mut self, map: &str, first: &[u8], end: Option<&[u8]>, chain: &str) {
+        let end = end.map(|end| (end, Value::End));
+        let both = std::iter::once((first, Value::Jump(chain))).chain(end);
+        self.elements(NEWSETELEM, CREATE, "add to", map, both);
+    }
+
+    /// Removes a range; one that is absent makes the transaction fail.
+    pub fn delete_range(&mut self, map: &str, first: &[u8], end: Option<&[u8]>) {
+        let end = end.map(|end| (end, Value::End));
+        let both = std::iter::once((first, Value::None)).chain(end);
+        self.elements(DELSETELEM, 0, "delete from", map, both);
     }
 
     /// Removes entries from a map; one that is absent makes the transaction fail.
     pub fn delete_elements(&mut self, map: &str, keys: &[Vec<u8>]) {
         for part in keys.chunks(ELEMENTS_PER_MESSAGE) {
-            let part = part.iter().map(|k| (k.as_slice(), None));
+            let part = part.iter().map(|k| (k.as_slice(), Value::None));
             self.elements(DELSETELEM, 0, "delete from", map, part);
         }
     }
@@ -198,7 +295,7 @@ impl<'t> Transaction<'t> {
         flags: u16,
         verb: &str,
         map: &str,
-        entries: impl Iterator<Item = (&'e [u8], Option<&'e [u8]>)>,
+        entries: impl Iterator<Item = (&'e [u8], Value<'e>)>,
     ) {
         let table = self.table;
         self.push(kind, flags, format!("{verb} the map {map}"), |b| {
@@ -208,8 +305,13 @@ impl<'t> Transaction<'t> {
                 for (key, value) in entries {
                     b.nest(LIST_ELEM, |b| {
                         b.nest(1, |b| b.attr(DATA_VALUE, key));
-                        if let Some(value) = value {
-                            b.nest(2, |b| b.attr(DATA_VALUE, value));
+                        match value {
+                            Value::None => {}
+                            Value::End => b.attr_be32(3, ELEMENT_ENDS_INTERVAL),
+                            Value::Bytes(value) => b.nest(2, |b| b.attr(DATA_VALUE, value)),
+                            Value::Jump(chain) => {
+                                b.nest(2, |b| Verdict::Jump(chain).write(b));
+                            }
                         }
                     });
                 }

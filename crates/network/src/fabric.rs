@@ -1,0 +1,508 @@
+//! All networks of a daemon on its host, and the order in which things are done and undone.
+
+use std::collections::HashMap;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sys::netlink::Socket;
+
+use crate::definition::{AddressSpace, Definition, Driver};
+use crate::endpoint::{Endpoint, PortRequest, Published, PublishedPort, Request, Target};
+use crate::error::{Error, Result};
+use crate::firewall::{FAMILIES, Firewall};
+use crate::members::Network;
+use crate::ports::{Families, PortTable};
+use crate::reaper::Reaper;
+use crate::subnet::{Pool, Subnet};
+use crate::wire::Wire;
+use crate::{bridge, foreign, names, shared};
+
+/// How a host's networks are set up.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The nftables tables; derived from the default bridge as a rule ([`Config::table_of`]), so
+    /// that two daemons with different bridges do not meet.
+    pub table: String,
+    /// Where networks without a subnet get theirs from; the default ones if there are none.
+    pub pools: Vec<Pool>,
+}
+
+impl Config {
+    /// The name of the tables of the daemon with this default bridge.
+    #[must_use]
+    pub fn table_of(bridge: &str) -> String {
+        names::table(bridge)
+    }
+}
+
+/// The networks of one daemon.
+///
+/// Threads that call it must be in the network namespace it was opened in.
+#[derive(Debug)]
+pub struct Fabric {
+    pub(crate) firewall: Firewall,
+    pub(crate) pools: Vec<Pool>,
+    pub(crate) route: Mutex<Socket>,
+    pub(crate) reaper: Reaper,
+    pub(crate) state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) networks: HashMap<String, Network>,
+    pub(crate) table: PortTable,
+    /// By container.
+    pub(crate) published: HashMap<String, Published>,
+}
+
+impl Fabric {
+    /// Opens what is needed to talk to the kernel, and changes nothing. [`Fabric::load`] next, for
+    /// each network that there is, then [`Fabric::restore`].
+    ///
+    /// # Errors
+    /// When the configuration makes no sense or the kernel refuses something.
+    pub fn open(config: &Config) -> Result<Self> {
+        names::check_table(&config.table)?;
+        let kernel = Error::kernel("the host's networks");
+        Ok(Self {
+            firewall: Firewall::new(config.table.clone()).map_err(&kernel)?,
+            pools: config.pools.clone(),
+            route: Mutex::new(Socket::route().map_err(&kernel)?),
+            reaper: Reaper::start(Socket::route().map_err(&kernel)?)
+                .map_err(|e| kernel(e.into()))?,
+            state: Mutex::default(),
+        })
+    }
+
+    /// The subnet of the default bridge: `bip`, or the one that the bridge has, or a free one.
+    ///
+    /// # Errors
+    /// When there is none, or the name belongs to something else.
+    pub fn default_subnet(&self, link: &str, bip: Option<&str>) -> Result<Subnet> {
+        names::check_bridge(link)?;
+        let bip = bip.map(str::parse).transpose().map_err(Error::Config)?;
+        let kept = bridge::own_subnet(&mut self.route(), link)?;
+        match bip.or(kept) {
+            Some(subnet) => Ok(subnet),
+            None => self.free_subnet(true, Some(link)),
+        }
+    }
+
+    /// A subnet that neither the host nor another network uses. Addresses of the link `except` do
+    /// not count.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn free_subnet(&self, ipv4: bool, except: Option<&str>) -> Result<Subnet> {
+        let taken = bridge::taken(&mut self.route(), except).map_err(Error::kernel("the host"))?;
+        let state = self.state();
+        let free = |s: &Subnet| {
+            !taken.iter().any(|t| t.overlaps(*s)) && state.overlapping(*s, None).is_none()
+        };
+        let pools = || self.pools.iter().filter(|p| p.is_ipv4() == ipv4);
+        let found = if pools().next().is_none() {
+            if !ipv4 {
+                return Err(Error::NoSubnet);
+            }
+            Subnet::candidates().find(free)
+        } else {
+            pools().flat_map(|p| p.candidates()).find(free)
+        };
+        found.ok_or(if self.pools.is_empty() {
+            Error::NoSubnet
+        } else {
+            Error::NoSubnetInPools
+        })
+    }
+
+    /// Makes a network, or repairs what is there of it. Answers whether its link was there before.
+    ///
+    /// # Errors
+    /// When a subnet overlaps another network's, or the kernel refuses something; then nothing is
+    /// left of it.
+    pub fn add(&self, network: &Definition) -> Result<bool> {
+        {
+            let state = self.state();
+            for space in &network.spaces {
+                if let Some(other) = state.overlapping(space.subnet, Some(&network.id)) {
+                    return Err(Error::Overlaps {
+                        subnet: space.subnet.to_string(),
+                        other,
+                    });
+                }
+            }
+        }
+        let existed = self.load(network)?;
+        let opened = self
+            .open_network(network)
+            .and_then(|()| match network.bridge() {
+                Some(bridge) => bridge::allow_forwarding(network, bridge),
+                None => Ok(()),
+            });
+        if let Err(error) = opened {
+            let mut errors = vec![error];
+            errors.extend(self.remove(&network.id, existed).err());
+            return Err(Error::gather(errors).err().unwrap_or(Error::NoSubnet));
+        }
+        Ok(existed)
+    }
+
+    fn open_network(&self, network: &Definition) -> Result<()> {
+        // Nobody may change the networks between the look and the change.
+        let state = self.state();
+        for ipv4 in FAMILIES {
+            if !state.has_family(ipv4) {
+                continue;
+            }
+            if self.firewall.is_present(ipv4).map_err(self.rules())? {
+                let added = self.firewall.add_network(ipv4, network);
+                if !matches!(&added, Err(e) if e.is_present()) {
+                    added.map_err(self.rules())?;
+                    continue;
+                }
+            }
+            self.install(&state, ipv4)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a family's whole table in place.
+    pub(crate) fn install(&self, state: &State, ipv4: bool) -> Result<()> {
+        let networks = state.networks.values().map(|n| &n.definition);
+        let installed = self
+            .firewall
+            .install(ipv4, networks, state.published.values());
+        installed.map_err(self.rules())
+    }
+
+    /// Makes a network's link, or repairs what is there of it, without any rules: those come with
+    /// [`Fabric::restore`]. Answers whether its link was there before.
+    ///
+    /// # Errors
+    /// When the definition makes no sense or the kernel refuses something.
+    pub fn load(&self, network: &Definition) -> Result<bool> {
+        if let Some(mtu) = network.mtu.filter(|m| !(68..=65535).contains(m)) {
+            return Err(Error::Config(format!(
+                "the MTU {mtu} is not from 68 to 65535"
+            )));
+        }
+        let (index, existed) = match &network.driver {
+            Driver::Bridge(bridge) => {
+                names::check_bridge(&bridge.link)?;
+                bridge::ensure(&mut self.route(), network, bridge)?
+            }
+            Driver::Shared { parent, .. } => {
+                shared::ensure(&mut self.route(), network, parent.as_deref())?
+            }
+        };
+        let mut state = self.state();
+        let loaded = Network::new(network.clone(), index);
+        match state.networks.get_mut(&network.id) {
+            // Its containers stay in it.
+            Some(known) => known.index = index,
+            None => _ = state.networks.insert(network.id.clone(), loaded),
+        }
+        Ok(existed)
+    }
+
+    /// Removes a network that no container is in; its link stays if it is `foreign`. One that is not
+    /// there is no error.
+    ///
+    /// # Errors
+    /// When containers are in it; else all that went wrong, and everything else was done.
+    pub fn remove(&self, id: &str, foreign: bool) -> Result<()> {
+        let mut state = self.state();
+        let Some(network) = state.networks.get(id) else {
+            return Ok(());
+        };
+        if !network.endpoints.is_empty() {
+            let mut members: Vec<&str> = network.endpoints.keys().map(String::as_str).collect();
+            members.sort_unstable();
+            return Err(Error::InUse {
+                network: network.definition.name.clone(),
+                members: members.join(", "),
+            });
+        }
+        let Some(network) = state.networks.remove(id) else {
+            return Ok(());
+        };
+        let definition = network.definition;
+        let mut errors = Vec::new();
+        for ipv4 in FAMILIES {
+            let removed = if state.has_family(ipv4) {
+                self.firewall.remove_network(ipv4, &definition)
+            } else {
+                self.firewall.delete(ipv4)
+            };
+            errors.extend(removed.map_err(self.rules()).err());
+        }
+        drop(state);
+        if !foreign {
+            // Links of its containers may be about to go: a VLAN's parent is not, before that.
+            errors.extend(self.remove_link(&definition).err());
+        }
+        Error::gather(errors)
+    }
+
+    fn remove_link(&self, network: &Definition) -> Result<()> {
+        let link = match &network.driver {
+            Driver::Bridge(bridge) => bridge.link.clone(),
+            Driver::Shared { parent, .. } => match shared::own_link(network, parent.as_deref()) {
+                Some(link) => link,
+                None => return Ok(()),
+            },
+        };
+        sys::netlink::delete_links(&mut self.route(), &[&link])
+            .map_err(Error::kernel(&network.name))
+    }
+
+    /// Rules of others that keep packets from containers, each with the rule that helps.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let state = self.state();
+        let mut all = Vec::new();
+        for bridge in state
+            .networks
+            .values()
+            .filter_map(|n| n.definition.bridge())
+        {
+            all.extend(
+                foreign::warnings(&self.firewall, &bridge.link).unwrap_or_else(|e| {
+                    vec![format!(
+                        "cannot tell whether other firewall rules block {}: {e}",
+                        bridge.link
+                    )]
+                }),
+            );
+        }
+        all
+    }
+
+    /// Puts a container into a network: its addresses, and its link in its namespace.
+    ///
+    /// # Errors
+    /// When an address is taken, cannot be had, or none is left, or the kernel refuses something;
+    /// nothing is left of it then.
+    pub fn connect(
+        &self,
+        network: &str,
+        id: &str,
+        netns: BorrowedFd<'_>,
+        request: &Request,
+    ) -> Result<Endpoint> {
+        let (definition, index, endpoint) = {
+            let mut state = self.state();
+            let network = state.network(network)?;
+            let endpoint = network.reserve(id, request)?;
+            (network.definition.clone(), network.index, endpoint)
+        };
+        let wire = Wire {
+            id,
+            network: &definition,
+            index,
+            endpoint: &endpoint,
+            request,
+        };
+        let host = |work: &mut dyn FnMut(&mut Socket) -> Result<()>| work(&mut self.route());
+        let mut done = wire.connect(netns, host);
+        if matches!(&done, Err(Error::Kernel { source, .. }) if source.is_present()) {
+            // The namespace's own earlier link may be about to go.
+            self.settle();
+            done = wire.connect(netns, host);
+        }
+        let mut errors = Vec::from_iter(done.err());
+        if errors.is_empty() && self.endpoint(network, id).as_ref() != Some(&endpoint) {
+            // Disconnected meanwhile.
+            errors.push(Error::NotConnected {
+                id: id.into(),
+                network: definition.name.clone(),
+            });
+        }
+        if errors.is_empty() {
+            return Ok(endpoint);
+        }
+        errors.extend(self.disconnect(network, id).err());
+        // Also when someone else's disconnect came before the link was made.
+        if !endpoint.link.is_empty() {
+            self.reaper.delete(&endpoint.link);
+        }
+        Err(Error::gather(errors).err().unwrap_or(Error::NoSubnet))
+    }
+
+    /// Where a container is in a network.
+    #[must_use]
+    pub fn endpoint(&self, network: &str, id: &str) -> Option<Endpoint> {
+        let state = self.state();
+        state.networks.get(network)?.endpoints.get(id).cloned()
+    }
+
+    /// Takes a container from a network. One that is not there is no error. Its link goes in the
+    /// background ([`Fabric::settle`]); one without an end on the host goes with its namespace, or by
+    /// [`Fabric::unplug`].
+    ///
+    /// # Errors
+    /// When the network is not there.
+    pub fn disconnect(&self, network: &str, id: &str) -> Result<()> {
+        let mut state = self.state();
+        let network = state.network(network)?;
+        if let Some(endpoint) = network.endpoints.remove(id) {
+            if !endpoint.link.is_empty() {
+                self.reaper.delete(&endpoint.link);
+            }
+            network.release(&endpoint);
+        }
+        Ok(())
+    }
+
+    /// Takes a container's end of a link that has none on the host from its namespace.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn unplug(&self, id: &str, netns: BorrowedFd<'_>, endpoint: &Endpoint) -> Result<()> {
+        if !endpoint.link.is_empty() {
+            return Ok(());
+        }
+        let mut socket = crate::wire::socket(id, netns)?;
+        sys::netlink::delete_links(&mut socket, &[&endpoint.inside])
+            .map_err(Error::kernel("a container"))
+    }
+
+    /// Makes a container's default routes those by `endpoint`, or none.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn route_by(
+        &self,
+        id: &str,
+        netns: BorrowedFd<'_>,
+        endpoints: [Option<&Endpoint>; 2],
+    ) -> Result<()> {
+        crate::wire::route_by(id, netns, endpoints)
+    }
+
+    /// Takes a container from all networks, and its published ports from it.
+    ///
+    /// # Errors
+    /// All that went wrong; everything else was done.
+    pub fn forget(&self, id: &str) -> Result<()> {
+        let mut errors = Vec::from_iter(self.withdraw(id).err());
+        let all: Vec<String> = self.state().networks.keys().cloned().collect();
+        for network in all {
+            errors.extend(self.disconnect(&network, id).err());
+        }
+        Error::gather(errors)
+    }
+
+    /// Binds a container's ports, in the families of these endpoints, without leading them anywhere.
+    /// The sockets are to be kept open while the container runs: they keep everyone else from taking
+    /// the ports.
+    ///
+    /// # Errors
+    /// When one is taken or cannot be had; then it has none.
+    pub fn reserve_ports(
+        &self,
+        id: &str,
+        ipv6: bool,
+        requests: &[PortRequest],
+    ) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
+        let mut state = self.state();
+        let families = Families { ipv4: true, ipv6 };
+        let (ports, held) = state.table.publish(id, families, requests)?;
+        let published = Published {
+            ports: ports.clone(),
+            target: Target::default(),
+        };
+        state.published.insert(id.to_owned(), published);
+        Ok((ports, held))
+    }
+
+    /// Leads a container's reserved ports to an address of its, or to another one than before.
+    ///
+    /// # Errors
+    /// When the kernel refuses something.
+    pub fn publish(&self, id: &str, target: Target) -> Result<()> {
+        let mut state = self.state();
+        let Some(published) = state.published.get_mut(id) else {
+            return Ok(());
+        };
+        if published.target == target || published.ports.is_empty() {
+            return Ok(());
+        }
+        let old = std::mem::replace(&mut published.target, target);
+        let new = published.clone();
+        let before = Published {
+            ports: new.ports.clone(),
+            target: old,
+        };
+        // Under the lock: a repair must not put the old ones back.
+        if old != Target::default() {
+            self.firewall.withdraw(&before).map_err(self.rules())?;
+        }
+        self.firewall.publish(&new).map_err(self.rules())?;
+        drop(state);
+        self.forget_translated(&before);
+        self.forget_untranslated(&new);
+        Ok(())
+    }
+
+    /// Takes a container's ports from it.
+    ///
+    /// # Errors
+    /// When the kernel refuses something; they are free all the same.
+    pub fn withdraw(&self, id: &str) -> Result<()> {
+        let mut state = self.state();
+        let Some(published) = state.published.remove(id) else {
+            return Ok(());
+        };
+        let withdrawn = self.firewall.withdraw(&published);
+        drop(state);
+        self.forget_translated(&published);
+        // Nobody gets its ports before its traces are gone.
+        let mut state = self.state();
+        for port in &published.ports {
+            state.table.remove(id, port);
+        }
+        withdrawn.map_err(self.rules())
+    }
+
+    /// Waits until the links of all containers disconnected before are gone.
+    pub fn settle(&self) {
+        self.reaper.settle();
+    }
+
+    pub(crate) fn rules(&self) -> impl Fn(sys::netlink::Error) -> Error + use<> {
+        Error::kernel(&format!("table {}", self.firewall.table()))
+    }
+
+    pub(crate) fn route(&self) -> MutexGuard<'_, Socket> {
+        self.route.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    pub(crate) fn network(&mut self, id: &str) -> Result<&mut Network> {
+        self.networks
+            .get_mut(id)
+            .ok_or_else(|| Error::NoSuchNetwork(id.to_owned()))
+    }
+
+    /// Whether a family needs a table: IPv4 always does.
+    pub(crate) fn has_family(&self, ipv4: bool) -> bool {
+        let six = |n: &Network| n.definition.spaces_of(false).next().is_some();
+        ipv4 || self.networks.values().any(six)
+    }
+
+    /// The network, other than `own`, that has addresses of this subnet.
+    fn overlapping(&self, subnet: Subnet, own: Option<&str>) -> Option<String> {
+        let others = self.networks.values();
+        let mut all = others
+            .filter(|n| own != Some(&n.definition.id))
+            .flat_map(|n| n.definition.spaces.iter().map(move |s| (n, s)));
+        all.find(|(_, s): &(_, &AddressSpace)| s.subnet.overlaps(subnet))
+            .map(|(n, s)| format!("{} of network {}", s.subnet, n.definition.name))
+    }
+}

@@ -1,0 +1,82 @@
+//! Networks whose containers share a link of the host's: macvlan and ipvlan.
+
+use sys::netlink::{Batch, LinkChange, Socket, change_link, create_bridge, create_vlan, get_link};
+
+use crate::definition::Definition;
+use crate::endpoint::Mac;
+use crate::error::{Error, Result};
+use crate::names;
+
+/// The link that is ours to remove with the network: one that leads nowhere, or a VLAN's.
+pub(crate) fn own_link(network: &Definition, parent: Option<&str>) -> Option<String> {
+    match parent {
+        None => Some(names::dead_end(&network.id)),
+        Some(parent) => vlan(parent).map(|_| parent.to_owned()),
+    }
+}
+
+/// `eth0.7` is VLAN 7 of `eth0`.
+fn vlan(name: &str) -> Option<(&str, u16)> {
+    let (parent, id) = name.rsplit_once('.')?;
+    let id = id.parse().ok().filter(|n| (1..4095).contains(n))?;
+    (!parent.is_empty()).then_some((parent, id))
+}
+
+/// Makes sure that the link to share exists. Answers its number, and whether it was there.
+pub(crate) fn ensure(
+    socket: &mut Socket,
+    network: &Definition,
+    parent: Option<&str>,
+) -> Result<(u32, bool)> {
+    let kernel = Error::kernel(&network.name);
+    let missing = |name: &str| Error::NoParent {
+        network: network.name.clone(),
+        parent: name.to_owned(),
+    };
+    let made = own_link(network, parent);
+    let name = made.as_deref().or(parent).unwrap_or_default().to_owned();
+    if let Some(link) = get_link(socket, &name).map_err(&kernel)? {
+        return Ok((link.index, true));
+    }
+    let mut batch = Batch::new();
+    match parent {
+        // A bridge without ports leads nowhere, and unlike a dummy link every kernel has it.
+        None => create_bridge(
+            &mut batch,
+            &name,
+            Mac::of_ip(std::net::IpAddr::V6(names::random().into())).0,
+        ),
+        Some(parent) => {
+            let (base, id) = vlan(parent).ok_or_else(|| missing(parent))?;
+            let base = get_link(socket, base)
+                .map_err(&kernel)?
+                .ok_or_else(|| missing(base))?;
+            create_vlan(&mut batch, &name, base.index, id);
+        }
+    }
+    change_link(
+        &mut batch,
+        &name,
+        LinkChange {
+            up: true,
+            mtu: network.mtu,
+            ..LinkChange::default()
+        },
+    );
+    socket.all(&mut batch).map_err(&kernel)?;
+    let link = get_link(socket, &name).map_err(&kernel)?;
+    Ok((link.ok_or_else(|| missing(&name))?.index, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::vlan;
+
+    #[test]
+    fn links_of_vlans() {
+        assert_eq!(vlan("eth0.7"), Some(("eth0", 7)));
+        for none in ["eth0", "eth0.0", "eth0.4095", ".7", "eth0.x"] {
+            assert_eq!(vlan(none), None, "{none}");
+        }
+    }
+}
