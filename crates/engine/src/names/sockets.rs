@@ -12,7 +12,7 @@ use resolver::AskerFds;
 use sys::{
     netlink::{Socket, forget_udp},
     netns,
-    nft::{Base, Family, Hook, Key, Map, Rule, Transaction},
+    nft::{Base, Data, Family, Hook, Key, Map, Rule, Transaction},
 };
 
 use super::Life;
@@ -49,7 +49,8 @@ pub(super) fn open(life: &Life, again: bool) -> io::Result<AskerFds> {
     })?;
     if again {
         // A client that keeps its socket would go on to the old port.
-        forget_udp(&mut socket, PORT, |flow| flow.sent_to == ADDRESS).map_err(io::Error::other)?;
+        forget_udp(&mut socket, true, PORT, |flow| flow.sent_to == ADDRESS)
+            .map_err(io::Error::other)?;
     }
     Ok(AskerFds {
         udp: Some(udp.into()),
@@ -85,8 +86,9 @@ fn redirect(socket: &mut Socket, port: u16, again: bool) -> Result<(), sys::netl
         name: SERVERS,
         key_type: TYPE_PROTOCOL << 12 | TYPE_ADDRESS << 6 | TYPE_PORT,
         key_len: 12,
-        data_type: TYPE_ADDRESS << 6 | TYPE_PORT,
-        data_len: 8,
+        data: Data::Value(TYPE_ADDRESS << 6 | TYPE_PORT, 8),
+        intervals: false,
+        links: false,
     });
     t.add_chain(
         CHAIN,
@@ -96,8 +98,11 @@ fn redirect(socket: &mut Socket, port: u16, again: bool) -> Result<(), sys::netl
             priority: DESTINATION_NAT,
         }),
     );
-    let parts = [Key::Protocol, Key::Destination, Key::Port];
-    t.add_rule(CHAIN, &Rule::new().translate_by(SERVERS, &parts));
+    let parts = [Key::Protocol, Key::Destination(Family::Ip), Key::Port];
+    t.add_rule(
+        CHAIN,
+        &Rule::new().translate_by(Family::Ip, SERVERS, &parts),
+    );
     let target = [&ADDRESS.octets()[..], &port_bytes(port)].concat();
     let entry = |protocol: u8| {
         let key = [
