@@ -12,6 +12,7 @@ use crate::{
     answer::{Answer, json, to_its_end},
     body,
     dispatch::Call,
+    endpoint_settings,
     error::Refusal,
     fields,
     json::{from_value_at, respell},
@@ -42,28 +43,6 @@ pub(crate) async fn create(call: Call) -> Answer {
     json(StatusCode::CREATED, &created)
 }
 
-/// Members of a container's end in a network.
-const ENDPOINT: &[&str] = &[
-    "IPAMConfig",
-    "Links",
-    "Aliases",
-    "MacAddress",
-    "DriverOpts",
-    "GwPriority",
-    "NetworkID",
-    "EndpointID",
-    "Gateway",
-    "IPAddress",
-    "IPPrefixLen",
-    "IPv6Gateway",
-    "GlobalIPv6Address",
-    "GlobalIPv6PrefixLen",
-    "DNSNames",
-];
-
-/// Members of what is asked of a network's addresses.
-const IPAM: &[&str] = &["IPv4Address", "IPv6Address", "LinkLocalIPs"];
-
 /// A request must say something of the container itself.
 fn parse(sent: Value) -> Result<CreateRequest, Refusal> {
     let Value::Object(sent) = sent else {
@@ -87,10 +66,7 @@ fn parse(sent: Value) -> Result<CreateRequest, Refusal> {
     let mut networking_config: NetworkingConfig =
         from_value_at(networks, &at("NetworkingConfig")).map_err(bad)?;
     for settings in networking_config.endpoints_config.values_mut() {
-        *settings = spelt(std::mem::take(settings), ENDPOINT)?;
-        if let Some(Value::Object(ipam)) = settings.get_mut("IPAMConfig") {
-            *ipam = spelt(std::mem::take(ipam), IPAM)?;
-        }
+        endpoint_settings::clean(settings);
     }
     Ok(CreateRequest {
         config: from_value_at(Value::Object(sent), "CreateRequest").map_err(bad)?,

@@ -9,7 +9,7 @@ use types::{
     json::is_zero,
 };
 
-use crate::backend::Result;
+use crate::{backend::Result, endpoint_settings};
 
 /// A member of `HostConfig`.
 struct Field {
@@ -155,7 +155,7 @@ pub fn check(request: &CreateRequest) -> Result<()> {
         }
     }
     check_config(request)?;
-    check_networks(request)
+    endpoint_settings::all(request)
 }
 
 fn check_config(request: &CreateRequest) -> Result<()> {
@@ -164,77 +164,6 @@ fn check_config(request: &CreateRequest) -> Result<()> {
         return Err(unsupported("Config.NetworkDisabled"));
     }
     Ok(())
-}
-
-/// Only the network of `NetworkMode`, and nothing asked of it.
-fn check_networks(request: &CreateRequest) -> Result<()> {
-    let canonical = |name: &str| match name {
-        "" | "default" | "bridge" => "bridge".to_owned(),
-        other => other.to_owned(),
-    };
-    let mode = canonical(&request.host_config.network_mode);
-    for (name, settings) in &request.networking_config.endpoints_config {
-        let path = format!("NetworkingConfig.EndpointsConfig.{name}");
-        if canonical(name) != mode {
-            return Err(match canonical(name).as_str() {
-                "bridge" | "host" | "none" => unsupported(&path),
-                // Not NotFound: clients take that for a missing image, and pull it.
-                _ => Failure::invalid(format!("network {name} not found")),
-            });
-        }
-        endpoint(name, settings)?;
-        // The hardware address is the engine's to give; docker's CLI says links twice. What else is
-        // said of a network's end belongs to networks of the user's own.
-        let other = |(member, value): &(&String, &Value)| match member.as_str() {
-            _ if is_zero(value) => false,
-            "MacAddress" => mode != "bridge",
-            "Links" => **value != serde_json::json!(request.host_config.links),
-            _ => true,
-        };
-        if let Some((member, _)) = settings.iter().find(other) {
-            return Err(unsupported(&format!("{path}.{member}")));
-        }
-    }
-    Ok(())
-}
-
-/// What Docker refuses on the networks that are always there.
-fn endpoint(name: &str, settings: &Map<String, Value>) -> Result<()> {
-    let mut wrong = Vec::new();
-    let ipam = settings.get("IPAMConfig").and_then(Value::as_object);
-    let address = |member: &str| {
-        let value = ipam.and_then(|i| i.get(member));
-        value.is_some_and(|v| !is_zero(v))
-    };
-    if address("IPv4Address") || address("IPv6Address") {
-        wrong.push(
-            "user specified IP address is supported on user defined networks only".to_owned(),
-        );
-    }
-    if settings.get("Aliases").is_some_and(|a| !is_zero(a)) {
-        wrong.push(
-            "network-scoped alias is supported only for containers in user defined networks"
-                .to_owned(),
-        );
-    }
-    let mac = settings.get("MacAddress").and_then(Value::as_str);
-    if let Some(mac) = mac.filter(|m| !m.is_empty() && !is_mac(m)) {
-        wrong.push(format!("invalid MAC address {mac}"));
-    }
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::invalid(format!(
-        "invalid config for network {name}: invalid endpoint settings:\n{}",
-        wrong.join("\n")
-    )))
-}
-
-/// Six bytes in hexadecimal.
-fn is_mac(text: &str) -> bool {
-    let hex = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
-    let parts: Vec<&str> = text.split([':', '-']).collect();
-    parts.len() == 6 && parts.into_iter().all(hex)
 }
 
 /// Adds the members that Docker's `inspect` shows and wharf does not support, each with its

@@ -19,6 +19,7 @@ mod containers;
 mod create;
 mod detach;
 mod dispatch;
+mod endpoint_settings;
 mod endpoints;
 mod error;
 mod exec;
@@ -32,6 +33,7 @@ mod json;
 mod life;
 mod live;
 mod logs;
+mod network_wishes;
 mod networks;
 mod older;
 #[cfg(test)]

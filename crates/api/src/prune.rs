@@ -1,8 +1,6 @@
-//! Removing what nothing uses, beside containers and images: volumes; and what there is none of yet,
-//! so that `docker system prune` works.
+//! Removing what nothing uses: volumes, and what requests of that kind share.
 
 use axum::http::StatusCode;
-use serde_json::json;
 use types::options::yes_or_no;
 
 use crate::{
@@ -37,10 +35,4 @@ pub(crate) async fn volumes(call: Call) -> Answer {
     let live = call.server.live;
     let pruned = to_its_end(async move { live.prune_volumes(all, filters).await }).await?;
     answer(StatusCode::OK, &pruned)
-}
-
-/// All networks that there are belong to the daemon: there is nothing to remove.
-pub(crate) async fn networks(call: Call) -> Answer {
-    until(&mut call.query.filters(&["label", "label!", "until"])?)?;
-    answer(StatusCode::OK, &json!({"NetworksDeleted": []}))
 }

@@ -5,19 +5,21 @@ use serde_json::{Map, Value};
 use types::{
     Failure,
     container::{ContainerInspect, NEVER},
+    id,
     image::{ImageInspect, ImageSummary},
     system::Info,
     usage::DiskUsage,
     version::ApiVersion,
 };
 
-use crate::{backend::Result, fields};
+use crate::{backend::Result, endpoint_settings::is_own, fields};
 
 const V1_25: ApiVersion = ApiVersion(1, 25);
 const V1_42: ApiVersion = ApiVersion(1, 42);
 const V1_43: ApiVersion = ApiVersion(1, 43);
 const V1_44: ApiVersion = ApiVersion(1, 44);
 const V1_45: ApiVersion = ApiVersion(1, 45);
+const V1_48: ApiVersion = ApiVersion(1, 48);
 const V1_49: ApiVersion = ApiVersion(1, 49);
 const V1_50: ApiVersion = ApiVersion(1, 50);
 
@@ -74,14 +76,38 @@ pub(crate) fn container_inspect(
         null_after(config, "OnBuild", "Entrypoint");
     }
     let networks = member(&mut map, "NetworkSettings").and_then(|n| member(n, "Networks"));
-    for (_, network) in networks.into_iter().flatten() {
-        if let Some(network) = network.as_object_mut()
-            && version < V1_44
-        {
+    for (name, network) in networks.into_iter().flatten() {
+        let Some(network) = network.as_object_mut() else {
+            continue;
+        };
+        if version < V1_48 {
+            network.remove("GwPriority");
+        }
+        if version < V1_45 && is_own(name) {
+            // Names that are in `DNSNames` since then.
+            let names = [id::short(&container.id), &container.config.hostname];
+            add_aliases(network, &names);
+        }
+        if version < V1_44 {
             network.remove("DNSNames");
         }
     }
     Ok(map)
+}
+
+fn add_aliases(network: &mut Map<String, Value>, names: &[&str]) {
+    let aliases = network.entry("Aliases").or_insert(Value::Null);
+    if aliases.is_null() {
+        *aliases = Value::Array(Vec::new());
+    }
+    let Some(aliases) = aliases.as_array_mut() else {
+        return;
+    };
+    for name in names.iter().filter(|n| !n.is_empty()) {
+        if !aliases.iter().any(|a| a == name) {
+            aliases.push((*name).into());
+        }
+    }
 }
 
 /// Docker shows these even where there are none; templates ask for them.

@@ -61,12 +61,32 @@ async fn docker_understands_what_it_gets() {
                  endpoint settings:\nuser specified IP address is supported on user defined \
                  networks only\n",
             ),
+            ("create --network mine busybox", 0, "c0ffee\n", ""),
             (
-                "create --network mine busybox",
+                "create --network name=mine,alias=a,gw-priority=2 --network other busybox",
+                0,
+                "c0ffee\n",
+                "",
+            ),
+            ("network create --subnet 192.0.2.0/24 mine", 0, "n\n", ""),
+            (
+                "network create --subnet 192.0.2.1/24 mine",
                 1,
                 "",
-                "Error response from daemon: network mine not found\n",
+                "Error response from daemon: invalid network config:\ninvalid subnet \
+                 192.0.2.1/24: it should be 192.0.2.0/24\n",
             ),
+            (
+                "network create host",
+                1,
+                "",
+                "Error response from daemon: operation is not permitted on predefined host \
+                 network\n",
+            ),
+            ("network connect --ip 192.0.2.2 mine a", 0, "", ""),
+            ("network disconnect -f mine a", 0, "", ""),
+            ("network rm mine", 0, "mine\n", ""),
+            ("network prune -f", 0, "Deleted Networks:\nold\n\n", ""),
             ("start a", 0, "a\n", ""),
             ("stop -t 1 a", 0, "a\n", ""),
             ("kill -s HUP a", 0, "a\n", ""),

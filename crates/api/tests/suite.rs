@@ -5,5 +5,6 @@ mod authorization;
 mod common;
 mod create;
 mod docker_cli;
+mod networks;
 mod routes;
 mod streams;

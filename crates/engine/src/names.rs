@@ -24,7 +24,7 @@ use std::{
 
 pub(crate) use conf::conf;
 use known::Held;
-pub(crate) use known::{Life, Member, Settings, Zone};
+pub(crate) use known::{Held as Named, Life, Member, Settings, Zone};
 use process::Server;
 use supervise::Bell;
 use told::{Failure, Told};
@@ -77,29 +77,21 @@ impl Names {
 
     /// After the daemon's start: these containers live, and no others. A name server that went on
     /// meanwhile is told so; one of another version of the program hands its sockets over to ours.
-    pub(crate) fn restore(&self, live: Vec<(String, Life, Settings, Vec<Member>)>) -> Result<()> {
+    pub(crate) fn restore(&self, live: Vec<(String, Named)>) -> Result<()> {
         let mut state = lock(&self.state);
-        for (id, life, settings, members) in live {
-            state.held.insert(id, Held::new(life, settings, members));
-        }
+        state.held.extend(live);
         if state.held.is_empty() {
             return state.server.stop_other().map_err(failed);
         }
-        state.tell_all()?;
-        self.watch(&mut state)
+        // Before it is told: where that fails it is tried again.
+        self.watch(&mut state)?;
+        state.tell_all()
     }
 
     /// A container is about to start: its names are known, and 127.0.0.11 answers it.
-    pub(crate) fn started(
-        &self,
-        id: &str,
-        life: Life,
-        settings: Settings,
-        members: Vec<Member>,
-    ) -> Result<()> {
+    pub(crate) fn started(&self, id: &str, named: Named) -> Result<()> {
         let mut state = lock(&self.state);
-        let held = Held::new(life, settings, members);
-        state.held.insert(id.to_owned(), held);
+        state.held.insert(id.to_owned(), named);
         let done = state.change(|told, all| told.start(id, all));
         let done = done.and_then(|()| match &state.told {
             Some(told) if told.serves(id) => self.watch(&mut state),
@@ -112,22 +104,32 @@ impl Names {
     }
 
     /// A running container was connected to a network, or has other names or addresses there.
-    pub(crate) fn joined(&self, id: &str, member: Member) -> Result<()> {
+    pub(crate) fn joined(
+        &self,
+        id: &str,
+        member: Member,
+        links: BTreeMap<String, String>,
+    ) -> Result<()> {
         let mut state = lock(&self.state);
         let Some(held) = state.held.get_mut(id) else {
             return Ok(());
         };
-        held.join(member);
+        held.join(member, links);
         state.change(|told, all| told.change(id, all))
     }
 
     /// A running container was disconnected from a network.
-    pub(crate) fn left(&self, id: &str, network: &str) -> Result<()> {
+    pub(crate) fn left(
+        &self,
+        id: &str,
+        network: &str,
+        links: BTreeMap<String, String>,
+    ) -> Result<()> {
         let mut state = lock(&self.state);
         let Some(held) = state.held.get_mut(id) else {
             return Ok(());
         };
-        held.leave(network);
+        held.leave(network, links);
         state.change(|told, all| {
             told.change(id, all)?;
             told.left(id, network, all)

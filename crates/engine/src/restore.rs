@@ -13,6 +13,8 @@ use runtime::{
     protocol::{self, Request, Response, Status},
 };
 
+use types::container::NetworkingConfig;
+
 use crate::{
     Engine, blocking,
     build_step::CGROUP_FILE,
@@ -49,12 +51,17 @@ impl Engine {
     /// Finds again what runs, finishes what was begun, removes what belongs to nobody, starts what
     /// a policy wants running.
     pub(crate) async fn restore(self: &Arc<Self>) -> Result<()> {
+        self.load_networks().await?;
         let records: Vec<Record> = self.records.all(Table::Containers).await?;
         let known: BTreeSet<String> = records.iter().map(|r| r.id.clone()).collect();
         self.remove_orphans(&known).await?;
         let mut live = Vec::new();
         let mut looks = Vec::new();
-        for record in records {
+        for mut record in records {
+            if !record.knows_networks() {
+                record.networks =
+                    self.attachments(&mut record.host_config, NetworkingConfig::default())?;
+            }
             let container = self.container(record);
             {
                 let mut index = lock(&self.containers);
@@ -63,16 +70,31 @@ impl Engine {
             }
             let found = look(&container).await;
             if let Found::Running { run, .. } = &found {
-                if let Some(endpoint) = &run.endpoint {
-                    live.push((container.id.clone(), endpoint.clone()));
-                }
-                *lock(&container.endpoint) = run.endpoint.clone();
+                let place = run.place();
+                live.push(network::Living {
+                    id: container.id.clone(),
+                    endpoints: place.endpoints.clone().into_iter().collect(),
+                    published: place.published.clone(),
+                });
+                *lock(&container.place) = place;
             }
             looks.push((container, found));
         }
-        let network = Arc::clone(&self.network);
+        // Now that all are known, as some are linked to others.
+        let mut named = Vec::new();
+        for (container, found) in &looks {
+            if let Found::Running { run, pid, .. } = found {
+                let known = self.name_living(&container.record(), *pid, &run.place());
+                named.extend(known.map(|known| (container.id.clone(), known)));
+            }
+        }
+        let (network, names) = (Arc::clone(&self.network), Arc::clone(&self.names));
         blocking(move || {
             network.restore(&live)?;
+            // What was known is answered meanwhile. Before anything starts or ends here.
+            if let Err(error) = names.restore(named) {
+                tracing::error!(%error, "containers find no names, or old ones");
+            }
             // From here on a foreign `nft flush ruleset` is noticed and repaired.
             Ok(network.watch()?)
         })

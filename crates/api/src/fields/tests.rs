@@ -141,21 +141,28 @@ fn parts_of_supported_members_are_refused_by_name() {
         (
             json!({"NetworkingConfig": {"EndpointsConfig": {"bridge": {
                 "IPAMConfig": {"IPv4Address": "1.2.3.4"}, "MacAddress": "zz"}}}}),
-            "invalid config for network bridge: invalid endpoint settings:\nuser specified IP \
-             address is supported on user defined networks only\ninvalid MAC address zz",
+            "invalid config for network bridge: invalid endpoint settings:\n* user specified IP \
+             address is supported on user defined networks only\n* invalid MAC address zz",
         ),
         (
             json!({"NetworkingConfig": {"EndpointsConfig": {"bridge": {"DriverOpts": {"a": "b"}}}}}),
-            "NetworkingConfig.EndpointsConfig.bridge.DriverOpts",
+            "the driver option a of an endpoint is not supported",
+        ),
+        (
+            json!({"NetworkingConfig": {"EndpointsConfig": {"bridge": {"Links": ["a"]}}}}),
+            "Links in the network bridge is not supported",
         ),
         (
             json!({"HostConfig": {"NetworkMode": "host"},
                 "NetworkingConfig": {"EndpointsConfig": {"bridge": {}}}}),
-            "NetworkingConfig.EndpointsConfig.bridge ",
+            "container sharing network namespace with another container or host cannot be \
+             connected to any other network",
         ),
         (
-            json!({"NetworkingConfig": {"EndpointsConfig": {"mine": {}}}}),
-            "network mine not found",
+            json!({"HostConfig": {"NetworkMode": "none"},
+                "NetworkingConfig": {"EndpointsConfig": {"mine": {}}}}),
+            "container cannot be connected to multiple networks with one of the networks in \
+             private (none) mode",
         ),
     ] {
         let message = refused(body);
@@ -169,6 +176,11 @@ fn parts_of_supported_members_are_refused_by_name() {
         json!({"HostConfig": {"SecurityOpt": ["no-new-privileges", "seccomp=unconfined"]}}),
         json!({"HostConfig": {"NetworkMode": "bridge"},
             "NetworkingConfig": {"EndpointsConfig": {"default": {"IPPrefixLen": 0}}}}),
+        json!({"HostConfig": {"NetworkMode": "mine"}, "NetworkingConfig": {"EndpointsConfig":
+            {"mine": {"Aliases": ["a"]}, "other": {"GwPriority": 1}}}}),
+        json!({"NetworkingConfig": {"EndpointsConfig": {"mine": {}}}}),
+        json!({"HostConfig": {"Links": ["a"]},
+            "NetworkingConfig": {"EndpointsConfig": {"default": {"Links": ["a"]}}}}),
     ] {
         check(&serde_json::from_value(good).unwrap()).unwrap();
     }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// The fields of a line of CSV: quotes keep commas, two of them are one.
-pub(super) fn fields(text: &str) -> Result<Vec<String>> {
+pub(crate) fn fields(text: &str) -> Result<Vec<String>> {
     let broken = || {
         Error::msg(format!(
             "ERROR: parse error in {text:?}: bare \" in a field"

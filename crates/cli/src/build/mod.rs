@@ -17,6 +17,7 @@ mod request;
 mod secrets;
 mod talk;
 
+pub(crate) use attributes::fields as csv_fields;
 pub(crate) use caches::Sinks;
 pub(crate) use call::Call;
 pub(crate) use context::blocking;

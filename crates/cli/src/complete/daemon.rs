@@ -75,6 +75,28 @@ impl Asking {
         names.map(str::to_owned).collect()
     }
 
+    /// Those that are not always there.
+    pub(super) async fn own_networks(&self) -> Vec<String> {
+        let mut names = self.networks().await;
+        names.retain(|n| crate::verbs::spec::network::is_own(n));
+        names
+    }
+
+    /// Containers in a network, running or not.
+    pub(super) async fn members(&self, network: &str) -> Vec<String> {
+        let request = Request::get("/containers/json")
+            .query_on("all", true)
+            .filters(&[format!("network={network}")]);
+        let list = self.get(request).await;
+        let named = list.iter().filter_map(|c| c["Names"].as_array()).flatten();
+        let named = named.filter_map(Value::as_str);
+        let named = named.map(|n| n.trim_start_matches('/'));
+        named
+            .filter(|n| !n.contains('/'))
+            .map(str::to_owned)
+            .collect()
+    }
+
     pub(super) async fn volumes(&self) -> Vec<String> {
         let usage = Request::get("/system/df").query("type", "volume");
         let usage = self.get(usage).await;

@@ -51,6 +51,16 @@ pub(super) async fn offer(asking: &Asking, verb: &Verb, line: &Line, current: &s
             names.extend(asking.volumes().await);
             Offer::of(names)
         }
+        "network connect" | "network disconnect" if first => Offer::of(asking.networks().await),
+        "network connect" if line.operands.len() == 1 => {
+            Offer::of(asking.containers(Which::All).await)
+        }
+        "network disconnect" if line.operands.len() == 1 => {
+            let network = line.operands.first().map_or("", String::as_str);
+            Offer::of(asking.members(network).await)
+        }
+        "network inspect" => Offer::of(asking.networks().await),
+        "network rm" => Offer::of(asking.own_networks().await),
         "context use" | "context export" | "context update" if first => {
             Offer::of(asking.contexts())
         }

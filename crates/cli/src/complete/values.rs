@@ -97,12 +97,17 @@ fn open(words: &[&str]) -> Offer {
 pub(super) async fn offer(asking: &Asking, line: &Line, flag: &str, text: &str) -> Offer {
     match flag {
         "network" if building(line) => Offer::of(["default", "host", "none"]),
+        "network" if text.contains('=') => attachment(asking, text).await,
+        "config-from" => Offer::of(asking.own_networks().await),
+        "driver" => Offer::of(asking.known("/Plugins/Network").await),
+        "scope" => Offer::of(["local"]),
         "network" => {
             if text.starts_with("container:") {
                 return shared(asking).await;
             }
             let mut offer = Offer::of(asking.networks().await);
             offer.words.push(("container:".to_owned(), String::new()));
+            offer.words.push(("name=".to_owned(), String::new()));
             offer
         }
         "ipc" if text.starts_with("container:") => shared(asking).await,
@@ -263,6 +268,25 @@ async fn mount(asking: &Asking, text: &str) -> Offer {
     }
 }
 
+/// The part behind the last comma of `name=…,alias=…`.
+async fn attachment(asking: &Asking, text: &str) -> Offer {
+    let (before, part) = match text.rsplit_once(',') {
+        Some((before, part)) => (format!("{before},"), part),
+        None => (String::new(), text),
+    };
+    let parts: Vec<String> = if part.starts_with("name=") {
+        let networks = asking.networks().await;
+        networks.iter().map(|n| format!("name={n}")).collect()
+    } else {
+        let keys = words("alias driver-opt gw-priority ip ip6 link-local-ip mac-address name");
+        keys.into_iter().map(|key| key + "=").collect()
+    };
+    Offer {
+        open: true,
+        ..Offer::of(parts.into_iter().map(|part| format!("{before}{part}")))
+    }
+}
+
 /// Names of filters, and the values of those that name something.
 async fn filters(asking: &Asking, line: &Line, text: &str) -> Offer {
     let Stage::Verb(verb) = line.stage else {
@@ -274,6 +298,10 @@ async fn filters(asking: &Asking, line: &Line, text: &str) -> Offer {
                 asking.images().await
             }
             "ancestor" | "image" | "reference" => asking.images().await,
+            "driver" if verb.names[0] == "network ls" => asking.known("/Plugins/Network").await,
+            "name" if verb.names[0] == "network ls" => asking.networks().await,
+            "type" if verb.names[0] == "network ls" => words("builtin custom"),
+            "scope" => words("local swarm"),
             "before" | "since" | "container" | "name" => asking.containers(Which::All).await,
             "network" => asking.networks().await,
             "volume" => asking.volumes().await,
@@ -290,6 +318,7 @@ async fn filters(asking: &Asking, line: &Line, text: &str) -> Offer {
             "ancestor before exited expose health id is-task label name network publish since status volume"
         }
         "image ls" => "before dangling label reference since until",
+        "network ls" => "dangling driver id label name scope type",
         "system events" => "container daemon event image label network scope type volume",
         name if name.ends_with(" prune") => "label label! until",
         _ => "",

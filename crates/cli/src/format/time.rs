@@ -24,6 +24,21 @@ pub(crate) fn go(seconds: i64) -> String {
     )
 }
 
+/// As Go prints an RFC 3339 time that it read: in the zone that it came with.
+pub(crate) fn go_text(text: &str) -> String {
+    let Some((date, time)) = text.split_once('T') else {
+        return text.to_owned();
+    };
+    match (time.strip_suffix('Z'), time.rfind(['+', '-'])) {
+        (Some(time), _) => format!("{date} {time} +0000 UTC"),
+        (None, Some(at)) => {
+            let zone = time[at..].replace(':', "");
+            format!("{date} {} {zone} {zone}", &time[..at])
+        }
+        (None, None) => text.to_owned(),
+    }
+}
+
 /// RFC 3339, in the local zone: `2026-11-21T07:08:59Z`.
 pub(crate) fn rfc3339(seconds: i64) -> String {
     let whole = |t: Timestamp| zoned(t, "%Y-%m-%dT%H:%M:%S");
@@ -154,6 +169,15 @@ fn date(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_that_were_read_are_gos() {
+        let utc = "2026-01-02 03:04:05.6 +0000 UTC";
+        assert_eq!(go_text("2026-01-02T03:04:05.6Z"), utc);
+        let east = "2026-01-02 03:04:05 +0200 +0200";
+        assert_eq!(go_text("2026-01-02T03:04:05+02:00"), east);
+        assert_eq!(go_text("soon"), "soon");
+    }
 
     #[test]
     fn durations_are_gos() {

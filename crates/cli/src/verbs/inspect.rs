@@ -1,4 +1,4 @@
-//! `inspect`, `container inspect`, `image inspect`.
+//! `inspect`, `container inspect`, `image inspect`, `network inspect`.
 
 use serde_json::Value;
 
@@ -19,7 +19,10 @@ const SIZE: Flag = switch("size", "Show how much containers hold on disk").short
 pub(crate) const ANY: &[Flag] = &[
     FORMAT,
     SIZE,
-    text("type", "Only objects of this type: container or image"),
+    text(
+        "type",
+        "Only objects of this type: container, image or network",
+    ),
 ];
 
 /// Flags of `container inspect`.
@@ -32,6 +35,12 @@ pub(crate) const IMAGE: &[Flag] = &[
         "platform",
         "Inspect a specific platform of the multi-platform image, os[/arch[/variant]]",
     ),
+];
+
+/// Flags of `network inspect`.
+pub(crate) const NETWORK: &[Flag] = &[
+    FORMAT,
+    switch("verbose", "Verbose output for diagnostics").short('v'),
 ];
 
 /// docker's types of objects.
@@ -52,6 +61,7 @@ const TYPES: &[&str] = &[
 enum Kind {
     Container,
     Image,
+    Network,
     Any,
 }
 
@@ -61,6 +71,7 @@ pub(crate) async fn any(context: &Context, m: Matches) -> Result {
         None => Kind::Any,
         Some("container") => Kind::Container,
         Some("image") => Kind::Image,
+        Some("network") => Kind::Network,
         Some(known) if TYPES.contains(&known) => {
             return Err(Error::msg(format!(
                 "--type {known} is not supported by wharf yet"
@@ -68,7 +79,7 @@ pub(crate) async fn any(context: &Context, m: Matches) -> Result {
         }
         Some("") => {
             return Err(Error::msg(
-                "type is empty: must be one of \"container\", \"image\"",
+                "type is empty: must be one of \"container\", \"image\", \"network\"",
             ));
         }
         Some(other) => {
@@ -92,6 +103,11 @@ pub(crate) async fn images(context: &Context, m: Matches) -> Result {
     inspect(context, &m, Kind::Image).await
 }
 
+/// `docker network inspect`.
+pub(crate) async fn networks(context: &Context, m: Matches) -> Result {
+    inspect(context, &m, Kind::Network).await
+}
+
 /// Shows what is found, then complains of what is not.
 async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
     let format = m.text("format");
@@ -106,8 +122,12 @@ async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
     let mut failures = Vec::new();
     let mut shown = String::new();
     for name in &m.args {
-        let platform = m.text("platform");
-        match get(context, name, kind, m.on("size"), &platform).await {
+        let details = Details {
+            size: m.on("size"),
+            verbose: m.on("verbose"),
+            platform: m.text("platform"),
+        };
+        match get(context, name, kind, &details).await {
             Ok(text) => {
                 if let Some(document) = &document {
                     let mut value: Value = serde_json::from_str(&text).map_err(|e| {
@@ -203,29 +223,44 @@ fn fill(value: &mut Value) {
     }
 }
 
-async fn get(
-    context: &Context,
-    name: &str,
-    kind: Kind,
+/// What is to be told of an object besides.
+struct Details {
     size: bool,
-    platform: &str,
-) -> Result<String> {
+    verbose: bool,
+    platform: String,
+}
+
+async fn get(context: &Context, name: &str, kind: Kind, details: &Details) -> Result<String> {
     let container = async || {
-        let request = Request::get(&format!("/containers/{name}/json")).query_on("size", size);
+        let request =
+            Request::get(&format!("/containers/{name}/json")).query_on("size", details.size);
         body(context, request).await
     };
     let image = async || {
-        let request = Request::get(&format!("/images/{name}/json")).query_platform(platform);
+        let request =
+            Request::get(&format!("/images/{name}/json")).query_platform(&details.platform);
+        body(context, request).await
+    };
+    let network = async || {
+        let request = Request::get(&format!("/networks/{name}"));
+        let request = match details.verbose {
+            true => request.query("verbose", "true"),
+            false => request,
+        };
         body(context, request).await
     };
     let answer = match kind {
         Kind::Container => container().await,
         Kind::Image => image().await,
+        Kind::Network => network().await,
         Kind::Any => match container().await {
             Err(e) if e.is_not_found() => match image().await {
-                Err(e) if e.is_not_found() => {
-                    return Err(Error::msg(format!("Error: No such object: {name}")));
-                }
+                Err(e) if e.is_not_found() => match network().await {
+                    Err(e) if e.is_not_found() => {
+                        return Err(Error::msg(format!("Error: No such object: {name}")));
+                    }
+                    answer => answer,
+                },
                 answer => answer,
             },
             answer => answer,

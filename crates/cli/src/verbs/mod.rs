@@ -25,6 +25,7 @@ mod life;
 mod login;
 mod logs;
 mod manifest;
+mod network;
 mod networks;
 mod options;
 mod port;

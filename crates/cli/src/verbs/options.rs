@@ -2,7 +2,7 @@
 
 pub(crate) mod health;
 
-use super::spec::{devices, mount, names};
+use super::spec::{devices, mount, names, network};
 use crate::flags::{DETACH_KEYS, Flag, checks, int, list, switch, text};
 
 /// Flags that say what the container is.
@@ -45,9 +45,10 @@ pub(crate) const SPEC: &[Flag] = &[
     text("name", "Its name"),
     list(
         "network",
-        "The network that it joins: bridge, host, none or container:<name|id>",
+        "A network that it joins: bridge, host, none, container:<name|id> or one of your own, \
+         NAME or name=NAME,alias=…,ip=…,gw-priority=…",
     )
-    .value("network", checks::any),
+    .value("network", network::check),
     int(
         "pids-limit",
         "How many processes it may have (-1 for any number)",

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     Context,
     lenient::lenient,
+    network::prune_networks,
     prune::{self, confirmed},
 };
 use crate::{
@@ -27,11 +28,10 @@ pub(crate) const FLAGS: &[Flag] = &[
     switch("volumes", "Prune anonymous volumes"),
 ];
 
-/// What the daemon answers of networks, volumes and the build cache.
+/// What the daemon answers of volumes and the build cache.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Pruned {
-    networks_deleted: Vec<String>,
     volumes_deleted: Vec<String>,
     caches_deleted: Vec<String>,
     space_reclaimed: i64,
@@ -53,8 +53,7 @@ pub(crate) async fn prune(context: &Context, m: Matches) -> Result {
     let (text, bytes) = prune::prune_containers(context, &filters).await?;
     sum += bytes;
     show(&text)?;
-    let pruned = one(context, "/networks/prune", &filters, false).await?;
-    show(&named("Deleted Networks:", &pruned.networks_deleted))?;
+    show(&prune_networks(context, &filters).await?)?;
     if volumes {
         let pruned = one(context, "/volumes/prune", &filters, false).await?;
         sum += pruned.space_reclaimed;

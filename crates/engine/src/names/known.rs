@@ -14,8 +14,8 @@ use resolver::{Asker, Endpoint, Network, SingleLabels, Subnet, Upstream};
 pub(crate) struct Life {
     /// Its network namespace.
     pub namespace: OwnedFd,
-    /// Its shim, a pidfd: readable when the container is over.
-    pub shim: OwnedFd,
+    /// Its shim or its first process, a pidfd: readable when the container is over.
+    pub process: OwnedFd,
 }
 
 /// How a container's questions are answered, whatever its networks are.
@@ -56,14 +56,14 @@ pub(crate) struct Member {
 
 /// A container with a network of the user's own.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     pub(super) life: Life,
     settings: Settings,
     members: Vec<Member>,
 }
 
 impl Held {
-    pub(super) fn new(life: Life, settings: Settings, members: Vec<Member>) -> Self {
+    pub(crate) fn new(life: Life, settings: Settings, members: Vec<Member>) -> Self {
         Self {
             life,
             settings,
@@ -72,7 +72,8 @@ impl Held {
     }
 
     /// It is in that network now, like this.
-    pub(super) fn join(&mut self, member: Member) {
+    pub(super) fn join(&mut self, member: Member, links: BTreeMap<String, String>) {
+        self.settings.links = links;
         let same = |m: &&mut Member| m.network == member.network;
         match self.members.iter_mut().find(same) {
             Some(place) => *place = member,
@@ -81,7 +82,8 @@ impl Held {
     }
 
     /// It is not in that network any more.
-    pub(super) fn leave(&mut self, network: &str) {
+    pub(super) fn leave(&mut self, network: &str, links: BTreeMap<String, String>) {
+        self.settings.links = links;
         self.members.retain(|m| m.network != network);
     }
 
@@ -162,7 +164,7 @@ mod tests {
     fn held(members: Vec<Member>) -> Held {
         let life = Life {
             namespace: std::fs::File::open("/dev/null").unwrap().into(),
-            shim: std::fs::File::open("/dev/null").unwrap().into(),
+            process: std::fs::File::open("/dev/null").unwrap().into(),
         };
         Held::new(life, Settings::default(), members)
     }
@@ -171,16 +173,17 @@ mod tests {
     fn only_those_with_a_way_out_may_ask_outside() {
         let mut one = held(vec![member("a", false, "10.0.0.2")]);
         assert!(!one.asker("1").forward);
-        one.join(Member {
+        let bridge = Member {
             zone: None,
             ..member("bridge", true, "172.17.0.2")
-        });
+        };
+        one.join(bridge, BTreeMap::new());
         let asker = one.asker("1");
         assert!(asker.forward);
         assert_eq!(asker.networks, ["a"]);
-        one.leave("bridge");
+        one.leave("bridge", BTreeMap::new());
         assert!(!one.asker("1").forward);
-        one.leave("a");
+        one.leave("a", BTreeMap::new());
         // Without a network there is no way out either.
         assert!(!one.asker("1").forward);
     }
@@ -202,7 +205,7 @@ mod tests {
         // Connected again, with another address.
         all.get_mut("2")
             .unwrap()
-            .join(member("a", true, "10.0.0.9"));
+            .join(member("a", true, "10.0.0.9"), BTreeMap::new());
         let again = networks(&all);
         let two = &again[0].endpoints["2"].addresses;
         assert_eq!(two, &["10.0.0.9".parse::<IpAddr>().unwrap()]);

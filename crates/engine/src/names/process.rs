@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use resolver::{AskerFds, Client};
+use resolver::Client;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, PidfdFlags, pidfd_open},

@@ -5,7 +5,7 @@
 use std::{
     io,
     net::{Ipv4Addr, TcpListener, UdpSocket},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
 };
 
 use resolver::AskerFds;
@@ -56,7 +56,7 @@ pub(super) fn open(life: &Life, again: bool) -> io::Result<AskerFds> {
         udp: Some(udp.into()),
         tcp: Some(tcp.into()),
         namespace: Some(life.namespace.try_clone()?),
-        life: Some(life.shim.try_clone()?),
+        life: Some(life.process.try_clone()?),
     })
 }
 
@@ -125,14 +125,14 @@ fn port_bytes(port: u16) -> [u8; 4] {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{os::fd::OwnedFd, time::Duration};
 
     use super::*;
 
     fn life() -> Life {
         Life {
             namespace: netns::create().unwrap(),
-            shim: std::fs::File::open("/dev/null").unwrap().into(),
+            process: std::fs::File::open("/dev/null").unwrap().into(),
         }
     }
 

@@ -119,12 +119,6 @@ impl Told {
         self.sweep(networks, all)
     }
 
-    /// Ends it.
-    pub(super) fn stop(mut self) {
-        // It ends by itself, too, when nobody needs it.
-        let _ = self.client.stop();
-    }
-
     fn endpoints(&mut self, id: &str, held: &Held) -> Result<(), resolver::Error> {
         for (network, zone, endpoint) in held.endpoints() {
             self.endpoint(network, zone, id, endpoint)?;

@@ -4,6 +4,7 @@ pub(crate) mod devices;
 pub(crate) mod env;
 pub(crate) mod mount;
 pub(crate) mod names;
+pub(crate) mod network;
 pub(crate) mod ports;
 pub(crate) mod ulimit;
 pub(crate) mod volume;

@@ -8,6 +8,7 @@ mod images;
 mod life;
 mod live;
 mod manifests;
+mod networks;
 mod settings;
 mod system;
 
@@ -21,6 +22,7 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("context", "Manage contexts"),
     ("image", "Manage images"),
     ("manifest", "Manage image manifests and manifest lists"),
+    ("network", "Manage networks"),
     ("registry", "See and remove what is in registries"),
     ("system", "Manage the daemon"),
 ];
@@ -40,7 +42,6 @@ pub(crate) const MISSING: &[&str] = &[
     "checkpoint",
     "compose",
     "config",
-    "network",
     "node",
     "plugin",
     "secret",
@@ -60,6 +61,7 @@ const SECTIONS: &[&[Verb]] = &[
     images::VERBS,
     image_work::VERBS,
     manifests::VERBS,
+    networks::VERBS,
     system::VERBS,
     settings::VERBS,
 ];
