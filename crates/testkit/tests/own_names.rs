@@ -197,6 +197,46 @@ fn a_killed_name_server_comes_back() {
 }
 
 #[test]
+fn a_newer_program_takes_over() {
+    // The program that `NEWER` names, if it is set.
+    let before = ["sh", "-c", "exec \"${NEWER:-$0}\" \"$@\""];
+    let mut d = Daemon::with(Opts {
+        before: before.map(str::to_owned).to_vec(),
+        ..Opts::default()
+    });
+    d.docker().ok("network create n");
+    let one = idle(&d, "one", "n", "");
+    let inside = Inside::of(&d, "one");
+    let before = server(&d);
+    // Another program, of which only what it says to who uses it wrongly differs.
+    let mut bytes = std::fs::read(testkit::wharf_bin()).expect("our program");
+    let usage = b"Usage: wharf-dns";
+    let at = bytes.windows(usage.len()).position(|w| w == usage);
+    bytes[at.expect("the name server is in it")] = b'u';
+    let newer = d.dir().join("newer");
+    std::fs::write(&newer, bytes).expect("our own folder");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&newer, executable).expect("our own file");
+    d.set_env(&[("NEWER", newer.to_str().expect("a path"))]);
+    d.kill9();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                inside.ask("one", A).is(&[&one]);
+            }
+        });
+        d.restart();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        asking.join().expect("all questions were answered");
+    });
+    assert_ne!(server(&d), before);
+    inside.ask_tcp("one", A).is(&[&one]);
+    d.docker().ok("rm -f one");
+    d.assert_no_leaks();
+}
+
+#[test]
 fn internal_networks_ask_nobody_outside() {
     let d = with_stub();
     let host = knows_all(d.host().ns(), STUB.into());
@@ -361,4 +401,17 @@ fn the_libraries_find_names() {
         cli.ok("rm -f db");
     }
     d.assert_no_leaks();
+}
+
+/// Run with `--run-ignored only --no-capture`, of a release build.
+#[test]
+#[ignore = "prints numbers"]
+fn how_fast() {
+    let d = Daemon::fresh();
+    d.docker().ok("network create n");
+    let one = idle(&d, "one", "n", "");
+    let inside = Inside::of(&d, "one");
+    inside.ask("one", A).is(&[&one]);
+    println!("{}", dns::speed(&inside, "one"));
+    d.docker().ok("rm -f one");
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use testkit::{Daemon, Ns};
@@ -189,4 +189,52 @@ fn answer_all(socket: UdpSocket) -> Arc<Mutex<Vec<String>>> {
         }
     });
     asked
+}
+
+/// How long an answer takes, and how many there are with 32 questions under way.
+pub(crate) fn speed(inside: &Inside, name: &str) -> String {
+    let message = question(name, A);
+    let socket = || {
+        let socket = inside.within(|| UdpSocket::bind("0.0.0.0:0").expect("a socket"));
+        socket.connect(SERVER).expect("a way to loopback");
+        socket
+    };
+    let single = socket();
+    let mut buffer = [0; 512];
+    let mut took: Vec<Duration> = (0..20_000)
+        .map(|_| {
+            let since = Instant::now();
+            single.send(&message).expect("sent");
+            single.recv(&mut buffer).expect("an answer");
+            since.elapsed()
+        })
+        .collect();
+    took.sort();
+    let end = Instant::now() + Duration::from_secs(3);
+    let ask = || {
+        let (socket, message) = (socket(), &message);
+        move || {
+            let mut buffer = [0; 512];
+            for _ in 0..16 {
+                socket.send(message).expect("sent");
+            }
+            let mut count = 0_u64;
+            while Instant::now() < end {
+                socket.recv(&mut buffer).expect("an answer");
+                socket.send(message).expect("sent");
+                count += 1;
+            }
+            count
+        }
+    };
+    let all: u64 = std::thread::scope(|scope| {
+        let threads = [scope.spawn(ask()), scope.spawn(ask())];
+        threads.map(|t| t.join().expect("no panic")).iter().sum()
+    });
+    format!(
+        "one at a time: median {:?}, 99 % {:?}; two clients: {} a second",
+        took[took.len() / 2],
+        took[took.len() * 99 / 100],
+        all / 3
+    )
 }
