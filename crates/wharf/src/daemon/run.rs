@@ -239,6 +239,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let programs = Programs {
         shim: embedded::SHIM,
         init: embedded::INIT,
+        dns: embedded::DNS,
     };
     let engine = Engine::open(
         config,
