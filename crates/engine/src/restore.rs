@@ -111,6 +111,7 @@ impl Engine {
                         s.paused = frozen;
                     });
                     self.watch_health(&container);
+                    self.reconcile_networks(&container).await;
                     self.supervise(&container, link, None);
                 }
                 Found::Ended { exit, run } => {

@@ -24,10 +24,11 @@ struct Act {
 const STATUS: &str = "inspect -f '{{.State.Status}}' box";
 const CODE: &str = "inspect -f '{{.State.Status}} {{.State.ExitCode}}' box";
 const GONE: (&str, &str) = ("ps -aq --filter name=box", "");
+const NETWORKS: &str = "inspect -f '{{len .NetworkSettings.Networks}}' box";
 const VOLUMES: &str = "create --name box -v /nameless -v named:/named busybox true";
 const RUNS: &str = "run -d --name box -p 8080:80 busybox sleep 1000";
 
-const ACTS: [Act; 24] = [
+const ACTS: [Act; 28] = [
     Act {
         points: &[
             "image.blob.sync",
@@ -262,6 +263,30 @@ const ACTS: [Act; 24] = [
         before: &["rmi -f built", "builder prune -af"],
         operation: "build -q -t built CONTEXT",
         happened: ("inspect -f there built", "there"),
+    },
+    Act {
+        points: &["engine.network.recorded", "engine.records.commit"],
+        before: &[],
+        operation: "network create mine",
+        happened: ("network inspect -f there mine", "there"),
+    },
+    Act {
+        points: &["engine.network.removed", "engine.records.commit"],
+        before: &["network create mine"],
+        operation: "network rm mine",
+        happened: ("network ls -q --filter name=mine", ""),
+    },
+    Act {
+        points: &["engine.network.plugged", "engine.records.commit"],
+        before: &["network create mine", RUNS],
+        operation: "network connect mine box",
+        happened: (NETWORKS, "2"),
+    },
+    Act {
+        points: &["engine.network.unplugged", "engine.records.commit"],
+        before: &["network create mine", RUNS, "network connect mine box"],
+        operation: "network disconnect mine box",
+        happened: (NETWORKS, "1"),
     },
     // By the start of a daemon that finds a layer it cannot trust.
     Act {
