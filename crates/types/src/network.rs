@@ -130,7 +130,10 @@ pub struct IpamConfig {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub gateway: String,
     /// Addresses that no container gets, by name.
-    #[serde(rename = "AuxiliaryAddresses", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        rename = "AuxiliaryAddresses",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub auxiliary_addresses: BTreeMap<String, String>,
 }
 
