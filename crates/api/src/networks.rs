@@ -114,14 +114,8 @@ fn named(container: &str) -> Result<(), Failure> {
 /// while others are being removed.
 pub(crate) async fn prune(call: Call) -> Answer {
     let mut filters = call.query.filters(&["label", "label!", "until"])?;
-    if let Some(nanos) = pruning::until(&mut filters)? {
-        let (seconds, rest) = (
-            nanos.div_euclid(1_000_000_000),
-            nanos.rem_euclid(1_000_000_000),
-        );
-        filters.insert("until".to_owned(), vec![format!("{seconds}.{rest:09}")]);
-    }
+    let until = pruning::until(&mut filters)?;
     let networks = call.server.networks;
-    let networks_deleted = to_its_end(async move { networks.prune(filters).await }).await?;
+    let networks_deleted = to_its_end(async move { networks.prune(filters, until).await }).await?;
     json(StatusCode::OK, &NetworksPruned { networks_deleted })
 }

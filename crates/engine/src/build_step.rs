@@ -14,7 +14,7 @@ use image::{CancellationToken, Platform};
 use runtime::protocol::{FdRole, mount_name};
 use tokio::sync::oneshot;
 use types::{
-    container::{ContainerConfig, HostConfig},
+    container::{ContainerConfig, HostConfig, NetworkingConfig},
     options::{AttachOptions, StdStream},
 };
 
@@ -99,6 +99,7 @@ impl Engine {
         // Its files become a layer as they are, with the owners that they have in an image.
         host_config.userns_mode = "host".to_owned();
         self.check(&config, &mut host_config)?;
+        let networks = self.attachments(&mut host_config, NetworkingConfig::default())?;
         let (mounts, given) = resolved(mounts);
         let container = self.container(Record {
             name: id.clone(),
@@ -108,7 +109,7 @@ impl Engine {
             host_config,
             mounts,
             links: Vec::new(),
-            mac: None,
+            networks,
             stopped_by_user: false,
             last: None,
             id,

@@ -13,7 +13,9 @@ use runtime::logfile::{LogEnd, LogForm};
 use tokio::sync::{oneshot, watch};
 use types::options::AttachOptions;
 
-use crate::{link::Link, logs::Place, record::Record, state::State, sync::lock};
+use crate::{
+    link::Link, logs::Place as LogPlace, nets::Place, record::Record, state::State, sync::lock,
+};
 
 /// How long it takes at most, after a shim's end, until everybody knows of it.
 const NOTICED: Duration = Duration::from_secs(2);
@@ -46,8 +48,8 @@ pub(crate) struct Container {
     /// Held by whoever starts, stops or removes it: one at a time.
     pub op: tokio::sync::Mutex<()>,
     pub waiting: Mutex<Vec<Waiting>>,
-    /// Where it is in the network while it runs.
-    pub endpoint: Mutex<Option<network::Endpoint>>,
+    /// Where it is in its networks while it runs.
+    pub place: Mutex<Place>,
     /// Counts stops by the user: a restart that was planned before one is off.
     pub stops: AtomicU64,
     /// How many end it just now and see to what comes after, so that `--rm` does not.
@@ -70,7 +72,7 @@ impl Container {
             state,
             op: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
-            endpoint: Mutex::default(),
+            place: Mutex::default(),
             stops: AtomicU64::new(0),
             held: AtomicU64::new(0),
             forgotten: tokio::sync::Mutex::new(false),
@@ -127,7 +129,7 @@ impl Container {
     }
 
     /// Its log; nothing where its driver keeps none.
-    pub(crate) fn log(&self) -> Option<Place> {
+    pub(crate) fn log(&self) -> Option<LogPlace> {
         let (name, form) = match self
             .with_record(|r| r.host_config.log_config.kind.clone())
             .as_str()
@@ -136,7 +138,7 @@ impl Container {
             "local" => ("container.log".to_owned(), LogForm::Local),
             _ => (format!("{}-json.log", self.id), LogForm::JsonFile),
         };
-        Some(Place {
+        Some(LogPlace {
             path: self.data_dir.join(name),
             form,
         })

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use types::{
-    container::{ContainerConfig, CreateRequest, CreateResponse, HostConfig, NetworkingConfig},
+    container::{ContainerConfig, CreateRequest, CreateResponse, HostConfig},
     id, names,
 };
 
@@ -56,8 +56,8 @@ impl Engine {
         let mut warnings = self.check(&config, &mut host_config)?;
         warnings.extend(unasked);
         resolver::check(&host_config)?;
+        let networks = self.attachments(&mut host_config, networking_config)?;
         let links = self.links(&host_config)?;
-        let mac = hardware_address(&networking_config)?;
         let mounts = self.mounts(&config, &host_config)?;
         let id = id::generate();
         let name = self.reserve(name, &id)?;
@@ -70,7 +70,7 @@ impl Engine {
             host_config,
             mounts,
             links,
-            mac,
+            networks,
             stopped_by_user: false,
             last: None,
         };
@@ -173,7 +173,7 @@ impl Engine {
             NetworkMode::Host if !host.port_bindings.is_empty() => {
                 warnings.push("Published ports are discarded when using host network mode".into());
             }
-            NetworkMode::Host | NetworkMode::None => {}
+            NetworkMode::Host | NetworkMode::None | NetworkMode::Own(_) => {}
         }
         self.settle_modes(config, host)?;
         ports::requests(config, host)?;
@@ -314,16 +314,6 @@ fn foreign(image: &image::Image) -> Option<String> {
         "The requested image's platform ({own}) does not match the detected host platform ({host}) \
          and no specific platform was requested"
     ))
-}
-
-/// The hardware address that is asked for in the default network.
-fn hardware_address(networks: &NetworkingConfig) -> Result<Option<network::Mac>> {
-    let asked = ["default", "bridge"].into_iter().find_map(|name| {
-        let settings = networks.endpoints_config.get(name)?;
-        Some(settings.mac_address.as_str()).filter(|m| !m.is_empty())
-    });
-    let read = |text: &str| text.parse().map_err(Error::Invalid);
-    asked.map(read).transpose()
 }
 
 /// The image's defaults in the shape of a container's configuration.

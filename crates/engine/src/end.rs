@@ -22,6 +22,7 @@ use crate::{
     error::Result,
     files, health,
     link::Link,
+    nets::Place,
     start::reap,
     state::{Exit, Phase},
     sync::lock,
@@ -151,7 +152,7 @@ impl Engine {
                 ("execDuration", ran.max(0).to_string()),
             ],
         );
-        self.tell_network(container, "disconnect");
+        self.tell_networks(container, "disconnect");
         if restart {
             self.restart_later(container, ran, stops);
         } else if goes {
@@ -208,7 +209,7 @@ impl Engine {
     }
 
     async fn clear_run_keeping_exit(&self, container: &Arc<Container>) {
-        *lock(&container.endpoint) = None;
+        *lock(&container.place) = Place::default();
         let (network, id) = (Arc::clone(&self.network), container.id.clone());
         let (cgroup, root) = (
             container.with_record(|r| self.cgroup(r)),
@@ -221,7 +222,7 @@ impl Engine {
                 runtime_root: &root,
             });
             // Always: a start that broke off may have an address that nobody noted.
-            let disconnected = network.disconnect(&id);
+            let disconnected = network.forget(&id);
             cleaned?;
             Ok(disconnected?)
         });

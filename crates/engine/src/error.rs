@@ -19,6 +19,9 @@ pub enum Error {
     /// No network has this name or identifier.
     #[error("network {0} not found")]
     NoSuchNetwork(String),
+    /// A driver that nobody has.
+    #[error("plugin {0:?} not found")]
+    NoSuchPlugin(String),
     /// A container has nothing at this path.
     #[error("Could not find the file {path} in container {container}")]
     NoSuchPath {
@@ -118,6 +121,7 @@ impl Error {
             Self::NoSuchContainer(_)
             | Self::NoSuchImage(_)
             | Self::NoSuchNetwork(_)
+            | Self::NoSuchPlugin(_)
             | Self::NoSuchPath { .. }
             | Self::NoSuchExec(_) => ErrorKind::NotFound,
             Self::AmbiguousPrefix(_) | Self::Invalid(_) => ErrorKind::InvalidParameter,

@@ -1,6 +1,6 @@
 //! The small files that a container finds in `/etc`.
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{fs, io::Write as _, net::IpAddr, os::unix::fs::OpenOptionsExt, path::Path};
 
 use crate::{
     container::Container,
@@ -44,6 +44,34 @@ pub(crate) fn remove_dir(dir: &Path) -> Result<()> {
             _ => return Ok(()),
         }
     }
+}
+
+/// Makes the lines of a container's own name those of its addresses `now`, where they were those of
+/// the addresses `before`.
+pub(crate) fn readdress_own(
+    container: &Container,
+    before: &[IpAddr],
+    now: &[IpAddr],
+    hostname: &str,
+    domain: &str,
+) -> Result<()> {
+    let path = container.data_dir.join("hosts");
+    let text = fs::read_to_string(&path).map_err(Error::path("read", &path))?;
+    let names = network::hosts::own_names(hostname, domain);
+    let own = |line: &&str| {
+        let parts = line.split_once('\t');
+        parts.is_some_and(|(ip, n)| n == names && ip.parse().is_ok_and(|ip| before.contains(&ip)))
+    };
+    let mut new: String = text
+        .lines()
+        .filter(|line| !own(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    for ip in now {
+        new.push_str(&format!("{ip}\t{names}\n"));
+    }
+    // In place: it is mounted into the container.
+    fs::write(&path, new).map_err(Error::path("write", &path))
 }
 
 /// Writes `hostname`, `hosts` and `resolv.conf` into the container's directory. In place, so

@@ -15,7 +15,7 @@ use crate::{
     Engine, blocking,
     container::Container,
     error::Result,
-    network_mode::NetworkMode,
+    nets::Attachment,
     ports,
     record::{Mount, MountKind, Record},
     spec,
@@ -112,24 +112,32 @@ impl Engine {
         container: &Container,
         record: &Record,
     ) -> BTreeMap<String, EndpointSettings> {
-        let Ok(mode) = NetworkMode::of(&record.host_config) else {
-            return BTreeMap::new();
+        let place = lock(&container.place);
+        let shown = |(id, attachment): (&String, &Attachment)| {
+            let network = self.networks.get(id);
+            let name = network.as_ref().map_or(&attachment.name, |n| &n.name);
+            let mut settings = EndpointSettings {
+                network_id: id.clone(),
+                ..attachment.settings.clone()
+            };
+            if network.as_ref().is_some_and(|n| !n.is_predefined()) {
+                settings.dns_names = Some(dns_names(record, &attachment.settings));
+            }
+            if let Some(endpoint) = place.endpoints.get(id) {
+                let text =
+                    |ip: Option<std::net::IpAddr>| ip.map(|ip| ip.to_string()).unwrap_or_default();
+                settings.endpoint_id = endpoint_id(&container.id, id);
+                settings.gateway = text(endpoint.gateway.map(Into::into));
+                settings.ip_address = text(endpoint.ip.map(Into::into));
+                settings.ip_prefix_len = endpoint.prefix;
+                settings.ipv6_gateway = text(endpoint.gateway6.map(Into::into));
+                settings.global_ipv6_address = text(endpoint.ip6.map(Into::into));
+                settings.global_ipv6_prefix_len = endpoint.prefix6;
+                settings.mac_address = endpoint.mac.to_string();
+            }
+            (name.clone(), settings)
         };
-        let Some(name) = mode.name() else {
-            return BTreeMap::new();
-        };
-        let mut settings = EndpointSettings {
-            network_id: network_id(name),
-            ..EndpointSettings::default()
-        };
-        if let Some(endpoint) = &*lock(&container.endpoint) {
-            settings.endpoint_id = endpoint_id(&container.id);
-            settings.gateway = endpoint.gateway.to_string();
-            settings.ip_address = endpoint.ip.to_string();
-            settings.ip_prefix_len = endpoint.prefix;
-            settings.mac_address = endpoint.mac.to_string();
-        }
-        BTreeMap::from([(name.to_owned(), settings)])
+        record.networks.iter().map(shown).collect()
     }
 
     fn network_settings(&self, container: &Container, record: &Record) -> NetworkSettings {
@@ -147,16 +155,19 @@ impl Engine {
                 settings.ports.insert(with_proto(port), None);
             }
         }
-        if let Some(endpoint) = &*lock(&container.endpoint) {
-            for (port, bindings) in ports::published(endpoint) {
-                settings.ports.insert(port, Some(bindings));
-            }
+        for (port, bindings) in ports::published(&lock(&container.place).published) {
+            settings.ports.insert(port, Some(bindings));
         }
         if let Some(bridge) = networks.get("bridge") {
             settings.endpoint_id.clone_from(&bridge.endpoint_id);
             settings.gateway.clone_from(&bridge.gateway);
             settings.ip_address.clone_from(&bridge.ip_address);
             settings.ip_prefix_len = bridge.ip_prefix_len;
+            settings.ipv6_gateway.clone_from(&bridge.ipv6_gateway);
+            settings
+                .global_ipv6_address
+                .clone_from(&bridge.global_ipv6_address);
+            settings.global_ipv6_prefix_len = bridge.global_ipv6_prefix_len;
             settings.mac_address.clone_from(&bridge.mac_address);
         }
         settings.networks = networks;
@@ -178,8 +189,28 @@ pub(crate) fn network_id(name: &str) -> String {
     id::hex(&digest(&[b"network", name.as_bytes()]))
 }
 
-pub(crate) fn endpoint_id(container: &str) -> String {
-    id::hex(&digest(&[container.as_bytes(), b"endpoint"]))
+pub(crate) fn endpoint_id(container: &str, network: &str) -> String {
+    id::hex(&digest(&[
+        container.as_bytes(),
+        b"endpoint",
+        network.as_bytes(),
+    ]))
+}
+
+/// What a container is called in a network of users' own.
+pub(crate) fn dns_names(record: &Record, settings: &EndpointSettings) -> Vec<String> {
+    let mut names = vec![record.name.clone()];
+    let aliases = settings.aliases.iter().flatten();
+    let more = aliases.cloned().chain([
+        id::short(&record.id).to_owned(),
+        record.hostname().to_owned(),
+    ]);
+    for name in more {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// 32 bytes that depend on `parts` alone; names things, protects nothing.

@@ -98,6 +98,11 @@ impl Engine {
         Ok(joined)
     }
 
+    /// Opens a namespace of a container that runs.
+    pub(crate) fn open_namespace(&self, name: &str, kind: Kind, word: &str) -> Result<OwnedFd> {
+        self.donor(name, word)?.open(kind)
+    }
+
     /// A container that runs, to share its `kind` of namespace with.
     fn donor(&self, name: &str, kind: &str) -> Result<Donor> {
         let other = self.find(name)?;

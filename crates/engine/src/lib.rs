@@ -37,8 +37,8 @@ mod merge;
 mod modes;
 mod mount_specs;
 mod mounts;
+mod nets;
 mod network_mode;
-mod networks;
 mod pause;
 mod ports;
 mod prune;
@@ -91,6 +91,8 @@ pub use cdi::{DEFAULT_DIRS as CDI_DIRS, discovered as cdi_devices};
 use container::Container;
 use exec::Exec;
 use index::Index;
+pub use nets::DefaultBridge;
+use nets::Networks;
 use records::Records;
 pub use remap::Remap;
 pub use resolver::Resolver;
@@ -120,6 +122,8 @@ pub struct Config {
     pub remap: Option<Remap>,
     /// What containers get that do not say.
     pub defaults: Defaults,
+    /// The network of containers that name none.
+    pub default_bridge: DefaultBridge,
     /// What containers' names are resolved with, where they do not say otherwise.
     pub resolver: Resolver,
 }
@@ -128,14 +132,13 @@ pub struct Config {
 pub struct Engine {
     config: Config,
     images: image::Store,
-    network: Arc<network::Network>,
+    network: Arc<network::Fabric>,
+    networks: Networks,
     records: Records,
     volumes: Volumes,
     /// What happens, for those who listen.
     pub events: Arc<Events>,
     shim: sys::memfd::Program,
-    /// When this daemon opened it, RFC 3339.
-    opened: String,
     /// Compiled seccomp profiles.
     filters: runtime::filters::Filters,
     containers: Mutex<Index>,
@@ -163,7 +166,7 @@ impl Engine {
     pub async fn open(
         config: Config,
         images: image::Store,
-        network: Arc<network::Network>,
+        network: Arc<network::Fabric>,
         events: Arc<Events>,
         programs: Programs<'_>,
     ) -> Result<Arc<Self>> {
@@ -182,6 +185,17 @@ impl Engine {
         let init = config.exec_root.join(spec::INIT);
         files::replace(&init, programs.init, 0o755)?;
         let records = Records::open(&config.data_root.join("records.redb"))?;
+        let opened = clock::now();
+        let (fabric, default) = (Arc::clone(&network), config.default_bridge.clone());
+        let subnet =
+            blocking(move || Ok(fabric.default_subnet(&default.link, default.bip.as_deref())?));
+        let networks = Networks::open(
+            records.clone(),
+            &config.default_bridge,
+            subnet.await?,
+            &opened,
+        )
+        .await?;
         let engine = Arc::new(Self {
             volumes: Volumes::open(
                 config.data_root.join("volumes"),
@@ -192,7 +206,7 @@ impl Engine {
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
             filters: runtime::filters::Filters::default(),
-            opened: clock::now(),
+            networks,
             config,
             images,
             network,
@@ -262,26 +276,12 @@ impl Engine {
         sync::lock(&self.containers).find(name)
     }
 
-    /// Tells that a container joined or left its network.
-    fn tell_network(&self, container: &Container, action: &str) {
-        let mode = container.with_record(|r| network_mode::NetworkMode::of(&r.host_config));
-        let Some(name) = mode.ok().and_then(|m| m.name()) else {
-            return;
-        };
-        let attributes = [
-            ("container".to_owned(), container.id.clone()),
-            ("name".to_owned(), name.to_owned()),
-            (
-                "type".to_owned(),
-                if name == "none" { "null" } else { name }.to_owned(),
-            ),
-        ];
-        self.events.tell(
-            "network",
-            action,
-            &inspect::network_id(name),
-            attributes.into(),
-        );
+    /// Tells that a container joined or left its networks.
+    fn tell_networks(&self, container: &Container, action: &str) {
+        let all = container.with_record(|r| r.networks.keys().cloned().collect::<Vec<_>>());
+        for network in all.iter().filter_map(|id| self.networks.get(id)) {
+            self.tell_of_network(&network, action, Some(&container.id));
+        }
     }
 
     /// Tells that `action` happened to a container, with `further` details.

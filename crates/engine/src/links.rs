@@ -57,7 +57,7 @@ pub(crate) fn parse(text: &str) -> Result<(String, String)> {
 impl Engine {
     /// Finds what a new container links to.
     pub(crate) fn links(&self, host: &HostConfig) -> Result<Vec<LinkTo>> {
-        if host.links.as_ref().is_some_and(|l| !l.is_empty()) && !self.network.icc() {
+        if host.links.as_ref().is_some_and(|l| !l.is_empty()) && !self.default_icc() {
             return Err(Error::Invalid(
                 "links are not supported by wharf where containers are kept apart (--icc=false)"
                     .into(),
@@ -124,7 +124,7 @@ impl Engine {
                     ),
                 });
             }
-            let Some(ip) = lock(&other.endpoint).as_ref().map(|e| e.ip) else {
+            let Some(ip) = self.default_address(&other) else {
                 return Err(Error::Invalid(format!(
                     "Cannot link to /{}, as it does not belong to the default network",
                     other.name()
@@ -133,6 +133,12 @@ impl Engine {
             all.push(linked(&other, link, name, ip));
         }
         Ok(all)
+    }
+
+    /// A container's address in the default network.
+    fn default_address(&self, container: &Container) -> Option<Ipv4Addr> {
+        let network = self.default_network().ok()?;
+        lock(&container.place).endpoints.get(&network.id)?.ip
     }
 
     /// The links as `inspect` shows them, `/name:/ours/alias`.
@@ -146,7 +152,7 @@ impl Engine {
 
     /// Tells those who are linked to `container` its address, which a start may have changed.
     pub(crate) fn tell_linked(&self, container: &Container) {
-        let Some(ip) = lock(&container.endpoint).as_ref().map(|e| e.ip) else {
+        let Some(ip) = self.default_address(container) else {
             return;
         };
         for parent in lock(&self.containers).all() {

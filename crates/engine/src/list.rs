@@ -289,8 +289,7 @@ fn port_list(container: &Container, record: &Record, state: &State) -> Vec<PortS
         return Vec::new();
     }
     let mut list = Vec::new();
-    let endpoint = lock(&container.endpoint);
-    let published = endpoint.as_ref().map(ports::published).unwrap_or_default();
+    let published = ports::published(&lock(&container.place).published);
     for (port, bindings) in &published {
         let Ok((private_port, proto)) = ports::parse(port) else {
             continue;

@@ -15,6 +15,8 @@ pub(crate) enum NetworkMode {
     Host,
     /// That of another container.
     Container(String),
+    /// Its own, in a network of the user's.
+    Own(String),
 }
 
 impl NetworkMode {
@@ -31,23 +33,8 @@ impl NetworkMode {
                     ));
                 }
                 Some(name) => Self::Container(name.into()),
-                None => {
-                    return Err(Error::NotSupported(format!(
-                        "network {other} not found: networks of the user's own are not supported by \
-                         wharf yet; use bridge, host, none or container:<name|id>"
-                    )));
-                }
+                None => Self::Own(other.into()),
             },
         })
-    }
-
-    /// Docker's name for the network in `inspect`.
-    pub(crate) fn name(&self) -> Option<&'static str> {
-        match self {
-            Self::Bridge => Some("bridge"),
-            Self::None => Some("none"),
-            Self::Host => Some("host"),
-            Self::Container(_) => None,
-        }
     }
 }

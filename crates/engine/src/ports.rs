@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use network::{Endpoint, PortRequest, Proto};
+use network::{PortRequest, Proto, Published};
 use types::container::{ContainerConfig, HostConfig, PortBinding, PortMap};
 
 use crate::error::{Error, Result};
@@ -79,9 +79,9 @@ fn range(text: &str) -> Result<Option<RangeInclusive<u16>>> {
 }
 
 /// What is published now, as the API writes it.
-pub(crate) fn published(endpoint: &Endpoint) -> PortMap {
+pub(crate) fn published(all: &Published) -> PortMap {
     let mut map = PortMap::new();
-    for port in &endpoint.ports {
+    for port in &all.ports {
         map.entry(format!("{}/{}", port.container_port, port.proto))
             .or_default()
             .push(PortBinding {

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use types::container::{ContainerConfig, Health, HostConfig};
 
-use crate::links::LinkTo;
+use crate::{
+    links::LinkTo,
+    nets::{Attachment, Attachments},
+};
 
 /// A container's definition and what must outlive a reboot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,13 +28,18 @@ pub(crate) struct Record {
     /// Containers that it knows by name.
     #[serde(default)]
     pub links: Vec<LinkTo>,
-    /// Its hardware address in the default network, where it asked for one.
-    #[serde(default)]
-    pub mac: Option<network::Mac>,
+    /// The networks that it is in while it runs.
+    #[serde(default = "unknown")]
+    pub networks: Attachments,
     /// The user stopped it: a policy that restarts leaves it alone.
     pub stopped_by_user: bool,
     /// What became of it the last time it ran.
     pub last: Option<LastRun>,
+}
+
+/// What a record of a version without networks of users' own has: see [`Record::knows_networks`].
+fn unknown() -> Attachments {
+    Attachments::from([(String::new(), Attachment::default())])
 }
 
 /// What became of a container the last time it ran.
@@ -100,6 +108,11 @@ pub(crate) struct Mount {
 }
 
 impl Record {
+    /// Whether its networks are on record; else they are those of its mode.
+    pub(crate) fn knows_networks(&self) -> bool {
+        !self.networks.contains_key("")
+    }
+
     /// Whether a policy wants it running again after it ended with `code`, having been restarted
     /// `restarts` times already.
     pub(crate) fn restarts_after(&self, code: i32, restarts: u32) -> bool {

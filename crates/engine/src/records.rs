@@ -17,12 +17,14 @@ use crate::error::{Error, Result};
 
 const CONTAINERS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("containers");
 const VOLUMES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("volumes");
+const NETWORKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("networks");
 
 /// A kind of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Table {
     Containers,
     Volumes,
+    Networks,
 }
 
 impl Table {
@@ -30,6 +32,7 @@ impl Table {
         match self {
             Self::Containers => CONTAINERS,
             Self::Volumes => VOLUMES,
+            Self::Networks => NETWORKS,
         }
     }
 }

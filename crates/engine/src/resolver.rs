@@ -1,9 +1,6 @@
 //! What a container finds in `/etc/hosts` and `/etc/resolv.conf`.
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::{fs, net::IpAddr};
 
 use network::dns::Overrides;
 use types::container::HostConfig;
@@ -89,7 +86,7 @@ impl Engine {
         &self,
         record: &Record,
         hostname: &str,
-        ip: Option<Ipv4Addr>,
+        addresses: &[IpAddr],
         linked: Vec<(String, IpAddr)>,
     ) -> Result<String> {
         let host = &record.host_config;
@@ -99,14 +96,15 @@ impl Engine {
                 (name, Some(address)) => extra.push((name, address)),
                 (name, None) => {
                     let own = &self.config().resolver.host_gateways;
-                    let bridge = [IpAddr::V4(self.network.subnet().gateway)];
-                    let all = if own.is_empty() { &bridge[..] } else { own };
+                    let bridge = Vec::from_iter(self.default_gateway());
+                    let all = if own.is_empty() { &bridge } else { own };
                     extra.extend(all.iter().map(|address| (name.clone(), *address)));
                 }
             }
         }
         extra.extend(linked);
-        let own = || network::hosts::hosts_file(ip, hostname, &record.config.domainname, &extra);
+        let own =
+            || network::hosts::hosts_file(addresses, hostname, &record.config.domainname, &extra);
         if NetworkMode::of(host)? == NetworkMode::Host && extra.is_empty() {
             // The host's own: its loopback is the container's, and so are its names.
             return Ok(fs::read_to_string("/etc/hosts").unwrap_or_else(|_| own()));

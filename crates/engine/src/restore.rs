@@ -13,6 +13,8 @@ use runtime::{
     protocol::{self, Request, Response, Status},
 };
 
+use types::container::NetworkingConfig;
+
 use crate::{
     Engine, blocking,
     build_step::CGROUP_FILE,
@@ -49,12 +51,17 @@ impl Engine {
     /// Finds again what runs, finishes what was begun, removes what belongs to nobody, starts what
     /// a policy wants running.
     pub(crate) async fn restore(self: &Arc<Self>) -> Result<()> {
+        self.load_networks().await?;
         let records: Vec<Record> = self.records.all(Table::Containers).await?;
         let known: BTreeSet<String> = records.iter().map(|r| r.id.clone()).collect();
         self.remove_orphans(&known).await?;
         let mut live = Vec::new();
         let mut looks = Vec::new();
-        for record in records {
+        for mut record in records {
+            if !record.knows_networks() {
+                record.networks =
+                    self.attachments(&mut record.host_config, NetworkingConfig::default())?;
+            }
             let container = self.container(record);
             {
                 let mut index = lock(&self.containers);
@@ -63,10 +70,13 @@ impl Engine {
             }
             let found = look(&container).await;
             if let Found::Running { run, .. } = &found {
-                if let Some(endpoint) = &run.endpoint {
-                    live.push((container.id.clone(), endpoint.clone()));
-                }
-                *lock(&container.endpoint) = run.endpoint.clone();
+                let place = run.place();
+                live.push(network::Living {
+                    id: container.id.clone(),
+                    endpoints: place.endpoints.clone().into_iter().collect(),
+                    published: place.published.clone(),
+                });
+                *lock(&container.place) = place;
             }
             looks.push((container, found));
         }

@@ -1,6 +1,7 @@
 //! Starting a container: root file system, network, configuration, shim, process.
 
 use std::{
+    collections::BTreeMap,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
     process::Child,
@@ -25,8 +26,8 @@ use crate::{
     link::Link,
     links::Linked,
     log_options,
+    nets::Place,
     network_mode::NetworkMode,
-    ports,
     record::Record,
     remap::Remap,
     spec, spread,
@@ -39,7 +40,11 @@ use crate::{
 /// What a running container's daemon must find again: one small file in its run directory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RunState {
-    pub endpoint: Option<network::Endpoint>,
+    /// Where it is, by network.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, network::Endpoint>,
+    #[serde(default)]
+    pub published: network::Published,
     pub runtime_root: std::path::PathBuf,
     /// RFC 3339; empty until its process runs.
     pub started_at: String,
@@ -132,7 +137,7 @@ impl Engine {
             Ok((prepared, trace))
         })
         .await?;
-        *lock(&container.endpoint) = run.endpoint.clone();
+        *lock(&container.place) = run.place();
         let ShimProcess { child, control } = shim;
         let started = self
             .launch_prepared(container, control, run, &mut trace)
@@ -148,7 +153,7 @@ impl Engine {
         };
         // Those who attached while it started.
         self.serve_waiting(container).await;
-        self.tell_network(container, "connect");
+        self.tell_networks(container, "connect");
         self.tell(container, "start", &[]);
         self.watch_health(container);
         self.tell_linked(container);
@@ -226,7 +231,8 @@ impl Engine {
         let rootfs = self.mount_root(&container.id, joined.user.as_ref(), remap)?;
         trace.step("rootfs");
         let mut run = RunState {
-            endpoint: None,
+            endpoints: BTreeMap::new(),
+            published: network::Published::default(),
             runtime_root: self.runtime_root(),
             started_at: String::new(),
             restarts: container.state().last.restarts,
@@ -236,19 +242,13 @@ impl Engine {
             NetworkMode::Host => None,
             NetworkMode::Container(_) => joined.network.take(),
             NetworkMode::None => Some(self.new_netns(&record, &mut joined)?),
-            NetworkMode::Bridge => {
+            NetworkMode::Bridge | NetworkMode::Own(_) => {
                 let netns = self.new_netns(&record, &mut joined)?;
                 trace.step("netns");
-                let request = network::Request {
-                    ports: ports::requests(&record.config, &record.host_config)?,
-                    mac: record.mac,
-                    ..network::Request::default()
-                };
-                let connected = self
-                    .network
-                    .connect(&container.id, netns.as_fd(), &request)?;
-                run.endpoint = Some(connected.endpoint);
-                held = connected.held;
+                let wired = self.wire(&record, netns.as_fd())?;
+                run.endpoints = wired.place.endpoints;
+                run.published = wired.place.published;
+                held = wired.held;
                 Some(netns)
             }
         };
@@ -256,11 +256,15 @@ impl Engine {
         write_run(container, &run)?;
         trace.step("network");
         let others = linked.iter().map(|l| (l.names.clone(), l.ip.into()));
-        let ip = run.endpoint.as_ref().map(|e| e.ip);
         files::write(
             container,
             record.hostname(),
-            &self.hosts(&record, record.hostname(), ip, others.collect())?,
+            &self.hosts(
+                &record,
+                record.hostname(),
+                &run.place().addresses(),
+                others.collect(),
+            )?,
             &self.resolv_conf(&record)?,
             remap.map(Remap::root),
         )?;
@@ -394,6 +398,27 @@ pub(crate) fn write_run(container: &Container, run: &RunState) -> Result<()> {
     let bytes = serde_json::to_vec(run)
         .map_err(|e| Error::path("write", &path)(std::io::Error::other(e)))?;
     files::replace(&path, &bytes, 0o600)
+}
+
+/// Changes the run state of a container that runs.
+pub(crate) fn change_run(container: &Container, change: impl FnOnce(&mut RunState)) -> Result<()> {
+    let _notes = lock(&container.notes);
+    let path = container.run_dir.join(RUN_FILE);
+    let bytes = std::fs::read(&path).map_err(Error::path("read", &path))?;
+    let mut run: RunState = serde_json::from_slice(&bytes)
+        .map_err(|e| Error::path("read", &path)(std::io::Error::other(e)))?;
+    change(&mut run);
+    write_run(container, &run)
+}
+
+impl RunState {
+    /// Where it is in its networks.
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            endpoints: self.endpoints.clone(),
+            published: self.published.clone(),
+        }
+    }
 }
 
 /// Waits for a shim whose container did not start. One that `ends` by itself is given a moment.

@@ -141,8 +141,8 @@ pub struct Request {
     pub mac: Option<Mac>,
     /// What the container calls its end; `eth0` if empty.
     pub inside: String,
-    /// Whether what goes elsewhere goes this way.
-    pub default_route: bool,
+    /// Whether what goes elsewhere goes this way, in IPv4 and in IPv6.
+    pub default_route: [bool; 2],
 }
 
 /// A published port.

@@ -22,13 +22,20 @@ pub fn hosts_file(
     for (name, address) in extra {
         text.push_str(&format!("{address}\t{name}\n"));
     }
+    let own = own_names(hostname, domain);
     for ip in addresses {
-        text.push_str(&match domain {
-            "" => format!("{ip}\t{hostname}\n"),
-            _ => format!("{ip}\t{hostname}.{domain} {hostname}\n"),
-        });
+        text.push_str(&format!("{ip}\t{own}\n"));
     }
     text
+}
+
+/// What a container calls itself in its file.
+#[must_use]
+pub fn own_names(hostname: &str, domain: &str) -> String {
+    match domain {
+        "" => hostname.to_owned(),
+        _ => format!("{hostname}.{domain} {hostname}"),
+    }
 }
 
 #[cfg(test)]

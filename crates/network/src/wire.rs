@@ -212,9 +212,7 @@ impl Wire<'_> {
             let (link, ip, prefix) = (link.index, ip.into(), e.prefix6);
             new_address(&mut batch, Address { link, ip, prefix });
         }
-        if self.request.default_route {
-            self.routes(&mut batch, link.index);
-        }
+        self.routes(&mut batch, link.index);
         let mut replies = socket.exchange(&mut batch).map_err(|e| self.kernel(e))?;
         replies.remove(0).ok();
         replies
@@ -240,6 +238,7 @@ impl Wire<'_> {
         for (ipv4, has, gateway) in families {
             match gateway {
                 _ if !has || self.network.internal => {}
+                _ if !self.request.default_route[usize::from(!ipv4)] => {}
                 _ if layer3 => set_default_route_by(batch, link, ipv4),
                 Some(gateway) => set_default_route(batch, gateway),
                 None => {}

@@ -23,6 +23,7 @@ pub trait Networks: Send + Sync {
     async fn connect(&self, name: &str, wanted: NetworkConnect) -> Result<()>;
     /// Takes a container out of one.
     async fn disconnect(&self, name: &str, wanted: NetworkDisconnect) -> Result<()>;
-    /// Removes those of the user's own that match and that no container has; names of those gone.
-    async fn prune(&self, filters: Filters) -> Result<Vec<String>>;
+    /// Removes those of the user's own that match and that no container has, made before `until`
+    /// (nanoseconds since the epoch); names of those gone.
+    async fn prune(&self, filters: Filters, until: Option<i64>) -> Result<Vec<String>>;
 }

@@ -59,8 +59,8 @@ impl Networks for Fake {
         known(name)
     }
 
-    async fn prune(&self, filters: Filters) -> Result<Vec<String>> {
-        self.note(format!("networks prune {filters:?}"));
+    async fn prune(&self, filters: Filters, until: Option<i64>) -> Result<Vec<String>> {
+        self.note(format!("networks prune {filters:?} {until:?}"));
         Ok(vec!["old".to_owned()])
     }
 }

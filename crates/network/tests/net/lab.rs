@@ -162,7 +162,7 @@ impl Network {
     ) -> network::Result<Connected> {
         let (ports, held) = self.fabric.reserve_ports(id, false, ports)?;
         let request = Request {
-            default_route: true,
+            default_route: [true; 2],
             ..request.clone()
         };
         let connect = || {

@@ -39,8 +39,8 @@ impl backend::Networks for Containers {
         to_the_end(async move { engine.disconnect_network(&name, wanted).await }).await
     }
 
-    async fn prune(&self, filters: Filters) -> Result<Vec<String>> {
+    async fn prune(&self, filters: Filters, until: Option<i64>) -> Result<Vec<String>> {
         let (engine, _) = self.parts("");
-        to_the_end(async move { engine.prune_networks(&filters).await }).await
+        to_the_end(async move { engine.prune_networks(&filters, until).await }).await
     }
 }

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, os::unix::net::UnixListener, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use engine::{Engine, Events, Programs};
+use engine::{DefaultBridge, Engine, Events, Programs};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -211,18 +211,11 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     };
     let images = images.context("cannot open the image store")?;
     let config = network::Config {
-        bridge: settings.bridge.clone(),
-        bip: settings.bip.clone(),
+        table: network::Config::table_of(&settings.bridge),
         pools: settings.pools.clone(),
-        icc: settings.icc,
-        mtu: settings.mtu,
-        ..network::Config::default()
     };
-    let network = tokio::task::spawn_blocking(move || network::Network::open(&config)).await?;
+    let network = tokio::task::spawn_blocking(move || network::Fabric::open(&config)).await?;
     let network = Arc::new(network.context("cannot set up the network")?);
-    for warning in network.warnings() {
-        tracing::warn!("{warning}");
-    }
     let config = engine::Config {
         data_root: settings.data_root.clone(),
         exec_root: settings.exec_root.clone(),
@@ -235,6 +228,12 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         remap: settings.remap.clone(),
         defaults: settings.defaults.clone(),
         resolver: settings.resolver.clone(),
+        default_bridge: DefaultBridge {
+            link: settings.bridge.clone(),
+            bip: settings.bip.clone(),
+            icc: settings.icc,
+            mtu: settings.mtu,
+        },
     };
     let programs = Programs {
         shim: embedded::SHIM,
@@ -243,10 +242,14 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let engine = Engine::open(
         config,
         images,
-        network,
+        Arc::clone(&network),
         Arc::new(Events::default()),
         programs,
     )
     .await;
-    engine.context("cannot open the engine's state")
+    let engine = engine.context("cannot open the engine's state")?;
+    for warning in network.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(engine)
 }

@@ -1,0 +1,231 @@
+//! Putting a container into a network and taking it out, now if it runs and at each start.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
+
+use types::network::{NetworkConnect, NetworkDisconnect};
+
+use super::{Attachment, NetworkRecord, Place, choose, wire};
+use crate::{
+    Engine, blocking,
+    container::Container,
+    error::{Error, Result},
+    files,
+    network_mode::NetworkMode,
+    start,
+    sync::lock,
+};
+
+impl Engine {
+    /// Puts a container into a network.
+    ///
+    /// # Errors
+    /// When it is in it, cannot be, or the network cannot give what is asked for; then nothing has
+    /// changed.
+    pub async fn connect_network(
+        self: &Arc<Self>,
+        name: &str,
+        wanted: NetworkConnect,
+    ) -> Result<()> {
+        let network = self.networks.find(name)?;
+        let container = self.find(&wanted.container)?;
+        let settings = wanted.endpoint_config.unwrap_or_default();
+        if network.config_only {
+            return Err(Error::Forbidden(format!(
+                "configuration network {} cannot be joined by containers",
+                network.name
+            )));
+        }
+        self.check_settings(&network, &settings)?;
+        let _op = container.op.lock().await;
+        joinable(&container, &network)?;
+        if container.with_record(|r| r.networks.contains_key(&network.id)) {
+            return Err(Error::Forbidden(format!(
+                "endpoint with name {} already exists in network {}",
+                container.name(),
+                network.name
+            )));
+        }
+        let attachment = Attachment {
+            name: network.name.clone(),
+            settings,
+        };
+        self.save(&container, |r| {
+            r.networks.insert(network.id.clone(), attachment);
+        })
+        .await?;
+        if container.state().is_running() {
+            let joined = self.join_now(&container, &network).await;
+            if let Err(error) = joined {
+                self.save(&container, |r| _ = r.networks.remove(&network.id))
+                    .await?;
+                return Err(error);
+            }
+        }
+        self.tell_of_network(&network, "connect", Some(&container.id));
+        Ok(())
+    }
+
+    /// The part of [`Engine::connect_network`] that concerns a container that runs.
+    async fn join_now(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        network: &Arc<NetworkRecord>,
+    ) -> Result<()> {
+        let netns = self.netns_of(container)?;
+        let (engine, container, network) =
+            (Arc::clone(self), Arc::clone(container), Arc::clone(network));
+        blocking(move || {
+            let record = container.record();
+            let mode = NetworkMode::of(&record.host_config)?;
+            let all = engine.joined(&record.networks, &mode)?;
+            let mut place = lock(&container.place).clone();
+            let mut names = place.endpoints.values().map(|e| e.inside.clone()).collect();
+            let one = all.iter().find(|j| j.network.id == network.id);
+            let one = one.ok_or_else(|| Error::NoSuchNetwork(network.name.clone()))?;
+            let endpoint = engine.plug(&record, one, netns.as_fd(), &mut names, [false; 2])?;
+            place.endpoints.insert(network.id.clone(), endpoint);
+            let settled = engine.settle_place(&container, &all, place, &netns);
+            if settled.is_err() {
+                // What can be taken back is; what cannot is said once.
+                let _ = engine.network.disconnect(&network.id, &container.id);
+            }
+            settled
+        })
+        .await
+    }
+
+    /// Takes a container out of a network.
+    ///
+    /// # Errors
+    /// When it is not in it, or cannot leave it.
+    pub async fn disconnect_network(
+        self: &Arc<Self>,
+        name: &str,
+        wanted: NetworkDisconnect,
+    ) -> Result<()> {
+        let network = self.networks.find(name)?;
+        let container = match self.find(&wanted.container) {
+            Ok(container) => container,
+            // A container that is gone is in no network any more.
+            Err(_) if wanted.force => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let _op = container.op.lock().await;
+        if !container.with_record(|r| r.networks.contains_key(&network.id)) {
+            return Err(Error::Forbidden(format!(
+                "container {} is not connected to network {}",
+                container.id, network.name
+            )));
+        }
+        if network.name == "host" {
+            return Err(Error::Forbidden(
+                "container cannot be disconnected from host network or connected to host network"
+                    .into(),
+            ));
+        }
+        let left = self
+            .save(&container, |r| _ = r.networks.remove(&network.id))
+            .await;
+        left?;
+        if container.state().is_running() {
+            self.leave_now(&container, &network).await?;
+        }
+        self.tell_of_network(&network, "disconnect", Some(&container.id));
+        Ok(())
+    }
+
+    async fn leave_now(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        network: &Arc<NetworkRecord>,
+    ) -> Result<()> {
+        let netns = self.netns_of(container)?;
+        let (engine, container, network) =
+            (Arc::clone(self), Arc::clone(container), Arc::clone(network));
+        blocking(move || {
+            let record = container.record();
+            let all = engine.joined(&record.networks, &NetworkMode::of(&record.host_config)?)?;
+            let mut place = lock(&container.place).clone();
+            if let Some(endpoint) = place.endpoints.remove(&network.id) {
+                engine.network.disconnect(&network.id, &container.id)?;
+                engine
+                    .network
+                    .unplug(&container.id, netns.as_fd(), &endpoint)?;
+                // The default route may go by what is going away.
+                engine.network.settle();
+            }
+            engine.settle_place(&container, &all, place, &netns)
+        })
+        .await
+    }
+
+    /// Makes the ways out, published ports, names and notes of a container that runs those of its new
+    /// place.
+    fn settle_place(
+        &self,
+        container: &Container,
+        joined: &[choose::Joined],
+        mut place: Place,
+        netns: &OwnedFd,
+    ) -> Result<()> {
+        let present: Vec<choose::Joined> = joined
+            .iter()
+            .filter(|j| place.endpoints.contains_key(&j.network.id))
+            .cloned()
+            .collect();
+        let gateways = choose::gateways(&present);
+        let out =
+            gateways.map(|at| at.and_then(|at| place.endpoints.get(&present.get(at)?.network.id)));
+        self.network.route_by(&container.id, netns.as_fd(), out)?;
+        place.published.target = wire::target(&present, gateways, &place.endpoints)?;
+        self.network
+            .publish(&container.id, place.published.target)?;
+        let (hostname, domain) =
+            container.with_record(|r| (r.hostname().to_owned(), r.config.domainname.clone()));
+        let before = lock(&container.place).addresses();
+        files::readdress_own(container, &before, &place.addresses(), &hostname, &domain)?;
+        start::change_run(container, |run| {
+            run.endpoints.clone_from(&place.endpoints);
+            run.published = place.published.clone();
+        })?;
+        *lock(&container.place) = place;
+        Ok(())
+    }
+
+    /// The network namespace of a container that runs.
+    fn netns_of(&self, container: &Container) -> Result<OwnedFd> {
+        self.open_namespace(&container.id, sys::namespace::Kind::Network, "network")
+    }
+}
+
+/// Whether a container can be in networks of this kind at all, beside those that it is in.
+fn joinable(container: &Container, network: &NetworkRecord) -> Result<()> {
+    let mode = container.with_record(|r| NetworkMode::of(&r.host_config))?;
+    let only = |text: &str| Err(Error::Invalid(text.to_owned()));
+    match mode {
+        NetworkMode::Host => {
+            only("container cannot be disconnected from host network or connected to host network")
+        }
+        NetworkMode::Container(_) => only(
+            "container sharing network namespace with another container or host cannot be \
+             connected to any other network",
+        ),
+        NetworkMode::None => only(
+            "container cannot be connected to multiple networks with one of the networks in \
+             private (none) mode",
+        ),
+        NetworkMode::Bridge | NetworkMode::Own(_) => match network.name.as_str() {
+            "host" => only(
+                "container cannot be disconnected from host network or connected to host network",
+            ),
+            "none" => only(
+                "container cannot be connected to multiple networks with one of the networks in \
+                 private (none) mode",
+            ),
+            _ => Ok(()),
+        },
+    }
+}
