@@ -44,10 +44,11 @@ impl Worker {
     fn own_network(&self, name: &str) -> Result<String> {
         let network = self.engine.inspect_network(name).map_err(told)?;
         if matches!(network.driver.as_str(), "host" | "null") {
-            return Err(Error::invalid(format!(
+            return Err(Failure::invalid(format!(
                 "network mode \"{name}\" is not supported for builds: it is one of those that are \
                  always there, give its name"
-            )));
+            ))
+            .into());
         }
         Ok(network.name)
     }
