@@ -14,9 +14,11 @@ const USAGE: &str = "benches/run [--runs N] [--rounds N] [--size N] [--count N] 
   --runs N   rounds of each command (default 21)
   --rounds N rounds of what takes seconds (default 3)
   --size N   megabytes of logs, files and images (default 1000)
-  --count N  containers in lists (default 1000; a fifth of them run for statistics)
+  --count N  containers in lists (default 1000; a fifth of them run for statistics and are connected to a
+             network, a tenth as many networks are made)
   --dry      prints the table and leaves docs/performance.md alone
-  GROUP      memory commands fifty runtimes pull logs lists live copies images builds; all if none is given.
+  GROUP      memory commands fifty runtimes pull logs lists live copies images builds
+             traffic networks ports; all if none is given.
              Rows of other groups stay as they are in the table";
 
 /// What is measured, on what, how often.
@@ -34,7 +36,7 @@ struct Bench {
 type Group = fn(&Bench) -> Vec<Row>;
 
 /// Memory comes first, while the daemons are fresh.
-const GROUPS: [(&str, Group); 11] = [
+const GROUPS: [(&str, Group); 14] = [
     ("memory", rows::starts::memory),
     ("commands", rows::starts::commands),
     ("fifty", rows::starts::fifty),
@@ -46,6 +48,9 @@ const GROUPS: [(&str, Group); 11] = [
     ("copies", rows::copies::copies),
     ("images", rows::images::moved),
     ("builds", rows::builds::builds),
+    ("traffic", rows::networks::traffic),
+    ("networks", rows::networks::changes),
+    ("ports", rows::networks::ports),
 ];
 
 fn main() {

@@ -26,13 +26,26 @@ impl Row {
 
     /// Adds a peer's median and its spread.
     pub(crate) fn times(&mut self, times: &[Duration]) {
+        self.spread(times, 1e3, "ms");
+    }
+
+    /// The same of what takes far less than a millisecond.
+    pub(crate) fn micros(&mut self, times: &[Duration]) {
+        self.spread(times, 1e6, "µs");
+    }
+
+    fn spread(&mut self, times: &[Duration], units_a_second: f64, unit: &str) {
         let mut sorted = times.to_vec();
         sorted.sort();
-        let ms = |at: usize| sorted.get(at).map_or(0.0, |t| t.as_secs_f64() * 1e3);
-        let middle = ms(sorted.len() / 2);
+        let of = |at: usize| {
+            sorted
+                .get(at)
+                .map_or(0.0, |t| t.as_secs_f64() * units_a_second)
+        };
+        let middle = of(sorted.len() / 2);
         let digits = usize::from(middle < 20.0);
-        let (low, high) = (ms(sorted.len() / 10), ms(sorted.len() * 9 / 10));
-        let text = format!("{middle:.digits$} ms ({low:.digits$}–{high:.digits$})");
+        let (low, high) = (of(sorted.len() / 10), of(sorted.len() * 9 / 10));
+        let text = format!("{middle:.digits$} {unit} ({low:.digits$}–{high:.digits$})");
         self.cells.push((middle, text));
     }
 

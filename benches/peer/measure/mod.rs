@@ -4,6 +4,7 @@ pub(crate) mod copies;
 mod live;
 mod logs;
 pub(crate) mod oci;
+pub(crate) mod traffic;
 
 use std::{
     fs,
@@ -17,6 +18,13 @@ pub(crate) fn time(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()
+}
+
+/// Runs a command that may take longer than any test would wait.
+pub(crate) fn patiently(cli: &Cli, line: &str) {
+    let done = cli.command(line).output().expect("the CLI starts");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "`{line}`: {said}");
 }
 
 /// An engine with a daemon of its own.

@@ -6,4 +6,5 @@ pub(crate) mod images;
 pub(crate) mod lists;
 pub(crate) mod live;
 pub(crate) mod logs;
+pub(crate) mod networks;
 pub(crate) mod starts;

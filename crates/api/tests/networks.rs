@@ -57,7 +57,7 @@ async fn each_has_its_status_and_reaches_its_backend() {
             200,
             "network disconnect mine NetworkDisconnect { container: \"c\", force: true }",
         ),
-        ("POST", "/networks/prune", None, 200, "networks prune {}"),
+        ("POST", "/networks/prune", None, 200, "networks prune {} None"),
         ("GET", "/networks", None, 200, "networks {}"),
         ("GET", "/networks/mine", None, 200, "network mine"),
         (
@@ -250,7 +250,7 @@ async fn moments_are_settled_when_they_arrive() {
     .await;
     assert_eq!(
         s.fake.last(),
-        "networks prune {\"label!\": [\"a\"], \"until\": [\"1700000000.500000000\"]}"
+        "networks prune {\"label!\": [\"a\"]} Some(1700000000500000000)"
     );
 }
 

@@ -170,6 +170,7 @@ impl File {
             let transaction = database.begin_write()?;
             transaction.open_table(CONTAINERS)?;
             transaction.open_table(VOLUMES)?;
+            transaction.open_table(NETWORKS)?;
             transaction.commit()?;
         }
         self.database = Some(database);

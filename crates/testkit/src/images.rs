@@ -180,10 +180,10 @@ pub(crate) fn write_archive_for(
         .expect("space for a fixture");
 }
 
-/// The helper that echoes datagrams, static.
-fn udp_echo() -> Vec<u8> {
-    let source = workspace().join("crates/testkit/helpers/udp_echo.rs");
-    let path = cached("udp-echo-1", |path| {
+/// A program of one file in `crates/testkit/helpers`, static; `version` changes when it does.
+fn helper(name: &str, version: u32) -> PathBuf {
+    let source = workspace().join(format!("crates/testkit/helpers/{name}.rs"));
+    cached(&format!("{}-{version}", name.replace('_', "-")), |path| {
         let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
         rustc.args([
             "--edition=2024",
@@ -196,8 +196,28 @@ fn udp_echo() -> Vec<u8> {
             .arg(path)
             .arg(&source);
         run(&mut rustc).ok();
-    });
-    fs::read(path).expect("just made")
+    })
+}
+
+/// The helper that echoes datagrams.
+fn udp_echo() -> Vec<u8> {
+    fs::read(helper("udp_echo", 1)).expect("just made")
+}
+
+/// Both ends of what benchmarks of networks measure; its own head tells how it is called.
+pub fn traffic() -> PathBuf {
+    helper("traffic", 1)
+}
+
+/// `traffic:latest`: busybox with [`traffic`], which serves on port 8000.
+pub fn traffic_tar() -> PathBuf {
+    let program = fs::read(traffic()).expect("just made");
+    let serve = json!({"Cmd": ["traffic", "serve", "it", "8000"]});
+    variant(
+        "traffic",
+        |layer| layer.file("bin/traffic", 0o755, program),
+        &serve,
+    )
 }
 
 /// The root of a busybox system: all applets, `udp-echo`, `root`, `nobody` and `app` (1000:1000, also in

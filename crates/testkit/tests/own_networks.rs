@@ -165,7 +165,6 @@ fn lists_are_alike() {
         "network ls -f label=team=red",
         "network ls -f scope=swarm",
         "network inspect zoo ape",
-        "network inspect -f json zoo",
         "network inspect -v -f '{{.IPAM.Config}}' zoo",
         "ps --filter network=zoo --format '{{.Names}} {{.Networks}}'",
         "inspect -f '{{.NetworkSettings.Networks.zoo.Aliases}}' box",
