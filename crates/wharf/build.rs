@@ -12,9 +12,15 @@ use std::{
 };
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-const PROGRAMS: [&str; 4] = ["wharf-shim", "wharf-init", "wharf-oci", "hello"];
+const PROGRAMS: [&str; 5] = [
+    "wharf-shim",
+    "wharf-init",
+    "wharf-oci",
+    "wharf-dns",
+    "hello",
+];
 /// What the programs are made of.
-const CRATES: [&str; 4] = ["shim", "hello", "runtime", "sys"];
+const CRATES: [&str; 5] = ["shim", "resolver", "hello", "runtime", "sys"];
 
 fn main() {
     let var = |name: &str| PathBuf::from(env::var_os(name).expect("cargo sets it"));
@@ -49,7 +55,8 @@ fn build(cargo: &Path, root: &Path, target_dir: &Path) {
         .current_dir(root)
         .args(["build", "--locked", "--profile", "tiny", "--target", TARGET]);
     command
-        .args(["-p", "shim", "-p", "hello", "--target-dir"])
+        .args(["-p", "shim", "-p", "resolver", "-p", "hello"])
+        .arg("--target-dir")
         .arg(target_dir);
     // The outer cargo's settings (clippy's wrapper, coverage flags, profiles) are not for these.
     for (name, _) in env::vars_os() {

@@ -211,11 +211,14 @@ impl Engine {
     async fn clear_run_keeping_exit(&self, container: &Arc<Container>) {
         *lock(&container.place) = Place::default();
         let (network, id) = (Arc::clone(&self.network), container.id.clone());
+        let names = Arc::clone(&self.names);
         let (cgroup, root) = (
             container.with_record(|r| self.cgroup(r)),
             self.runtime_root(),
         );
         let cleared = blocking(move || {
+            // First, as its descriptors hold the namespace.
+            names.ended(&id);
             let cleaned = cleanup(Remains {
                 id: &id,
                 cgroup: &cgroup,

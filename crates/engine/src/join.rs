@@ -103,6 +103,14 @@ impl Engine {
         self.donor(name, word)?.open(kind)
     }
 
+    /// A namespace of the container whose first process has this number.
+    pub(crate) fn namespace_of(&self, id: &str, pid: u32, kind: Kind) -> Result<OwnedFd> {
+        let what = || format!("open a namespace of container {id}");
+        let process = process_of(id, pid).map_err(Error::io(what()))?;
+        let process = process.ok_or_else(|| Error::NotRunning(id.to_owned()))?;
+        process.namespace(kind).map_err(Error::io(what()))
+    }
+
     /// A container that runs, to share its `kind` of namespace with.
     fn donor(&self, name: &str, kind: &str) -> Result<Donor> {
         let other = self.find(name)?;
@@ -122,15 +130,13 @@ impl Engine {
             });
         }
         let what = || format!("join the {kind} namespace of container {}", other.id);
-        let process = Process::open(pid).map_err(Error::io(what()))?;
-        // Whatever has this number now: only what is in the container's cgroup is the container.
-        let cgroups = process.cgroups().map_err(Error::io(what()))?;
-        if !cgroups.lines().any(|l| l.contains(other.id.as_str())) {
-            return Err(Error::Conflict(format!(
+        let process = process_of(&other.id, pid).map_err(Error::io(what()))?;
+        let process = process.ok_or_else(|| {
+            Error::Conflict(format!(
                 "cannot join {kind} of a non running container: {}",
                 other.id
-            )));
-        }
+            ))
+        })?;
         Ok(Donor {
             id: other.id.clone(),
             remapped: other.with_record(|r| self.remap(&r.host_config).is_some()),
@@ -175,4 +181,12 @@ impl Engine {
         drop(link);
         cloned
     }
+}
+
+/// The process with this number, if it is the container's.
+fn process_of(id: &str, pid: u32) -> std::io::Result<Option<Process>> {
+    let process = Process::open(pid)?;
+    // Whatever has this number now: only what is in the container's cgroup is the container.
+    let is = process.cgroups()?.lines().any(|l| l.contains(id));
+    Ok(is.then_some(process))
 }

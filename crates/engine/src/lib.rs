@@ -37,6 +37,7 @@ mod merge;
 mod modes;
 mod mount_specs;
 mod mounts;
+mod names;
 mod nets;
 mod network_mode;
 mod pause;
@@ -139,6 +140,8 @@ pub struct Engine {
     /// What happens, for those who listen.
     pub events: Arc<Events>,
     shim: sys::memfd::Program,
+    /// What containers in networks of the user's own are called.
+    names: Arc<names::Names>,
     /// Compiled seccomp profiles.
     filters: runtime::filters::Filters,
     containers: Mutex<Index>,
@@ -159,6 +162,8 @@ pub struct Programs<'a> {
     pub shim: &'a [u8],
     /// What `--init` runs.
     pub init: &'a [u8],
+    /// The name server.
+    pub dns: &'a [u8],
 }
 
 impl Engine {
@@ -205,6 +210,7 @@ impl Engine {
             .await?,
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
+            names: Arc::new(names::Names::new(&config.exec_root, programs.dns)?),
             filters: runtime::filters::Filters::default(),
             networks,
             config,

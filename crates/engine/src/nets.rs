@@ -3,7 +3,9 @@
 mod choose;
 mod create;
 mod define;
+mod firewall;
 mod join;
+mod naming;
 mod settings;
 mod show;
 mod wire;

@@ -46,6 +46,9 @@ impl Engine {
         }
         sys::failpoint!("engine.rename.recorded");
         lock(&self.containers).release(&old, &container.id);
+        // It has its name, also where that is not known to others yet.
+        let named = self.name_changed(&container);
+        crate::end::log_failure(&container, "its name is not known to others", named);
         self.tell(&container, "rename", &[("oldName", format!("/{old}"))]);
         Ok(())
     }

@@ -8,6 +8,7 @@ use types::container::HostConfig;
 use crate::{
     Engine,
     error::{Error, Result},
+    names::{self, Settings},
     network_mode::NetworkMode,
     record::Record,
 };
@@ -112,13 +113,13 @@ impl Engine {
         Ok(own())
     }
 
-    /// The resolver's configuration: the container's wishes, then the daemon's, then the host's.
-    pub(crate) fn resolv_conf(&self, record: &Record) -> Result<String> {
-        let (host, daemon) = (&record.host_config, &self.config().resolver);
+    /// The container's wishes for its resolver, then the daemon's.
+    fn resolver_wishes(&self, host: &HostConfig) -> Overrides {
+        let daemon = &self.config().resolver;
         let or =
             |own: &[String], daemon: &[String]| if own.is_empty() { daemon } else { own }.to_vec();
         let servers: Vec<IpAddr> = host.dns.iter().flat_map(|s| s.trim().parse()).collect();
-        let wishes = Overrides {
+        Overrides {
             servers: if servers.is_empty() {
                 daemon.servers.clone()
             } else {
@@ -126,7 +127,21 @@ impl Engine {
             },
             search: or(&host.dns_search, &daemon.search),
             options: or(&host.dns_options, &daemon.options),
-        };
+        }
+    }
+
+    /// The resolver's configuration of a container in a network of the user's own, and what its
+    /// name server does with questions about others.
+    pub(crate) fn named_resolv_conf(&self, record: &Record) -> (String, Settings) {
+        // Not what stands behind systemd-resolved: it may ask each server for certain names alone.
+        let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        names::conf(&host, &self.resolver_wishes(&record.host_config))
+    }
+
+    /// The resolver's configuration: the container's wishes, then the daemon's, then the host's.
+    pub(crate) fn resolv_conf(&self, record: &Record) -> Result<String> {
+        let host = &record.host_config;
+        let wishes = self.resolver_wishes(host);
         if NetworkMode::of(host)? == NetworkMode::Host {
             let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
             // In the host's network its own servers can be reached, loopback or not.

@@ -80,9 +80,21 @@ impl Engine {
             }
             looks.push((container, found));
         }
-        let network = Arc::clone(&self.network);
+        // Now that all are known, as some are linked to others.
+        let mut named = Vec::new();
+        for (container, found) in &looks {
+            if let Found::Running { run, pid, .. } = found {
+                let known = self.name_living(&container.record(), *pid, &run.place());
+                named.extend(known.map(|known| (container.id.clone(), known)));
+            }
+        }
+        let (network, names) = (Arc::clone(&self.network), Arc::clone(&self.names));
         blocking(move || {
             network.restore(&live)?;
+            // What was known is answered meanwhile. Before anything starts or ends here.
+            if let Err(error) = names.restore(named) {
+                tracing::error!(%error, "containers find no names, or old ones");
+            }
             // From here on a foreign `nft flush ruleset` is noticed and repaired.
             Ok(network.watch()?)
         })

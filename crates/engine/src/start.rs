@@ -256,6 +256,12 @@ impl Engine {
         write_run(container, &run)?;
         trace.step("network");
         let others = linked.iter().map(|l| (l.names.clone(), l.ip.into()));
+        let (resolv_conf, naming) = if self.has_names(&record) {
+            let (text, naming) = self.named_resolv_conf(&record);
+            (text, Some(naming))
+        } else {
+            (self.resolv_conf(&record)?, None)
+        };
         files::write(
             container,
             record.hostname(),
@@ -265,7 +271,7 @@ impl Engine {
                 &run.place().addresses(),
                 others.collect(),
             )?,
-            &self.resolv_conf(&record)?,
+            &resolv_conf,
             remap.map(Remap::root),
         )?;
         let mut warnings = Vec::new();
@@ -322,9 +328,19 @@ impl Engine {
         fds.extend(held.iter().map(AsFd::as_fd));
         roles.extend(held.iter().map(|_| FdRole::Held));
         let launch = self.launch(container, &record, roles)?;
-        let shim = runtime::launch::spawn(&self.shim, &launch, &fds)?;
+        let mut shim = runtime::launch::spawn(&self.shim, &launch, &fds)?;
         sys::failpoint!("engine.start.shim");
         trace.step("shim");
+        if let (Some(naming), Some(netns)) = (naming, &netns) {
+            let named = self.name_starting(&record, &run.place(), naming, netns, &shim.child);
+            if let Err(error) = named {
+                // Nothing happens to one that has ended.
+                let _ = shim.child.kill();
+                let _ = shim.child.wait();
+                return Err(error);
+            }
+            trace.step("names");
+        }
         Ok(Prepared { shim, run })
     }
 

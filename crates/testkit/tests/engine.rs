@@ -35,6 +35,7 @@ mod mirrors;
 mod mounts;
 mod namespaces;
 mod networks;
+mod own_names;
 mod own_networks;
 mod platforms;
 mod ports;

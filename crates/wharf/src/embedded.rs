@@ -6,6 +6,9 @@ pub(crate) static SHIM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wharf-
 /// The first process of containers with `--init`.
 pub(crate) static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wharf-init"));
 
+/// The name server of containers' own networks.
+pub(crate) static DNS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wharf-dns"));
+
 /// The one program of the image `wharf/hello`.
 pub(crate) static HELLO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello"));
 

@@ -27,7 +27,7 @@ const HTTP: [&str; 7] = [
 ];
 
 /// Imports point down only; docs/architecture.md says what each is for.
-const LAYERS: [Layer; 18] = [
+const LAYERS: [Layer; 19] = [
     layer(
         "types",
         &[],
@@ -55,10 +55,11 @@ const LAYERS: [Layer; 18] = [
         &["tokio", "axum", "redb", "reqwest"],
     ),
     layer("network", &["types", "sys"], &["axum", "redb"]),
+    layer("resolver", &["types", "sys"], &RUNTIMES),
     layer(
         "engine",
         &[
-            "types", "sys", "runtime", "archive", "image", "network", "gotmpl",
+            "types", "sys", "runtime", "archive", "image", "network", "resolver", "gotmpl",
         ],
         &HTTP,
     ),

@@ -14,7 +14,7 @@ pub(super) struct Joined {
 }
 
 /// Whether a network leads elsewhere, in this family.
-fn leads_out(network: &NetworkRecord, ipv4: bool) -> bool {
+pub(super) fn leads_out(network: &NetworkRecord, ipv4: bool) -> bool {
     let enabled = if ipv4 {
         network.enable_ipv4
     } else {

@@ -88,8 +88,10 @@ impl Engine {
             let endpoint = engine.plug(&record, one, netns.as_fd(), &mut names, [false; 2])?;
             place.endpoints.insert(network.id.clone(), endpoint);
             let settled = engine.settle_place(&container, &all, place, &netns);
+            let settled = settled.and_then(|()| engine.name_joined(&container, &network));
             if settled.is_err() {
                 // What can be taken back is; what cannot is said once.
+                let _ = engine.name_left(&container, &network);
                 let _ = engine.network.disconnect(&network.id, &container.id);
             }
             settled
@@ -150,6 +152,7 @@ impl Engine {
             let all = engine.joined(&record.networks, &NetworkMode::of(&record.host_config)?)?;
             let mut place = lock(&container.place).clone();
             if let Some(endpoint) = place.endpoints.remove(&network.id) {
+                engine.name_left(&container, &network)?;
                 engine.network.disconnect(&network.id, &container.id)?;
                 engine
                     .network
