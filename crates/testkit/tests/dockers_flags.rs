@@ -7,13 +7,19 @@ use std::process::Command;
 use testkit::{run, wharf_bin};
 
 /// The groups that are to be complete.
-const GROUPS: &[&str] = &["container", "image", "manifest", "system", "context"];
+const GROUPS: &[&str] = &[
+    "container",
+    "image",
+    "manifest",
+    "network",
+    "system",
+    "context",
+];
 
 /// Docker's verbs that we do not have, and why.
 const LATER: &[(&str, &str)] = &[
     ("checkpoint", "its endpoints are refused"),
     ("compose", "a program of its own"),
-    ("network", "networks are a part of their own"),
     ("plugin", "plugins are a part of their own"),
     ("config", "clusters are a part of their own"),
     ("node", "clusters are a part of their own"),
@@ -106,7 +112,7 @@ fn are_all_there() {
     let mut verbs: Vec<String> = Vec::new();
     let mut wrong = Vec::new();
     let later = |verb: &str| LATER.iter().any(|(name, _)| *name == verb);
-    for group in ["", "container", "image", "manifest", "system", "context"] {
+    for group in std::iter::once("").chain(GROUPS.iter().copied()) {
         let (theirs, ours) = (
             commands(&help(docker, group)),
             commands(&help(&wharf, group)),

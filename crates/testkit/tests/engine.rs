@@ -36,6 +36,7 @@ mod mounts;
 mod namespaces;
 mod networks;
 mod own_names;
+mod own_networks;
 mod platforms;
 mod ports;
 mod pull;

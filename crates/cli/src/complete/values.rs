@@ -96,7 +96,11 @@ fn open(words: &[&str]) -> Offer {
 /// What could be the value of `--flag`, of which `text` is typed.
 pub(super) async fn offer(asking: &Asking, line: &Line, flag: &str, text: &str) -> Offer {
     match flag {
-        "network" if building(line) => Offer::of(["default", "host", "none"]),
+        "network" if building(line) => {
+            let mut names = asking.own_networks().await;
+            names.extend(["default", "host", "none"].map(str::to_owned));
+            Offer::of(names)
+        }
         "network" if text.contains('=') => attachment(asking, text).await,
         "config-from" => Offer::of(asking.own_networks().await),
         "driver" => Offer::of(asking.known("/Plugins/Network").await),

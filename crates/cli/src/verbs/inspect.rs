@@ -210,6 +210,18 @@ const EMPTY: &[(&str, &[&str])] = &[("/Config", &["StopSignal", "MacAddress"])];
 
 /// Puts in what the daemon left out.
 fn fill(value: &mut Value) {
+    let subnets = value.pointer_mut("/IPAM/Config");
+    for subnet in subnets.and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(subnet) = subnet.as_object_mut() {
+            for name in ["Subnet", "IPRange", "Gateway"] {
+                subnet.entry(name).or_insert_with(|| "".into());
+            }
+            // docker's type has another name for it than the API.
+            let reserved = subnet.get("AuxiliaryAddresses").cloned();
+            let reserved = reserved.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+            subnet.insert("AuxAddress".to_owned(), reserved);
+        }
+    }
     let empty = Value::String(String::new());
     for (all, absent) in [(LEFT_OUT, Value::Null), (EMPTY, empty)] {
         for (parent, names) in all {
@@ -287,5 +299,12 @@ mod tests {
         assert_eq!(value["Config"]["StopSignal"], "SIGINT");
         assert_eq!(value["Config"]["MacAddress"], "");
         assert!(value.get("HostConfig").is_none());
+        let mut network = json!({"IPAM": {"Config": [{"Subnet": "10.0.0.0/8"}]}});
+        super::fill(&mut network);
+        let subnet = &network["IPAM"]["Config"][0];
+        assert_eq!(
+            (&subnet["IPRange"], &subnet["AuxAddress"]),
+            (&json!(""), &json!({}))
+        );
     }
 }
