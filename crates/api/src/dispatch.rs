@@ -170,6 +170,7 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
         Op::RemoteManifest => registry_work::manifest(call).boxed(),
         Op::RemotePut => registry_work::put_index(call).boxed(),
         Op::RemoteRemove => registry_work::remove(call).boxed(),
+        Op::Firewall => networks::firewall(call).boxed(),
         Op::RemoteTags => registry_work::tags(call).boxed(),
         Op::DiskUsage => live::disk_usage(call).boxed(),
         Op::NetworkList => networks::list(call).boxed(),

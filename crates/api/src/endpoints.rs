@@ -42,6 +42,7 @@ pub(crate) enum Op {
     DiskUsage,
     Distribution,
     Events,
+    Firewall,
     ExecCreate,
     ExecInspect,
     ExecResize,
@@ -210,6 +211,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     on("PUT", "/wharf/manifests/{name}", Op::RemotePut),
     on("DELETE", "/wharf/manifests/{name}", Op::RemoteRemove),
     on("GET", "/wharf/tags/{name}", Op::RemoteTags),
+    on("GET", "/wharf/firewall", Op::Firewall),
 ];
 
 #[cfg(test)]

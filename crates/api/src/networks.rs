@@ -112,6 +112,10 @@ fn named(container: &str) -> Result<(), Failure> {
 
 /// `until` goes on as seconds since the epoch, whatever form it came in: a moment does not move
 /// while others are being removed.
+pub(crate) async fn firewall(call: Call) -> Answer {
+    json(StatusCode::OK, &call.server.networks.firewall().await?)
+}
+
 pub(crate) async fn prune(call: Call) -> Answer {
     let mut filters = call.query.filters(&["label", "label!", "until"])?;
     let until = pruning::until(&mut filters)?;

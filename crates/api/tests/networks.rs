@@ -57,7 +57,13 @@ async fn each_has_its_status_and_reaches_its_backend() {
             200,
             "network disconnect mine NetworkDisconnect { container: \"c\", force: true }",
         ),
-        ("POST", "/networks/prune", None, 200, "networks prune {} None"),
+        (
+            "POST",
+            "/networks/prune",
+            None,
+            200,
+            "networks prune {} None",
+        ),
         ("GET", "/networks", None, 200, "networks {}"),
         ("GET", "/networks/mine", None, 200, "network mine"),
         (

@@ -3,6 +3,7 @@
 mod choose;
 mod create;
 mod define;
+mod firewall;
 mod join;
 mod naming;
 mod settings;

@@ -1,7 +1,7 @@
 //! The bridge: made, repaired, or taken over with the address it has.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 
 use sys::netlink::{
@@ -14,6 +14,9 @@ use crate::endpoint::Mac;
 use crate::error::{Error, Result};
 use crate::names;
 use crate::subnet::Subnet;
+
+/// What a bridge is called by its neighbours in IPv6, as Docker has it.
+const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
 /// An ordinary route, and those that refuse: all of them say that the subnet means something.
 const ROUTE_KINDS: [u8; 4] = [1, 6, 7, 8];
@@ -111,7 +114,7 @@ fn addressed(
     network: &Definition,
     bridge: &Bridge,
 ) -> Result<(), netlink::Error> {
-    let wanted: Vec<Address> = network
+    let mut wanted: Vec<Address> = network
         .spaces
         .iter()
         .filter(|s| bridge.gateway(s.subnet.is_ipv4()) != Gateway::Isolated)
@@ -123,6 +126,14 @@ fn addressed(
             })
         })
         .collect();
+    if wanted.iter().any(|a| a.ip.is_ipv6()) {
+        // Without one of the link alone it cannot ask who has an address that it forwards to.
+        wanted.push(Address {
+            link: link.index,
+            ip: IpAddr::V6(LINK_LOCAL),
+            prefix: 64,
+        });
+    }
     for one in &wanted {
         let mut batch = Batch::new();
         new_address(&mut batch, *one);

@@ -25,6 +25,9 @@ pub struct Config {
     pub table: String,
     /// Where networks without a subnet get theirs from; the default ones if there are none.
     pub pools: Vec<Pool>,
+    /// Whether chains of others that would drop containers' packets are given rules that let them
+    /// pass.
+    pub integrate: bool,
 }
 
 impl Config {
@@ -42,6 +45,7 @@ impl Config {
 pub struct Fabric {
     pub(crate) firewall: Firewall,
     pub(crate) pools: Vec<Pool>,
+    pub(crate) integrate: bool,
     pub(crate) route: Mutex<Socket>,
     pub(crate) reaper: Reaper,
     pub(crate) state: Mutex<State>,
@@ -67,6 +71,7 @@ impl Fabric {
         Ok(Self {
             firewall: Firewall::new(config.table.clone()).map_err(&kernel)?,
             pools: config.pools.clone(),
+            integrate: config.integrate,
             route: Mutex::new(Socket::route().map_err(&kernel)?),
             reaper: Reaper::start(Socket::route().map_err(&kernel)?)
                 .map_err(|e| kernel(e.into()))?,
@@ -144,6 +149,7 @@ impl Fabric {
             errors.extend(self.remove(&network.id, existed).err());
             return Err(Error::gather(errors).err().unwrap_or(Error::NoSubnet));
         }
+        self.integrate()?;
         Ok(existed)
     }
 
@@ -241,6 +247,7 @@ impl Fabric {
             // Links of its containers may be about to go: a VLAN's parent is not, before that.
             errors.extend(self.remove_link(&definition).err());
         }
+        errors.extend(self.integrate().err());
         Error::gather(errors)
     }
 
@@ -259,23 +266,41 @@ impl Fabric {
     /// Rules of others that keep packets from containers, each with the rule that helps.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let state = self.state();
-        let mut all = Vec::new();
-        for bridge in state
-            .networks
-            .values()
-            .filter_map(|n| n.definition.bridge())
-        {
-            all.extend(
-                foreign::warnings(&self.firewall, &bridge.link).unwrap_or_else(|e| {
-                    vec![format!(
-                        "cannot tell whether other firewall rules block {}: {e}",
-                        bridge.link
-                    )]
-                }),
-            );
+        let (bridges, ipv6) = {
+            let state = self.state();
+            (state.bridges(), state.has_family(false))
+        };
+        foreign::warnings(&self.firewall, &bridges, ipv6).unwrap_or_else(|e| {
+            vec![format!(
+                "cannot tell whether other firewall rules block containers: {e}"
+            )]
+        })
+    }
+
+    /// The names of the daemon's tables and of the operator's own.
+    #[must_use]
+    pub fn tables(&self) -> (String, String) {
+        let own = self.firewall.table();
+        (own.to_owned(), foreign::operators_table(own))
+    }
+
+    /// Whether chains of others are given rules of ours.
+    #[must_use]
+    pub fn integrates(&self) -> bool {
+        self.integrate
+    }
+
+    /// Where it is wanted, makes chains of others that drop let our bridges' packets pass. Answers how
+    /// many rules were put or taken.
+    ///
+    /// # Errors
+    /// When the kernel refuses something.
+    pub fn integrate(&self) -> Result<usize> {
+        if !self.integrate {
+            return Ok(0);
         }
-        all
+        let bridges = self.state().bridges();
+        foreign::integrate(&self.firewall, &bridges).map_err(self.rules())
     }
 
     /// Puts a container into a network: its addresses, and its link in its namespace.
@@ -494,6 +519,14 @@ impl State {
     pub(crate) fn has_family(&self, ipv4: bool) -> bool {
         let six = |n: &Network| n.definition.spaces_of(false).next().is_some();
         ipv4 || self.networks.values().any(six)
+    }
+
+    /// All bridges, by name.
+    pub(crate) fn bridges(&self) -> Vec<String> {
+        let all = self.networks.values().filter_map(|n| n.definition.bridge());
+        let mut names: Vec<String> = all.map(|b| b.link.clone()).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The network, other than `own`, that has addresses of this subnet.

@@ -1,51 +1,165 @@
 //! Other people's firewall rules that would keep packets from containers.
+//!
+//! An accept in a table of our own cannot override a drop in another one. So chains that drop what is
+//! forwarded are looked for and named, and where the operator wants it (`--firewall=integrate`) rules
+//! of ours are put into them: for each bridge one for what comes from it and one for what goes to it,
+//! before all others, and marked by a remark. Ports that are not published stay closed: our own
+//! table sees to that.
 
-use sys::netlink::Error;
-use sys::nft::{Family, base_chains, legacy_drops_forwarded, rules_mention};
+use sys::netlink::{Error, Socket};
+use sys::nft::{
+    Chain, Family, Rule, Transaction, Verdict, base_chains, legacy_drops_forwarded, rules,
+};
 
 use crate::firewall::Firewall;
 
 const FORWARD: u32 = 2;
 
-/// One sentence for each chain of another table that drops forwarded packets by default and
-/// does not mention the bridge: an accept in our own table cannot override it.
-pub(crate) fn warnings(firewall: &Firewall, bridge: &str) -> Result<Vec<String>, Error> {
+/// The chains of others that drop forwarded packets by default.
+fn dropping(socket: &mut Socket, own: &str) -> Result<Vec<Chain>, Error> {
+    let mut chains = base_chains(socket)?;
+    let operators = operators_table(own);
+    chains.retain(|c| c.hook == FORWARD && c.drops && c.table != own && c.table != operators);
+    Ok(chains)
+}
+
+fn place(chain: &Chain) -> String {
+    format!("{} {} {}", chain.family.name(), chain.table, chain.name)
+}
+
+/// One sentence for each chain that drops forwarded packets by default and does not mention one of
+/// the bridges. Those of IPv6 do not matter where no network has it.
+pub(crate) fn warnings(
+    firewall: &Firewall,
+    bridges: &[String],
+    ipv6: bool,
+) -> Result<Vec<String>, Error> {
+    let table = firewall.table();
     firewall.with_socket(|socket| {
-        let chains = base_chains(socket)?;
         let mut found = Vec::new();
-        for chain in chains.iter().filter(|c| {
-            c.hook == FORWARD
-                && c.drops
-                && c.family != Family::Ip6
-                && !(c.family == Family::Ip && c.table == firewall.table())
-        }) {
-            if rules_mention(socket, chain, bridge)? {
+        for chain in dropping(socket, table)? {
+            if chain.family == Family::Ip6 && !ipv6 {
                 continue;
             }
-            let place = format!("{} {} {}", chain.family.name(), chain.table, chain.name);
-            found.push(format!(
-                "the nftables chain '{place}' drops forwarded packets (policy drop), so containers \
-                 on {bridge} reach nothing and their published ports cannot be reached; allow \
-                 them with: nft insert rule {place} iifname \"{bridge}\" accept; nft insert rule \
-                 {place} oifname \"{bridge}\" accept (ports that are not published stay closed: \
-                 table ip {} sees to that)",
-                firewall.table()
-            ));
+            let known = rules(socket, &chain)?;
+            let blocked = bridges.iter().filter(|b| !known.iter().any(|r| r.mentions(b)));
+            for bridge in blocked {
+                let place = place(&chain);
+                found.push(format!(
+                    "the nftables chain '{place}' drops forwarded packets (policy drop), so \
+                     containers on {bridge} reach nothing and their published ports cannot be \
+                     reached; allow them with: nft insert rule {place} iifname \"{bridge}\" accept; \
+                     nft insert rule {place} oifname \"{bridge}\" accept; or start the daemon with \
+                     --firewall=integrate, which does that (ports that are not published stay \
+                     closed: table {table} sees to that)",
+                ));
+            }
         }
-        match legacy_drops_forwarded(bridge) {
-            Ok(false) => {}
-            Ok(true) => found.push(format!(
-                "the legacy iptables chain FORWARD drops forwarded packets (policy DROP), so \
-                 containers on {bridge} reach nothing and their published ports cannot be \
-                 reached; allow them with: iptables-legacy -I FORWARD -i {bridge} -j ACCEPT; \
-                 iptables-legacy -I FORWARD -o {bridge} -j ACCEPT (ports that are not published \
-                 stay closed: the nftables table ip {} sees to that)",
-                firewall.table()
-            )),
-            Err(e) => found.push(format!(
-                "cannot tell whether legacy iptables rules block {bridge}: {e}"
-            )),
+        for bridge in bridges {
+            match legacy_drops_forwarded(bridge) {
+                Ok(false) => {}
+                Ok(true) => found.push(format!(
+                    "the legacy iptables chain FORWARD drops forwarded packets (policy DROP), so \
+                     containers on {bridge} reach nothing and their published ports cannot be \
+                     reached; allow them with: iptables-legacy -I FORWARD -i {bridge} -j ACCEPT; \
+                     iptables-legacy -I FORWARD -o {bridge} -j ACCEPT (ports that are not published \
+                     stay closed: the nftables table {table} sees to that)",
+                )),
+                Err(e) => found.push(format!(
+                    "cannot tell whether legacy iptables rules block {bridge}: {e}"
+                )),
+            }
         }
         Ok(found)
     })
 }
+
+/// Puts our rules into chains that drop, and takes away those of bridges that are gone. Answers how
+/// many were put or taken.
+pub(crate) fn integrate(firewall: &Firewall, bridges: &[String]) -> Result<usize, Error> {
+    let mark = format!("{}: ", firewall.table());
+    firewall.with_socket(|socket| {
+        let mut changed = 0;
+        for chain in dropping(socket, firewall.table())? {
+            let known = rules(socket, &chain)?;
+            let mut t = Transaction::new(chain.family, &chain.table);
+            let wanted: Vec<(String, Rule)> = bridges
+                .iter()
+                .flat_map(|b| {
+                    [
+                        (format!("{mark}from {b}"), Rule::new().came_by(b, true)),
+                        (format!("{mark}to {b}"), Rule::new().goes_by(b, true)),
+                    ]
+                })
+                .collect();
+            let mut changes = 0;
+            for old in &known {
+                if old.comment.starts_with(&mark) && !wanted.iter().any(|(c, _)| *c == old.comment)
+                {
+                    t.delete_rule(&chain.name, old.handle);
+                    changes += 1;
+                }
+            }
+            for (comment, rule) in wanted {
+                if !known.iter().any(|k| k.comment == comment) {
+                    let rule = rule.comment(&comment).verdict(Verdict::Accept);
+                    t.insert_rule(&chain.name, &rule);
+                    changes += 1;
+                }
+            }
+            match t.commit(socket) {
+                // The chain went meanwhile: there is nothing to be let through any more.
+                Err(e) if e.is_absent() => {}
+                other => {
+                    other?;
+                    changed += changes;
+                }
+            }
+        }
+        Ok(changed)
+    })
+}
+
+/// The operator's own table: what its chains drop is dropped before anything of ours lets it pass.
+/// It is made where it is missing and never changed.
+pub(crate) fn operators_table(own: &str) -> String {
+    format!("{own}-user")
+}
+
+/// Makes the operator's table where it is missing.
+pub(crate) fn ensure_operators(firewall: &Firewall) -> Result<(), Error> {
+    use sys::nft::{Base, Hook};
+    let table = operators_table(firewall.table());
+    let mut t = Transaction::new(Family::Inet, &table);
+    t.add_table();
+    t.add_chain(
+        OPERATORS_CHAIN,
+        Some(Base {
+            kind: "filter",
+            hook: Hook::Forward,
+            priority: -1,
+        }),
+    );
+    firewall.with_socket(|s| t.commit(s))
+}
+
+/// Removes the operator's table if nothing is in it.
+pub(crate) fn remove_unused_operators(firewall: &Firewall) -> Result<(), Error> {
+    let table = operators_table(firewall.table());
+    firewall.with_socket(|socket| {
+        for chain in base_chains(socket)?.iter().filter(|c| c.table == table) {
+            if !rules(socket, chain)?.is_empty() {
+                return Ok(());
+            }
+        }
+        let mut t = Transaction::new(Family::Inet, &table);
+        t.delete_table();
+        match t.commit(socket) {
+            Err(e) if e.is_absent() => Ok(()),
+            other => other,
+        }
+    })
+}
+
+/// The chain in it that sees what goes to containers and comes from them, before ours do.
+pub(crate) const OPERATORS_CHAIN: &str = "forward";

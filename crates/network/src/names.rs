@@ -53,6 +53,11 @@ pub(crate) fn dead_end(network: &str) -> String {
     format!("de-{start}")
 }
 
+/// Its other end.
+pub(crate) fn dead_end_peer(network: &str) -> String {
+    dead_end(network).replacen("de-", "dp-", 1)
+}
+
 /// The nftables table of a bridge.
 pub(crate) fn table(bridge: &str) -> String {
     if bridge == "wharf0" {

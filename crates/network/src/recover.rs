@@ -10,7 +10,10 @@ use crate::endpoint::{Endpoint, Published};
 use crate::error::{Error, Result};
 use crate::fabric::{Fabric, State};
 use crate::firewall::FAMILIES;
-use crate::{bridge, names};
+use crate::{bridge, foreign, names};
+
+/// How long others may take to change their rules before they are looked at.
+const SETTLED: std::time::Duration = std::time::Duration::from_millis(200);
 
 /// A container that lives, as its daemon finds it again.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +77,10 @@ impl Fabric {
             Ok(dead) => errors.extend(self.delete_links(&dead)),
             Err(e) => errors.push(e),
         }
+        drop(state);
+        let operators = foreign::ensure_operators(&self.firewall);
+        errors.extend(operators.map_err(self.rules()).err());
+        errors.extend(self.integrate().err());
         Error::gather(errors)
     }
 
@@ -105,14 +112,18 @@ impl Fabric {
         let mut monitor = Monitor::open().map_err(self.rules())?;
         let (weak, table) = (Arc::downgrade(self), self.firewall.table().to_owned());
         let watch = move || {
-            while monitor.deleted(&table).is_ok() {
+            let mut told = HashSet::new();
+            while let Ok(heard) = monitor.wait(&table) {
                 let Some(fabric) = weak.upgrade() else {
                     return;
                 };
-                match fabric.repair() {
-                    Ok(true) => tracing::warn!(table, "someone deleted the table; put back"),
-                    Ok(false) => {}
-                    Err(e) => tracing::error!(table, "cannot put the deleted table back: {e}"),
+                if heard.own_deleted {
+                    fabric.put_back();
+                }
+                if heard.others_changed {
+                    // A firewall that reloads does so in many steps.
+                    std::thread::sleep(SETTLED);
+                    fabric.look_at_others(&mut told);
                 }
             }
             tracing::error!(
@@ -126,7 +137,34 @@ impl Fabric {
         let started = thread.spawn(watch).map(drop);
         started.map_err(|e| self.rules()(e.into()))?;
         // It may have been deleted before the watch began.
-        self.repair().map(drop)
+        self.repair()?;
+        foreign::ensure_operators(&self.firewall).map_err(self.rules())
+    }
+
+    fn put_back(&self) {
+        let table = self.firewall.table();
+        match self.repair() {
+            Ok(true) => tracing::warn!(table, "someone deleted the table; put back"),
+            Ok(false) => {}
+            Err(e) => tracing::error!(table, "cannot put the deleted table back: {e}"),
+        }
+        if let Err(e) = foreign::ensure_operators(&self.firewall) {
+            tracing::error!("cannot put the operator's table back: {e}");
+        }
+    }
+
+    /// After others' rules changed: lets our packets pass, or says that they do not.
+    fn look_at_others(&self, told: &mut HashSet<String>) {
+        match self.integrate() {
+            Ok(0) => {}
+            Ok(rules) => tracing::info!(rules, "let containers' packets pass others' chains"),
+            Err(e) => tracing::error!("cannot let containers' packets pass others' chains: {e}"),
+        }
+        let warnings: HashSet<String> = self.warnings().into_iter().collect();
+        for warning in warnings.difference(told) {
+            tracing::warn!("{warning}");
+        }
+        *told = warnings;
     }
 
     /// Removes the tables, the links and the bridges.
@@ -150,6 +188,8 @@ impl Fabric {
         for ipv4 in FAMILIES {
             errors.extend(self.firewall.delete(ipv4).map_err(self.rules()).err());
         }
+        let operators = foreign::remove_unused_operators(&self.firewall);
+        errors.extend(operators.map_err(self.rules()).err());
         Error::gather(errors)
     }
 

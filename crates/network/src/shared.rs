@@ -1,6 +1,10 @@
 //! Networks whose containers share a link of the host's: macvlan and ipvlan.
 
-use sys::netlink::{Batch, LinkChange, Socket, change_link, create_bridge, create_vlan, get_link};
+use std::fs::File;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+
+use sys::netlink::{Batch, LinkChange, Socket, change_link, create_veth, create_vlan, get_link};
 
 use crate::definition::Definition;
 use crate::endpoint::Mac;
@@ -38,14 +42,21 @@ pub(crate) fn ensure(
     if let Some(link) = get_link(socket, &name).map_err(&kernel)? {
         return Ok((link.index, true));
     }
+    // Named in the request by its descriptor, which must be open until it is sent.
+    let here = File::open("/proc/thread-self/ns/net").map_err(|e| kernel(e.into()))?;
     let mut batch = Batch::new();
     match parent {
-        // A bridge without ports leads nowhere, and unlike a dummy link every kernel has it.
-        None => create_bridge(
-            &mut batch,
-            &name,
-            Mac::of_ip(std::net::IpAddr::V6(names::random().into())).0,
-        ),
+        // A pair of links leads nowhere but to itself; unlike a dummy link every kernel has it.
+        None => {
+            let other = names::dead_end_peer(&network.id);
+            let mac = Mac::of_ip(IpAddr::V6(names::random().into()));
+            create_veth(&mut batch, &name, &other, here.as_fd(), mac.0, network.mtu);
+            let up = LinkChange {
+                up: true,
+                ..LinkChange::default()
+            };
+            change_link(&mut batch, &other, up);
+        }
         Some(parent) => {
             let (base, id) = vlan(parent).ok_or_else(|| missing(parent))?;
             let base = get_link(socket, base)

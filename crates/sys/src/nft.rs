@@ -10,8 +10,8 @@ mod rule;
 mod transaction;
 
 pub use legacy::legacy_drops_forwarded;
-pub use list::{Chain, Entry, base_chains, elements, rules_mention};
-pub use monitor::Monitor;
+pub use list::{Chain, Entry, Found, base_chains, elements, rules};
+pub use monitor::{Heard, Monitor};
 pub use rule::{Fib, Key, Rule, Status, Verdict, link_key};
 pub use transaction::{Base, Data, Hook, Map, Transaction};
 

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use types::{
+    firewall::Firewall,
     network::{NetworkConnect, NetworkCreate, NetworkCreated, NetworkDisconnect, NetworkInspect},
     options::Filters,
 };
@@ -23,6 +24,8 @@ pub trait Networks: Send + Sync {
     async fn connect(&self, name: &str, wanted: NetworkConnect) -> Result<()>;
     /// Takes a container out of one.
     async fn disconnect(&self, name: &str, wanted: NetworkDisconnect) -> Result<()>;
+    /// What the host's rules let through.
+    async fn firewall(&self) -> Result<Firewall>;
     /// Removes those of the user's own that match and that no container has, made before `until`
     /// (nanoseconds since the epoch); names of those gone.
     async fn prune(&self, filters: Filters, until: Option<i64>) -> Result<Vec<String>>;

@@ -59,6 +59,10 @@ impl Networks for Fake {
         known(name)
     }
 
+    async fn firewall(&self) -> Result<types::firewall::Firewall> {
+        Ok(types::firewall::Firewall::default())
+    }
+
     async fn prune(&self, filters: Filters, until: Option<i64>) -> Result<Vec<String>> {
         self.note(format!("networks prune {filters:?} {until:?}"));
         Ok(vec!["old".to_owned()])

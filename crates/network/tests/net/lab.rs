@@ -113,6 +113,7 @@ pub(crate) struct Config {
     pub(crate) bridge: Option<String>,
     pub(crate) pools: Vec<Pool>,
     pub(crate) no_icc: bool,
+    pub(crate) integrate: bool,
     pub(crate) mtu: Option<u32>,
 }
 
@@ -132,6 +133,7 @@ impl Network {
         let fabric = Fabric::open(&network::Config {
             table: network::Config::table_of(link),
             pools: config.pools.clone(),
+            integrate: config.integrate,
         })?;
         let subnet = fabric.default_subnet(link, config.bip.as_deref())?;
         let bridge = Bridge {

@@ -5,5 +5,6 @@
 mod isolation;
 mod lab;
 mod lifecycle;
+mod own;
 mod ports;
 mod traffic;

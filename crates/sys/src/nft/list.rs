@@ -52,11 +52,32 @@ pub fn base_chains(socket: &mut Socket) -> Result<Vec<Chain>, Error> {
     })
 }
 
-/// Whether a rule of that chain compares anything with this link's name.
+/// A rule of anyone's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Found {
+    /// What it is deleted by.
+    pub handle: u64,
+    /// Its remark; empty if it has none.
+    pub comment: String,
+    expressions: Vec<u8>,
+}
+
+impl Found {
+    /// Whether it compares anything with this link's name.
+    #[must_use]
+    pub fn mentions(&self, link: &str) -> bool {
+        let mut name = link.as_bytes().to_vec();
+        name.push(0);
+        self.expressions.windows(name.len()).any(|w| w == name)
+    }
+}
+
+/// The rules of a chain, in their order.
 ///
 /// # Errors
 /// When the kernel refuses or cannot be asked.
-pub fn rules_mention(socket: &mut Socket, chain: &Chain, link: &str) -> Result<bool, Error> {
+pub fn rules(socket: &mut Socket, chain: &Chain) -> Result<Vec<Found>, Error> {
     let mut batch = Batch::new();
     let what = format!("list the rules of the chain {}", chain.name);
     batch.push(GETRULE, DUMP, what, |b| {
@@ -64,16 +85,30 @@ pub fn rules_mention(socket: &mut Socket, chain: &Chain, link: &str) -> Result<b
         b.attr_str(1, &chain.table);
         b.attr_str(2, &chain.name);
     });
-    let mut name = link.as_bytes().to_vec();
-    name.push(0);
-    let hits = socket.dump(&mut batch, |p| {
-        let expressions = Attrs(p.get(4..)?).get(4)?;
-        expressions
-            .windows(name.len())
-            .any(|w| w == name)
-            .then_some(())
-    })?;
-    Ok(!hits.is_empty())
+    socket.dump(&mut batch, |p| {
+        let attrs = Attrs(p.get(4..)?);
+        let handle = attrs.get(3)?.try_into().ok()?;
+        Some(Found {
+            handle: u64::from_be_bytes(handle),
+            comment: attrs.get(7).map(comment).unwrap_or_default(),
+            expressions: attrs.get(4).unwrap_or_default().to_vec(),
+        })
+    })
+}
+
+/// The remark in what `nft` keeps beside a rule: entries of kind, length and bytes; kind 0 is it.
+fn comment(mut data: &[u8]) -> String {
+    while let [kind, len, rest @ ..] = data {
+        let Some((value, after)) = rest.split_at_checked(usize::from(*len)) else {
+            break;
+        };
+        if *kind == 0 {
+            let text = value.strip_suffix(&[0]).unwrap_or(value);
+            return String::from_utf8_lossy(text).into_owned();
+        }
+        data = after;
+    }
+    String::new()
 }
 
 /// An entry of a map: key and value.

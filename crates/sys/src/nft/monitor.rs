@@ -1,4 +1,4 @@
-//! Hearing of tables that are deleted.
+//! Hearing of what others do to the rules.
 
 use std::io;
 
@@ -7,6 +7,24 @@ use crate::netlink::{Attrs, Error, Socket};
 
 const DELTABLE: u16 = message(2);
 const GROUP: i32 = 7;
+/// Tables, chains and rules that come and go.
+const CHANGES: [u16; 6] = [
+    message(0),
+    DELTABLE,
+    message(3),
+    message(5),
+    message(6),
+    message(8),
+];
+
+/// What happened to nftables.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// A table of our name was deleted.
+    pub own_deleted: bool,
+    /// A table, a chain or a rule of somebody else's came or went.
+    pub others_changed: bool,
+}
 
 /// Hears what anyone does to nftables in the namespace of the thread that opened it.
 #[derive(Debug)]
@@ -23,22 +41,32 @@ impl Monitor {
         Ok(Self(socket))
     }
 
-    /// Waits until a table of that name was deleted, or may have been: more happened than could
-    /// be kept.
+    /// Waits until something happened to tables, chains or rules that is told here.
     ///
     /// # Errors
     /// When the socket fails.
-    pub fn deleted(&mut self, table: &str) -> Result<(), Error> {
+    pub fn wait(&mut self, own: &str) -> Result<Heard, Error> {
         loop {
-            let mut hit = false;
+            let mut all = Heard::default();
             let heard = self.0.listen(|kind, payload| {
                 let name = Attrs(payload.get(4..).unwrap_or_default()).text(1);
-                hit |= kind == DELTABLE && name == Some(table);
+                if name == Some(own) {
+                    all.own_deleted |= kind == DELTABLE;
+                } else if CHANGES.contains(&kind) {
+                    all.others_changed = true;
+                }
             });
             match heard {
-                Ok(()) if !hit => {}
+                Ok(()) if all == Heard::default() => {}
                 Err(Error::Socket(e)) if !is_overrun(&e) => return Err(e.into()),
-                _ => return Ok(()),
+                // More happened than could be kept: anything may have.
+                Err(_) => {
+                    return Ok(Heard {
+                        own_deleted: true,
+                        others_changed: true,
+                    });
+                }
+                Ok(()) => return Ok(all),
             }
         }
     }

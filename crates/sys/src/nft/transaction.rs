@@ -222,10 +222,30 @@ impl<'t> Transaction<'t> {
 
     /// Appends a rule to a chain.
     pub fn add_rule(&mut self, chain: &str, rule: &Rule) {
+        self.rule(APPEND, chain, rule);
+    }
+
+    /// Puts a rule before all others of a chain.
+    pub fn insert_rule(&mut self, chain: &str, rule: &Rule) {
+        self.rule(CREATE, chain, rule);
+    }
+
+    /// Deletes a rule; one that is absent makes the transaction fail.
+    pub fn delete_rule(&mut self, chain: &str, handle: u64) {
+        let table = self.table;
+        let what = format!("delete a rule of the chain {chain}");
+        self.push(DELRULE, 0, what, |b| {
+            b.attr_str(1, table);
+            b.attr_str(2, chain);
+            b.attr(3, &handle.to_be_bytes());
+        });
+    }
+
+    fn rule(&mut self, flags: u16, chain: &str, rule: &Rule) {
         let table = self.table;
         self.push(
             NEWRULE,
-            APPEND,
+            flags,
             format!("add a rule to the chain {chain}"),
             |b| {
                 b.attr_str(1, table);

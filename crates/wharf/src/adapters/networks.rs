@@ -3,6 +3,7 @@
 use api::backend::{self, Result};
 use async_trait::async_trait;
 use types::{
+    firewall::Firewall,
     network::{NetworkConnect, NetworkCreate, NetworkCreated, NetworkDisconnect, NetworkInspect},
     options::Filters,
 };
@@ -37,6 +38,10 @@ impl backend::Networks for Containers {
     async fn disconnect(&self, name: &str, wanted: NetworkDisconnect) -> Result<()> {
         let (engine, name) = self.parts(name);
         to_the_end(async move { engine.disconnect_network(&name, wanted).await }).await
+    }
+
+    async fn firewall(&self) -> Result<Firewall> {
+        Ok(self.engine.firewall().await?)
     }
 
     async fn prune(&self, filters: Filters, until: Option<i64>) -> Result<Vec<String>> {

@@ -213,6 +213,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let config = network::Config {
         table: network::Config::table_of(&settings.bridge),
         pools: settings.pools.clone(),
+        integrate: settings.integrate,
     };
     let network = tokio::task::spawn_blocking(move || network::Fabric::open(&config)).await?;
     let network = Arc::new(network.context("cannot set up the network")?);

@@ -74,6 +74,7 @@ pub(crate) struct Settings {
     pub bip: Option<String>,
     pub pools: Vec<network::Pool>,
     pub icc: bool,
+    pub integrate: bool,
     pub mtu: Option<u32>,
     pub cgroup_parent: String,
     pub registry_certs_dir: PathBuf,
@@ -244,6 +245,7 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
             .map(|p| parse::pool(p))
             .collect::<Result<_, _>>()?,
         icc: values.bool("icc") != Some(false),
+        integrate: values.text("firewall").as_deref() == Some("integrate"),
         mtu: values
             .number("mtu")
             .filter(|n| *n != 0)

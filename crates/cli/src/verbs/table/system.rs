@@ -1,6 +1,6 @@
 //! The daemon.
 
-use super::super::{Args, Verb, df, events, info, inspect, system_prune, version};
+use super::super::{Args, Verb, df, events, firewall, info, inspect, system_prune, version};
 
 /// The verbs.
 pub(super) const VERBS: &[Verb] = &[
@@ -48,6 +48,15 @@ pub(super) const VERBS: &[Verb] = &[
         args: Args::None,
         mixed: true,
         run: |c, m| Box::pin(system_prune::prune(c, m)),
+    },
+    Verb {
+        names: &["firewall"],
+        usage: "[OPTIONS]",
+        about: "Show what is open on the host, and why",
+        flags: &[firewall::FLAGS],
+        args: Args::None,
+        mixed: true,
+        run: |c, m| Box::pin(firewall::firewall(c, m)),
     },
     Verb {
         names: &["version"],

@@ -21,6 +21,7 @@ impl Settings {
             ("bip", old.bip != new.bip),
             ("default-address-pools", old.pools != new.pools),
             ("icc", old.icc != new.icc),
+            ("firewall", old.integrate != new.integrate),
             ("mtu", old.mtu != new.mtu),
             ("cgroup-parent", old.cgroup_parent != new.cgroup_parent),
             (

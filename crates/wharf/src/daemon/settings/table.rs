@@ -169,6 +169,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("exec-root", "DIR", Works, "Directory of what a reboot ends: sockets and run states [default: /run/wharf]"),
     bool("experimental", Idle(&["false"], "there are no experimental features"), "Turn experimental features on"),
     map("feature", "features", "NAME=BOOL", Idle(&[], "wharf has no features to turn on or off"), "Turn a feature on"),
+    text("firewall", "MODE", Only(&["", "own", "integrate"], "own leaves other tables alone; integrate lets containers' packets pass chains of others that drop"), "What is done about others' firewall rules: own or integrate"),
     text("firewall-backend", "NAME", Only(&["", "nftables"], OWN_FIREWALL), "What makes firewall rules"),
     text("fixed-cidr", "CIDR", Only(&[""], "containers get addresses of the whole --bip"), "Part of the bridge's addresses for containers"),
     text("fixed-cidr-v6", "CIDR", NO_IPV6, "IPv6 addresses for containers"),
