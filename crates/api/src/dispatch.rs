@@ -21,7 +21,7 @@ use crate::{
     error::Refusal,
     exec, files, image_work, images, life, live, logs, networks, prune,
     query::Query,
-    registries, registry_work, route, system, websocket,
+    registries, registry_work, route, system, volumes, websocket,
 };
 
 /// A request on its way to its backend.
@@ -175,6 +175,14 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
         Op::NetworkList => networks::list(call).boxed(),
         Op::NetworkInspect => networks::inspect(call).boxed(),
         Op::VolumePrune => prune::volumes(call).boxed(),
+        Op::VolumeCopy => volumes::copy(call).boxed(),
+        Op::VolumeCreate => volumes::create(call).boxed(),
+        Op::VolumeExport => volumes::export(call).boxed(),
+        Op::VolumeImport => volumes::import(call).boxed(),
+        Op::VolumeInspect => volumes::inspect(call).boxed(),
+        Op::VolumeList => volumes::list(call).boxed(),
+        Op::VolumeRemove => volumes::remove(call).boxed(),
+        Op::VolumeUpdate => volumes::update(call).boxed(),
         Op::NetworkPrune => prune::networks(call).boxed(),
         Op::Build => builds::build(call).boxed(),
         Op::BuildCancel => builds::cancel(call).boxed(),

@@ -68,7 +68,15 @@ pub(crate) enum Op {
     RemoteRemove,
     RemoteTags,
     Version,
+    VolumeCopy,
+    VolumeCreate,
+    VolumeExport,
+    VolumeImport,
+    VolumeInspect,
+    VolumeList,
     VolumePrune,
+    VolumeRemove,
+    VolumeUpdate,
     /// Known, and not served yet.
     Unsupported,
 }
@@ -138,11 +146,11 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     on("POST", "/exec/{id}/start", Op::ExecStart),
     on("POST", "/exec/{id}/resize", Op::ExecResize),
     on("GET", "/exec/{id}/json", Op::ExecInspect),
-    on("GET", "/volumes", Op::Unsupported),
-    on("POST", "/volumes/create", Op::Unsupported),
-    on("GET", "/volumes/{name}", Op::Unsupported),
-    on("PUT", "/volumes/{name}", Op::Unsupported),
-    on("DELETE", "/volumes/{name}", Op::Unsupported),
+    on("GET", "/volumes", Op::VolumeList),
+    on("POST", "/volumes/create", Op::VolumeCreate),
+    on("GET", "/volumes/{name}", Op::VolumeInspect),
+    on("PUT", "/volumes/{name}", Op::VolumeUpdate),
+    on("DELETE", "/volumes/{name}", Op::VolumeRemove),
     on("POST", "/volumes/prune", Op::VolumePrune),
     on("GET", "/networks", Op::NetworkList),
     on("GET", "/networks/{id}", Op::NetworkInspect),
@@ -206,6 +214,9 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     on("PUT", "/wharf/manifests/{name}", Op::RemotePut),
     on("DELETE", "/wharf/manifests/{name}", Op::RemoteRemove),
     on("GET", "/wharf/tags/{name}", Op::RemoteTags),
+    on("POST", "/wharf/volumes/{name}/copy", Op::VolumeCopy),
+    on("GET", "/wharf/volumes/{name}/archive", Op::VolumeExport),
+    on("PUT", "/wharf/volumes/{name}/archive", Op::VolumeImport),
 ];
 
 #[cfg(test)]

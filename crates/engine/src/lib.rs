@@ -24,6 +24,7 @@ mod events;
 mod exec;
 mod files;
 mod health;
+mod image_mounts;
 mod index;
 mod inspect;
 mod join;
@@ -42,7 +43,6 @@ mod networks;
 mod pause;
 mod ports;
 mod prune;
-mod prune_volumes;
 mod record;
 mod records;
 mod remap;
@@ -63,10 +63,14 @@ mod sync;
 mod threads;
 mod top;
 mod trace;
+mod tree_copy;
 mod update;
 mod usage;
 mod users;
+mod volume_copies;
 mod volume_mounts;
+mod volume_objects;
+mod volume_plugins;
 mod volumes;
 mod wait;
 
@@ -95,6 +99,9 @@ use records::Records;
 pub use remap::Remap;
 pub use resolver::Resolver;
 pub use threads::{Free, Threads};
+pub use volume_copies::ImportLimit;
+pub use volume_objects::NewVolume;
+pub use volume_plugins::{PluginPlaces, known as volume_drivers};
 use volumes::Volumes;
 
 /// What an engine is told by its daemon.
@@ -122,6 +129,8 @@ pub struct Config {
     pub defaults: Defaults,
     /// What containers' names are resolved with, where they do not say otherwise.
     pub resolver: Resolver,
+    /// Where programs are that keep volumes.
+    pub plugins: PluginPlaces,
 }
 
 /// The container engine of one daemon.
@@ -130,7 +139,7 @@ pub struct Engine {
     images: image::Store,
     network: Arc<network::Network>,
     records: Records,
-    volumes: Volumes,
+    volumes: Arc<Volumes>,
     /// What happens, for those who listen.
     pub events: Arc<Events>,
     shim: sys::memfd::Program,
@@ -186,6 +195,7 @@ impl Engine {
             volumes: Volumes::open(
                 config.data_root.join("volumes"),
                 records.clone(),
+                volume_plugins::Plugins::new(config.plugins.clone()),
                 config.remap.as_ref().map(Remap::root),
             )
             .await?,
@@ -253,7 +263,9 @@ impl Engine {
     pub fn users_of(&self, image: &str) -> Vec<(String, bool)> {
         let all = sync::lock(&self.containers).all();
         all.iter()
-            .filter(|c| c.with_record(|r| r.image_id == image))
+            .filter(|c| {
+                c.with_record(|r| r.image_id == image || r.mounts.iter().any(|m| m.image == image))
+            })
             .map(|c| (c.id.clone(), c.state().is_running()))
             .collect()
     }

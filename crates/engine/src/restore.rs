@@ -62,6 +62,9 @@ impl Engine {
                 index.add(&container);
             }
             let found = look(&container).await;
+            if !matches!(found, Found::AtRest) {
+                self.adopt_volumes(&container);
+            }
             if let Found::Running { run, .. } = &found {
                 if let Some(endpoint) = &run.endpoint {
                     live.push((container.id.clone(), endpoint.clone()));
@@ -81,6 +84,7 @@ impl Engine {
         for (container, found) in looks {
             match found {
                 Found::Running { link, pid, run } => {
+                    self.thaw_after_copy(&container).await;
                     let (frozen, health) =
                         (self.is_frozen(&container).await, health::known(&container));
                     container.change_state(|s| {
@@ -115,6 +119,7 @@ impl Engine {
                 Found::AtRest => ended.push(container),
             }
         }
+        self.volumes.tidy().await;
         self.start_wanted(ended).await;
         Ok(())
     }

@@ -12,6 +12,7 @@ mod networks;
 mod registries;
 mod registry_work;
 mod system;
+mod volumes;
 mod web;
 
 pub(crate) use builds::Builds;

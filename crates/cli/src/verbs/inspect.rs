@@ -1,4 +1,4 @@
-//! `inspect`, `container inspect`, `image inspect`.
+//! `inspect`, `container inspect`, `image inspect`, `volume inspect`.
 
 use serde_json::Value;
 
@@ -19,7 +19,10 @@ const SIZE: Flag = switch("size", "Show how much containers hold on disk").short
 pub(crate) const ANY: &[Flag] = &[
     FORMAT,
     SIZE,
-    text("type", "Only objects of this type: container or image"),
+    text(
+        "type",
+        "Only objects of this type: container, image or volume",
+    ),
 ];
 
 /// Flags of `container inspect`.
@@ -52,6 +55,7 @@ const TYPES: &[&str] = &[
 enum Kind {
     Container,
     Image,
+    Volume,
     Any,
 }
 
@@ -61,6 +65,7 @@ pub(crate) async fn any(context: &Context, m: Matches) -> Result {
         None => Kind::Any,
         Some("container") => Kind::Container,
         Some("image") => Kind::Image,
+        Some("volume") => Kind::Volume,
         Some(known) if TYPES.contains(&known) => {
             return Err(Error::msg(format!(
                 "--type {known} is not supported by wharf yet"
@@ -68,7 +73,7 @@ pub(crate) async fn any(context: &Context, m: Matches) -> Result {
         }
         Some("") => {
             return Err(Error::msg(
-                "type is empty: must be one of \"container\", \"image\"",
+                "type is empty: must be one of \"container\", \"image\", \"volume\"",
             ));
         }
         Some(other) => {
@@ -90,6 +95,11 @@ pub(crate) async fn containers(context: &Context, m: Matches) -> Result {
 /// `docker image inspect`.
 pub(crate) async fn images(context: &Context, m: Matches) -> Result {
     inspect(context, &m, Kind::Image).await
+}
+
+/// `docker volume inspect`.
+pub(crate) async fn volumes(context: &Context, m: Matches) -> Result {
+    inspect(context, &m, Kind::Volume).await
 }
 
 /// Shows what is found, then complains of what is not.
@@ -218,18 +228,27 @@ async fn get(
         let request = Request::get(&format!("/images/{name}/json")).query_platform(platform);
         body(context, request).await
     };
+    let volume = async || {
+        let request = Request::get(&format!("/volumes/{name}"));
+        body(context, request).await
+    };
     let answer = match kind {
         Kind::Container => container().await,
         Kind::Image => image().await,
-        Kind::Any => match container().await {
-            Err(e) if e.is_not_found() => match image().await {
-                Err(e) if e.is_not_found() => {
-                    return Err(Error::msg(format!("Error: No such object: {name}")));
-                }
-                answer => answer,
-            },
-            answer => answer,
-        },
+        Kind::Volume => volume().await,
+        Kind::Any => {
+            let mut found = container().await;
+            if found.as_ref().is_err_and(ClientError::is_not_found) {
+                found = image().await;
+            }
+            if found.as_ref().is_err_and(ClientError::is_not_found) {
+                found = volume().await;
+            }
+            if found.as_ref().is_err_and(ClientError::is_not_found) {
+                return Err(Error::msg(format!("Error: No such object: {name}")));
+            }
+            found
+        }
     };
     Ok(answer?)
 }

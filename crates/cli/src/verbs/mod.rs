@@ -44,6 +44,7 @@ mod table;
 mod top;
 mod update;
 mod version;
+mod volume;
 
 use std::{future::Future, pin::Pin};
 

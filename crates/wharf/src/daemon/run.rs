@@ -101,7 +101,8 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
         files: containers.clone(),
         life: containers.clone(),
         live: containers.clone(),
-        networks: containers,
+        networks: containers.clone(),
+        volumes: containers,
         builds: builds.clone(),
         images: images.clone(),
         image_work: images.clone(),
@@ -235,6 +236,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         remap: settings.remap.clone(),
         defaults: settings.defaults.clone(),
         resolver: settings.resolver.clone(),
+        plugins: settings.plugins.clone(),
     };
     let programs = Programs {
         shim: embedded::SHIM,

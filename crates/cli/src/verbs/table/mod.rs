@@ -10,6 +10,7 @@ mod live;
 mod manifests;
 mod settings;
 mod system;
+mod volumes;
 
 use super::Verb;
 
@@ -23,6 +24,7 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("manifest", "Manage image manifests and manifest lists"),
     ("registry", "See and remove what is in registries"),
     ("system", "Manage the daemon"),
+    ("volume", "Manage volumes"),
 ];
 
 /// Verbs that no list shows: other programs call them.
@@ -48,7 +50,6 @@ pub(crate) const MISSING: &[&str] = &[
     "stack",
     "swarm",
     "trust",
-    "volume",
 ];
 
 const SECTIONS: &[&[Verb]] = &[
@@ -62,6 +63,7 @@ const SECTIONS: &[&[Verb]] = &[
     manifests::VERBS,
     system::VERBS,
     settings::VERBS,
+    volumes::VERBS,
 ];
 
 /// All verbs.

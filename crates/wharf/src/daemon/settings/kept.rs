@@ -50,6 +50,10 @@ impl Settings {
             ),
             ("log-driver and log-opts", old.log != new.log),
             ("cdi-spec-dirs", old.cdi_spec_dirs != new.cdi_spec_dirs),
+            (
+                "plugin-socket-dirs, plugin-spec-dirs and plugin-timeout",
+                old.plugins != new.plugins,
+            ),
             ("userns-remap", old.remap != new.remap),
             (
                 "default-ipc-mode",
