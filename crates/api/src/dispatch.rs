@@ -163,6 +163,7 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
         Op::ImagePush => registries::push(call).boxed(),
         Op::ImageSearch => registries::search(call).boxed(),
         Op::ImagePrune => image_work::prune(call).boxed(),
+        Op::Gc => image_work::collect(call).boxed(),
         Op::ImageGet => image_work::get(call).boxed(),
         Op::ImagesGet => image_work::get(call).boxed(),
         Op::Distribution => registries::distribution(call).boxed(),

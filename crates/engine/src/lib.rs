@@ -25,6 +25,7 @@ mod exec;
 mod files;
 mod health;
 mod image_mounts;
+mod image_uses;
 mod index;
 mod inspect;
 mod join;
@@ -156,6 +157,7 @@ pub struct Engine {
     copies: Threads,
     /// All containers that do not run are being removed.
     pruning: AtomicBool,
+    image_uses: image_uses::ImageUses,
 }
 
 /// Programs that the binary carries.
@@ -191,6 +193,7 @@ impl Engine {
         let init = config.exec_root.join(spec::INIT);
         files::replace(&init, programs.init, 0o755)?;
         let records = Records::open(&config.data_root.join("records.redb"))?;
+        let image_uses = image_uses::ImageUses::open(&config.data_root);
         let engine = Arc::new(Self {
             volumes: Volumes::open(
                 config.data_root.join("volumes"),
@@ -214,6 +217,7 @@ impl Engine {
             log_hub: Arc::default(),
             copies: Threads::new("files", 64),
             pruning: AtomicBool::new(false),
+            image_uses,
         });
         engine.restore().await?;
         Ok(engine)

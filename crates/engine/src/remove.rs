@@ -90,6 +90,7 @@ impl Engine {
         self.forget_files(container).await;
         lock(&self.containers).remove(container);
         container.change_state(|s| s.removed = true);
+        self.note_image_use(&container.with_record(|r| r.image_id.clone()));
         self.tell(container, "destroy", &[]);
         Ok(())
     }

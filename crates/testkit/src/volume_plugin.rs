@@ -93,10 +93,10 @@ impl VolumePlugin {
 impl Drop for VolumePlugin {
     fn drop(&mut self) {
         self.inner.stop.store(true, Ordering::Relaxed);
-        let _ = UnixStream::connect(&self.socket);
+        let woken = UnixStream::connect(&self.socket).is_ok();
         let _ = fs::remove_file(&self.socket);
         self.inner.held.lock().expect("held").clear();
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.thread.take().filter(|_| woken) {
             let _ = thread.join();
         }
     }

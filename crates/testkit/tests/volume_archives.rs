@@ -80,7 +80,7 @@ fn out_and_in_again_it_is_the_same() {
         &["import four: volume is in use"],
     );
     cli.refused(
-        &format!("volume import ../x {path}"),
+        &format!("volume import x!y {path}"),
         &["invalid characters"],
     );
     cli.refused("volume export nope -o /dev/null", &["must be"]);

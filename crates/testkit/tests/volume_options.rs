@@ -22,23 +22,23 @@ fn memory_is_there_while_somebody_uses_it() {
             r#"{"device":"tmpfs","o":"size=2m,uid=7,mode=700","type":"tmpfs"}"#
         );
         assert_eq!(mounted(&d, "mem"), 0);
-        cli.ok("run -d --name a -v mem:/m busybox sh -c 'echo one > /m/f; sleep 1000'");
-        cli.ok("run -d --name b -v mem:/m busybox sleep 1000");
+        cli.ok("run -d --name one -v mem:/m busybox sh -c 'echo one > /m/f; sleep 1000'");
+        cli.ok("run -d --name two -v mem:/m busybox sleep 1000");
         assert_eq!(mounted(&d, "mem"), 1);
         eventually("the file in the other container", || {
-            cli.run("exec b cat /m/f").stdout.trim() == "one"
+            cli.run("exec two cat /m/f").stdout.trim() == "one"
         });
-        assert_eq!(cli.ok("exec b stat -c '%u %a' /m"), "7 700");
-        let mount = cli.ok("exec b grep ' /m ' /proc/mounts");
+        assert_eq!(cli.ok("exec two stat -c '%u %a' /m"), "7 700");
+        let mount = cli.ok("exec two grep ' /m ' /proc/mounts");
         assert!(mount.contains("size=2048k"), "{mount}");
-        cli.ok("kill a");
-        cli.ok("wait a");
-        assert_eq!(mounted(&d, "mem"), 1, "b has it");
+        cli.ok("kill one");
+        cli.ok("wait one");
+        assert_eq!(mounted(&d, "mem"), 1, "the other has it");
         // What is looked at while nobody runs it sees it, too.
-        cli.ok("cp a:/m/f -");
-        cli.ok("rm -f b");
+        cli.ok("cp one:/m/f -");
+        cli.ok("rm -f two");
         eventually("nothing to be mounted", || mounted(&d, "mem") == 0);
-        cli.ok("rm -f a");
+        cli.ok("rm -f one");
         cli.ok("volume rm mem");
     }
     d.assert_no_leaks();

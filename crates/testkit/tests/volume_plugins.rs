@@ -32,7 +32,7 @@ fn start() -> Kept {
 
 #[test]
 fn a_program_keeps_volumes() {
-    let Kept { d, plugin, .. } = start();
+    let Kept { d, plugin, _dir } = start();
     for cli in d.clis() {
         let name = format!("theirs-{}", cli.name());
         cli.ok(&format!(
@@ -96,7 +96,7 @@ fn a_program_keeps_volumes() {
 
 #[test]
 fn one_that_hangs_or_talks_nonsense_blocks_nobody() {
-    let Kept { d, plugin, .. } = start();
+    let Kept { d, plugin, _dir } = start();
     let cli = d.docker();
     cli.ok("volume create -d keeper one");
     for (method, manner, words) in [

@@ -7,6 +7,7 @@ pub mod container;
 pub mod error;
 pub mod event;
 pub mod exec;
+pub mod gc;
 pub mod id;
 pub mod image;
 pub mod json;

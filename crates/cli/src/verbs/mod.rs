@@ -14,6 +14,7 @@ mod df;
 mod dial_stdio;
 mod events;
 mod exec;
+mod gc;
 mod history;
 mod host_config;
 mod image;

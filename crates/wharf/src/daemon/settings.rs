@@ -3,6 +3,7 @@
 mod builder;
 mod file;
 mod flags;
+mod gc;
 mod kept;
 mod parse;
 mod table;
@@ -86,6 +87,8 @@ pub(crate) struct Settings {
     pub cdi_spec_dirs: Vec<PathBuf>,
     /// Where programs are that keep volumes.
     pub plugins: engine::PluginPlaces,
+    /// Which images go by themselves.
+    pub image_gc: crate::adapters::ImagePolicy,
     pub log: LogConfig,
     pub remap: Option<engine::Remap>,
     pub defaults: engine::Defaults,
@@ -281,6 +284,7 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
             .collect::<Result<_, _>>()?,
         cdi_spec_dirs,
         plugins,
+        image_gc: gc::images(values)?,
         log: log(values)?,
         remap,
         defaults: defaults(values)?,

@@ -54,6 +54,7 @@ impl Settings {
                 "plugin-socket-dirs, plugin-spec-dirs and plugin-timeout",
                 old.plugins != new.plugins,
             ),
+            ("gc", old.image_gc != new.image_gc),
             ("userns-remap", old.remap != new.remap),
             (
                 "default-ipc-mode",

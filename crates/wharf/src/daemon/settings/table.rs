@@ -230,6 +230,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     only_flag(bool("validate", Works, "Check the settings and end")),
     only_flag(bool("version", Works, "Show the version and end").short('v')),
     only_file("builder", Kind::Map, Works),
+    only_file("gc", Kind::Map, Works),
     only_file("host-gateway-ip", Kind::Text, Works),
     only_file("proxies", Kind::Map, NO_PROXY),
 ];
