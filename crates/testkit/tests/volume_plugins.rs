@@ -158,13 +158,13 @@ fn a_crash_of_the_daemon_forgets_no_mount() {
         _dir,
     } = start();
     d.docker()
-        .ok("run -d --name box -v v:/v --volume-driver keeper busybox sleep 1000");
+        .ok("run -d --name box -v vol:/v --volume-driver keeper busybox sleep 1000");
     d.kill9();
     d.restart();
     assert_eq!(plugin.calls("Unmount").len(), 0);
     d.docker().ok("rm -f box");
     eventually("it to be unmounted", || plugin.calls("Unmount").len() == 1);
-    d.docker().ok("volume rm v");
+    d.docker().ok("volume rm vol");
     drop(plugin);
     d.assert_no_leaks();
 }

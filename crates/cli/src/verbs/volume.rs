@@ -29,11 +29,14 @@ pub(crate) const CREATE: &[Flag] = &[
     )
     .only(&["", "active"]),
     text("group", "Cluster Volume group (cluster volumes)").only(&[""]),
-    text("limit-bytes", "Minimum size of the Cluster Volume in bytes").only(&["", "0"]),
+    text("limit-bytes", "Minimum size of the Cluster Volume in bytes")
+        .value("bytes", checks::any)
+        .only(&["", "0"]),
     text(
         "required-bytes",
         "Maximum size of the Cluster Volume in bytes",
     )
+    .value("bytes", checks::any)
     .only(&["", "0"]),
     text(
         "scope",

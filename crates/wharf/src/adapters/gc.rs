@@ -18,6 +18,9 @@ use super::{
 /// How long after its start, and then how often, the daemon looks.
 const FIRST: Duration = Duration::from_secs(60);
 const PERIOD: Duration = Duration::from_secs(600);
+/// What is younger does not go by itself where no age is set, in seconds: somebody may be about to
+/// use what was just fetched.
+const YOUNG: i64 = 3600;
 
 /// What is kept of images that nothing uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,11 +99,14 @@ fn chosen(
 }
 
 impl Images {
-    /// Does it once, or tells what it would do.
-    pub(super) async fn clean_up(&self, dry_run: bool) -> Result<GcReport, Failure> {
+    /// Does it once, or tells what it would do; `least` is the age where the policy sets none.
+    pub(super) async fn clean_up(&self, dry_run: bool, least: i64) -> Result<GcReport, Failure> {
         let policy = self.policy.clone();
         let (engine, store) = (Arc::clone(&self.engine), self.store());
-        let plan = policy.clone();
+        let mut plan = policy.clone();
+        if plan.is_set() {
+            plan.unused_for.get_or_insert(least);
+        }
         let (goes, usage) = blocking(move || {
             let images = store.list();
             let usage = store.usage();
@@ -184,7 +190,7 @@ impl Images {
         }
         tokio::time::sleep(FIRST).await;
         loop {
-            match self.clean_up(false).await {
+            match self.clean_up(false, YOUNG).await {
                 Ok(report) if report.images.is_empty() && report.warnings.is_empty() => {}
                 Ok(report) => {
                     let names: Vec<String> = report

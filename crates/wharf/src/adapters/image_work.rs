@@ -88,7 +88,7 @@ impl backend::ImageWork for Images {
     }
 
     async fn collect(&self, dry_run: bool) -> Result<GcReport> {
-        self.clean_up(dry_run).await
+        self.clean_up(dry_run, 0).await
     }
 
     async fn push(

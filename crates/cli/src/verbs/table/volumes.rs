@@ -51,7 +51,7 @@ pub(super) const VERBS: &[Verb] = &[
     },
     Verb {
         names: &["volume update"],
-        usage: "[OPTIONS] VOLUME",
+        usage: "[OPTIONS] [VOLUME]",
         about: "Update a volume (cluster volumes only)",
         flags: &[volume::UPDATE],
         args: Args::AtMost(1),
