@@ -149,13 +149,18 @@ fn what_happens_to_volumes_is_told() {
     cli.ok("volume create told");
     cli.ok("run --rm --name box -v told:/data:ro busybox true");
     cli.ok("volume rm told");
-    let events = cli.ok("events --since 1 --until 0s --filter type=volume \
-         --format '{{.Action}} {{.Actor.ID}} {{.Actor.Attributes.driver}}'");
+    let until = cli.ok("info -f '{{.SystemTime}}'");
+    let range = format!("--since 1 --until {until} --filter type=volume");
+    let events = cli.ok(&format!(
+        "events {range} --format '{{{{.Action}}}} {{{{.Actor.ID}}}} {{{{.Actor.Attributes.driver}}}}'"
+    ));
     let wanted = ["create", "mount", "unmount", "destroy"].map(|a| format!("{a} told local"));
     let seen: Vec<&str> = events.lines().collect();
     assert_eq!(seen, wanted);
-    let mount = cli.ok("events --since 1 --until 0s --filter event=mount \
-         --format '{{index .Actor.Attributes \"read/write\"}} {{.Actor.Attributes.destination}}'");
+    let mount = cli.ok(&format!(
+        "events {range} --filter event=mount \
+         --format '{{{{index .Actor.Attributes \"read/write\"}}}} {{{{.Actor.Attributes.destination}}}}'"
+    ));
     assert_eq!(mount, "false /data");
 }
 
