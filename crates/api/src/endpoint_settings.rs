@@ -12,10 +12,8 @@ use crate::{backend::Result, fields::unsupported};
 
 /// Options of a container's end that wharf has: the link's name in the container, and settings of
 /// the kernel for that link.
-const DRIVER_OPTS: &[&str] = &[
-    "com.docker.network.endpoint.ifname",
-    "com.docker.network.endpoint.sysctls",
-];
+const DRIVER_OPTS: &[&str] = &["com.docker.network.endpoint.ifname", SYSCTLS];
+const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
 
 /// Drops what only answers have: clients send back what `inspect` gave them.
 pub(crate) fn clean(settings: &mut EndpointSettings) {
@@ -28,6 +26,17 @@ pub(crate) fn clean(settings: &mut EndpointSettings) {
         gw_priority: settings.gw_priority,
         ..EndpointSettings::default()
     };
+    // docker's CLI makes what is written small letters.
+    let options = settings.driver_opts.as_mut();
+    if let Some(all) = options.and_then(|o| o.get_mut(SYSCTLS)) {
+        let one = |text: &str| match text.splitn(5, '.').collect::<Vec<_>>()[..] {
+            [net, family, kind, "ifname", rest] => {
+                format!("{net}.{family}.{kind}.IFNAME.{rest}")
+            }
+            _ => text.to_owned(),
+        };
+        *all = all.split(',').map(one).collect::<Vec<_>>().join(",");
+    }
 }
 
 /// Whether users make networks of this name, or it is one of those that are always there.
@@ -104,10 +113,7 @@ fn addresses(ipam: &EndpointIpam, wrong: &mut Vec<String>) {
 
 /// `net.ipv4.conf.IFNAME.forwarding=1,…`.
 fn sysctls(settings: &EndpointSettings) -> Vec<String> {
-    let given = settings
-        .driver_opts
-        .as_ref()
-        .and_then(|o| o.get("com.docker.network.endpoint.sysctls"));
+    let given = settings.driver_opts.as_ref().and_then(|o| o.get(SYSCTLS));
     let fits = |one: &&str| {
         let parts: Vec<&str> = one.splitn(5, '.').collect();
         matches!(
@@ -301,9 +307,14 @@ mod tests {
             ip_prefix_len: 24,
             gw_priority: 3,
             mac_address: "02:42:00:00:00:01".to_owned(),
+            driver_opts: Some(
+                [(SYSCTLS.to_owned(), "net.ipv4.conf.ifname.a=1,b".to_owned())].into(),
+            ),
             ..EndpointSettings::default()
         };
         clean(&mut settings);
+        let kept = settings.driver_opts.as_ref().unwrap();
+        assert_eq!(kept[SYSCTLS], "net.ipv4.conf.IFNAME.a=1,b");
         assert_eq!((settings.gateway.as_str(), settings.ip_prefix_len), ("", 0));
         assert_eq!((settings.gw_priority, settings.mac_address.len()), (3, 17));
     }

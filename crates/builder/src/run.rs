@@ -196,9 +196,11 @@ fn network(run: &StageRun<'_, '_>, what: &Run) -> Result<StepNetwork> {
         "" | "default" | "bridge" => Ok(StepNetwork::Default),
         "none" => Ok(StepNetwork::None),
         "host" => Ok(StepNetwork::Host),
-        other => Err(Error::invalid(format!(
-            "network mode \"{other}\" is not supported for builds: use default, none or host"
+        other if other.starts_with("container:") => Err(Error::invalid(format!(
+            "network mode \"{other}\" is not supported for builds: use default, none, host or a \
+             network of your own"
         ))),
+        own => Ok(StepNetwork::Own(own.to_owned())),
     }
 }
 

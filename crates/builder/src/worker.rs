@@ -37,7 +37,7 @@ pub struct StepMount {
 }
 
 /// The network of a command.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum StepNetwork {
     /// A bridge.
     #[default]
@@ -46,6 +46,8 @@ pub enum StepNetwork {
     None,
     /// The host's.
     Host,
+    /// One that a user made, by name or identifier.
+    Own(String),
 }
 
 /// A command to run.

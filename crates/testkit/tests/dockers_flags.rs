@@ -7,13 +7,20 @@ use std::process::Command;
 use testkit::{run, wharf_bin};
 
 /// The groups that are to be complete.
-const GROUPS: &[&str] = &["container", "image", "manifest", "system", "context"];
+const GROUPS: &[&str] = &[
+    "container",
+    "image",
+    "manifest",
+    "network",
+    "system",
+    "context",
+    "volume",
+];
 
 /// Docker's verbs that we do not have, and why.
 const LATER: &[(&str, &str)] = &[
     ("checkpoint", "its endpoints are refused"),
     ("compose", "a program of its own"),
-    ("network", "networks are a part of their own"),
     ("plugin", "plugins are a part of their own"),
     ("config", "clusters are a part of their own"),
     ("node", "clusters are a part of their own"),
@@ -22,7 +29,6 @@ const LATER: &[(&str, &str)] = &[
     ("stack", "clusters are a part of their own"),
     ("swarm", "clusters are a part of their own"),
     ("trust", "Docker itself has given it up"),
-    ("volume", "volumes are a part of their own"),
     // Not merged yet where this test was written: they are compared as soon as they are there.
     ("image push", "uploads"),
     ("push", "uploads"),
@@ -38,6 +44,11 @@ const OURS: &[(&str, &str)] = &[
     ("", "daemon"),
     ("", "registry"),
     ("", "runtime"),
+    ("system", "gc"),
+    ("volume", "clone"),
+    ("volume", "export"),
+    ("volume", "import"),
+    ("volume", "snapshot"),
 ];
 
 /// Where docker's help is that of the builder of old, and ours is buildx's: it has those flags, too.
@@ -106,7 +117,7 @@ fn are_all_there() {
     let mut verbs: Vec<String> = Vec::new();
     let mut wrong = Vec::new();
     let later = |verb: &str| LATER.iter().any(|(name, _)| *name == verb);
-    for group in ["", "container", "image", "manifest", "system", "context"] {
+    for group in std::iter::once("").chain(GROUPS.iter().copied()) {
         let (theirs, ours) = (
             commands(&help(docker, group)),
             commands(&help(&wharf, group)),

@@ -61,9 +61,9 @@ pub(crate) fn ask(
     let agents = Agents::parse(&m.all("ssh"))?;
     let call = Call::of(m)?;
     let network = m.text("network");
-    if !matches!(network.as_str(), "" | "default" | "none" | "host") {
+    if network.starts_with("container:") {
         return Err(Error::msg(format!(
-            "ERROR: network mode \"{network}\" is not supported for builds: there are default, none and host"
+            "ERROR: network mode \"{network}\" is not supported for builds: there are default, none, host and networks of your own"
         )));
     }
     let mut allow = Vec::new();

@@ -218,7 +218,10 @@ fn arguments_secrets_and_credentials_are_sent() {
             "--annotation=a=b",
             "--annotation is not supported by wharf yet",
         ),
-        ("--network=mine", "network mode \"mine\" is not supported"),
+        (
+            "--network=container:a",
+            "network mode \"container:a\" is not supported",
+        ),
         ("--call=lines", "--call lines is not supported"),
         ("--tag=Bad", "invalid tag \"Bad\""),
     ] {

@@ -246,3 +246,30 @@ RUN df -k /dev/shm | grep -q 8192
         &["network.host is not allowed by build daemon"],
     );
 }
+
+#[test]
+fn steps_in_networks_of_ones_own() {
+    let d = Daemon::fresh();
+    let cli = d.docker();
+    cli.ok("network create --subnet 10.98.0.0/24 steps");
+    cli.ok("run -d --name neighbour --network steps busybox sleep 1000");
+    let files = Files::new(
+        "FROM busybox\nRUN ip addr show eth0 | grep 'inet 10.98.0.' && ping -c 1 neighbour\n",
+    );
+    files.build(&d, "--network steps");
+    files.fails(&d, "--no-cache --network nosuch", &["nosuch"]);
+    files.fails(
+        &d,
+        "--no-cache --network container:neighbour",
+        &["is not supported for builds"],
+    );
+    let host = cli.ok("network inspect -f '{{.Id}}' host");
+    files.fails(
+        &d,
+        &format!("--no-cache --network {host}"),
+        &["is not supported for builds"],
+    );
+    cli.ok("rm -f neighbour");
+    cli.ok("network rm steps");
+    d.assert_no_leaks();
+}

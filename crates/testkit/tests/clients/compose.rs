@@ -1,5 +1,5 @@
-//! Debian's `docker-compose`, version 1.29, with its plain verbs. Networks and named volumes of a
-//! project's own come later; these services use the daemon's bridge.
+//! Debian's `docker-compose`, version 1.29: services on the daemon's bridge, and services on the
+//! networks of their project, which know one another by name.
 
 use testkit::{Daemon, Output};
 
@@ -83,5 +83,76 @@ fn plain_verbs() {
     compose(&d, &["rm", "-f", "worker"]).ok();
     compose(&d, &["down"]).ok();
     assert_eq!(d.docker().ok("ps -aq"), "");
+    d.assert_no_leaks();
+}
+
+const OWN: &str = r#"
+version: "3.8"
+services:
+  web:
+    image: busybox
+    command: ["sh", "-c", "mkdir /w; echo from web > /w/index.html; exec httpd -f -p 80 -h /w"]
+    networks:
+      front: {aliases: [site]}
+      back: {ipv4_address: 10.97.0.10}
+    stop_grace_period: 0s
+  asker:
+    image: busybox
+    command: ["sleep", "1000"]
+    depends_on: [web]
+    networks: [front]
+    stop_grace_period: 0s
+  apart:
+    image: busybox
+    command: ["sleep", "1000"]
+    networks: [back]
+    stop_grace_period: 0s
+networks:
+  front: {labels: {part: front}}
+  back:
+    internal: true
+    ipam: {config: [{subnet: 10.97.0.0/24}]}
+"#;
+
+#[test]
+fn networks_of_a_project() {
+    let d = Daemon::fresh();
+    std::fs::write(d.dir().join("docker-compose.yml"), OWN).unwrap();
+    compose(&d, &["up", "-d"]).ok();
+    let listed = d.docker().ok(
+        "network ls -f label=com.docker.compose.project=app --format '{{.Name}} {{.Internal}}'",
+    );
+    assert_eq!(listed, "app_back true\napp_front false");
+    let ask = |service: &str, name: &str| {
+        let url = format!("http://{name}/");
+        compose(
+            &d,
+            &[
+                "exec", "-T", service, "wget", "-q", "-T", "3", "-O", "-", &url,
+            ],
+        )
+    };
+    for name in ["web", "site", "app_web_1"] {
+        testkit::eventually("the answer of a service", || ask("asker", name).code == 0);
+        assert_eq!(ask("asker", name).ok(), "from web");
+    }
+    assert_eq!(ask("apart", "10.97.0.10").ok(), "from web");
+    assert_eq!(ask("apart", "web").ok(), "from web");
+    // Names of another network are nobody's.
+    assert_ne!(ask("apart", "asker").code, 0);
+    assert_ne!(ask("apart", "site").code, 0);
+    // Two of them answer to one name.
+    compose(&d, &["up", "-d", "--scale", "asker=2"]).ok();
+    let text = compose(&d, &["exec", "-T", "web", "nslookup", "asker"]);
+    assert_eq!(text.stdout.matches("Address").count(), 3, "{text}");
+    // Nothing changed: nothing is made anew.
+    let before = d.inspect("app_web_1")["Id"].clone();
+    compose(&d, &["up", "-d", "--scale", "asker=2"]).ok();
+    assert_eq!(d.inspect("app_web_1")["Id"], before);
+    compose(&d, &["restart", "web"]).ok();
+    testkit::eventually("the answer of a service", || ask("asker", "web").code == 0);
+    compose(&d, &["down"]).ok();
+    let left = d.docker().ok("network ls --format '{{.Name}}'");
+    assert_eq!(left, "bridge\nhost\nnone");
     d.assert_no_leaks();
 }

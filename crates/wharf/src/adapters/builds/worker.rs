@@ -38,6 +38,22 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// The name of a network that a user made. The host's own has an identifier, too, and must not be
+    /// had by that without its entitlement.
+    fn own_network(&self, name: &str) -> Result<String> {
+        let network = self.engine.inspect_network(name).map_err(told)?;
+        if matches!(network.driver.as_str(), "host" | "null") {
+            return Err(Failure::invalid(format!(
+                "network mode \"{name}\" is not supported for builds: it is one of those that are \
+                 always there, give its name"
+            ))
+            .into());
+        }
+        Ok(network.name)
+    }
+}
+
 /// The credentials for a registry.
 fn auth<'r>(request: &'r BuildRequest, name: &Reference) -> Option<&'r RegistryAuth> {
     let domain = name.domain();
@@ -96,12 +112,13 @@ impl builder::Worker for Worker {
             ..ContainerConfig::default()
         };
         let network_mode = match network {
-            StepNetwork::Default => "bridge",
-            StepNetwork::None => "none",
-            StepNetwork::Host => "host",
+            StepNetwork::Default => "bridge".to_owned(),
+            StepNetwork::None => "none".to_owned(),
+            StepNetwork::Host => "host".to_owned(),
+            StepNetwork::Own(name) => self.own_network(&name)?,
         };
         let host_config = HostConfig {
-            network_mode: network_mode.to_owned(),
+            network_mode,
             privileged: insecure,
             extra_hosts: Some(request.extra_hosts.clone()).filter(|h| !h.is_empty()),
             shm_size: request.shm_size,
