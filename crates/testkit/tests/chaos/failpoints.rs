@@ -296,7 +296,9 @@ const ACTS: [Act; 31] = [
         ],
         operation: "start box",
         happened: (STATUS, "running"),
-        // What is ours alone is done by our own CLI.
+    },
+    // What is ours alone is done by our own CLI.
+    Act {
         points: &[
             "engine.volume.still",
             "engine.volume.copied",
@@ -308,6 +310,8 @@ const ACTS: [Act; 31] = [
         ],
         operation: "volume clone data copy",
         happened: ("volume inspect -f '{{.Name}}' copy", "copy"),
+    },
+    Act {
         points: &["engine.volume.unpacked"],
         operation: "volume import unpacked ARCHIVE",
         happened: ("volume inspect -f '{{.Name}}' unpacked", "unpacked"),
