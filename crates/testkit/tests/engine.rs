@@ -35,6 +35,7 @@ mod manifests;
 mod mirrors;
 mod mounts;
 mod namespaces;
+mod network_leaks;
 mod networks;
 mod own_names;
 mod own_networks;

@@ -313,6 +313,7 @@ const ACTS: [Act; 31] = [
     },
     Act {
         points: &["engine.volume.unpacked"],
+        before: &[],
         operation: "volume import unpacked ARCHIVE",
         happened: ("volume inspect -f '{{.Name}}' unpacked", "unpacked"),
     },
