@@ -259,6 +259,11 @@ impl Daemon {
             .collect();
     }
 
+    /// Adds flags for the next start.
+    pub fn add_args(&mut self, args: &[&str]) {
+        self.opts.args.extend(args.iter().map(ToString::to_string));
+    }
+
     /// Ends the daemon's process, and only that, in the instant.
     #[track_caller]
     pub fn kill9(&mut self) {

@@ -18,6 +18,7 @@ mod events;
 mod exec;
 mod files;
 mod filters;
+mod firewall;
 mod flags;
 mod footprint;
 mod gc;
