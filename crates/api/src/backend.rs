@@ -8,6 +8,7 @@ mod life;
 mod live;
 mod networks;
 mod registry_work;
+mod volumes;
 
 use std::{io, pin::Pin};
 
@@ -35,6 +36,7 @@ use types::{
     image::{ImageDeleted, ImageInspect, ImageSummary, ProgressLine, RegistryAuth},
     system::{Info, Version},
 };
+pub use volumes::Volumes;
 
 /// A backend's answer.
 pub type Result<T> = std::result::Result<T, Failure>;

@@ -21,7 +21,7 @@ use crate::{
     error::Refusal,
     exec, files, image_work, images, life, live, logs, networks, prune,
     query::Query,
-    registries, registry_work, route, system, websocket,
+    registries, registry_work, route, system, volumes, websocket,
 };
 
 /// A request on its way to its backend.
@@ -163,6 +163,7 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
         Op::ImagePush => registries::push(call).boxed(),
         Op::ImageSearch => registries::search(call).boxed(),
         Op::ImagePrune => image_work::prune(call).boxed(),
+        Op::Gc => image_work::collect(call).boxed(),
         Op::ImageGet => image_work::get(call).boxed(),
         Op::ImagesGet => image_work::get(call).boxed(),
         Op::Distribution => registries::distribution(call).boxed(),
@@ -181,6 +182,14 @@ fn dispatch(call: Call) -> BoxFuture<'static, Answer> {
         Op::VolumePrune => prune::volumes(call).boxed(),
         Op::NetworkPrune => networks::prune(call).boxed(),
         Op::NetworkRemove => networks::remove(call).boxed(),
+        Op::VolumeCopy => volumes::copy(call).boxed(),
+        Op::VolumeCreate => volumes::create(call).boxed(),
+        Op::VolumeExport => volumes::export(call).boxed(),
+        Op::VolumeImport => volumes::import(call).boxed(),
+        Op::VolumeInspect => volumes::inspect(call).boxed(),
+        Op::VolumeList => volumes::list(call).boxed(),
+        Op::VolumeRemove => volumes::remove(call).boxed(),
+        Op::VolumeUpdate => volumes::update(call).boxed(),
         Op::Build => builds::build(call).boxed(),
         Op::BuildCancel => builds::cancel(call).boxed(),
         Op::BuildContents => builds::contents(call).boxed(),

@@ -37,6 +37,13 @@ pub(crate) async fn get(call: Call) -> Answer {
     ))
 }
 
+pub(crate) async fn collect(call: Call) -> Answer {
+    let dry_run = call.query.bool("dry-run");
+    let work = call.server.image_work;
+    let report = to_its_end(async move { work.collect(dry_run).await }).await?;
+    answer::json(StatusCode::OK, &report)
+}
+
 pub(crate) async fn prune(call: Call) -> Answer {
     let mut filters = call
         .query

@@ -50,6 +50,7 @@ mod system;
 mod time;
 mod validate;
 mod versions;
+mod volumes;
 mod websocket;
 
 use std::sync::Arc;
@@ -60,7 +61,7 @@ pub use time::parse as parse_time;
 
 use backend::{
     Authorization, Builds, Containers, Files, ImageWork, Images, Life, Live, Networks,
-    RegistryWork, System,
+    RegistryWork, System, Volumes,
 };
 
 /// The API in front of its backends.
@@ -84,6 +85,8 @@ pub struct Server {
     pub builds: Arc<dyn Builds>,
     /// Networks.
     pub networks: Arc<dyn Networks>,
+    /// Volumes.
+    pub volumes: Arc<dyn Volumes>,
     /// The daemon and its host.
     pub system: Arc<dyn System>,
     /// Who is asked about every request, if anyone.

@@ -44,7 +44,7 @@ async fn versions_outside_are_refused() {
 async fn known_paths_name_themselves_and_unknown_ones_do_not() {
     let s = Running::start();
     for (method, path, named) in [
-        ("GET", "/volumes/data", "GET /volumes/{name}"),
+        ("GET", "/plugins/data/json", "GET /plugins/{name}/json"),
         ("POST", "/session", "POST /session"),
         ("POST", "/v1.51/grpc", "POST /grpc"),
         ("GET", "/swarm", "GET /swarm"),

@@ -37,6 +37,44 @@ pub fn write_content<R: BufRead>(
     Ok(rustix::fs::ftruncate(file, header.size)?)
 }
 
+/// Zeros that are worth a hole, and where one may begin.
+const HOLE: usize = 64 << 10;
+
+/// Writes the data of the present entry into a new file, leaving holes where there are only zeros.
+///
+/// # Errors
+/// As [`write_content`].
+pub(crate) fn write_with_holes<R: BufRead>(
+    file: &OwnedFd,
+    tar: &mut TarReader<R>,
+) -> io::Result<()> {
+    let mut at = 0_u64;
+    let mut hole = false;
+    loop {
+        let data = tar.data()?;
+        let to_edge = HOLE - usize::try_from(at % HOLE as u64).unwrap_or(0);
+        let length = data.len().min(to_edge);
+        if length == 0 {
+            break;
+        }
+        let data = &data[..length];
+        hole = data.iter().all(|b| *b == 0);
+        let done = match hole {
+            true => length,
+            false => match rustix::io::pwrite(file, data, at) {
+                Err(Errno::INTR) => 0,
+                wrote => wrote?,
+            },
+        };
+        tar.consume(done);
+        at += done as u64;
+    }
+    if hole {
+        rustix::fs::ftruncate(file, at)?;
+    }
+    Ok(())
+}
+
 /// Writes what is at hand, at most `limit` bytes; 0 at the end of the entry.
 fn write_some<R: BufRead>(file: &OwnedFd, tar: &mut TarReader<R>, limit: u64) -> io::Result<u64> {
     let data = tar.data()?;

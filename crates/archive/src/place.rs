@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::attributes::{apply, apply_by_name, times};
-use crate::content::{make_node, write_content};
+use crate::content::{make_node, write_content, write_with_holes};
 use crate::pack::Ids;
 use crate::path::{clean, split};
 use crate::read::{Header, Kind, TarReader};
@@ -38,6 +38,9 @@ pub struct Placer<'a> {
     /// Renames an entry; an archive of one file is so placed under another name. None leaves the
     /// entry out.
     pub rename: Option<Rename<'a>>,
+    /// The archive is all of a directory, from whoever: the directory becomes what the archive says
+    /// of itself, long runs of zeros become holes, and devices are refused.
+    pub whole: bool,
 }
 
 /// The times of directories, which are set when nothing more is made in them.
@@ -103,7 +106,14 @@ impl Placer<'_> {
             if header.kind != Kind::Dir {
                 return Err(invalid("the destination is a directory and stays one"));
             }
-            // As Docker: what is there keeps its mode and owner.
+            if self.whole {
+                let dir = self.open_dir(b"")?;
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let dir = rustix::fs::openat(&dir, ".", flags, Mode::empty())?;
+                self.attributes(dir.as_fd(), header)?;
+                directories.push(path, header.mtime);
+            }
+            // Otherwise as Docker: what is there keeps its mode and owner.
             return Ok(());
         }
         let (parent_path, name) = split(&path);
@@ -126,6 +136,7 @@ impl Placer<'_> {
                 })?;
                 apply_by_name(parent, name, header, self.ids.is_some())
             }
+            Kind::Char | Kind::Block if self.whole => Err(invalid("a device is refused")),
             Kind::Char | Kind::Block | Kind::Fifo => {
                 self.replacing(parent, name, || make_node(parent, name, header))?;
                 apply_by_name(parent, name, header, self.ids.is_some())
@@ -211,7 +222,11 @@ impl Placer<'_> {
         let file = self.replacing(parent, name, || {
             rustix::fs::openat(parent, name, flags, Mode::from(0o600))
         })?;
-        write_content(&file, header, tar)?;
+        if self.whole && header.sparse.is_none() {
+            write_with_holes(&file, tar)?;
+        } else {
+            write_content(&file, header, tar)?;
+        }
         self.attributes(file.as_fd(), header)?;
         Ok(rustix::fs::futimens(&file, &times(header.mtime))?)
     }
@@ -274,6 +289,12 @@ impl Placer<'_> {
     }
 
     fn directory_times(&self, path: &[u8], mtime: (i64, u32)) -> io::Result<()> {
+        if path.is_empty() {
+            let dir = self.open_dir(b"")?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let dir = rustix::fs::openat(&dir, ".", flags, Mode::empty())?;
+            return Ok(rustix::fs::futimens(&dir, &times(mtime))?);
+        }
         let (parent, name) = split(path);
         let Ok(parent) = self.open_dir(parent) else {
             // A later entry took its place.

@@ -382,6 +382,7 @@ fn unpack(
         keep_kinds: false,
         ids: Some(&ids),
         rename: None,
+        whole: false,
     };
     let unpacked = archive::unpacked(BufReader::with_capacity(64 << 10, file));
     unpacked

@@ -19,7 +19,7 @@ use crate::{
     records::Table,
     resolver, signals, spec,
     sync::lock,
-    volumes,
+    volumes::{self, Volume},
 };
 
 impl Engine {
@@ -275,12 +275,15 @@ impl Engine {
     pub(crate) async fn make_volumes(&self, container: &Container) -> Result<()> {
         for mount in container.with_record(|r| r.mounts.clone()) {
             if mount.kind == MountKind::Volume {
-                let (_, new) = self.volumes.ensure(&mount).await?;
-                if new {
-                    let attributes = [("driver".to_owned(), "local".to_owned())].into();
-                    self.events
-                        .tell("volume", "create", &mount.name, attributes);
-                }
+                self.make_volume(Volume {
+                    name: mount.name,
+                    anonymous: mount.anonymous,
+                    labels: mount.labels,
+                    driver: mount.driver,
+                    options: mount.driver_options,
+                    ..Volume::default()
+                })
+                .await?;
             }
         }
         Ok(())

@@ -153,6 +153,7 @@ impl Engine {
             ],
         );
         self.tell_networks(container, "disconnect");
+        self.tell_unmounted(container);
         if restart {
             self.restart_later(container, ran, stops);
         } else if goes {
@@ -232,6 +233,8 @@ impl Engine {
         if let Err(error) = cleared.await {
             tracing::warn!(container = %container.id, %error, "not everything of a run could be removed");
         }
+        // Last: nothing of the container is in them any more, and a driver may take its time.
+        self.release_volumes(container).await;
     }
 
     async fn remove_run_dir(&self, container: &Arc<Container>) {

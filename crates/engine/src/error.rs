@@ -30,6 +30,25 @@ pub enum Error {
         /// The container, as the client called it.
         container: String,
     },
+    /// No volume has this name.
+    #[error("get {0}: no such volume")]
+    NoSuchVolume(String),
+    /// A program that keeps volumes refused or failed.
+    #[error("{name}: {told}")]
+    Plugin {
+        /// Which.
+        name: String,
+        /// What it said, or what is wrong with that.
+        told: String,
+    },
+    /// What was being done when `source` happened, in Docker's order of words.
+    #[error("{what}: {source}")]
+    Doing {
+        /// What, with the object's name.
+        what: String,
+        /// Why it failed.
+        source: Box<Error>,
+    },
     /// It may not be changed.
     #[error("{0}")]
     Forbidden(String),
@@ -114,6 +133,15 @@ impl Error {
         Self::io(format!("{what} {}", path.display()))
     }
 
+    /// Says before it what was being done.
+    #[must_use]
+    pub fn doing(self, what: &str) -> Self {
+        Self::Doing {
+            what: what.to_owned(),
+            source: Box::new(self),
+        }
+    }
+
     /// What the caller can do about it.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -122,6 +150,7 @@ impl Error {
             | Self::NoSuchImage(_)
             | Self::NoSuchNetwork(_)
             | Self::NoSuchPlugin(_)
+            | Self::NoSuchVolume(_)
             | Self::NoSuchPath { .. }
             | Self::NoSuchExec(_) => ErrorKind::NotFound,
             Self::AmbiguousPrefix(_) | Self::Invalid(_) => ErrorKind::InvalidParameter,
@@ -136,7 +165,10 @@ impl Error {
             Self::Image(e) => e.kind(),
             Self::Network(e) => e.kind(),
             Self::Runtime(e) => e.kind(),
-            Self::Start { .. } | Self::Records { .. } | Self::Io { .. } => ErrorKind::System,
+            Self::Doing { source, .. } => source.kind(),
+            Self::Start { .. } | Self::Records { .. } | Self::Io { .. } | Self::Plugin { .. } => {
+                ErrorKind::System
+            }
         }
     }
 }

@@ -99,7 +99,9 @@ impl Engine {
         let shown = |m: &Mount| {
             let mut point = mount(m);
             if m.kind == MountKind::Volume {
-                point.source = self.volumes.data(&m.name).to_string_lossy().into_owned();
+                point.source = self.volumes.place(&m.name).to_string_lossy().into_owned();
+                let known = self.volumes.get(&m.name);
+                point.driver = known.map_or(String::new(), |v| v.driver().to_owned());
             }
             point
         };
@@ -258,6 +260,7 @@ fn mount(mount: &Mount) -> MountPoint {
             MountKind::Bind => "bind",
             MountKind::Volume => "volume",
             MountKind::Tmpfs => "tmpfs",
+            MountKind::Image => "image",
         }
         .into(),
         name: mount.name.clone(),

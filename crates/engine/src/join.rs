@@ -29,6 +29,8 @@ pub(crate) struct Joined {
     /// File systems, attached nowhere, in the place of the sources of the record's mounts of those
     /// numbers, and a path in each.
     pub given: Vec<(u32, OwnedFd, PathBuf)>,
+    /// Where its volumes are.
+    pub places: crate::volume_mounts::Places,
     /// Its environment may be on no disk.
     pub secret: bool,
 }

@@ -24,6 +24,8 @@ mod events;
 mod exec;
 mod files;
 mod health;
+mod image_mounts;
+mod image_uses;
 mod index;
 mod inspect;
 mod join;
@@ -43,7 +45,6 @@ mod network_mode;
 mod pause;
 mod ports;
 mod prune;
-mod prune_volumes;
 mod record;
 mod records;
 mod remap;
@@ -64,10 +65,14 @@ mod sync;
 mod threads;
 mod top;
 mod trace;
+mod tree_copy;
 mod update;
 mod usage;
 mod users;
+mod volume_copies;
 mod volume_mounts;
+mod volume_objects;
+mod volume_plugins;
 mod volumes;
 mod wait;
 
@@ -98,6 +103,9 @@ use records::Records;
 pub use remap::Remap;
 pub use resolver::Resolver;
 pub use threads::{Free, Threads};
+pub use volume_copies::ImportLimit;
+pub use volume_objects::NewVolume;
+pub use volume_plugins::{PluginPlaces, known as volume_drivers};
 use volumes::Volumes;
 
 /// What an engine is told by its daemon.
@@ -127,6 +135,8 @@ pub struct Config {
     pub default_bridge: DefaultBridge,
     /// What containers' names are resolved with, where they do not say otherwise.
     pub resolver: Resolver,
+    /// Where programs are that keep volumes.
+    pub plugins: PluginPlaces,
 }
 
 /// The container engine of one daemon.
@@ -136,7 +146,7 @@ pub struct Engine {
     network: Arc<network::Fabric>,
     networks: Networks,
     records: Records,
-    volumes: Volumes,
+    volumes: Arc<Volumes>,
     /// What happens, for those who listen.
     pub events: Arc<Events>,
     shim: sys::memfd::Program,
@@ -153,6 +163,7 @@ pub struct Engine {
     copies: Threads,
     /// All containers that do not run are being removed.
     pruning: AtomicBool,
+    image_uses: image_uses::ImageUses,
 }
 
 /// Programs that the binary carries.
@@ -201,10 +212,12 @@ impl Engine {
             &opened,
         )
         .await?;
+        let image_uses = image_uses::ImageUses::open(&config.data_root);
         let engine = Arc::new(Self {
             volumes: Volumes::open(
                 config.data_root.join("volumes"),
                 records.clone(),
+                volume_plugins::Plugins::new(config.plugins.clone()),
                 config.remap.as_ref().map(Remap::root),
             )
             .await?,
@@ -224,6 +237,7 @@ impl Engine {
             log_hub: Arc::default(),
             copies: Threads::new("files", 64),
             pruning: AtomicBool::new(false),
+            image_uses,
         });
         engine.restore().await?;
         Ok(engine)
@@ -273,7 +287,9 @@ impl Engine {
     pub fn users_of(&self, image: &str) -> Vec<(String, bool)> {
         let all = sync::lock(&self.containers).all();
         all.iter()
-            .filter(|c| c.with_record(|r| r.image_id == image))
+            .filter(|c| {
+                c.with_record(|r| r.image_id == image || r.mounts.iter().any(|m| m.image == image))
+            })
             .map(|c| (c.id.clone(), c.state().is_running()))
             .collect()
     }

@@ -271,7 +271,7 @@ fn command(argv: Vec<String>) -> String {
 }
 
 /// The `name` filters, which Docker takes as regular expressions; compiled once a list.
-fn name_patterns(filters: &Filters) -> Result<Vec<Regex>> {
+pub(crate) fn name_patterns(filters: &Filters) -> Result<Vec<Regex>> {
     let patterns = filters.get("name").into_iter().flatten();
     patterns
         .map(|v| Regex::new(v).map_err(|_| Error::Invalid(format!("invalid filter 'name={v}'"))))

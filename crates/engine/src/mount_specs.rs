@@ -27,9 +27,6 @@ pub(crate) fn parse(spec: &MountSpec) -> Result<Mount> {
         ));
     }
     absolute(&spec.target).map_err(invalid)?;
-    if spec.image_options.is_some() {
-        return given("ImageOptions");
-    }
     if spec.cluster_options.is_some() {
         return given("ClusterOptions");
     }
@@ -47,6 +44,9 @@ pub(crate) fn parse(spec: &MountSpec) -> Result<Mount> {
     if spec.kind != "tmpfs" && spec.tmpfs_options.is_some() {
         return given("TmpfsOptions");
     }
+    if spec.kind != "image" && spec.image_options.is_some() {
+        return given("ImageOptions");
+    }
     match spec.kind.as_str() {
         "bind" => bind(spec, mount),
         "volume" => volume(spec, mount),
@@ -59,7 +59,8 @@ pub(crate) fn parse(spec: &MountSpec) -> Result<Mount> {
                 ..mount
             })
         }
-        "image" | "npipe" | "cluster" => Err(Error::NotSupported(format!(
+        "image" => image(spec, mount),
+        "npipe" | "cluster" => Err(Error::NotSupported(format!(
             "mounts of type \"{}\" are not supported by wharf: leave it out",
             spec.kind
         ))),
@@ -122,6 +123,25 @@ fn bind(spec: &MountSpec, mount: Mount) -> Result<Mount> {
     })
 }
 
+/// Always read-only: what would be written has no place that lasts.
+fn image(spec: &MountSpec, mount: Mount) -> Result<Mount> {
+    let invalid = |why: &str| invalid("image", why);
+    if spec.source.is_empty() {
+        return Err(invalid("field Source must not be empty"));
+    }
+    let options = spec.image_options.clone().unwrap_or_default();
+    if !options.subpath.is_empty() && !is_local(&options.subpath) {
+        return Err(invalid("subpath must be a relative path within the image"));
+    }
+    Ok(Mount {
+        kind: MountKind::Image,
+        source: spec.source.clone(),
+        subpath: options.subpath,
+        read_only: true,
+        ..mount
+    })
+}
+
 fn volume(spec: &MountSpec, mount: Mount) -> Result<Mount> {
     let invalid = |why: &str| invalid("volume", why);
     let anonymous = spec.source.is_empty();
@@ -143,12 +163,6 @@ fn volume(spec: &MountSpec, mount: Mount) -> Result<Mount> {
         binds::volume_name(&spec.source)?;
     }
     let driver = options.driver_config.unwrap_or_default();
-    check_driver(&driver.name)?;
-    if let Some(name) = driver.options.keys().next() {
-        return Err(Error::NotSupported(format!(
-            "the option \"{name}\" of a volume is not supported by wharf yet: leave it out"
-        )));
-    }
     Ok(Mount {
         kind: MountKind::Volume,
         name: spec.source.clone(),
@@ -156,19 +170,10 @@ fn volume(spec: &MountSpec, mount: Mount) -> Result<Mount> {
         copy_up: !options.no_copy,
         subpath: options.subpath,
         labels: options.labels,
+        driver: driver.name,
+        driver_options: driver.options,
         ..mount
     })
-}
-
-/// Refuses a driver of volumes that is not there. Not as an absent object: clients would take it for
-/// the image, and pull.
-pub(crate) fn check_driver(name: &str) -> Result<()> {
-    match name {
-        "" | "local" => Ok(()),
-        other => Err(Error::Invalid(format!(
-            "error looking up volume plugin {other}: plugin \"{other}\" not found"
-        ))),
-    }
 }
 
 /// Whether `path`, by its text alone, stays where it begins.
@@ -279,11 +284,6 @@ mod tests {
                  the volume",
             ),
             (
-                json!({"Type": "volume", "Source": "vv", "Target": "/a",
-                    "VolumeOptions": {"DriverConfig": {"Name": "x"}}}),
-                "error looking up volume plugin x: plugin \"x\" not found",
-            ),
-            (
                 json!({"Type": "tmpfs", "Source": "v", "Target": "/a"}),
                 "invalid mount config for type \"tmpfs\": field Source must not be specified",
             ),
@@ -292,8 +292,14 @@ mod tests {
                 "invalid mount config for type \"foo\": mount type unknown",
             ),
             (
-                json!({"Type": "image", "Source": "v", "Target": "/a"}),
-                "mounts of type \"image\" are not supported by wharf: leave it out",
+                json!({"Type": "image", "Target": "/a"}),
+                "invalid mount config for type \"image\": field Source must not be empty",
+            ),
+            (
+                json!({"Type": "image", "Source": "i", "Target": "/a",
+                    "ImageOptions": {"Subpath": "/etc"}}),
+                "invalid mount config for type \"image\": subpath must be a relative path within \
+                 the image",
             ),
         ] {
             assert_eq!(said(spec), wanted);

@@ -14,14 +14,21 @@ use crate::{
     record::{Mount, MountKind},
 };
 
+/// The mount, with `--volume-driver` for a volume that names none of its own.
+fn driven(mut mount: Mount, driver: &str) -> Mount {
+    if mount.kind == MountKind::Volume {
+        mount.driver = driver.to_owned();
+    }
+    mount
+}
+
 impl Engine {
     /// As Docker: `--volumes-from` first, which `-v` and `--mount` go before; then what the image
     /// wants and nobody else has taken.
     pub(crate) fn mounts(&self, config: &ContainerConfig, host: &HostConfig) -> Result<Vec<Mount>> {
-        mount_specs::check_driver(&host.volume_driver)?;
         let mut own = Vec::new();
         for bind in &host.binds {
-            own.push(binds::parse(bind)?);
+            own.push(driven(binds::parse(bind)?, &host.volume_driver));
         }
         for spec in &host.mounts {
             own.push(mount_specs::parse(spec)?);
@@ -47,7 +54,7 @@ impl Engine {
         taken.extend(mounts.iter().map(|m| m.destination.clone()));
         mounts.extend(own);
         for target in config.volumes.keys() {
-            let mount = binds::parse(target)?;
+            let mount = driven(binds::parse(target)?, &host.volume_driver);
             if taken.insert(mount.destination.clone()) {
                 mounts.push(mount);
             }
@@ -55,6 +62,12 @@ impl Engine {
         for mount in &mut mounts {
             if mount.kind == MountKind::Volume && mount.name.is_empty() {
                 mount.name = id::generate();
+            }
+            if mount.kind == MountKind::Image && mount.image.is_empty() {
+                // Not as an absent object: clients would take it for the container's own image.
+                let image = self.images.get(&mount.source);
+                let image = image.map_err(|e| Error::Invalid(e.to_string()))?;
+                mount.image = image.id.to_string();
             }
         }
         Ok(mounts)

@@ -71,6 +71,8 @@ pub(crate) enum MountKind {
     Volume,
     /// A file system in memory that was asked for as a mount.
     Tmpfs,
+    /// What an image has, to read.
+    Image,
 }
 
 /// A mount of a container.
@@ -103,8 +105,14 @@ pub(crate) struct Mount {
     pub subpath: String,
     /// Labels of a volume that is new.
     pub labels: std::collections::BTreeMap<String, String>,
+    /// Driver of a volume that is new; the local one when empty.
+    pub driver: String,
+    /// That driver's own options.
+    pub driver_options: std::collections::BTreeMap<String, String>,
     /// A tmpfs's options as mount(8) writes them.
     pub options: String,
+    /// Identifier of the image that is mounted; `source` is what the user called it.
+    pub image: String,
 }
 
 impl Record {

@@ -8,7 +8,6 @@ use crate::{
     Engine,
     container::Container,
     error::{Error, Result},
-    record::Mount,
     records::Table,
     state::Phase,
     sync::lock,
@@ -68,15 +67,6 @@ impl Engine {
         crate::end::log_failure(container, "the container stays", removed);
     }
 
-    /// Whether another container's mounts name `volume`.
-    fn others_use(&self, container: &Container, volume: &str) -> bool {
-        let all = lock(&self.containers).all();
-        all.iter().any(|other| {
-            other.id != container.id
-                && other.with_record(|r| r.mounts.iter().any(|m| m.name == volume))
-        })
-    }
-
     /// Volumes first, then the record, then the rest: a crash in between leaves a container that
     /// can be removed again, or layers that the next start finds unused.
     async fn remove_locked(&self, container: &Arc<Container>, volumes: bool) -> Result<()> {
@@ -84,13 +74,8 @@ impl Engine {
         container.drop_waiting();
         if volumes {
             let mounts = container.with_record(|r| r.mounts.clone());
-            // Another container may have been given it by its name: then it is data of that one, too.
-            let goes = |m: &&Mount| m.anonymous && !self.others_use(container, &m.name);
-            for mount in mounts.iter().filter(goes) {
-                self.volumes.remove(&mount.name).await?;
-                let attributes = [("driver".to_owned(), "local".to_owned())].into();
-                self.events
-                    .tell("volume", "destroy", &mount.name, attributes);
+            for mount in mounts.iter().filter(|m| m.anonymous) {
+                self.drop_volume(container, &mount.name).await?;
             }
         }
         sys::failpoint!("engine.remove.volumes");
@@ -105,6 +90,7 @@ impl Engine {
         self.forget_files(container).await;
         lock(&self.containers).remove(container);
         container.change_state(|s| s.removed = true);
+        self.note_image_use(&container.with_record(|r| r.image_id.clone()));
         self.tell(container, "destroy", &[]);
         Ok(())
     }

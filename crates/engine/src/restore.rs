@@ -69,6 +69,9 @@ impl Engine {
                 index.add(&container);
             }
             let found = look(&container).await;
+            if !matches!(found, Found::AtRest) {
+                self.adopt_volumes(&container);
+            }
             if let Found::Running { run, .. } = &found {
                 let place = run.place();
                 live.push(network::Living {
@@ -103,6 +106,7 @@ impl Engine {
         for (container, found) in looks {
             match found {
                 Found::Running { link, pid, run } => {
+                    self.thaw_after_copy(&container).await;
                     let (frozen, health) =
                         (self.is_frozen(&container).await, health::known(&container));
                     container.change_state(|s| {
@@ -111,6 +115,7 @@ impl Engine {
                         s.paused = frozen;
                     });
                     self.watch_health(&container);
+                    self.reconcile_networks(&container).await;
                     self.supervise(&container, link, None);
                 }
                 Found::Ended { exit, run } => {
@@ -137,6 +142,7 @@ impl Engine {
                 Found::AtRest => ended.push(container),
             }
         }
+        self.volumes.tidy().await;
         self.start_wanted(ended).await;
         Ok(())
     }

@@ -3,11 +3,11 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use rustix::{
-    fs::{self as rfs, AtFlags, FileType, Mode, OFlags, ResolveFlags},
+    fs::{self as rfs, AtFlags, Mode, OFlags, ResolveFlags},
     io::Errno,
 };
 
@@ -65,93 +65,11 @@ pub(crate) fn copy_up(root: BorrowedFd<'_>, path: &str, target: BorrowedFd<'_>) 
     if rfs::Dir::read_from(target)?.any(|e| e.is_ok_and(|e| !is_dot(e.file_name().to_bytes()))) {
         return Ok(());
     }
-    copy_dir(source.as_fd(), target)
+    crate::tree_copy::copy(source.as_fd(), target).map(drop)
 }
 
 fn is_dot(name: &[u8]) -> bool {
     matches!(name, b"." | b"..")
-}
-
-fn copy_dir(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    for entry in rfs::Dir::read_from(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if is_dot(name.to_bytes()) {
-            continue;
-        }
-        let stat = rfs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let kind = FileType::from_raw_mode(stat.st_mode);
-        match kind {
-            FileType::Directory => {
-                rfs::mkdirat(to, name, Mode::RWXU)?;
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let inner = rfs::openat(from, name, flags, Mode::empty())?;
-                let made = rfs::openat(to, name, flags, Mode::empty())?;
-                copy_dir(inner.as_fd(), made.as_fd())?;
-            }
-            FileType::RegularFile => {
-                let made = copy_file(from, to, name)?;
-                finish(made.as_fd(), &stat)?;
-            }
-            FileType::Symlink => {
-                let target = rfs::readlinkat(from, name, Vec::new())?;
-                rfs::symlinkat(&target, to, name)?;
-                let (uid, gid) = owner(&stat);
-                rfs::chownat(to, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
-                rfs::utimensat(to, name, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
-            }
-            _ => {
-                let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-                rfs::mknodat(to, name, kind, Mode::empty(), stat.st_rdev)?;
-                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let made = rfs::openat(to, name, flags, Mode::empty())?;
-                let (uid, gid) = owner(&stat);
-                rfs::chownat(&made, "", uid, gid, AtFlags::EMPTY_PATH)?;
-                rfs::chmod(format!("/proc/self/fd/{}", made.as_raw_fd()), mode)?;
-                rfs::utimensat(to, name, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
-            }
-        }
-    }
-    finish(to, &rfs::fstat(from)?)
-}
-
-/// Gives what was copied the owner, mode and times of its original. By its descriptor: a container
-/// that shares the volume may have put a symbolic link in the name's place meanwhile.
-fn finish(made: BorrowedFd<'_>, stat: &rfs::Stat) -> io::Result<()> {
-    let (uid, gid) = owner(stat);
-    rfs::fchown(made, uid, gid)?;
-    // After the owner, whose change takes set-user-id bits away.
-    rfs::fchmod(made, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-    Ok(rfs::futimens(made, &times(stat))?)
-}
-
-fn owner(stat: &rfs::Stat) -> (Option<rfs::Uid>, Option<rfs::Gid>) {
-    let (uid, gid) = (stat.st_uid, stat.st_gid);
-    (Some(rfs::Uid::from_raw(uid)), Some(rfs::Gid::from_raw(gid)))
-}
-
-fn copy_file(
-    from: BorrowedFd<'_>,
-    to: BorrowedFd<'_>,
-    name: &std::ffi::CStr,
-) -> io::Result<std::fs::File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut source = std::fs::File::from(rfs::openat(from, name, flags, Mode::empty())?);
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let mut target = std::fs::File::from(rfs::openat(to, name, flags, Mode::RUSR | Mode::WUSR)?);
-    io::copy(&mut source, &mut target)?;
-    Ok(target)
-}
-
-fn times(stat: &rfs::Stat) -> rfs::Timestamps {
-    let time = |seconds: i64, nanos: u64| rfs::Timespec {
-        tv_sec: seconds,
-        tv_nsec: i64::try_from(nanos).unwrap_or(0),
-    };
-    rfs::Timestamps {
-        last_access: time(stat.st_atime, stat.st_atime_nsec),
-        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
-    }
 }
 
 #[cfg(test)]
@@ -160,6 +78,8 @@ mod tests {
         fs,
         os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     };
+
+    use rustix::fs::FileType;
 
     use super::*;
 

@@ -25,6 +25,9 @@ pub(crate) fn open(
 ) -> Result<Vec<(FdRole, OwnedFd)>> {
     let mut opened = Vec::new();
     for (index, (mount, source)) in (0_u32..).zip(record.mounts.iter().zip(sources)) {
+        if mount.kind == MountKind::Image {
+            continue;
+        }
         if !mount.subpath.is_empty() {
             let part = subpath::open(source, &mount.subpath)?;
             opened.push((FdRole::Mount { index }, part));

@@ -129,7 +129,8 @@ impl Engine {
             self.save(container, |r| r.stopped_by_user = false).await?;
         }
         self.make_volumes(container).await?;
-        let joined = self.join(container).await?;
+        let mut joined = self.join(container).await?;
+        joined.places = self.acquire_volumes(container).await?;
         trace.step("records");
         let (engine, target) = (Arc::clone(self), Arc::clone(container));
         let (Prepared { shim, run }, mut trace) = blocking(move || {
@@ -153,6 +154,7 @@ impl Engine {
         };
         // Those who attached while it started.
         self.serve_waiting(container).await;
+        self.tell_mounted(container);
         self.tell_networks(container, "connect");
         self.tell(container, "start", &[]);
         self.watch_health(container);
@@ -275,7 +277,9 @@ impl Engine {
             remap.map(Remap::root),
         )?;
         let mut warnings = Vec::new();
-        let mut sources = self.mount_sources(&record, rootfs.as_fd())?;
+        let mut sources = self.mount_sources(&record, rootfs.as_fd(), &joined.places)?;
+        let images = self.image_mounts(container, &record, joined.user.as_ref(), &mut sources)?;
+        joined.rest.extend(images);
         joined
             .rest
             .extend(spread::open(&record, &container.run_dir, &mut sources)?);

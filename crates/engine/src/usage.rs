@@ -2,20 +2,23 @@
 
 use std::{collections::HashSet, fs, os::unix::fs::MetadataExt, path::Path};
 
-use types::volume::{Volume, VolumeUsage};
+use types::volume::{Volume as Told, VolumeUsage};
 
-use crate::{Engine, blocking, error::Result, sync::lock};
+use crate::{Engine, blocking, error::Result, sync::lock, volumes::Volume};
 
 impl Engine {
     /// All volumes with their sizes, by name.
-    pub async fn volume_usage(&self) -> Result<Vec<Volume>> {
-        let mut list = self.told_volumes();
+    pub async fn volume_usage(&self) -> Result<Vec<Told>> {
+        // As in Docker without those that are mounted: they may be another host's.
+        let plain = self.volumes.all().into_iter().filter(Volume::is_plain);
+        let mut list: Vec<Told> = plain.map(|v| self.told_volume(&v)).collect();
         for volume in &mut list {
             let data = self.volumes.data(&volume.name);
             let size = blocking(move || Ok(size_of(&data))).await?;
             volume.usage_data = Some(VolumeUsage {
                 size: size.cast_signed(),
-                ref_count: self.users_of_volume(&volume.name),
+                ref_count: i64::try_from(self.holders_of_volume(&volume.name).len())
+                    .unwrap_or(i64::MAX),
             });
         }
         Ok(list)
@@ -27,13 +30,13 @@ impl Engine {
         i64::try_from(self.users_of(image).len()).unwrap_or(i64::MAX)
     }
 
-    /// How many containers have a volume.
-    pub(crate) fn users_of_volume(&self, name: &str) -> i64 {
+    /// The containers that have a volume, running or not.
+    pub(crate) fn holders_of_volume(&self, name: &str) -> Vec<String> {
         let all = lock(&self.containers).all();
-        let users = all
-            .iter()
-            .filter(|c| c.with_record(|r| r.mounts.iter().any(|m| m.name == name)));
-        i64::try_from(users.count()).unwrap_or(i64::MAX)
+        let holds = |c: &&std::sync::Arc<crate::container::Container>| {
+            c.with_record(|r| r.mounts.iter().any(|m| m.name == name))
+        };
+        all.iter().filter(holds).map(|c| c.id.clone()).collect()
     }
 }
 

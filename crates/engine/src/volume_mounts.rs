@@ -2,25 +2,100 @@
 //! volumes hold what the image has.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
+    sync::Arc,
 };
 
 use crate::{
     Engine,
+    container::Container,
     error::{Error, Result},
     mount_specs,
-    record::{MountKind, Record},
+    record::{Mount, MountKind, Record},
     rootfs,
 };
 
+/// Where a container's volumes are, by their names.
+pub(crate) type Places = BTreeMap<String, PathBuf>;
+
+/// The volumes that a container has, each once.
+fn volumes_of(container: &Container) -> Vec<Mount> {
+    let mut all = container.with_record(|r| r.mounts.clone());
+    all.retain(|m| m.kind == MountKind::Volume);
+    all
+}
+
 impl Engine {
+    /// Makes the container's volumes ready. Those that are stay so when another one fails: the end
+    /// of the run lets go of all.
+    pub(crate) async fn acquire_volumes(&self, container: &Container) -> Result<Places> {
+        let mut places = Places::new();
+        for mount in volumes_of(container) {
+            if places.contains_key(&mount.name) {
+                continue;
+            }
+            let place = self.volumes.acquire(&mount.name, &container.id).await?;
+            places.insert(mount.name, place);
+        }
+        Ok(places)
+    }
+
+    /// The container's run is over: it needs its volumes no more.
+    pub(crate) async fn release_volumes(&self, container: &Arc<Container>) {
+        for mount in volumes_of(container) {
+            self.volumes.release(&mount.name, &container.id).await;
+        }
+    }
+
+    /// A run was found that a daemon before this one began: it has its volumes.
+    pub(crate) fn adopt_volumes(&self, container: &Container) {
+        for mount in volumes_of(container) {
+            self.volumes.adopt(&mount.name, &container.id);
+        }
+    }
+
+    /// Tells that a container's volumes were mounted.
+    pub(crate) fn tell_mounted(&self, container: &Container) {
+        for mount in volumes_of(container) {
+            let attributes = [
+                ("container", container.id.clone()),
+                ("destination", mount.destination),
+                ("driver", self.driver_of(&mount.name)),
+                ("propagation", mount.propagation),
+                ("read/write", (!mount.read_only).to_string()),
+            ];
+            let attributes = attributes.map(|(k, v)| (k.to_owned(), v)).into();
+            self.events.tell("volume", "mount", &mount.name, attributes);
+        }
+    }
+
+    /// Tells that a container's volumes were unmounted.
+    pub(crate) fn tell_unmounted(&self, container: &Container) {
+        for mount in volumes_of(container) {
+            let attributes = [
+                ("container", container.id.clone()),
+                ("driver", self.driver_of(&mount.name)),
+            ];
+            let attributes = attributes.map(|(k, v)| (k.to_owned(), v)).into();
+            self.events
+                .tell("volume", "unmount", &mount.name, attributes);
+        }
+    }
+
+    fn driver_of(&self, volume: &str) -> String {
+        let known = self.volumes.get(volume);
+        known.map_or(String::new(), |v| v.driver().to_owned())
+    }
+
     /// The path on the host of each of the record's mounts, in their order.
     pub(crate) fn mount_sources(
         &self,
         record: &Record,
         root: BorrowedFd<'_>,
+        places: &Places,
     ) -> Result<Vec<PathBuf>> {
         let mut sources = Vec::with_capacity(record.mounts.len());
         for mount in &record.mounts {
@@ -40,7 +115,8 @@ impl Engine {
                     source
                 }
                 MountKind::Volume => {
-                    let data = self.volumes.data(&mount.name);
+                    let place = places.get(&mount.name).cloned();
+                    let data = place.unwrap_or_else(|| self.volumes.data(&mount.name));
                     if mount.copy_up {
                         let target = fs::File::open(&data)
                             .map_err(Error::path("open the volume's directory", &data))?;
@@ -53,8 +129,8 @@ impl Engine {
                     }
                     data
                 }
-                // Made by the runtime.
-                MountKind::Tmpfs => PathBuf::new(),
+                // Made by the runtime, or given by descriptor.
+                MountKind::Tmpfs | MountKind::Image => PathBuf::new(),
             };
             sources.push(source);
         }

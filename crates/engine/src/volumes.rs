@@ -1,25 +1,45 @@
-//! Named volumes: directories under the data root that outlive containers.
+//! Named volumes: they outlive containers. Those of the `local` driver are directories under the
+//! data root, or what is mounted on one while somebody uses it ([`local`]); others are kept by a
+//! plugin ([`crate::volume_plugins`]).
+//!
+//! Whoever changes one volume holds its gate and nobody else's: a plugin that hangs, or a server
+//! that does not answer, keeps nobody from other volumes.
+
+pub(crate) mod local;
+mod uses;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs,
-    os::unix::fs::DirBuilderExt,
+    os::{fd::AsFd, unix::fs::DirBuilderExt},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedMutexGuard;
+pub(crate) use uses::Lease;
 
 use crate::{
-    blocking, clock,
+    binds, blocking, clock,
     error::{Error, Result},
-    record::Mount,
     records::{Records, Table},
     sync::lock,
+    volume_copies,
+    volume_plugins::Plugins,
 };
 
+/// The driver that is always there.
+pub(crate) const LOCAL: &str = "local";
+
+/// Marks volumes that were made for one container.
+const ANONYMOUS: &str = "com.docker.volume.anonymous";
+
+/// Begins the names of what is being made; no volume is called so.
+const UNFINISHED: &str = ".part-";
+
 /// A volume's definition.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Volume {
     pub name: String,
     /// RFC 3339.
@@ -29,18 +49,53 @@ pub(crate) struct Volume {
     /// As its first user asked.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Who keeps it; the local driver when empty.
+    #[serde(default)]
+    pub driver: String,
+    /// The driver's own.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+}
+
+impl Volume {
+    /// Who keeps it.
+    pub(crate) fn driver(&self) -> &str {
+        if self.driver.is_empty() {
+            LOCAL
+        } else {
+            &self.driver
+        }
+    }
+
+    pub(crate) fn is_local(&self) -> bool {
+        self.driver() == LOCAL
+    }
+
+    /// A directory here, and nothing else.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_local() && !self.has_device()
+    }
+
+    /// Something is mounted while it is used.
+    fn has_device(&self) -> bool {
+        self.is_local() && self.options.contains_key("device")
+    }
 }
 
 /// The volumes of one daemon.
 pub(crate) struct Volumes {
     root: PathBuf,
     records: Records,
+    plugins: Plugins,
     /// Who is root in containers, where that is not the host's.
     owner: Option<(u32, u32)>,
     known: Mutex<BTreeMap<String, Volume>>,
-    /// Held while one is made or removed because nobody has it: who is given one in between would
-    /// be left with nothing.
-    gate: tokio::sync::Mutex<()>,
+    /// Who uses them now.
+    uses: uses::Uses,
+    /// Held while one is made, removed, mounted or copied.
+    gates: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Where those wait who have no thread for it.
+    runtime: tokio::runtime::Handle,
 }
 
 impl Volumes {
@@ -48,60 +103,129 @@ impl Volumes {
     pub(crate) async fn open(
         root: PathBuf,
         records: Records,
+        plugins: Plugins,
         owner: Option<(u32, u32)>,
-    ) -> Result<Self> {
+    ) -> Result<Arc<Self>> {
         private_dir(&root)?;
         let known = records.all::<Volume>(Table::Volumes).await?;
-        let known = known.into_iter().map(|v| (v.name.clone(), v)).collect();
-        Ok(Self {
+        let known: BTreeMap<_, _> = known.into_iter().map(|v| (v.name.clone(), v)).collect();
+        remove_unfinished(&root, &known)?;
+        Ok(Arc::new(Self {
             root,
             records,
+            plugins,
             owner,
             known: Mutex::new(known),
-            gate: tokio::sync::Mutex::new(()),
-        })
+            uses: uses::Uses::default(),
+            gates: Mutex::default(),
+            runtime: tokio::runtime::Handle::current(),
+        }))
     }
 
-    /// The volume `name`, made where it is not there; also says whether it was made now.
-    pub(crate) async fn ensure(&self, mount: &Mount) -> Result<(PathBuf, bool)> {
-        let name = mount.name.as_str();
-        let data = self.data(name);
-        let _gate = self.gate.lock().await;
-        if lock(&self.known).contains_key(name) {
-            return Ok((data, false));
+    /// The right to change one volume, when nobody else has it.
+    pub(crate) async fn gate(&self, name: &str) -> OwnedMutexGuard<()> {
+        let gate = {
+            let mut gates = lock(&self.gates);
+            if gates.len() > 64 {
+                gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+            }
+            Arc::clone(gates.entry(name.to_owned()).or_default())
+        };
+        gate.lock_owned().await
+    }
+
+    /// The volume of `wanted`'s name, made as it says where it is not there; also whether it was
+    /// made now.
+    pub(crate) async fn create(&self, wanted: Volume) -> Result<(Volume, bool)> {
+        let _gate = self.gate(&wanted.name).await;
+        if let Some(there) = self.get(&wanted.name) {
+            if !wanted.driver.is_empty() && wanted.driver() != there.driver() {
+                return Err(Error::Conflict(format!(
+                    "create {}: driver '{}' already has volume '{}': volume name must be unique",
+                    there.name,
+                    there.driver(),
+                    there.name
+                )));
+            }
+            return Ok((there, false));
         }
+        let mut volume = wanted;
+        volume.created = clock::now();
+        if volume.anonymous {
+            volume.labels.entry(ANONYMOUS.into()).or_default();
+        }
+        if volume.is_local() {
+            volume.driver = String::new();
+            binds::volume_name(&volume.name)?;
+            local::check(&volume.options)
+                .map_err(|why| Error::Invalid(format!("create {}: {why}", volume.name)))?;
+            self.make_dir(&self.data(&volume.name))?;
+            sys::failpoint!("engine.volume.directory");
+        } else {
+            binds::volume_name(&volume.name)?;
+            let driver = self.plugins.driver(volume.driver()).await?;
+            driver
+                .create(&volume.name, &volume.options)
+                .await
+                .map_err(|e| e.doing(&format!("create {}", volume.name)))?;
+        }
+        self.remember(volume.clone()).await?;
+        Ok((volume, true))
+    }
+
+    /// Puts a new volume on record.
+    pub(crate) async fn remember(&self, volume: Volume) -> Result<()> {
+        self.records
+            .put(Table::Volumes, &volume.name, &volume)
+            .await?;
+        lock(&self.known).insert(volume.name.clone(), volume);
+        Ok(())
+    }
+
+    /// Makes a volume's directory, for the root of containers.
+    pub(crate) fn make_dir(&self, data: &Path) -> Result<()> {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o755)
-            .create(&data)
-            .map_err(Error::path("create the volume's directory", &data))?;
+            .create(data)
+            .map_err(Error::path("create the volume's directory", data))?;
         if let Some((uid, gid)) = self.owner {
-            std::os::unix::fs::chown(&data, Some(uid), Some(gid))
-                .map_err(Error::path("give away the volume's directory", &data))?;
+            std::os::unix::fs::chown(data, Some(uid), Some(gid))
+                .map_err(Error::path("give away the volume's directory", data))?;
         }
-        sys::failpoint!("engine.volume.directory");
-        let volume = Volume {
-            name: name.into(),
-            created: clock::now(),
-            anonymous: mount.anonymous,
-            labels: mount.labels.clone(),
-        };
-        self.records.put(Table::Volumes, name, &volume).await?;
-        lock(&self.known).insert(name.into(), volume);
-        Ok((data, true))
+        Ok(())
     }
 
-    /// Removes the volume and its data. Idempotent.
-    pub(crate) async fn remove(&self, name: &str) -> Result<()> {
-        // The record goes last: a crash half-way leaves something that can be removed again.
-        let dir = self.root.join(name);
-        blocking(move || match fs::remove_dir_all(&dir) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::path("remove the volume's directory", &dir)(e))
+    /// Removes the volume and its data, for who holds its gate. Idempotent. With `force` also where
+    /// its driver cannot.
+    async fn forget(&self, name: &str, force: bool) -> Result<()> {
+        let volume = self.get(name).unwrap_or_default();
+        if volume.is_local() {
+            // The record goes last: a crash half-way leaves something that can be removed again.
+            let (root, entry) = (self.root.clone(), name.to_owned());
+            let data = self.data(name);
+            blocking(move || {
+                // What is mounted there is somebody else's data.
+                local::unmount(&data)?;
+                let dir = fs::File::open(&root).map_err(Error::path("open", &root))?;
+                archive::remove_all(dir.as_fd(), entry.as_bytes()).map_err(Error::path(
+                    "remove the volume's directory",
+                    &root.join(&entry),
+                ))
+            })
+            .await?;
+        } else {
+            let removed = match self.plugins.driver(volume.driver()).await {
+                Ok(driver) => driver.remove(name).await,
+                Err(error) => Err(error),
+            };
+            match removed {
+                Err(error) if force => {
+                    tracing::warn!(volume = name, %error, "forgotten, as its driver does not answer");
+                }
+                done => done.map_err(|e| e.doing(&format!("remove {name}")))?,
             }
-            _ => Ok(()),
-        })
-        .await?;
+        }
         sys::failpoint!("engine.volume.removed");
         self.records.remove(Table::Volumes, name).await?;
         lock(&self.known).remove(name);
@@ -110,12 +234,22 @@ impl Volumes {
 
     /// Removes the volume unless it is `unused` no longer; says whether it is gone. Containers are
     /// registered before their volumes are made, so that none can come between.
-    pub(crate) async fn remove_if(&self, name: &str, unused: impl Fn() -> bool) -> Result<bool> {
-        let _gate = self.gate.lock().await;
-        if !unused() || !lock(&self.known).contains_key(name) {
+    pub(crate) async fn remove_if(
+        &self,
+        name: &str,
+        force: bool,
+        unused: impl Fn() -> bool,
+    ) -> Result<bool> {
+        let _gate = self.gate(name).await;
+        if !unused() || self.uses.any(name) || self.get(name).is_none() {
             return Ok(false);
         }
-        self.remove(name).await.map(|()| true)
+        self.forget(name, force).await.map(|()| true)
+    }
+
+    /// One definition.
+    pub(crate) fn get(&self, name: &str) -> Option<Volume> {
+        lock(&self.known).get(name).cloned()
     }
 
     /// All definitions, by name.
@@ -123,10 +257,63 @@ impl Volumes {
         lock(&self.known).values().cloned().collect()
     }
 
-    /// The directory of a volume's data.
+    /// Those who keep volumes beside the local driver.
+    pub(crate) fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+
+    /// Where the volumes are.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of a local volume's data.
     pub(crate) fn data(&self, name: &str) -> PathBuf {
         self.root.join(name).join("_data")
     }
+
+    /// A place for what shall become a volume; what is in it goes with the next start.
+    pub(crate) fn unfinished(&self) -> Unfinished {
+        Unfinished(
+            self.root
+                .join(format!("{UNFINISHED}{}", types::id::generate())),
+        )
+    }
+}
+
+/// A directory that goes when this does, unless it has become something.
+pub(crate) struct Unfinished(pub PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let (Some(parent), Some(name)) = (self.0.parent(), self.0.file_name()) else {
+            return;
+        };
+        let removed = fs::File::open(parent)
+            .and_then(|dir| archive::remove_all(dir.as_fd(), name.as_encoded_bytes()));
+        if let Err(error) = removed {
+            tracing::warn!(path = %self.0.display(), %error, "what was not finished stays");
+        }
+    }
+}
+
+/// Removes what a crash has left half made.
+fn remove_unfinished(root: &Path, known: &BTreeMap<String, Volume>) -> Result<()> {
+    for entry in fs::read_dir(root)
+        .map_err(Error::path("look through", root))?
+        .flatten()
+    {
+        let name = entry.file_name();
+        let on_record = name.to_str().is_some_and(|name| known.contains_key(name));
+        let mark = entry.path().join(volume_copies::NEW);
+        if on_record {
+            // It was put on record, and nothing came after.
+            let _ = fs::remove_file(mark);
+        } else if name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) || mark.exists() {
+            drop(Unfinished(entry.path()));
+        }
+    }
+    Ok(())
 }
 
 /// Makes `path` and its parents if need be; ordinary users can pass through it but not list it

@@ -107,25 +107,7 @@ impl Store {
     pub fn create_container(&self, container: &str, image: &str) -> Result<()> {
         let meta = {
             let state = self.state();
-            let image = find(&state, image)?;
-            let blobs = state
-                .manifests
-                .get(&image.manifest)
-                .map(|m| m.layers.clone());
-            let layers = image
-                .diff_ids()
-                .iter()
-                .zip(blobs.unwrap_or_default())
-                .map(|(diff_id, blob)| ContainerLayer {
-                    diff_id: diff_id.clone(),
-                    blob: blob.digest,
-                })
-                .collect();
-            let meta = ContainerMeta {
-                version: 1,
-                image: image.id.clone(),
-                layers,
-            };
+            let meta = Self::image_meta(&state, image)?;
             // At once, so that the layers stay even if the image goes now.
             enter(state, container, &meta)?;
             meta
@@ -189,9 +171,65 @@ impl Store {
         let lower = self.lower_dirs(&meta);
         Ok(sys::overlay::mount_detached(sys::overlay::Overlay {
             lower: &lower,
-            upper: &dir.join("upper"),
-            work: &dir.join("work"),
+            write: Some(sys::overlay::Writable {
+                upper: &dir.join("upper"),
+                work: &dir.join("work"),
+            }),
         })?)
+    }
+
+    /// The files of an image as a mount that is attached nowhere and cannot be written; with
+    /// `users`, a user namespace, as that maps owners.
+    ///
+    /// # Errors
+    /// As [`Store::mount_container_mapped`], or when there is no such image.
+    pub fn mount_image(
+        &self,
+        image: &str,
+        users: Option<std::os::fd::BorrowedFd<'_>>,
+    ) -> Result<OwnedFd> {
+        let meta = Self::image_meta(&self.state(), image)?;
+        self.ensure_layers(&meta)?;
+        let mut lower = self.lower_dirs(&meta);
+        let empty = self.0.root.join("empty");
+        if lower.contains(&empty) {
+            return Err(Error::Invalid(format!(
+                "image {image} has no files to mount"
+            )));
+        }
+        // The kernel wants two.
+        lower.push(empty);
+        let overlay = sys::overlay::Overlay {
+            lower: &lower,
+            write: None,
+        };
+        Ok(match users {
+            Some(users) => sys::overlay::mount_mapped(overlay, users)?,
+            None => sys::overlay::mount_detached(overlay)?,
+        })
+    }
+
+    /// What a container of an image would stand on.
+    fn image_meta(state: &State, image: &str) -> Result<ContainerMeta> {
+        let image = find(state, image)?;
+        let blobs = state
+            .manifests
+            .get(&image.manifest)
+            .map(|m| m.layers.clone());
+        let layers = image
+            .diff_ids()
+            .iter()
+            .zip(blobs.unwrap_or_default())
+            .map(|(diff_id, blob)| ContainerLayer {
+                diff_id: diff_id.clone(),
+                blob: blob.digest,
+            })
+            .collect();
+        Ok(ContainerMeta {
+            version: 1,
+            image: image.id.clone(),
+            layers,
+        })
     }
 
     /// As [`Store::mount_container`], for a container whose users `users`, a user namespace, maps;
@@ -220,8 +258,10 @@ impl Store {
         let lower = self.lower_dirs(&meta);
         let overlay = sys::overlay::Overlay {
             lower: &lower,
-            upper: &upper,
-            work: &dir.join("work"),
+            write: Some(sys::overlay::Writable {
+                upper: &upper,
+                work: &dir.join("work"),
+            }),
         };
         Ok(sys::overlay::mount_mapped(overlay, users)?)
     }

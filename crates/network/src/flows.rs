@@ -1,8 +1,10 @@
 //! Tracked UDP flows whose translation is no longer true.
 
+use std::collections::BTreeSet;
+
 use sys::netlink::{Flow, Socket, addresses, forget_udp};
 
-use crate::endpoint::{Proto, Published};
+use crate::endpoint::{Proto, Published, PublishedPort};
 use crate::fabric::Fabric;
 
 impl Fabric {
@@ -28,16 +30,24 @@ impl Fabric {
         published: &Published,
         mut wanted: impl FnMut(&mut Socket, &Flow) -> bool,
     ) {
-        let udp = published.ports.iter().filter(|p| p.proto == Proto::Udp);
-        for port in udp {
+        // All at once: each question has the kernel read its whole table.
+        for ipv4 in [true, false] {
+            let ours = |p: &&PublishedPort| p.proto == Proto::Udp && p.host_ip.is_ipv4() == ipv4;
+            let udp: Vec<_> = published.ports.iter().filter(ours).collect();
+            if udp.is_empty() {
+                continue;
+            }
+            let numbers: BTreeSet<_> = udp.iter().map(|p| p.host_port).collect();
+            let is_to = |p: &PublishedPort, flow: &Flow| {
+                p.host_port == flow.port && p.only_on().is_none_or(|ip| ip == flow.sent_to)
+            };
             let done = self.firewall.with_socket(|socket| {
-                forget_udp(socket, port.host_ip.is_ipv4(), port.host_port, |flow| {
-                    port.only_on().is_none_or(|ip| ip == flow.sent_to)
-                        && wanted(&mut self.route(), flow)
+                forget_udp(socket, ipv4, &numbers, |flow| {
+                    udp.iter().any(|p| is_to(p, flow)) && wanted(&mut self.route(), flow)
                 })
             });
             if let Err(e) = done {
-                tracing::warn!(port = port.host_port, "cannot forget old UDP flows: {e}");
+                tracing::warn!("cannot forget old UDP flows: {e}");
             }
         }
     }

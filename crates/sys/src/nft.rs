@@ -12,7 +12,7 @@ mod transaction;
 pub use legacy::legacy_drops_forwarded;
 pub use list::{Chain, Entry, Found, base_chains, elements, rules};
 pub use monitor::{Heard, Monitor};
-pub use rule::{Fib, Key, Rule, Status, Verdict, link_key};
+pub use rule::{Fib, Key, PortOf, Rule, Status, Transport, Verdict, link_key};
 pub use transaction::{Base, Data, Hook, Map, Transaction};
 
 const SUBSYSTEM: u16 = 10;

@@ -61,7 +61,14 @@ pub enum OverlayError {
 pub struct Overlay<'a> {
     /// Read-only layers, the topmost first. At least one.
     pub lower: &'a [PathBuf],
-    /// Where changes go.
+    /// Where changes go; read-only if nowhere. It then needs two layers at least.
+    pub write: Option<Writable<'a>>,
+}
+
+/// Where an overlay's changes go.
+#[derive(Debug, Clone, Copy)]
+pub struct Writable<'a> {
+    /// The changes.
     pub upper: &'a Path,
     /// The overlay's scratch directory, on the same file system as `upper`.
     pub work: &'a Path,
@@ -206,12 +213,11 @@ fn mount_by_fsconfig(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
         rustix::mount::fsconfig_set_string(fs.as_fd(), "lowerdir+", layer_name(path, dir.as_fd()))
             .map_err(failed(ADD_LAYER))?;
     }
-    let upper = open_dir(overlay.upper)?;
-    let work = open_dir(overlay.work)?;
-    for (key, path, dir) in [
-        ("upperdir", overlay.upper, &upper),
-        ("workdir", overlay.work, &work),
-    ] {
+    let write = overlay
+        .write
+        .map(|w| [("upperdir", w.upper), ("workdir", w.work)]);
+    for (key, path) in write.into_iter().flatten() {
+        let dir = open_dir(path)?;
         rustix::mount::fsconfig_set_string(fs.as_fd(), key, layer_name(path, dir.as_fd()))
             .map_err(failed("set the upper directory"))?;
     }
@@ -305,21 +311,27 @@ fn mount_here(overlay: Overlay<'_>) -> Result<OwnedFd, OverlayError> {
         .iter()
         .map(|path| open_dir(path))
         .collect::<Result<Vec<_>, _>>()?;
-    let upper = open_dir(overlay.upper)?;
-    let work = open_dir(overlay.work)?;
     let names: Vec<_> = lower.iter().map(|dir| fd_name(dir.as_fd())).collect();
-    let options = format!(
-        "lowerdir={},upperdir={},workdir={},index=off,redirect_dir=off,metacopy=off",
+    let mut options = format!(
+        "lowerdir={},index=off,redirect_dir=off,metacopy=off",
         names.join(":"),
-        fd_name(upper.as_fd()),
-        fd_name(work.as_fd()),
     );
+    // Held until the mount is made: the options name them by their descriptors.
+    let mut held = Vec::new();
+    let write = overlay
+        .write
+        .map(|w| [("upperdir", w.upper), ("workdir", w.work)]);
+    for (key, path) in write.into_iter().flatten() {
+        let dir = open_dir(path)?;
+        options.push_str(&format!(",{key}={}", fd_name(dir.as_fd())));
+        held.push(dir);
+    }
     if options.len() >= MOUNT_DATA {
         return Err(OverlayError::TooManyLayers(overlay.lower.len()));
     }
     let options = CString::new(options).map_err(|_| kernel("options", Errno::INVAL, None))?;
     // Only seen from this namespace, so any directory of ours can carry it.
-    let target = overlay.work;
+    let target = overlay.write.map_or(Path::new("/sys"), |w| w.work);
     rustix::mount::mount(
         "overlay",
         target,
@@ -385,8 +397,10 @@ mod tests {
             std::fs::create_dir(&work).unwrap();
             let mount = mount(Overlay {
                 lower: &lower,
-                upper: &upper,
-                work: &work,
+                write: Some(Writable {
+                    upper: &upper,
+                    work: &work,
+                }),
             })
             .unwrap();
             assert_eq!(read(&mount, "all"), "0", "the first layer is on top");
@@ -424,8 +438,10 @@ mod tests {
         let gone = temp.0.join("gone");
         let overlay = Overlay {
             lower: &[gone],
-            upper: &temp.0,
-            work: &temp.0,
+            write: Some(Writable {
+                upper: &temp.0,
+                work: &temp.0,
+            }),
         };
         let error = mount_detached(overlay).unwrap_err().to_string();
         assert!(error.contains("gone"), "{error}");

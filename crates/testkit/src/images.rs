@@ -376,6 +376,49 @@ pub fn python_tar() -> PathBuf {
     })
 }
 
+/// What the image of [`postgres_tar`] starts: it makes its database where there is none.
+const POSTGRES: &str = r#"#!/bin/sh
+set -e
+bin=$(echo /usr/lib/postgresql/*/bin)
+data=/var/lib/postgresql/data
+mkdir -p /run/postgresql
+chown postgres:postgres /run/postgresql
+if [ ! -s $data/PG_VERSION ]; then
+    su postgres -c "$bin/initdb -D $data -A trust --locale=C -N" > /dev/null
+    echo "host all all all trust" >> $data/pg_hba.conf
+fi
+exec setpriv --reuid=postgres --regid=postgres --init-groups $bin/postgres -D $data -h "*" -c jit=off
+"#;
+
+/// A docker-archive of Debian with PostgreSQL, whose data are in `/var/lib/postgresql/data`, with the
+/// tag `postgres:latest`.
+pub fn postgres_tar() -> PathBuf {
+    cached("postgres-1.tar", |path| {
+        let script = path.with_extension("start");
+        fs::write(&script, POSTGRES).expect("target/ is writable");
+        let copy = format!(
+            "--customize-hook=upload {} /usr/bin/start",
+            script.display()
+        );
+        let more = [
+            "--include=postgresql-15",
+            // Its just-in-time compiler, which is a quarter of it.
+            "--dpkgopt=path-exclude=/usr/lib/*/libLLVM*",
+            "--dpkgopt=path-exclude=/usr/lib/postgresql/*/lib/bitcode/*",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            "--dpkgopt=force-unsafe-io",
+            &copy,
+            "--customize-hook=chmod 755 \"$1/usr/bin/start\"",
+            "--customize-hook=chroot \"$1\" install -d -o postgres -g postgres -m 700 \
+             /var/lib/postgresql/data",
+        ];
+        bootstrap(path, "postgres:latest", "start", &more);
+        fs::remove_file(&script).expect("our own file");
+    })
+}
+
 /// Makes an image of one layer by `mmdebstrap`.
 fn bootstrap(path: &Path, name: &str, program: &str, more: &[&str]) {
     let root = path.with_extension("rootfs.tar");

@@ -30,6 +30,7 @@ mod tls;
 mod token;
 mod tty;
 pub mod vm;
+mod volume_plugin;
 mod web;
 
 pub use bundle::{Bundle, oci_runtime};
@@ -51,4 +52,5 @@ pub use relay::Relay;
 pub use spec::Spec;
 pub use tls::Certificates;
 pub use tty::Tty;
+pub use volume_plugin::{Manner, VolumePlugin};
 pub use web::{Answer, Request, Web};

@@ -76,8 +76,8 @@ fn what_makes_no_sense_is_refused_in_dockers_words() {
     for cli in d.clis() {
         for (options, words) in [
             (
-                "--mount type=image,src=busybox,dst=/i",
-                "mounts of type \"image\"",
+                "--mount type=image,src=no-such-image,dst=/i",
+                "No such image: no-such-image",
             ),
             (
                 "-v xx:/a --mount type=tmpfs,dst=/a",

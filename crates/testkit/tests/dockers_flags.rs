@@ -14,6 +14,7 @@ const GROUPS: &[&str] = &[
     "network",
     "system",
     "context",
+    "volume",
 ];
 
 /// Docker's verbs that we do not have, and why.
@@ -28,7 +29,6 @@ const LATER: &[(&str, &str)] = &[
     ("stack", "clusters are a part of their own"),
     ("swarm", "clusters are a part of their own"),
     ("trust", "Docker itself has given it up"),
-    ("volume", "volumes are a part of their own"),
     // Not merged yet where this test was written: they are compared as soon as they are there.
     ("image push", "uploads"),
     ("push", "uploads"),
@@ -44,6 +44,11 @@ const OURS: &[(&str, &str)] = &[
     ("", "daemon"),
     ("", "registry"),
     ("", "runtime"),
+    ("system", "gc"),
+    ("volume", "clone"),
+    ("volume", "export"),
+    ("volume", "import"),
+    ("volume", "snapshot"),
 ];
 
 /// Where docker's help is that of the builder of old, and ours is buildx's: it has those flags, too.

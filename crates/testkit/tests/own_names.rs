@@ -7,6 +7,7 @@ use std::process::Command;
 
 use testkit::{Daemon, Opts, alive, cached, eventually, images, kill, parent_of, run};
 
+use crate::userns::remapped;
 use dns::{A, AAAA, Inside, NO_SUCH_NAME, PTR, Said, knows_all, knows_all_inside, reverse};
 
 const STUB: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
@@ -52,7 +53,7 @@ fn try_server(d: &Daemon) -> Option<u32> {
 
 #[test]
 fn names_aliases_identifiers_and_addresses() {
-    let d = Daemon::fresh();
+    let d = with_stub();
     for cli in d.clis() {
         cli.ok("network create front");
         cli.ok("network create other");
@@ -108,9 +109,9 @@ fn names_aliases_identifiers_and_addresses() {
 
 #[test]
 fn a_new_address_is_known_at_once() {
-    let d = Daemon::fresh();
+    let d = with_stub();
     let cli = d.docker();
-    cli.ok("network create shop");
+    cli.ok("network create --subnet 10.77.5.0/24 shop");
     let first = idle(&d, "db", "shop", "");
     idle(&d, "web", "shop", "");
     let web = Inside::of(&d, "web");
@@ -118,15 +119,15 @@ fn a_new_address_is_known_at_once() {
     cli.ok("stop -t 0 db");
     assert_ne!(web.ask("db", A).0, 0);
     // Somebody else has its address when it comes back.
-    let taken = idle(&d, "thief", "shop", "");
-    assert_eq!(taken, first, "the first free address is given out");
+    idle(&d, "thief", "shop", &format!("--ip {first}"));
     cli.ok("start db");
     let second = address(&d, "db", "shop");
     assert_ne!(second, first);
     web.ask("db", A).is(&[&second]);
-    let got = cli.ok("exec web nslookup -type=a db");
+    let got = cli.ok("exec web nslookup -type=a db.");
     assert!(got.contains(&second) && !got.contains(&first), "{got}");
     cli.ok("rm -f db web thief");
+    d.docker().ok("network prune -f");
     d.assert_no_leaks();
 }
 
@@ -147,10 +148,10 @@ fn both_families() {
 
 #[test]
 fn answers_go_on_without_the_daemon() {
-    let mut d = Daemon::fresh();
-    d.docker().ok("network create n");
-    let one = idle(&d, "one", "n", "");
-    let two = idle(&d, "two", "n", "--restart always");
+    let mut d = with_stub();
+    d.docker().ok("network create net");
+    let one = idle(&d, "one", "net", "");
+    let two = idle(&d, "two", "net", "--restart always");
     let inside = Inside::of(&d, "one");
     let before = server(&d);
     let pid = d.pid_of("two");
@@ -167,18 +168,19 @@ fn answers_go_on_without_the_daemon() {
     inside.ask("one", A).is(&[&one]);
     // It is started again, and known again.
     d.until("two", "running");
-    let again = address(&d, "two", "n");
+    let again = address(&d, "two", "net");
     inside.ask("two", A).is(&[&again]);
     d.docker().ok("rm -f one two");
+    d.docker().ok("network prune -f");
     d.assert_no_leaks();
 }
 
 #[test]
 fn a_killed_name_server_comes_back() {
     let d = Daemon::fresh();
-    d.docker().ok("network create n");
-    idle(&d, "one", "n", "");
-    let two = idle(&d, "two", "n", "");
+    d.docker().ok("network create net");
+    idle(&d, "one", "net", "");
+    let two = idle(&d, "two", "net", "");
     let inside = Inside::of(&d, "one");
     let before = server(&d);
     kill(before);
@@ -190,9 +192,10 @@ fn a_killed_name_server_comes_back() {
     again("two", &two);
     assert_ne!(server(&d), before);
     assert!(!alive(before), "it was waited for");
-    let three = idle(&d, "three", "n", "");
+    let three = idle(&d, "three", "net", "");
     again("three", &three);
     d.docker().ok("rm -f one two three");
+    d.docker().ok("network prune -f");
     d.assert_no_leaks();
 }
 
@@ -204,8 +207,8 @@ fn a_newer_program_takes_over() {
         before: before.map(str::to_owned).to_vec(),
         ..Opts::default()
     });
-    d.docker().ok("network create n");
-    let one = idle(&d, "one", "n", "");
+    d.docker().ok("network create net");
+    let one = idle(&d, "one", "net", "");
     let inside = Inside::of(&d, "one");
     let before = server(&d);
     // Another program, of which only what it says to who uses it wrongly differs.
@@ -233,6 +236,7 @@ fn a_newer_program_takes_over() {
     assert_ne!(server(&d), before);
     inside.ask_tcp("one", A).is(&[&one]);
     d.docker().ok("rm -f one");
+    d.docker().ok("network prune -f");
     d.assert_no_leaks();
 }
 
@@ -269,8 +273,8 @@ fn others_names_are_asked_of_the_host_or_of_whom_one_says() {
     let d = with_stub();
     let host = knows_all(d.host().ns(), STUB.into());
     let cli = d.docker();
-    cli.ok("network create n");
-    idle(&d, "plain", "n", "");
+    cli.ok("network create net");
+    idle(&d, "plain", "net", "");
     let file = |name: &str| cli.ok(&format!("exec {name} cat /etc/resolv.conf"));
     assert_eq!(
         file("plain"),
@@ -283,7 +287,7 @@ fn others_names_are_asked_of_the_host_or_of_whom_one_says() {
     idle(
         &d,
         "own",
-        "n",
+        "net",
         "--dns 127.0.0.1 --dns-search b.example --dns-option ndots:2",
     );
     assert_eq!(
@@ -308,43 +312,45 @@ fn others_names_are_asked_of_the_host_or_of_whom_one_says() {
     cli.ok("run -d --name old busybox sleep 1000");
     assert!(!file("old").contains("127.0.0.11"));
     // Connected while it runs it finds names, too.
-    cli.ok("network connect n old");
+    cli.ok("network connect net old");
     assert!(file("old").starts_with("nameserver 127.0.0.11\n"));
-    let ip = address(&d, "plain", "n");
+    let ip = address(&d, "plain", "net");
     Inside::of(&d, "old").ask("plain", A).is(&[&ip]);
     cli.ok("rm -f plain own old");
+    d.docker().ok("network prune -f");
     d.assert_no_leaks();
 }
 
 #[test]
 fn links_and_shared_networks() {
-    let d = Daemon::fresh();
+    let d = with_stub();
     let cli = d.docker();
-    cli.ok("network create n");
-    let db = idle(&d, "db", "n", "");
-    idle(&d, "web", "n", "--link db:database");
-    idle(&d, "plain", "n", "");
+    cli.ok("network create net");
+    let db = idle(&d, "db", "net", "");
+    idle(&d, "web", "net", "--link db:database");
+    idle(&d, "plain", "net", "");
     let web = Inside::of(&d, "web");
     web.ask("database", A).is(&[&db]);
     assert_ne!(Inside::of(&d, "plain").ask("database", A).0, 0);
     // The link holds on to the container, not to its name.
     cli.ok("rename db store");
     web.ask("database", A).is(&[&db]);
-    let shared = cli.ok("run --rm --network container:web busybox nslookup -type=a database");
+    let shared = cli.ok("run --rm --network container:web busybox nslookup -type=a database.");
     assert!(shared.contains(&db), "{shared}");
     cli.ok("rm -f store web plain");
 }
 
 #[test]
 fn containers_with_users_of_their_own() {
-    let d = Daemon::with(Opts::args(&["--userns-remap", "default"]));
-    d.docker().ok("network create n");
-    let one = idle(&d, "one", "n", "");
-    idle(&d, "two", "n", "");
+    let d = remapped();
+    d.docker().ok("network create net");
+    let one = idle(&d, "one", "net", "");
+    idle(&d, "two", "net", "");
     Inside::of(&d, "two").ask("one", A).is(&[&one]);
-    let got = d.docker().ok("exec two nslookup -type=a one");
+    let got = d.docker().ok("exec two nslookup -type=a one.");
     assert!(got.contains(&one), "{got}");
     d.docker().ok("rm -f one two");
+    d.docker().ok("network prune -f");
     d.assert_no_leaks();
 }
 
@@ -400,6 +406,7 @@ fn the_libraries_find_names() {
         }
         cli.ok("rm -f db");
     }
+    cli.ok("network prune -f");
     d.assert_no_leaks();
 }
 
@@ -408,8 +415,8 @@ fn the_libraries_find_names() {
 #[ignore = "prints numbers"]
 fn how_fast() {
     let d = Daemon::fresh();
-    d.docker().ok("network create n");
-    let one = idle(&d, "one", "n", "");
+    d.docker().ok("network create net");
+    let one = idle(&d, "one", "net", "");
     let inside = Inside::of(&d, "one");
     inside.ask("one", A).is(&[&one]);
     println!("{}", dns::speed(&inside, "one"));

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use testkit::{Daemon, Host, Opts, images};
 
 /// A daemon whose containers' users begin at 300000, and groups at 400000.
-fn remapped() -> Daemon {
+pub(crate) fn remapped() -> Daemon {
     let file = |path: &str, first: u32| (path.to_owned(), format!("root:{first}:65536\n"));
     let opts = Opts {
         files: vec![file("/etc/subuid", 300_000), file("/etc/subgid", 400_000)],

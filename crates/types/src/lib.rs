@@ -8,6 +8,7 @@ pub mod error;
 pub mod event;
 pub mod exec;
 pub mod firewall;
+pub mod gc;
 pub mod id;
 pub mod image;
 pub mod json;

@@ -20,8 +20,56 @@ pub struct Volume {
     /// Null when there are none, as Docker has it.
     pub options: Option<BTreeMap<String, String>>,
     pub scope: String,
+    /// What its driver says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<BTreeMap<String, serde_json::Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_data: Option<VolumeUsage>,
+}
+
+/// `GET /volumes`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct VolumeList {
+    /// Those that match, by name.
+    pub volumes: Vec<Volume>,
+    /// What went wrong with drivers; null when nothing did, as Docker has it.
+    pub warnings: Option<Vec<String>>,
+}
+
+/// `POST /volumes/create`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct VolumeCreate {
+    /// Made up when empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// `local` when empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub driver: String,
+    /// The driver's own options.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub driver_opts: BTreeMap<String, String>,
+    /// Its labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Of a cluster's volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_volume_spec: Option<serde_json::Value>,
+}
+
+/// How a volume was copied: `POST /wharf/volumes/{name}/copy`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct VolumeCopied {
+    /// The new volume.
+    pub name: String,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// They share their place on disk with the original, until one of them is written.
+    pub shared: bool,
+    /// The containers that stood still meanwhile.
+    pub paused: Vec<String>,
 }
 
 /// `POST /volumes/prune`.

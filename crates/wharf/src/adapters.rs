@@ -4,6 +4,7 @@ mod builds;
 mod containers;
 mod files;
 mod filters;
+mod gc;
 mod image_work;
 mod images;
 mod life;
@@ -12,10 +13,12 @@ mod networks;
 mod registries;
 mod registry_work;
 mod system;
+mod volumes;
 mod web;
 
 pub(crate) use builds::Builds;
 pub(crate) use containers::Containers;
+pub(crate) use gc::ImagePolicy;
 pub(crate) use images::Images;
 pub(crate) use system::System;
 

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use types::{
+    gc::GcReport,
     image::{AuthAnswer, HistoryItem, ImagesPruned, RegistryAuth, SearchResult},
     options::Filters,
     registry::DistributionInspect,
@@ -18,6 +19,8 @@ pub trait ImageWork: Send + Sync {
     async fn save(&self, names: Vec<String>, platform: Option<String>) -> Result<Body>;
     /// Removes those that nothing uses: those without a name, or `all`.
     async fn prune(&self, all: bool, filters: Filters) -> Result<ImagesPruned>;
+    /// Does what the policy of the automatic clean-up says, or tells what that would be.
+    async fn collect(&self, dry_run: bool) -> Result<GcReport>;
     /// Sends a tag to its registry, or all tags of a repository where `name` has none.
     async fn push(
         &self,

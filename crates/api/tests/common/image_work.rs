@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use types::{
+    gc::GcReport,
     image::{AuthAnswer, HistoryItem, ImagesPruned, ProgressLine, RegistryAuth, SearchResult},
     registry::DistributionInspect,
 };
@@ -28,6 +29,10 @@ impl ImageWork for Fake {
     async fn prune(&self, all: bool, filters: Filters) -> Result<ImagesPruned> {
         self.note(format!("prune {all} {filters:?}"));
         Ok(ImagesPruned::default())
+    }
+    async fn collect(&self, dry_run: bool) -> Result<GcReport> {
+        self.note(format!("gc {dry_run}"));
+        Ok(GcReport::default())
     }
     async fn push(
         &self,

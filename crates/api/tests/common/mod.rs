@@ -15,6 +15,7 @@ mod life;
 mod live;
 mod networks;
 mod registry_work;
+mod volumes;
 
 pub use backends::Fake;
 
@@ -66,6 +67,7 @@ pub fn server(fake: &Arc<Fake>) -> Server {
         registry_work: fake.clone(),
         builds: fake.clone(),
         networks: fake.clone(),
+        volumes: fake.clone(),
         system: fake.clone(),
         authorization: None,
     }

@@ -332,6 +332,7 @@ fn unpack(root: &File, source: impl io::Read) -> io::Result<()> {
         keep_kinds: false,
         ids: None,
         rename: None,
+        whole: false,
     };
     placer.place(BufReader::with_capacity(64 << 10, source))
 }

@@ -98,9 +98,8 @@ impl Asking {
     }
 
     pub(super) async fn volumes(&self) -> Vec<String> {
-        let usage = Request::get("/system/df").query("type", "volume");
-        let usage = self.get(usage).await;
-        let list = usage.iter().filter_map(|u| u["Volumes"].as_array());
+        let told = self.get(Request::get("/volumes")).await;
+        let list = told.iter().filter_map(|u| u["Volumes"].as_array());
         let names = list.flatten().filter_map(|v| v["Name"].as_str());
         names.map(str::to_owned).collect()
     }

@@ -44,6 +44,14 @@ pub(super) async fn offer(asking: &Asking, verb: &Verb, line: &Line, current: &s
         | "registry rm" | "manifest create" | "manifest annotate" | "manifest inspect" => {
             Offer::of(asking.images().await)
         }
+        "volume inspect" | "volume rm" => Offer::of(asking.volumes().await),
+        "volume clone" | "volume export" | "volume import" | "volume snapshot"
+        | "volume update"
+            if first =>
+        {
+            Offer::of(asking.volumes().await)
+        }
+        "volume import" => Offer::files(),
         "inspect" => {
             let mut names = asking.containers(Which::All).await;
             names.extend(asking.images().await);

@@ -103,7 +103,9 @@ pub(super) async fn offer(asking: &Asking, line: &Line, flag: &str, text: &str) 
         }
         "network" if text.contains('=') => attachment(asking, text).await,
         "config-from" => Offer::of(asking.own_networks().await),
-        "driver" => Offer::of(asking.known("/Plugins/Network").await),
+        "driver" if named(line, "network create") => {
+            Offer::of(asking.known("/Plugins/Network").await)
+        }
         "scope" => Offer::of(["local"]),
         "network" => {
             if text.starts_with("container:") {
@@ -159,6 +161,10 @@ pub(super) async fn offer(asking: &Asking, line: &Line, flag: &str, text: &str) 
         "attach" => Offer::of(["stderr", "stdin", "stdout"]),
         "log-level" => Offer::of(["debug", "error", "fatal", "info", "warn"]),
         "log-driver" => Offer::of(asking.known("/Plugins/Log").await),
+        "driver" if named(line, "volume create") => {
+            Offer::of(asking.known("/Plugins/Volume").await)
+        }
+        "opt" if named(line, "volume create") => open(&["device=", "o=", "size=", "type="]),
         "volume-driver" => Offer::of(asking.known("/Plugins/Volume").await),
         "runtime" => Offer::of(asking.known("/Runtimes").await),
         "platform" => Offer::of(PLATFORMS.iter().copied()),
@@ -198,7 +204,12 @@ pub(super) async fn offer(asking: &Asking, line: &Line, flag: &str, text: &str) 
 
 /// Whether it is `build` that is typed.
 fn building(line: &Line) -> bool {
-    matches!(line.stage, Stage::Verb(verb) if verb.names[0] == "image build")
+    named(line, "image build")
+}
+
+/// Whether it is the verb `name` that is typed.
+fn named(line: &Line, name: &str) -> bool {
+    matches!(line.stage, Stage::Verb(verb) if verb.names[0] == name)
 }
 
 /// `type=…`, as long as nothing else is typed.
@@ -250,7 +261,7 @@ async fn mount(asking: &Asking, text: &str) -> Offer {
         format!("{before},")
     };
     let parts: Vec<String> = if part.starts_with("type=") || before.is_empty() {
-        ["bind", "tmpfs", "volume"]
+        ["bind", "image", "tmpfs", "volume"]
             .iter()
             .map(|kind| format!("type={kind},"))
             .collect()
@@ -258,8 +269,11 @@ async fn mount(asking: &Asking, text: &str) -> Offer {
         if before.contains("type=bind") {
             return Offer::files();
         }
-        let volumes = asking.volumes().await;
-        volumes.iter().map(|v| format!("{name}{v},")).collect()
+        let names = match before.contains("type=image") {
+            true => asking.images().await,
+            false => asking.volumes().await,
+        };
+        names.iter().map(|v| format!("{name}{v},")).collect()
     } else {
         ["source=", "target=", "readonly"]
             .iter()
@@ -306,10 +320,12 @@ async fn filters(asking: &Asking, line: &Line, text: &str) -> Offer {
             "name" if verb.names[0] == "network ls" => asking.networks().await,
             "type" if verb.names[0] == "network ls" => words("builtin custom"),
             "scope" => words("local swarm"),
+            "name" if verb.names[0] == "volume ls" => asking.volumes().await,
             "before" | "since" | "container" | "name" => asking.containers(Which::All).await,
             "network" => asking.networks().await,
             "volume" => asking.volumes().await,
-            "dangling" | "is-task" => vec!["false".to_owned(), "true".to_owned()],
+            "driver" => asking.known("/Plugins/Volume").await,
+            "all" | "dangling" | "is-task" => vec!["false".to_owned(), "true".to_owned()],
             "health" => words("healthy none starting unhealthy"),
             "status" => words("created dead exited paused removing restarting running"),
             "type" => words("container daemon image network volume"),
@@ -324,6 +340,8 @@ async fn filters(asking: &Asking, line: &Line, text: &str) -> Offer {
         "image ls" => "before dangling label reference since until",
         "network ls" => "dangling driver id label name scope type",
         "system events" => "container daemon event image label network scope type volume",
+        "volume ls" => "dangling driver label name",
+        "volume prune" => "all label label!",
         name if name.ends_with(" prune") => "label label! until",
         _ => "",
     };

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use types::{container::ContainerSummary, image::ImageSummary, usage::DiskUsage, volume::Volume};
 
-use super::{Context, images, lenient::lenient, ps};
+use super::{Context, images, lenient::lenient, ps, volume};
 use crate::{
     client::Request,
     error::Result,
@@ -179,18 +179,7 @@ impl Usage {
     }
 
     fn volume_rows(&self) -> Vec<Value> {
-        let row = |v: &Volume| {
-            let known = v.usage_data.as_ref();
-            let bytes = known.map_or("N/A".to_owned(), |u| size::human(u.size));
-            let links = known.map_or("N/A".to_owned(), |u| u.ref_count.to_string());
-            let labels: Vec<String> = v.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            json!({
-                "Availability": "N/A", "Driver": v.driver, "Group": "N/A",
-                "Labels": labels.join(","), "Links": links, "Mountpoint": v.mountpoint,
-                "Name": v.name, "Scope": v.scope, "Size": bytes, "Status": "N/A",
-            })
-        };
-        self.volumes.iter().map(row).collect()
+        self.volumes.iter().map(volume::row).collect()
     }
 
     fn cache_rows(&self, now: i64) -> Vec<Value> {

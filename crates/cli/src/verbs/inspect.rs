@@ -1,4 +1,4 @@
-//! `inspect`, `container inspect`, `image inspect`, `network inspect`.
+//! `inspect`, `container inspect`, `image inspect`, `network inspect`, `volume inspect`.
 
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ pub(crate) const ANY: &[Flag] = &[
     SIZE,
     text(
         "type",
-        "Only objects of this type: container, image or network",
+        "Only objects of this type: container, image, network or volume",
     ),
 ];
 
@@ -62,6 +62,7 @@ enum Kind {
     Container,
     Image,
     Network,
+    Volume,
     Any,
 }
 
@@ -72,6 +73,7 @@ pub(crate) async fn any(context: &Context, m: Matches) -> Result {
         Some("container") => Kind::Container,
         Some("image") => Kind::Image,
         Some("network") => Kind::Network,
+        Some("volume") => Kind::Volume,
         Some(known) if TYPES.contains(&known) => {
             return Err(Error::msg(format!(
                 "--type {known} is not supported by wharf yet"
@@ -79,7 +81,7 @@ pub(crate) async fn any(context: &Context, m: Matches) -> Result {
         }
         Some("") => {
             return Err(Error::msg(
-                "type is empty: must be one of \"container\", \"image\", \"network\"",
+                "type is empty: must be one of \"container\", \"image\", \"network\", \"volume\"",
             ));
         }
         Some(other) => {
@@ -106,6 +108,11 @@ pub(crate) async fn images(context: &Context, m: Matches) -> Result {
 /// `docker network inspect`.
 pub(crate) async fn networks(context: &Context, m: Matches) -> Result {
     inspect(context, &m, Kind::Network).await
+}
+
+/// `docker volume inspect`.
+pub(crate) async fn volumes(context: &Context, m: Matches) -> Result {
+    inspect(context, &m, Kind::Volume).await
 }
 
 /// Shows what is found, then complains of what is not.
@@ -261,22 +268,31 @@ async fn get(context: &Context, name: &str, kind: Kind, details: &Details) -> Re
         };
         body(context, request).await
     };
+    let volume = async || {
+        let request = Request::get(&format!("/volumes/{name}"));
+        body(context, request).await
+    };
     let answer = match kind {
         Kind::Container => container().await,
         Kind::Image => image().await,
         Kind::Network => network().await,
-        Kind::Any => match container().await {
-            Err(e) if e.is_not_found() => match image().await {
-                Err(e) if e.is_not_found() => match network().await {
-                    Err(e) if e.is_not_found() => {
-                        return Err(Error::msg(format!("Error: No such object: {name}")));
-                    }
-                    answer => answer,
-                },
-                answer => answer,
-            },
-            answer => answer,
-        },
+        Kind::Volume => volume().await,
+        Kind::Any => {
+            let mut found = container().await;
+            if found.as_ref().is_err_and(ClientError::is_not_found) {
+                found = image().await;
+            }
+            if found.as_ref().is_err_and(ClientError::is_not_found) {
+                found = network().await;
+            }
+            if found.as_ref().is_err_and(ClientError::is_not_found) {
+                found = volume().await;
+            }
+            if found.as_ref().is_err_and(ClientError::is_not_found) {
+                return Err(Error::msg(format!("Error: No such object: {name}")));
+            }
+            found
+        }
     };
     Ok(answer?)
 }

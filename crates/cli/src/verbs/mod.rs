@@ -15,6 +15,7 @@ mod dial_stdio;
 mod events;
 mod exec;
 mod firewall;
+mod gc;
 mod history;
 mod host_config;
 mod image;
@@ -46,6 +47,7 @@ mod table;
 mod top;
 mod update;
 mod version;
+mod volume;
 
 use std::{future::Future, pin::Pin};
 

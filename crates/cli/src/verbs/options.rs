@@ -177,7 +177,7 @@ pub(crate) const SPEC: &[Flag] = &[
     text("mac-address", "Its MAC address"),
     list(
         "mount",
-        "Mount a directory of the host, a volume or memory, type=bind|volume|tmpfs,…",
+        "Mount a directory of the host, a volume, memory or an image, type=bind|volume|tmpfs|image,…",
     )
     .value("mount", mount::check),
     list("network-alias", "A further name in its network"),

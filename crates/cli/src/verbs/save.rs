@@ -44,6 +44,13 @@ pub(crate) async fn export(context: &Context, m: Matches) -> Result {
     write(request.send(&context.client).await?, target).await
 }
 
+/// `volume export`.
+pub(crate) async fn export_volume(context: &Context, m: Matches) -> Result {
+    let target = target(&m)?;
+    let request = Request::get(&format!("/wharf/volumes/{}/archive", m.args[0]));
+    write(request.send(&context.client).await?, target).await
+}
+
 /// Where it goes; nowhere but a file or a pipe.
 fn target(m: &Matches) -> Result<Option<String>> {
     let path = m.text("output");

@@ -8,4 +8,6 @@ mod transfer;
 mod view;
 
 pub use commit::Commit;
+pub(crate) use ids::Owners;
+pub(crate) use stream::PATIENCE;
 pub use stream::{Chunks, Sink, pipe};

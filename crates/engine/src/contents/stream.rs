@@ -24,7 +24,7 @@ const WAITING: usize = 4;
 
 /// How long a client may take nothing while a container that does not run is kept for it, and
 /// cannot be started.
-pub(super) const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The writing end. It ends with [`Sink::end`]; dropped before, the client sees an error.
 pub struct Sink {
@@ -68,7 +68,7 @@ impl Sink {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub(super) fn with_patience(mut self, patience: Duration) -> Self {
+    pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
         self.patient = Some((Handle::current(), patience));
         self
     }

@@ -192,6 +192,7 @@ impl Engine {
                 keep_kinds: options.keep_kinds,
                 ids: Some(&ids),
                 rename: None,
+                whole: false,
             };
             let source = io::BufReader::with_capacity(256 << 10, source);
             let (source, _) = archive::unpacked(source).map_err(bad_archive)?;

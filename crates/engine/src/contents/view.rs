@@ -24,6 +24,7 @@ use crate::{
     rootfs,
     state::Phase,
     subpath,
+    volumes::Lease,
 };
 
 /// The kernel's `MOUNT_ATTR_RDONLY`.
@@ -34,14 +35,18 @@ pub(super) enum View {
     /// That of its first process.
     Running(OwnedFd),
     /// Its layers, mounted for this view.
-    Mounted(sys::tree::Tree),
+    Mounted {
+        tree: sys::tree::Tree,
+        /// What is mounted in it stays as long.
+        _volumes: Vec<Lease>,
+    },
 }
 
 impl View {
     pub(super) fn root(&self) -> BorrowedFd<'_> {
         match self {
             Self::Running(root) => root.as_fd(),
-            Self::Mounted(tree) => tree.root(),
+            Self::Mounted { tree, .. } => tree.root(),
         }
     }
 }
@@ -63,10 +68,25 @@ impl Engine {
         let users = users.as_ref().map(|u| &u.user);
         let root = self.mount_root(&container.id, users, remap)?;
         let mut sources = Vec::new();
+        let mut leases: Vec<Lease> = Vec::new();
         for mount in &record.mounts {
             let source: PathBuf = match mount.kind {
                 MountKind::Bind => mount.source.clone().into(),
-                MountKind::Volume => self.volumes.data(&mount.name),
+                MountKind::Volume => match self.volumes.lease_blocking(&mount.name) {
+                    Ok(lease) => {
+                        let place = lease.place.clone();
+                        leases.push(lease);
+                        place
+                    }
+                    // What is not there yet is made at start; there is nothing to see in it.
+                    Err(Error::NoSuchVolume(_)) => continue,
+                    Err(error) => return Err(error),
+                },
+                MountKind::Image => {
+                    let files = self.open_image(mount, users, container)?;
+                    sources.push((files, mount.destination.clone(), true));
+                    continue;
+                }
                 // In memory, and gone with the run.
                 MountKind::Tmpfs => continue,
             };
@@ -108,7 +128,10 @@ impl Engine {
             Ok(())
         });
         let what = format!("look into container {}", container.id);
-        Ok(View::Mounted(tree.map_err(Error::io(what))?))
+        Ok(View::Mounted {
+            tree: tree.map_err(Error::io(what))?,
+            _volumes: leases,
+        })
     }
 }
 

@@ -4,15 +4,15 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, TcpListener, UdpSocket},
+    net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket},
     os::fd::AsFd,
 };
 
 use resolver::AskerFds;
 use sys::{
-    netlink::{Socket, forget_udp},
+    netlink::Socket,
     netns,
-    nft::{Base, Data, Family, Hook, Key, Map, Rule, Transaction},
+    nft::{Base, Family, Hook, PortOf, Rule, Transaction, Transport},
 };
 
 use super::Life;
@@ -23,19 +23,16 @@ pub(super) const PORT: u16 = 53;
 
 /// The table in the container's namespace.
 const TABLE: &str = "wharf_names";
-const SERVERS: &str = "servers";
-const CHAIN: &str = "asked";
-const TYPE_ADDRESS: u32 = 7;
-const TYPE_PROTOCOL: u32 = 12;
-const TYPE_PORT: u32 = 13;
-const DESTINATION_NAT: i32 = -100;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+const ASKED: &str = "asked";
+const ANSWERED: &str = "answered";
+/// The kernel's own place for noting connections is -200.
+const BEFORE_TRACKING: i32 = -300;
+const AFTER_TRACKING: i32 = -150;
 /// A port that is free for UDP may be taken for TCP.
 const ATTEMPTS: usize = 64;
 
 /// Makes sockets inside a container's namespace and leads its questions there. Where it had others
-/// (`again`), what the kernel remembers of them is forgotten, too.
+/// (`again`), these take their place, also for a client that keeps its socket.
 pub(super) fn open(life: &Life, again: bool) -> io::Result<AskerFds> {
     let (udp, tcp, mut socket) = netns::inside(life.namespace.as_fd(), || {
         let (udp, tcp) = bind()?;
@@ -47,11 +44,6 @@ pub(super) fn open(life: &Life, again: bool) -> io::Result<AskerFds> {
             "questions for {ADDRESS} cannot be redirected: {error}"
         ))
     })?;
-    if again {
-        // A client that keeps its socket would go on to the old port.
-        forget_udp(&mut socket, true, PORT, |flow| flow.sent_to == ADDRESS)
-            .map_err(io::Error::other)?;
-    }
     Ok(AskerFds {
         udp: Some(udp.into()),
         tcp: Some(tcp.into()),
@@ -73,8 +65,10 @@ fn bind() -> io::Result<(UdpSocket, TcpListener)> {
     Err(io::ErrorKind::AddrInUse.into())
 }
 
-/// What the container sends to port 53 of the address goes to `port`; answers then seem to come
-/// from port 53, as the kernel translates them back.
+/// Writes `port` into what the container sends to port 53 of the address, and 53 into the answers.
+/// Not by translation: a chain for that would have the kernel note each connection of the container,
+/// which costs all of them more than a tenth of their speed (docs/network.md). Where the container has
+/// rules of its own that note connections, both are noted with port 53, as one.
 fn redirect(socket: &mut Socket, port: u16, again: bool) -> Result<(), sys::netlink::Error> {
     let mut t = Transaction::new(Family::Ip, TABLE);
     t.add_table();
@@ -82,50 +76,39 @@ fn redirect(socket: &mut Socket, port: u16, again: bool) -> Result<(), sys::netl
         t.delete_table();
         t.add_table();
     }
-    t.add_map(Map {
-        name: SERVERS,
-        key_type: TYPE_PROTOCOL << 12 | TYPE_ADDRESS << 6 | TYPE_PORT,
-        key_len: 12,
-        data: Data::Value(TYPE_ADDRESS << 6 | TYPE_PORT, 8),
-        intervals: false,
-        links: false,
-    });
-    t.add_chain(
-        CHAIN,
-        Some(Base {
-            kind: "nat",
-            hook: Hook::Output,
-            priority: DESTINATION_NAT,
-        }),
-    );
-    let parts = [Key::Protocol, Key::Destination(Family::Ip), Key::Port];
-    t.add_rule(
-        CHAIN,
-        &Rule::new().translate_by(Family::Ip, SERVERS, &parts),
-    );
-    let target = [&ADDRESS.octets()[..], &port_bytes(port)].concat();
-    let entry = |protocol: u8| {
-        let key = [
-            &[protocol, 0, 0, 0][..],
-            &ADDRESS.octets(),
-            &port_bytes(PORT),
-        ]
-        .concat();
-        (key, target.clone())
-    };
-    t.add_elements(SERVERS, &[entry(UDP), entry(TCP)]);
+    for (chain, priority) in [(ASKED, AFTER_TRACKING), (ANSWERED, BEFORE_TRACKING)] {
+        t.add_chain(
+            chain,
+            Some(Base {
+                kind: "filter",
+                hook: Hook::Output,
+                priority,
+            }),
+        );
+    }
+    let address = IpAddr::V4(ADDRESS);
+    for of in [Transport::Udp, Transport::Tcp] {
+        let asked = Rule::new().to_subnet(address, 32, true).write_port(
+            of,
+            PortOf::Destination,
+            PORT,
+            port,
+        );
+        t.add_rule(ASKED, &asked);
+        let answered =
+            Rule::new()
+                .from_subnet(address, 32)
+                .write_port(of, PortOf::Source, port, PORT);
+        t.add_rule(ANSWERED, &answered);
+    }
     t.commit(socket)
-}
-
-/// A port as a register of four bytes.
-fn port_bytes(port: u16) -> [u8; 4] {
-    let [high, low] = port.to_be_bytes();
-    [high, low, 0, 0]
 }
 
 #[cfg(test)]
 mod tests {
     use std::{os::fd::OwnedFd, time::Duration};
+
+    use sys::nft::{Status, Verdict};
 
     use super::*;
 
@@ -174,5 +157,37 @@ mod tests {
         drop(first.udp);
         let second = open(&life, true).unwrap();
         asks(&life, &client, second.udp.as_ref().unwrap());
+    }
+
+    /// A firewall inside the container takes only answers from the name server: they are answers.
+    #[test]
+    fn answers_belong_to_their_questions_where_connections_are_noted() {
+        let life = life();
+        let (client, mut socket) = netns::inside(life.namespace.as_fd(), || {
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            (client, Socket::netfilter().unwrap())
+        })
+        .unwrap();
+        let mut t = Transaction::new(Family::Ip, "own");
+        t.add_table();
+        let base = Base {
+            kind: "filter",
+            hook: Hook::Input,
+            priority: 0,
+        };
+        t.add_chain("input", Some(base));
+        let known = Rule::new().connection(Status::Known);
+        t.add_rule("input", &known.verdict(Verdict::Accept));
+        let other = Rule::new().from_subnet(IpAddr::V4(ADDRESS), 32);
+        t.add_rule("input", &other.verdict(Verdict::Drop));
+        t.commit(&mut socket).unwrap();
+        let fds = open(&life, false).unwrap();
+        asks(&life, &client, fds.udp.as_ref().unwrap());
+        let listener = TcpListener::from(fds.tcp.unwrap());
+        netns::inside(life.namespace.as_fd(), || {
+            std::net::TcpStream::connect((ADDRESS, PORT)).unwrap()
+        })
+        .unwrap();
+        listener.accept().unwrap();
     }
 }

@@ -86,6 +86,7 @@ impl Engine {
             let one = all.iter().find(|j| j.network.id == network.id);
             let one = one.ok_or_else(|| Error::NoSuchNetwork(network.name.clone()))?;
             let endpoint = engine.plug(&record, one, netns.as_fd(), &mut names, [false; 2])?;
+            sys::failpoint!("engine.network.plugged");
             place.endpoints.insert(network.id.clone(), endpoint);
             let settled = engine.settle_place(&container, &all, place, &netns);
             let settled = settled.and_then(|()| engine.name_joined(&container, &network));
@@ -97,6 +98,34 @@ impl Engine {
             settled
         })
         .await
+    }
+
+    /// Makes the networks of a container that runs those of its record, which a daemon's death in the
+    /// middle of a change may have kept apart.
+    pub(crate) async fn reconcile_networks(self: &Arc<Self>, container: &Arc<Container>) {
+        let shared = container.with_record(|r| {
+            let mode = NetworkMode::of(&r.host_config);
+            !matches!(mode, Ok(NetworkMode::Bridge | NetworkMode::Own(_)))
+        });
+        if shared {
+            return;
+        }
+        let wanted: Vec<String> = container.with_record(|r| r.networks.keys().cloned().collect());
+        let present: Vec<String> = lock(&container.place).endpoints.keys().cloned().collect();
+        for id in wanted.iter().filter(|id| !present.contains(id)) {
+            let Some(network) = self.networks.get(id) else {
+                continue;
+            };
+            let joined = self.join_now(container, &network).await;
+            crate::end::log_failure(container, "it is not in one of its networks", joined);
+        }
+        for id in present.iter().filter(|id| !wanted.contains(id)) {
+            let Some(network) = self.networks.get(id) else {
+                continue;
+            };
+            let left = self.leave_now(container, &network).await;
+            crate::end::log_failure(container, "it is still in a network", left);
+        }
     }
 
     /// Takes a container out of a network.
@@ -159,6 +188,7 @@ impl Engine {
                     .unplug(&container.id, netns.as_fd(), &endpoint)?;
                 // The default route may go by what is going away.
                 engine.network.settle();
+                sys::failpoint!("engine.network.unplugged");
             }
             engine.settle_place(&container, &all, place, &netns)
         })

@@ -112,3 +112,35 @@ fn udp_clients_that_never_pause_reach_the_new_container() {
     assert_eq!(ask(), Some(format!("second {OUTSIDE}")));
     drop(ns);
 }
+
+#[test]
+fn udp_clients_of_a_range_reach_the_new_container() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    let client = within(&lab.outside, || UdpSocket::bind("0.0.0.0:0")).unwrap();
+    let ask = |port| ask_from(&client, HOST, port, Duration::from_millis(200));
+    let range: Vec<_> = (5000..6000).map(|port| udp(port, port)).collect();
+    let ends = [5000, 5999];
+    let serve = |container: &Container, name| {
+        for port in ends {
+            serve_udp(&container.ns, &format!("0.0.0.0:{port}"), name);
+        }
+    };
+    for port in ends {
+        assert_eq!(ask(port), None);
+    }
+    let first = lab.container(&net, "first", &range);
+    serve(&first, "first");
+    for port in ends {
+        assert_eq!(ask(port), Some(format!("first {OUTSIDE}")));
+    }
+    let Container { id, ns, connected } = first;
+    drop(connected);
+    within(&lab.host, || net.disconnect(&id)).unwrap();
+    let second = lab.container(&net, "second", &range);
+    serve(&second, "second");
+    for port in ends {
+        assert_eq!(ask(port), Some(format!("second {OUTSIDE}")));
+    }
+    drop(ns);
+}

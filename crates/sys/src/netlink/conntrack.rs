@@ -4,6 +4,7 @@
 //! one. A client that keeps sending while a container is replaced would go on to the old
 //! address for ever; so entries of a port are removed when its mapping changes.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::addr::ip;
@@ -26,8 +27,9 @@ const CTA_IP_SRC: [u16; 2] = [1, 3];
 const CTA_IP_DST: [u16; 2] = [2, 4];
 const CTA_PROTO_NUM: u16 = 1;
 const CTA_PROTO_DST_PORT: u16 = 3;
-/// Bits of the kernel's (unexported) dump filter: protocol number and destination port.
-const MATCH_PROTO_AND_PORT: u32 = 1 << 3 | 1 << 5;
+/// Bits of the kernel's (unexported) dump filter.
+const MATCH_PROTO: u32 = 1 << 3;
+const MATCH_PORT: u32 = 1 << 5;
 const NESTED: u16 = 1 << 15;
 const UDP: u8 = 17;
 
@@ -45,6 +47,8 @@ fn header(ipv4: bool) -> [u8; 4] {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Flow {
+    /// The port its first packet was sent to.
+    pub port: u16,
     /// The address its first packet was sent to.
     pub sent_to: IpAddr,
     /// The address its answers come from: another one if it is translated.
@@ -54,21 +58,21 @@ pub struct Flow {
     zone: Option<Vec<u8>>,
 }
 
-/// Removes those tracked UDP flows to this port, of IPv4 or of IPv6, that are `wanted`. Returns how
-/// many there were.
+/// Removes those tracked UDP flows to these ports, of IPv4 or of IPv6, that are `wanted`. Returns how
+/// many there were. The kernel reads its whole table for an answer, some 10 ms: ask once for all.
 ///
 /// # Errors
 /// When the kernel refuses or cannot be asked.
 pub fn forget_udp(
     socket: &mut Socket,
     ipv4: bool,
-    port: u16,
+    ports: &BTreeSet<u16>,
     mut wanted: impl FnMut(&Flow) -> bool,
 ) -> Result<usize, Error> {
-    let mut found = match flows(socket, ipv4, port, true) {
+    let mut found = match flows(socket, ipv4, ports, true) {
         // Kernels before 5.8 know no filter: read all of them.
         Err(e) if matches!(e.errno(), Some(libc::EINVAL | libc::EOPNOTSUPP)) => {
-            flows(socket, ipv4, port, false)?
+            flows(socket, ipv4, ports, false)?
         }
         other => other?,
     };
@@ -102,7 +106,14 @@ pub fn forget_udp(
     Ok(removed)
 }
 
-fn flows(socket: &mut Socket, ipv4: bool, port: u16, filter: bool) -> Result<Vec<Flow>, Error> {
+fn flows(
+    socket: &mut Socket,
+    ipv4: bool,
+    ports: &BTreeSet<u16>,
+    filter: bool,
+) -> Result<Vec<Flow>, Error> {
+    // The kernel compares with one port.
+    let only = ports.first().filter(|_| ports.len() == 1);
     let mut batch = Batch::new();
     batch.push(
         GET,
@@ -114,11 +125,14 @@ fn flows(socket: &mut Socket, ipv4: bool, port: u16, filter: bool) -> Result<Vec
                 b.nest(CTA_TUPLE_ORIG, |b| {
                     b.nest(CTA_TUPLE_PROTO, |b| {
                         b.attr(CTA_PROTO_NUM, &[UDP]);
-                        b.attr(CTA_PROTO_DST_PORT, &port.to_be_bytes());
+                        if let Some(port) = only {
+                            b.attr(CTA_PROTO_DST_PORT, &port.to_be_bytes());
+                        }
                     });
                 });
                 b.nest(CTA_FILTER, |b| {
-                    b.attr_u32(CTA_FILTER_ORIG_FLAGS, MATCH_PROTO_AND_PORT);
+                    let port = only.map_or(0, |_| MATCH_PORT);
+                    b.attr_u32(CTA_FILTER_ORIG_FLAGS, MATCH_PROTO | port);
                     b.attr_u32(CTA_FILTER_REPLY_FLAGS, 0);
                 });
             }
@@ -128,8 +142,8 @@ fn flows(socket: &mut Socket, ipv4: bool, port: u16, filter: bool) -> Result<Vec
         let attrs = Attrs(p.get(4..)?);
         let tuple = attrs.nested(CTA_TUPLE_ORIG);
         let proto = tuple.nested(CTA_TUPLE_PROTO);
-        let udp = proto.get(CTA_PROTO_NUM) == Some(&[UDP]);
-        if !udp || proto.get(CTA_PROTO_DST_PORT) != Some(&port.to_be_bytes()) {
+        let port = u16::from_be_bytes(proto.get(CTA_PROTO_DST_PORT)?.try_into().ok()?);
+        if proto.get(CTA_PROTO_NUM) != Some(&[UDP]) || !ports.contains(&port) {
             return None;
         }
         let address = |tuple: Attrs<'_>, which: [u16; 2]| {
@@ -138,6 +152,7 @@ fn flows(socket: &mut Socket, ipv4: bool, port: u16, filter: bool) -> Result<Vec
         };
         let own = |kind| attrs.get(kind).map(<[u8]>::to_vec);
         Some(Flow {
+            port,
             sent_to: address(tuple, CTA_IP_DST)?,
             answered_by: address(attrs.nested(CTA_TUPLE_REPLY), CTA_IP_SRC)?,
             tuple: tuple.0.to_vec(),

@@ -53,6 +53,24 @@ pub enum Key {
     Port,
 }
 
+/// A transport protocol with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP
+    Tcp,
+    /// UDP
+    Udp,
+}
+
+/// One of a packet's two ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortOf {
+    /// Of who sent it.
+    Source,
+    /// Of who gets it.
+    Destination,
+}
+
 /// How a rule ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict<'a> {
@@ -247,6 +265,37 @@ impl Rule {
             b.attr_be32(2, family.number());
             b.attr_be32(3, REG32);
             b.attr_be32(5, REG32 + family.registers());
+        });
+        self
+    }
+
+    /// Where the packet has the port `old`, it gets the port `new`: this packet alone, without a
+    /// connection that is noted, as there is for what is translated.
+    #[must_use]
+    pub fn write_port(mut self, of: Transport, which: PortOf, old: u16, new: u16) -> Self {
+        let (protocol, checksum) = match of {
+            Transport::Tcp => (libc::IPPROTO_TCP, 16),
+            Transport::Udp => (libc::IPPROTO_UDP, 6),
+        };
+        let offset = match which {
+            PortOf::Source => 0,
+            PortOf::Destination => 2,
+        };
+        self.meta(REG32, META_L4PROTO);
+        self.compare(CMP_EQ, &[protocol as u8]);
+        self.payload(REG32, BASE_TRANSPORT, offset, 2);
+        self.compare(CMP_EQ, &old.to_be_bytes());
+        self.expression("immediate", |b| {
+            b.attr_be32(1, REG32);
+            b.nest(2, |b| b.attr(DATA_VALUE, &new.to_be_bytes()));
+        });
+        self.expression("payload", |b| {
+            b.attr_be32(2, BASE_TRANSPORT);
+            b.attr_be32(3, offset);
+            b.attr_be32(4, 2);
+            b.attr_be32(5, REG32); // written from here
+            b.attr_be32(6, 1); // a checksum as the Internet protocols have it
+            b.attr_be32(7, checksum);
         });
         self
     }

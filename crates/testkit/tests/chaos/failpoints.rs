@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use testkit::{Auth, Daemon, Host, Lan, Opts, Registry, eventually, images, workspace};
+use testkit::{Auth, Cli, Daemon, Host, Lan, Opts, Registry, eventually, images, workspace};
 
 use crate::sound;
 
@@ -24,10 +24,11 @@ struct Act {
 const STATUS: &str = "inspect -f '{{.State.Status}}' box";
 const CODE: &str = "inspect -f '{{.State.Status}} {{.State.ExitCode}}' box";
 const GONE: (&str, &str) = ("ps -aq --filter name=box", "");
+const NETWORKS: &str = "inspect -f '{{len .NetworkSettings.Networks}}' box";
 const VOLUMES: &str = "create --name box -v /nameless -v named:/named busybox true";
 const RUNS: &str = "run -d --name box -p 8080:80 busybox sleep 1000";
 
-const ACTS: [Act; 24] = [
+const ACTS: [Act; 31] = [
     Act {
         points: &[
             "image.blob.sync",
@@ -263,6 +264,59 @@ const ACTS: [Act; 24] = [
         operation: "build -q -t built CONTEXT",
         happened: ("inspect -f there built", "there"),
     },
+    Act {
+        points: &["engine.network.recorded", "engine.records.commit"],
+        before: &[],
+        operation: "network create mine",
+        happened: ("network inspect -f there mine", "there"),
+    },
+    Act {
+        points: &["engine.network.removed", "engine.records.commit"],
+        before: &["network create mine"],
+        operation: "network rm mine",
+        happened: ("network ls -q --filter name=mine", ""),
+    },
+    Act {
+        points: &["engine.network.plugged", "engine.records.commit"],
+        before: &["network create mine", RUNS],
+        operation: "network connect mine box",
+        happened: (NETWORKS, "2"),
+    },
+    Act {
+        points: &["engine.network.unplugged", "engine.records.commit"],
+        before: &["network create mine", RUNS, "network connect mine box"],
+        operation: "network disconnect mine box",
+        happened: (NETWORKS, "1"),
+    },
+    Act {
+        points: &["engine.volume.mounted"],
+        before: &[
+            "volume create -o type=tmpfs -o device=tmpfs memory",
+            "create --name box -v memory:/memory busybox sleep 1000",
+        ],
+        operation: "start box",
+        happened: (STATUS, "running"),
+    },
+    // What is ours alone is done by our own CLI.
+    Act {
+        points: &[
+            "engine.volume.still",
+            "engine.volume.copied",
+            "engine.volume.renamed",
+        ],
+        before: &[
+            "volume rm -f copy",
+            "run -d --name box -v data:/data busybox sleep 1000",
+        ],
+        operation: "volume clone data copy",
+        happened: ("volume inspect -f '{{.Name}}' copy", "copy"),
+    },
+    Act {
+        points: &["engine.volume.unpacked"],
+        before: &[],
+        operation: "volume import unpacked ARCHIVE",
+        happened: ("volume inspect -f '{{.Name}}' unpacked", "unpacked"),
+    },
     // By the start of a daemon that finds a layer it cannot trust.
     Act {
         points: &["image.layer.discard"],
@@ -352,7 +406,7 @@ fn die_at(d: &mut Daemon, act: &Act, point: &str, fill: &dyn Fn(&str) -> String)
     d.set_env(&[("WHARF_FAILPOINT", point)]);
     // Some are reached before the daemon answers.
     if d.try_restart().is_ok() {
-        let out = d.docker().run(&operation);
+        let out = by(d, &operation).run(&operation);
         eventually(&format!("the daemon's death at {at}: {out}"), || {
             !d.running()
         });
@@ -374,7 +428,7 @@ fn die_at(d: &mut Daemon, act: &Act, point: &str, fill: &dyn Fn(&str) -> String)
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     if !happened(d) {
-        let again = d.docker().run(&operation);
+        let again = by(d, &operation).run(&operation);
         assert_eq!(again.code, 0, "{at}, again: {again}\n{}", d.log());
         eventually(&format!("{at} to have an effect, done again"), || {
             happened(d)
@@ -383,6 +437,12 @@ fn die_at(d: &mut Daemon, act: &Act, point: &str, fill: &dyn Fn(&str) -> String)
     sound::states(d);
     assert_eq!(d.docker().code("run --rm busybox true"), 0, "after {at}");
     sound::removable(d);
+}
+
+/// The command line that has the verb.
+fn by(d: &Daemon, operation: &str) -> Cli {
+    let ours = operation.starts_with("volume clone") || operation.starts_with("volume import");
+    if ours { d.wharf() } else { d.docker() }
 }
 
 /// As after a power cut before the layers were known to be on the disk.

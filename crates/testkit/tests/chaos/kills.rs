@@ -230,7 +230,8 @@ fn step(rng: &mut StdRng, image: &str) -> String {
     // No hexadecimal digits, or it would also mean whose identifier begins like this.
     let name = format!("some{}", rng.random_range(0..6));
     let port = 8000 + rng.random_range(0..4);
-    match rng.random_range(0..26) {
+    let network = format!("net{}", rng.random_range(0..3));
+    match rng.random_range(0..32) {
         0 | 1 => format!("run -d --name {name} busybox sleep 1000"),
         2 | 3 => format!("run -d --name {name} -p {port}:80 -p {port}:80/udp busybox sleep 1000"),
         4 => format!("run -d --rm --name {name} -v /nameless busybox sleep 0.05"),
@@ -252,6 +253,11 @@ fn step(rng: &mut StdRng, image: &str) -> String {
         21 => format!("run --rm {image} cat /pulled"),
         22 => "run -d --restart unless-stopped busybox sleep 0.5".to_owned(),
         23 => "ps -a".to_owned(),
+        24 => format!("network create {network}"),
+        25 => format!("network rm {network}"),
+        26 => format!("run -d --name {name} --network {network} -p {port}:80 busybox sleep 1000"),
+        27 => format!("network connect {network} {name}"),
+        28 => format!("network disconnect {network} {name}"),
         _ => format!("rm -f -v {name}"),
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn removable(d: &Daemon) {
     }
     eventually("the last to be gone", || cli.ok("ps -aq").is_empty());
     cli.ok("builder prune -af");
+    cli.ok("network prune -f");
     d.assert_no_leaks();
     for place in [
         "data/containers",

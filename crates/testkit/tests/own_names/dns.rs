@@ -161,8 +161,8 @@ fn read(message: &[u8]) -> Said {
     Said(message[3] & 15, records)
 }
 
-/// A server that has 192.0.2.99 for every name, by UDP; what it was asked. Its thread ends with the
-/// test.
+/// A server that has 192.0.2.99 for every name but those below `x.example`, by UDP; what it was asked.
+/// Its thread ends with the test.
 pub(crate) fn knows_all(ns: &Ns, at: IpAddr) -> Arc<Mutex<Vec<String>>> {
     let socket = ns.within(|| UdpSocket::bind(SocketAddr::from((at, 53))).expect("a free port"));
     answer_all(socket)
@@ -181,8 +181,13 @@ fn answer_all(socket: UdpSocket) -> Arc<Mutex<Vec<String>>> {
         let mut buffer = [0; 4096];
         while let Ok((len, from)) = socket.recv_from(&mut buffer) {
             let (text, end) = name(&buffer[..len], 12);
-            heard.lock().expect("no panic").push(text);
             let mut answer = buffer[..end + 4].to_vec();
+            if text.ends_with(".x.example") {
+                answer[2..12].copy_from_slice(&[0x81, 0x83, 0, 1, 0, 0, 0, 0, 0, 0]);
+                let _ = socket.send_to(&answer, from);
+                continue;
+            }
+            heard.lock().expect("no panic").push(text);
             answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
             answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 192, 0, 2, 99]);
             let _ = socket.send_to(&answer, from);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use api::backend::{self, Body, Progress, Result};
 use async_trait::async_trait;
 use types::{
+    gc::GcReport,
     image::{AuthAnswer, HistoryItem, ImagesPruned, RegistryAuth, SearchResult},
     options::Filters,
     registry::DistributionInspect,
@@ -84,6 +85,10 @@ impl backend::ImageWork for Images {
             images_deleted: (!deleted.is_empty()).then_some(deleted),
             space_reclaimed: bytes.cast_signed(),
         })
+    }
+
+    async fn collect(&self, dry_run: bool) -> Result<GcReport> {
+        self.clean_up(dry_run, 0).await
     }
 
     async fn push(

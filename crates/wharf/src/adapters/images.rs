@@ -32,14 +32,17 @@ pub(crate) struct Images {
     incoming: Threads,
     /// Of what is given out.
     pub(super) outgoing: Threads,
+    /// Which of them go by themselves.
+    pub(super) policy: super::ImagePolicy,
 }
 
 impl Images {
-    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, policy: super::ImagePolicy) -> Self {
         Self {
             engine,
             incoming: Threads::new("images", THREADS),
             outgoing: Threads::new("images", THREADS),
+            policy,
         }
     }
 

@@ -190,7 +190,7 @@ impl Host {
             driver: "overlay2".into(),
             driver_status: vec![["Backing Filesystem".into(), filesystem(&s.data_root)]],
             plugins: Plugins {
-                volume: vec!["local".into()],
+                volume: engine::volume_drivers(&s.plugins),
                 network: vec!["bridge".into(), "host".into(), "null".into()],
                 authorization: Some(live.authorization_plugins.clone()).filter(|p| !p.is_empty()),
                 log: vec!["json-file".into(), "local".into(), "none".into()],

@@ -85,7 +85,10 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
         tracing::warn!("{warning}");
     }
     let containers = Arc::new(adapters::Containers::new(Arc::clone(&engine)));
-    let images = Arc::new(adapters::Images::new(Arc::clone(&engine)));
+    let images = Arc::new(adapters::Images::new(
+        Arc::clone(&engine),
+        settings.image_gc.clone(),
+    ));
     let builds = {
         let (root, engine) = (settings.data_root.clone(), Arc::clone(&engine));
         let bound = settings.build_cache.clone();
@@ -96,12 +99,14 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
         .await?
     };
     let builds = Arc::new(builds.context("cannot open the builder's state")?);
+    let keeper = images.clone();
     let server = api::Server {
         containers: containers.clone(),
         files: containers.clone(),
         life: containers.clone(),
         live: containers.clone(),
-        networks: containers,
+        networks: containers.clone(),
+        volumes: containers,
         builds: builds.clone(),
         images: images.clone(),
         image_work: images.clone(),
@@ -130,6 +135,7 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
     tokio::spawn(reload.serve(hangup, tell));
     tokio::spawn(notify.clone().live());
     tokio::spawn(stay_small());
+    tokio::spawn(keeper.keep_clean());
     let end = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -235,6 +241,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
             icc: settings.icc,
             mtu: settings.mtu,
         },
+        plugins: settings.plugins.clone(),
     };
     let programs = Programs {
         shim: embedded::SHIM,

@@ -3,6 +3,7 @@
 mod builder;
 mod file;
 mod flags;
+mod gc;
 mod kept;
 mod parse;
 mod table;
@@ -85,6 +86,10 @@ pub(crate) struct Settings {
     pub default_runtime: String,
     pub default_ulimits: Vec<Ulimit>,
     pub cdi_spec_dirs: Vec<PathBuf>,
+    /// Where programs are that keep volumes.
+    pub plugins: engine::PluginPlaces,
+    /// Which images go by themselves.
+    pub image_gc: crate::adapters::ImagePolicy,
     pub log: LogConfig,
     pub remap: Option<engine::Remap>,
     pub defaults: engine::Defaults,
@@ -207,6 +212,20 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
         true => paths("cdi-spec-dirs"),
         false => engine::CDI_DIRS.iter().map(PathBuf::from).collect(),
     };
+    let mut plugins = engine::PluginPlaces::default();
+    if values.given("plugin-socket-dirs") {
+        plugins.sockets = paths("plugin-socket-dirs");
+    }
+    if values.given("plugin-spec-dirs") {
+        plugins.files = paths("plugin-spec-dirs");
+    }
+    if let Some(seconds) = values.number("plugin-timeout") {
+        let fits = u64::try_from(seconds)
+            .ok()
+            .filter(|s| (1..=3600).contains(s));
+        let seconds = fits.ok_or("plugin-timeout must be 1 to 3600 seconds")?;
+        plugins.patience = std::time::Duration::from_secs(seconds);
+    }
     let remap = values.text("userns-remap");
     let remap = remap.map(|r| engine::Remap::read(&r)).transpose()?;
     let path = |name: &str, default: &str| {
@@ -266,6 +285,8 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
             .map(|u| parse::ulimit(u))
             .collect::<Result<_, _>>()?,
         cdi_spec_dirs,
+        plugins,
+        image_gc: gc::images(values)?,
         log: log(values)?,
         remap,
         defaults: defaults(values)?,

@@ -133,6 +133,7 @@ impl Place {
             keep_kinds: true,
             ids: keep_owners.then_some(&same),
             rename: Some(&rename),
+            whole: false,
         };
         placer.place(io::BufReader::with_capacity(CHUNK, source))?;
         Ok(())

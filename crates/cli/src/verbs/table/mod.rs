@@ -11,6 +11,7 @@ mod manifests;
 mod networks;
 mod settings;
 mod system;
+mod volumes;
 
 use super::Verb;
 
@@ -25,6 +26,7 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("network", "Manage networks"),
     ("registry", "See and remove what is in registries"),
     ("system", "Manage the daemon"),
+    ("volume", "Manage volumes"),
 ];
 
 /// Verbs that no list shows: other programs call them.
@@ -49,7 +51,6 @@ pub(crate) const MISSING: &[&str] = &[
     "stack",
     "swarm",
     "trust",
-    "volume",
 ];
 
 const SECTIONS: &[&[Verb]] = &[
@@ -64,6 +65,7 @@ const SECTIONS: &[&[Verb]] = &[
     networks::VERBS,
     system::VERBS,
     settings::VERBS,
+    volumes::VERBS,
 ];
 
 /// All verbs.

@@ -1,6 +1,6 @@
 //! The daemon.
 
-use super::super::{Args, Verb, df, events, firewall, info, inspect, system_prune, version};
+use super::super::{Args, Verb, df, events, firewall, gc, info, inspect, system_prune, version};
 
 /// The verbs.
 pub(super) const VERBS: &[Verb] = &[
@@ -39,6 +39,15 @@ pub(super) const VERBS: &[Verb] = &[
         args: Args::None,
         mixed: true,
         run: |c, m| Box::pin(df::df(c, m)),
+    },
+    Verb {
+        names: &["system gc"],
+        usage: "[OPTIONS]",
+        about: "Remove unused images as the daemon's policy says, or show what would go",
+        flags: &[gc::FLAGS],
+        args: Args::None,
+        mixed: true,
+        run: |c, m| Box::pin(gc::gc(c, m)),
     },
     Verb {
         names: &["system prune"],

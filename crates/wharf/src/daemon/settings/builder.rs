@@ -181,7 +181,7 @@ fn rule(value: &Value, usual: &Rule) -> Result<Rule, String> {
 }
 
 /// A duration such as `2200h` or `1h30m`.
-fn seconds(text: &str) -> Result<i64, String> {
+pub(super) fn seconds(text: &str) -> Result<i64, String> {
     let wrong = || format!("builder: gc: invalid duration \"{text}\": use 48h");
     let mut left = text;
     let mut all = 0_i64;

@@ -51,6 +51,11 @@ impl Settings {
             ),
             ("log-driver and log-opts", old.log != new.log),
             ("cdi-spec-dirs", old.cdi_spec_dirs != new.cdi_spec_dirs),
+            (
+                "plugin-socket-dirs, plugin-spec-dirs and plugin-timeout",
+                old.plugins != new.plugins,
+            ),
+            ("gc", old.image_gc != new.image_gc),
             ("userns-remap", old.remap != new.remap),
             (
                 "default-ipc-mode",

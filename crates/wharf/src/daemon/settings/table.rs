@@ -207,6 +207,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     list("node-generic-resource", "node-generic-resources", "NAME=VALUE", Only(&[], "there is no swarm mode yet"), "Resource of the node"),
     number("oom-score-adjust", Idle(&["0"], "set OOMScoreAdjust= in the unit file"), "The daemon's place in line when memory ends"),
     text("pidfile", "FILE", Works, "File for the daemon's process number [default: /run/wharf.pid, as dockerd /var/run/docker.pid]").short('p'),
+    list("plugin-socket-dir", "plugin-socket-dirs", "DIR", Works, "Directory of sockets of volume drivers (may be repeated) [default: /run/docker/plugins]"),
+    list("plugin-spec-dir", "plugin-spec-dirs", "DIR", Works, "Directory of .spec and .json files of volume drivers (may be repeated) [default: /etc/docker/plugins and /usr/lib/docker/plugins]"),
+    number("plugin-timeout", Works, "Seconds that a volume driver may take for an answer [default: 60]"),
     bool("raw-logs", Works, "Log without colours"),
     text("registry-certs-dir", "DIR", Works, "Directory of certificates for single registries, DIR/HOST[:PORT]/*.crt [default: /etc/docker/certs.d]"),
     list("registry-mirror", "registry-mirrors", "URL", Works, "Mirror of Docker Hub, asked before it (may be repeated)"),
@@ -228,6 +231,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     only_flag(bool("validate", Works, "Check the settings and end")),
     only_flag(bool("version", Works, "Show the version and end").short('v')),
     only_file("builder", Kind::Map, Works),
+    only_file("gc", Kind::Map, Works),
     only_file("host-gateway-ip", Kind::Text, Works),
     only_file("proxies", Kind::Map, NO_PROXY),
 ];
