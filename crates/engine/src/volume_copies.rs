@@ -99,9 +99,10 @@ impl Engine {
             }
         };
         sys::failpoint!("engine.volume.copied");
-        // Before anything else, whatever happened.
-        still.go_on().await;
+        // The gate first: who ends one of them meanwhile waits for it, and we for who ends it.
         drop(gate);
+        // Whatever happened.
+        still.go_on().await;
         let (unfinished, copied) = copied?;
         Ok((unfinished, copied, paused))
     }
