@@ -57,6 +57,8 @@ pub(crate) struct Container {
     /// Held while its definition goes to disk, so that the newest is there in the end; true when
     /// it was removed from there.
     pub forgotten: tokio::sync::Mutex<bool>,
+    /// Counts how often it was let go on after a pause: who copies what it writes compares.
+    pub thaws: AtomicU64,
     /// Held by who writes into the run directory while it runs, and by who removes it.
     pub notes: Mutex<()>,
 }
@@ -75,6 +77,7 @@ impl Container {
             place: Mutex::default(),
             stops: AtomicU64::new(0),
             held: AtomicU64::new(0),
+            thaws: AtomicU64::new(0),
             forgotten: tokio::sync::Mutex::new(false),
             notes: Mutex::default(),
         })

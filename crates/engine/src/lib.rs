@@ -203,8 +203,10 @@ impl Engine {
         let records = Records::open(&config.data_root.join("records.redb"))?;
         let opened = clock::now();
         let (fabric, default) = (Arc::clone(&network), config.default_bridge.clone());
-        let subnet =
-            blocking(move || Ok(fabric.default_subnet(&default.link, default.bip.as_deref())?));
+        let others = nets::recorded_subnets(&records).await?;
+        let subnet = blocking(move || {
+            Ok(fabric.default_subnet(&default.link, default.bip.as_deref(), &others)?)
+        });
         let networks = Networks::open(
             records.clone(),
             &config.default_bridge,

@@ -101,6 +101,15 @@ pub struct DefaultBridge {
     pub mtu: Option<u32>,
 }
 
+/// The subnets of all networks on record.
+pub(crate) async fn recorded_subnets(records: &Records) -> Result<Vec<network::Subnet>> {
+    let all = records.all::<NetworkRecord>(Table::Networks).await?;
+    let configs = all.iter().flat_map(|n| &n.ipam.config);
+    Ok(configs
+        .filter_map(|c| network::Subnet::parse(&c.subnet).ok())
+        .collect())
+}
+
 impl Networks {
     /// Those on record, and the three that are always there.
     pub(crate) async fn open(

@@ -64,6 +64,9 @@ impl Engine {
     /// Lets a paused container go on, with what was sent to it meanwhile.
     pub(crate) async fn thaw(&self, container: &Arc<Container>) -> Result<()> {
         let run = container.state().exits;
+        container
+            .thaws
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let thawed = self.freeze(container, false).await;
         sys::failpoint!("engine.unpause.thawed");
         if let Err(error) = thawed

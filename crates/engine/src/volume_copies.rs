@@ -99,11 +99,18 @@ impl Engine {
             }
         };
         sys::failpoint!("engine.volume.copied");
+        let disturbed = still.disturbed();
         // The gate first: who ends one of them meanwhile waits for it, and we for who ends it.
         drop(gate);
         // Whatever happened.
         still.go_on().await;
         let (unfinished, copied) = copied?;
+        if let Some(container) = disturbed {
+            return Err(Error::Conflict(format!(
+                "container {container} was let go on while volume {name} was copied, and may have \
+                 written to it: try again"
+            )));
+        }
         Ok((unfinished, copied, paused))
     }
 

@@ -172,7 +172,7 @@ impl Engine {
     /// been given it by its name.
     pub(crate) async fn drop_volume(&self, container: &Container, name: &str) -> Result<()> {
         let Some(volume) = self.volumes.get(name) else {
-            return Ok(());
+            return self.volumes.remove_unrecorded(name).await;
         };
         let unused = || {
             let holders = self.holders_of_volume(name);

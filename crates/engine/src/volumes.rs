@@ -147,6 +147,10 @@ impl Volumes {
                     there.name
                 )));
             }
+            if there.is_local() {
+                // A crash in the middle of its removal may have taken it.
+                self.make_dir(&self.data(&there.name))?;
+            }
             return Ok((there, false));
         }
         let mut volume = wanted;
@@ -200,20 +204,24 @@ impl Volumes {
     /// its driver cannot.
     async fn forget(&self, name: &str, force: bool) -> Result<()> {
         let volume = self.get(name).unwrap_or_default();
+        let mut doomed = None;
         if volume.is_local() {
-            // The record goes last: a crash half-way leaves something that can be removed again.
-            let (root, entry) = (self.root.clone(), name.to_owned());
-            let data = self.data(name);
-            blocking(move || {
-                // What is mounted there is somebody else's data.
-                local::unmount(&data)?;
-                let dir = fs::File::open(&root).map_err(Error::path("open", &root))?;
-                archive::remove_all(dir.as_fd(), entry.as_bytes()).map_err(Error::path(
-                    "remove the volume's directory",
-                    &root.join(&entry),
-                ))
-            })
-            .await?;
+            let (place, data, gone) = (self.root.join(name), self.data(name), self.unfinished());
+            doomed = Some(
+                blocking(move || {
+                    // What is mounted there is somebody else's data.
+                    local::unmount(&data)?;
+                    local::nothing_mounted_in(&place)?;
+                    // In one step: half of a volume must not be taken for the whole.
+                    match fs::rename(&place, &gone.0) {
+                        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                            Err(Error::path("remove the volume's directory", &place)(e))
+                        }
+                        _ => Ok(gone),
+                    }
+                })
+                .await?,
+            );
         } else {
             let removed = match self.plugins.driver(volume.driver()).await {
                 Ok(driver) => driver.remove(name).await,
@@ -229,7 +237,20 @@ impl Volumes {
         sys::failpoint!("engine.volume.removed");
         self.records.remove(Table::Volumes, name).await?;
         lock(&self.known).remove(name);
+        if let Some(doomed) = doomed {
+            // A crash from here on leaves it to the next start.
+            blocking(move || doomed.remove()).await?;
+        }
         Ok(())
+    }
+
+    /// Removes what a crash has left of a volume that was being made, and that no record knows.
+    pub(crate) async fn remove_unrecorded(&self, name: &str) -> Result<()> {
+        let _gate = self.gate(name).await;
+        match self.get(name) {
+            Some(_) => Ok(()),
+            None => self.forget(name, false).await,
+        }
     }
 
     /// Removes the volume unless it is `unused` no longer; says whether it is gone. Containers are
@@ -284,15 +305,22 @@ impl Volumes {
 /// A directory that goes when this does, unless it has become something.
 pub(crate) struct Unfinished(pub PathBuf);
 
+impl Unfinished {
+    /// Removes it; one that is not there is no error.
+    fn remove(&self) -> Result<()> {
+        let (Some(parent), Some(name)) = (self.0.parent(), self.0.file_name()) else {
+            return Ok(());
+        };
+        fs::File::open(parent)
+            .and_then(|dir| archive::remove_all(dir.as_fd(), name.as_encoded_bytes()))
+            .map_err(Error::path("remove", &self.0))
+    }
+}
+
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let (Some(parent), Some(name)) = (self.0.parent(), self.0.file_name()) else {
-            return;
-        };
-        let removed = fs::File::open(parent)
-            .and_then(|dir| archive::remove_all(dir.as_fd(), name.as_encoded_bytes()));
-        if let Err(error) = removed {
-            tracing::warn!(path = %self.0.display(), %error, "what was not finished stays");
+        if let Err(error) = self.remove() {
+            tracing::warn!(%error, "what was not finished stays");
         }
     }
 }

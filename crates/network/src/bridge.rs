@@ -118,6 +118,7 @@ fn addressed(
         .spaces
         .iter()
         .filter(|s| bridge.gateway(s.subnet.is_ipv4()) != Gateway::Isolated)
+        .filter(|s| !(bridge.no_ipv4_address && s.subnet.is_ipv4()))
         .filter_map(|s| {
             Some(Address {
                 link: link.index,
@@ -141,6 +142,9 @@ fn addressed(
             Err(e) if !e.is_present() => return Err(e),
             _ => {}
         }
+    }
+    if bridge.keeps_addresses {
+        return Ok(());
     }
     let others = addresses(socket)?.into_iter().filter(|a| {
         let link_local = matches!(a.ip, IpAddr::V6(ip) if ip.is_unicast_link_local());

@@ -59,6 +59,10 @@ pub struct Bridge {
     pub source: [Option<IpAddr>; 2],
     /// The way out of IPv4 and of IPv6.
     pub gateways: [Gateway; 2],
+    /// Whether addresses that it has besides stay: it may be the operator's own.
+    pub keeps_addresses: bool,
+    /// Whether it is given no IPv4 address.
+    pub no_ipv4_address: bool,
 }
 
 impl Bridge {
@@ -71,6 +75,8 @@ impl Bridge {
             masquerade: true,
             source: [None, None],
             gateways: [Gateway::Nat, Gateway::Nat],
+            keeps_addresses: false,
+            no_ipv4_address: false,
         }
     }
 

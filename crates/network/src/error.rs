@@ -18,14 +18,16 @@ pub enum Error {
     Config(String),
     /// No subnet is free on this host.
     #[error(
-        "every default subnet (172.17–172.31, 192.168) overlaps a route of this host; \
-         choose one with --bip"
+        "all predefined address pools have been fully subnetted: every default subnet \
+         (172.17–172.31, 192.168) overlaps a network or a route of this host; choose one with \
+         --subnet (of the default bridge: --bip)"
     )]
     NoSubnet,
     /// No subnet of the configured pools is free.
     #[error(
-        "every subnet of the default address pools overlaps a route of this host; \
-         give another pool, or the bridge's address with --bip"
+        "all predefined address pools have been fully subnetted: every subnet of the default \
+         address pools overlaps a network or a route of this host; give another pool, or a subnet \
+         with --subnet (of the default bridge: --bip)"
     )]
     NoSubnetInPools,
     /// The bridge's name belongs to something else.
@@ -142,7 +144,7 @@ pub enum Error {
     )]
     BridgeFull(String),
     /// The wanted address has an owner.
-    #[error("address {ip} is already in use on network {network}")]
+    #[error("Address already in use: {ip} on network {network}")]
     AddressInUse {
         /// The address.
         ip: IpAddr,
@@ -169,6 +171,14 @@ pub enum Error {
         network: String,
         /// The containers.
         members: String,
+    },
+    /// The bridge is another network's.
+    #[error("conflicts with network {id} ({name}): networks have same bridge name")]
+    SameBridge {
+        /// The other network.
+        id: String,
+        /// Its name.
+        name: String,
     },
     /// Its subnet means something else already.
     #[error(
@@ -238,17 +248,19 @@ impl Error {
             }
             Self::NoSctp(_) => ErrorKind::NotImplemented,
             Self::NotConnected { .. } | Self::NoSuchNetwork(_) => ErrorKind::NotFound,
-            Self::InUse { .. } | Self::Overlaps { .. } => ErrorKind::Forbidden,
+            Self::InUse { .. }
+            | Self::Overlaps { .. }
+            | Self::SameBridge { .. }
+            | Self::AddressInUse { .. } => ErrorKind::Forbidden,
+            Self::Exhausted { .. } => ErrorKind::Unavailable,
+            Self::NoSubnet | Self::NoSubnetInPools => ErrorKind::InvalidParameter,
             Self::NoFamily { .. } | Self::NoParent { .. } => ErrorKind::InvalidParameter,
-            Self::AlreadyConnected { .. } | Self::AddressInUse { .. } => ErrorKind::Conflict,
+            Self::AlreadyConnected { .. } => ErrorKind::Conflict,
             // Docker answers 500 to these, and clients look at the text.
             Self::PortAllocated { .. }
             | Self::PortBind { .. }
             | Self::RangeTaken { .. }
-            | Self::Exhausted { .. }
             | Self::BridgeFull(_)
-            | Self::NoSubnet
-            | Self::NoSubnetInPools
             | Self::NotABridge(..)
             | Self::Kernel { .. }
             | Self::Sysctl { .. }

@@ -17,6 +17,9 @@ use crate::subnet::{Pool, Subnet};
 use crate::wire::Wire;
 use crate::{bridge, foreign, names, shared};
 
+/// The number of a link that could not be made yet.
+const NO_LINK: u32 = 0;
+
 /// How a host's networks are set up.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -79,27 +82,46 @@ impl Fabric {
         })
     }
 
-    /// The subnet of the default bridge: `bip`, or the one that the bridge has, or a free one.
+    /// The subnet of the default bridge: `bip`, or the one that the bridge has, or a free one; none of
+    /// `others`.
     ///
     /// # Errors
     /// When there is none, or the name belongs to something else.
-    pub fn default_subnet(&self, link: &str, bip: Option<&str>) -> Result<Subnet> {
+    pub fn default_subnet(
+        &self,
+        link: &str,
+        bip: Option<&str>,
+        others: &[Subnet],
+    ) -> Result<Subnet> {
         names::check_bridge(link)?;
         let bip = bip.map(str::parse).transpose().map_err(Error::Config)?;
         let kept = bridge::own_subnet(&mut self.route(), link)?;
         match bip.or(kept) {
-            Some(subnet) => Ok(subnet),
-            None => self.free_subnet(true, Some(link)),
+            Some(subnet) => match others.iter().find(|o| o.overlaps(subnet)) {
+                None => Ok(subnet),
+                Some(other) => Err(Error::Overlaps {
+                    subnet: subnet.to_string(),
+                    other: format!("{other} of a network of a user's"),
+                }),
+            },
+            None => self.free_subnet(true, Some(link), others),
         }
     }
 
-    /// A subnet that neither the host nor another network uses. Addresses of the link `except` do
-    /// not count.
+    /// A subnet that neither the host nor another network uses, and none of `others`. Addresses of the
+    /// link `except` do not count.
     ///
     /// # Errors
     /// When there is none.
-    pub fn free_subnet(&self, ipv4: bool, except: Option<&str>) -> Result<Subnet> {
-        let taken = bridge::taken(&mut self.route(), except).map_err(Error::kernel("the host"))?;
+    pub fn free_subnet(
+        &self,
+        ipv4: bool,
+        except: Option<&str>,
+        others: &[Subnet],
+    ) -> Result<Subnet> {
+        let mut taken =
+            bridge::taken(&mut self.route(), except).map_err(Error::kernel("the host"))?;
+        taken.extend(others);
         let state = self.state();
         let free = |s: &Subnet| {
             !taken.iter().any(|t| t.overlaps(*s)) && state.overlapping(*s, None).is_none()
@@ -136,21 +158,53 @@ impl Fabric {
                     });
                 }
             }
+            let link = network.bridge().map(|b| &b.link);
+            let same = |n: &&Network| {
+                n.definition.id != network.id && n.definition.bridge().map(|b| &b.link) == link
+            };
+            if let Some(other) = state
+                .networks
+                .values()
+                .find(same)
+                .filter(|_| link.is_some())
+            {
+                return Err(Error::SameBridge {
+                    id: other.definition.id.clone(),
+                    name: other.definition.name.clone(),
+                });
+            }
         }
-        let existed = self.load(network)?;
-        let opened = self
-            .open_network(network)
-            .and_then(|()| match network.bridge() {
-                Some(bridge) => bridge::allow_forwarding(network, bridge),
-                None => Ok(()),
-            });
-        if let Err(error) = opened {
+        let existed = self.link_exists(network)?;
+        let make = || {
+            self.load(network)?;
+            self.open_network(network)?;
+            if let Some(bridge) = network.bridge() {
+                bridge::allow_forwarding(network, bridge)?;
+            }
+            self.integrate()
+        };
+        if let Err(error) = make() {
             let mut errors = vec![error];
             errors.extend(self.remove(&network.id, existed).err());
             return Err(Error::gather(errors).err().unwrap_or(Error::NoSubnet));
         }
-        self.integrate()?;
         Ok(existed)
+    }
+
+    /// Whether the link that a network would make is there already.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    pub fn link_exists(&self, network: &Definition) -> Result<bool> {
+        let link = match &network.driver {
+            Driver::Bridge(bridge) => bridge.link.clone(),
+            Driver::Shared { parent, .. } => match shared::own_link(network, parent.as_deref()) {
+                Some(link) => link,
+                None => return Ok(true),
+            },
+        };
+        let found = sys::netlink::get_link(&mut self.route(), &link);
+        Ok(found.map_err(Error::kernel(&network.name))?.is_some())
     }
 
     fn open_network(&self, network: &Definition) -> Result<()> {
@@ -192,6 +246,11 @@ impl Fabric {
                 "the MTU {mtu} is not from 68 to 65535"
             )));
         }
+        // First of all: its rules are wanted even where its link cannot be had.
+        self.state()
+            .networks
+            .entry(network.id.clone())
+            .or_insert_with(|| Network::new(network.clone(), NO_LINK));
         let (index, existed) = match &network.driver {
             Driver::Bridge(bridge) => {
                 names::check_bridge(&bridge.link)?;
@@ -201,13 +260,7 @@ impl Fabric {
                 shared::ensure(&mut self.route(), network, parent.as_deref())?
             }
         };
-        let mut state = self.state();
-        let loaded = Network::new(network.clone(), index);
-        match state.networks.get_mut(&network.id) {
-            // Its containers stay in it.
-            Some(known) => known.index = index,
-            None => _ = state.networks.insert(network.id.clone(), loaded),
-        }
+        self.state().network(&network.id)?.index = index;
         Ok(existed)
     }
 
@@ -232,21 +285,34 @@ impl Fabric {
         let Some(network) = state.networks.remove(id) else {
             return Ok(());
         };
-        let definition = network.definition;
         let mut errors = Vec::new();
         for ipv4 in FAMILIES {
             let removed = if state.has_family(ipv4) {
-                self.firewall.remove_network(ipv4, &definition)
+                match self.firewall.remove_network(ipv4, &network.definition) {
+                    // Not all of it is as we left it: the whole table as it has to be.
+                    Err(_) => self.install(&state, ipv4),
+                    Ok(()) => Ok(()),
+                }
             } else {
-                self.firewall.delete(ipv4)
+                self.firewall.delete(ipv4).map_err(self.rules())
             };
-            errors.extend(removed.map_err(self.rules()).err());
+            errors.extend(removed.err());
+        }
+        // Another network may be on the same VLAN's link.
+        let shares = |n: &Network| match (&n.definition.driver, &network.definition.driver) {
+            (Driver::Shared { parent: a, .. }, Driver::Shared { parent: b, .. }) => {
+                a == b && a.is_some()
+            }
+            _ => false,
+        };
+        if !foreign && !state.networks.values().any(shares) {
+            errors.extend(self.remove_link(&network.definition).err());
+        }
+        if !errors.is_empty() {
+            // It is not gone, and can be removed again.
+            state.networks.insert(id.to_owned(), network);
         }
         drop(state);
-        if !foreign {
-            // Links of its containers may be about to go: a VLAN's parent is not, before that.
-            errors.extend(self.remove_link(&definition).err());
-        }
         errors.extend(self.integrate().err());
         Error::gather(errors)
     }
@@ -315,6 +381,14 @@ impl Fabric {
         netns: BorrowedFd<'_>,
         request: &Request,
     ) -> Result<Endpoint> {
+        let linkless = {
+            let mut state = self.state();
+            let network = state.network(network)?;
+            (network.index == NO_LINK).then(|| network.definition.clone())
+        };
+        if let Some(definition) = linkless {
+            self.load(&definition)?;
+        }
         let (definition, index, endpoint) = {
             let mut state = self.state();
             let network = state.network(network)?;

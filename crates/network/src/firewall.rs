@@ -110,14 +110,11 @@ impl Firewall {
         self.with_socket(|s| t.commit(s))
     }
 
-    /// Takes a network out of a family's table; a table or network that is gone is no error.
+    /// Takes a network out of a family's table, where all of it is there.
     pub(crate) fn remove_network(&self, ipv4: bool, network: &Definition) -> Result<(), Error> {
         let mut t = Transaction::new(family(ipv4), &self.table);
         rules::remove(&mut t, ipv4, network);
-        match self.with_socket(|s| t.commit(s)) {
-            Err(e) if e.is_absent() => Ok(()),
-            other => other,
-        }
+        self.with_socket(|s| t.commit(s))
     }
 
     /// Publishes a container's ports.

@@ -48,7 +48,8 @@ impl Ipam {
     pub(crate) fn next(&mut self) -> Option<IpAddr> {
         let range = self.space.range.unwrap_or(self.subnet());
         let (low, high) = (number(range.network()), number(range.last()));
-        let after = (self.last.max(low) + 1).min(high + 1);
+        let after = self.last.max(low).checked_add(1);
+        let after = after.filter(|n| *n <= high).unwrap_or(low);
         let number = (after..=high)
             .chain(low..after)
             .filter(|n| !self.used.contains(n))

@@ -80,7 +80,13 @@ impl Fabric {
         drop(state);
         let operators = foreign::ensure_operators(&self.firewall);
         errors.extend(operators.map_err(self.rules()).err());
-        errors.extend(self.integrate().err());
+        let integrated = if self.integrate {
+            self.integrate()
+        } else {
+            // What an earlier daemon put there, when it was wanted.
+            foreign::integrate(&self.firewall, &[]).map_err(self.rules())
+        };
+        errors.extend(integrated.err());
         Error::gather(errors)
     }
 

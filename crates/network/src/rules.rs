@@ -24,6 +24,7 @@ const SOURCE_NAT: i32 = 100;
 /// The types of ICMP and ICMPv6 that tell of a shorter way.
 const ICMP_REDIRECT: [u8; 2] = [5, 137];
 
+const LINK_LOCAL: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 const LOOPBACK: (std::net::IpAddr, u8) = (std::net::IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8);
 
 /// The chains that the kernel runs, and the maps.
@@ -161,16 +162,21 @@ pub(crate) fn add(t: &mut Transaction<'_>, ipv4: bool, network: &Definition) {
                 .goes_by(&bridge.link, false)
                 .verdict(Verdict::Drop),
         );
-        for space in network.spaces_of(ipv4) {
-            t.add_rule(
-                &to_host,
-                &Rule::new()
-                    .comment("nor to other addresses of the host's")
-                    .destination_is(Fib::Local)
-                    .to_subnet(space.subnet.network(), space.subnet.prefix, false)
-                    .verdict(Verdict::Drop),
-            );
+        let own = network.spaces_of(ipv4).map(|s| s.subnet);
+        let own = own.map(|s| (s.network(), s.prefix));
+        // By which neighbours ask for one another.
+        let neighbours = (!ipv4).then_some((LINK_LOCAL.into(), 10));
+        for (ip, prefix) in own.chain(neighbours) {
+            let rule = Rule::new().to_subnet(ip, prefix, true);
+            t.add_rule(&to_host, &rule.verdict(Verdict::Accept));
         }
+        t.add_rule(
+            &to_host,
+            &Rule::new()
+                .comment("nor to other addresses of the host's")
+                .destination_is(Fib::Local)
+                .verdict(Verdict::Drop),
+        );
     } else {
         leaving_rules(t, &leaving, ipv4, network, bridge);
     }
@@ -263,7 +269,7 @@ fn leaving_rules(
             chain,
             &ours()
                 .comment("a container to a published port: the answer must come back this way")
-                .goes_by(&bridge.link, true)
+                .is_in(BRIDGES, &[Key::GoesBy], true)
                 .connection(Status::DestinationTranslated)
                 .masquerade(),
         );

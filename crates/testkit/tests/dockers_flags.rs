@@ -42,6 +42,7 @@ const OURS: &[(&str, &str)] = &[
     ("", "buildx"),
     ("", "completion"),
     ("", "daemon"),
+    ("", "firewall"),
     ("", "registry"),
     ("", "runtime"),
     ("system", "gc"),

@@ -40,8 +40,15 @@ impl Engine {
         // All but the subnets that are still to be chosen is judged before anything is made.
         define::definition(&record)?;
         let (fabric, mut chosen) = (Arc::clone(&self.network), record.clone());
+        let twin = self.same_parent(&record).map(|n| n.adopted);
         record = blocking(move || {
             choose_subnets(&fabric, &mut chosen)?;
+            // Known before anything is made: what was there is never removed, whatever happens.
+            chosen.adopted = match (twin, define::definition(&chosen)?) {
+                (Some(adopted), _) => adopted,
+                (None, Some(definition)) => fabric.link_exists(&definition)?,
+                (None, None) => false,
+            };
             Ok(chosen)
         })
         .await?;
@@ -53,16 +60,9 @@ impl Engine {
         if let Some(definition) = define::definition(&record)? {
             let fabric = Arc::clone(&self.network);
             let made = blocking(move || Ok(fabric.add(&definition)?)).await;
-            match made {
-                Ok(existed) if existed => {
-                    record.adopted = true;
-                    self.networks.save(record.clone()).await?;
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    self.networks.forget(&id).await?;
-                    return Err(error);
-                }
+            if let Err(error) = made {
+                self.networks.forget(&id).await?;
+                return Err(error);
             }
         }
         self.tell_of_network(&record, "create", None);
@@ -70,6 +70,15 @@ impl Engine {
             id,
             warning: String::new(),
         })
+    }
+
+    /// Another network on the same link of the host's.
+    fn same_parent(&self, record: &NetworkRecord) -> Option<Arc<NetworkRecord>> {
+        let parent = |r: &NetworkRecord| r.options.get(option::PARENT).cloned();
+        let own =
+            parent(record).filter(|_| matches!(record.driver.as_str(), "macvlan" | "ipvlan"))?;
+        let mut all = self.networks.all().into_iter();
+        all.find(|n| parent(n).as_ref() == Some(&own))
     }
 
     /// What is asked for, checked and completed but for subnets.
@@ -366,7 +375,7 @@ fn choose_subnets(fabric: &network::Fabric, record: &mut NetworkRecord) -> Resul
         if !wanted || record.ipam.config.iter().any(has) {
             continue;
         }
-        let subnet = match fabric.free_subnet(ipv4, None) {
+        let subnet = match fabric.free_subnet(ipv4, None, &[]) {
             Err(network::Error::NoSubnet) if !ipv4 => {
                 let random = u64::from_str_radix(&record.id[..14], 16).unwrap_or_default();
                 Subnet::unique_local(random)

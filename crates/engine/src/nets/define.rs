@@ -15,7 +15,6 @@ pub(crate) mod option {
     pub(crate) const ICC: &str = "com.docker.network.bridge.enable_icc";
     pub(crate) const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
     pub(crate) const HOST_BINDING_IPV4: &str = "com.docker.network.bridge.host_binding_ipv4";
-    pub(crate) const HOST_BINDING_IPV6: &str = "com.docker.network.bridge.host_binding_ipv6";
     pub(crate) const GATEWAY_IPV4: &str = "com.docker.network.bridge.gateway_mode_ipv4";
     pub(crate) const GATEWAY_IPV6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
     pub(crate) const INHIBIT_IPV4: &str = "com.docker.network.bridge.inhibit_ipv4";
@@ -37,7 +36,6 @@ const BRIDGE_OPTIONS: &[&str] = &[
     option::ICC,
     option::MASQUERADE,
     option::HOST_BINDING_IPV4,
-    option::HOST_BINDING_IPV6,
     option::GATEWAY_IPV4,
     option::GATEWAY_IPV6,
     option::INHIBIT_IPV4,
@@ -167,12 +165,7 @@ pub(super) fn definition(record: &NetworkRecord) -> Result<Option<Definition>> {
         _ => return Ok(None),
     };
     let spaces = record.ipam.config.iter().map(space);
-    let mut spaces = spaces.collect::<Result<Vec<_>>>()?;
-    if options.flag(option::INHIBIT_IPV4, false)? {
-        for space in spaces.iter_mut().filter(|s| s.subnet.is_ipv4()) {
-            space.reserved.extend(space.gateway.take());
-        }
-    }
+    let spaces = spaces.collect::<Result<Vec<_>>>()?;
     Ok(Some(Definition {
         id: record.id.clone(),
         name: record.name.clone(),
@@ -189,17 +182,25 @@ fn bridge(record: &NetworkRecord, options: &Options<'_>) -> Result<Driver> {
         Some(name) => name.to_owned(),
         None => format!("br-{}", id::short(&record.id)),
     };
+    let gateways = [
+        options.gateway(option::GATEWAY_IPV4)?,
+        options.gateway(option::GATEWAY_IPV6)?,
+    ];
+    if gateways.contains(&Gateway::Isolated) && !record.internal {
+        return Err(Error::Invalid(
+            "gateway mode 'isolated' can only be used for an internal network".into(),
+        ));
+    }
     Ok(Driver::Bridge(Bridge {
+        keeps_addresses: record.name != super::BRIDGE,
+        no_ipv4_address: options.flag(option::INHIBIT_IPV4, false)?,
         icc: options.flag(option::ICC, true)?,
         masquerade: options.flag(option::MASQUERADE, true)?,
         source: [
             options.address(option::HOST_IPV4, true)?,
             options.address(option::HOST_IPV6, false)?,
         ],
-        gateways: [
-            options.gateway(option::GATEWAY_IPV4)?,
-            options.gateway(option::GATEWAY_IPV6)?,
-        ],
+        gateways,
         ..Bridge::new(link)
     }))
 }

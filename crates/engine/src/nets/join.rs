@@ -40,6 +40,9 @@ impl Engine {
         }
         self.check_settings(&network, &settings)?;
         let _op = container.op.lock().await;
+        if container.state().removed {
+            return Err(Error::NoSuchContainer(wanted.container));
+        }
         joinable(&container, &network)?;
         if container.with_record(|r| r.networks.contains_key(&network.id)) {
             return Err(Error::Forbidden(format!(
@@ -63,8 +66,9 @@ impl Engine {
                     .await?;
                 return Err(error);
             }
+            // Of one that does not run its start tells.
+            self.tell_of_network(&network, "connect", Some(&container.id));
         }
-        self.tell_of_network(&network, "connect", Some(&container.id));
         Ok(())
     }
 
@@ -81,19 +85,27 @@ impl Engine {
             let record = container.record();
             let mode = NetworkMode::of(&record.host_config)?;
             let all = engine.joined(&record.networks, &mode)?;
-            let mut place = lock(&container.place).clone();
+            let before = lock(&container.place).clone();
+            let mut place = before.clone();
             let mut names = place.endpoints.values().map(|e| e.inside.clone()).collect();
             let one = all.iter().find(|j| j.network.id == network.id);
             let one = one.ok_or_else(|| Error::NoSuchNetwork(network.name.clone()))?;
             let endpoint = engine.plug(&record, one, netns.as_fd(), &mut names, [false; 2])?;
             sys::failpoint!("engine.network.plugged");
-            place.endpoints.insert(network.id.clone(), endpoint);
+            place.endpoints.insert(network.id.clone(), endpoint.clone());
             let settled = engine.settle_place(&container, &all, place, &netns);
             let settled = settled.and_then(|()| engine.name_joined(&container, &network));
             if settled.is_err() {
-                // What can be taken back is; what cannot is said once.
+                // What can be taken back is; what cannot is said once. Ports and ways out first: the
+                // address may be another's in a moment.
+                let _ = engine.settle_place(&container, &all, before, &netns);
                 let _ = engine.name_left(&container, &network);
-                let _ = engine.network.disconnect(&network.id, &container.id);
+                let _ = engine.unplug(&container.id, &network, &netns, &endpoint);
+            }
+            if !container.state().is_running() {
+                // It ended meanwhile, and what its end has freed must not come back.
+                *lock(&container.place) = Place::default();
+                engine.network.forget(&container.id)?;
             }
             settled
         })
@@ -137,14 +149,21 @@ impl Engine {
         name: &str,
         wanted: NetworkDisconnect,
     ) -> Result<()> {
-        let network = self.networks.find(name)?;
+        let found = self.networks.find(name);
         let container = match self.find(&wanted.container) {
             Ok(container) => container,
             // A container that is gone is in no network any more.
-            Err(_) if wanted.force => return Ok(()),
-            Err(error) => return Err(error),
+            Err(_) if wanted.force && found.is_ok() => return Ok(()),
+            Err(error) => return Err(found.err().unwrap_or(error)),
         };
         let _op = container.op.lock().await;
+        if self
+            .forget_attachment(&container, name, found.as_ref().ok())
+            .await?
+        {
+            return Ok(());
+        }
+        let network = found?;
         if !container.with_record(|r| r.networks.contains_key(&network.id)) {
             return Err(Error::Forbidden(format!(
                 "container {} is not connected to network {}",
@@ -157,15 +176,45 @@ impl Engine {
                     .into(),
             ));
         }
-        let left = self
-            .save(&container, |r| _ = r.networks.remove(&network.id))
-            .await;
-        left?;
+        let attachment = container.with_record(|r| r.networks.get(&network.id).cloned());
+        self.save(&container, |r| _ = r.networks.remove(&network.id))
+            .await?;
         if container.state().is_running() {
-            self.leave_now(&container, &network).await?;
+            if let Err(error) = self.leave_now(&container, &network).await {
+                // It is in it still, and can leave it again.
+                self.save(&container, |r| {
+                    let kept = attachment.map(|a| (network.id.clone(), a));
+                    r.networks.extend(kept);
+                })
+                .await?;
+                return Err(error);
+            }
         }
         self.tell_of_network(&network, "disconnect", Some(&container.id));
         Ok(())
+    }
+
+    /// Takes a network that is gone out of the record of a container that does not run; whether there
+    /// was such a one.
+    async fn forget_attachment(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        name: &str,
+        found: Option<&Arc<NetworkRecord>>,
+    ) -> Result<bool> {
+        let gone = container.with_record(|r| {
+            let mut all = r.networks.iter();
+            let known = found.is_some_and(|n| r.networks.contains_key(&n.id));
+            let ours = |(id, a): &(&String, &Attachment)| {
+                !known && (a.name == name || *id == name) && self.networks.get(id).is_none()
+            };
+            all.find(ours).map(|(id, _)| id.clone())
+        });
+        let Some(id) = gone.filter(|_| !container.state().is_running()) else {
+            return Ok(false);
+        };
+        self.save(container, |r| _ = r.networks.remove(&id)).await?;
+        Ok(true)
     }
 
     async fn leave_now(
@@ -180,19 +229,34 @@ impl Engine {
             let record = container.record();
             let all = engine.joined(&record.networks, &NetworkMode::of(&record.host_config)?)?;
             let mut place = lock(&container.place).clone();
-            if let Some(endpoint) = place.endpoints.remove(&network.id) {
-                engine.name_left(&container, &network)?;
-                engine.network.disconnect(&network.id, &container.id)?;
-                engine
-                    .network
-                    .unplug(&container.id, netns.as_fd(), &endpoint)?;
-                // The default route may go by what is going away.
-                engine.network.settle();
-                sys::failpoint!("engine.network.unplugged");
+            let Some(endpoint) = place.endpoints.remove(&network.id) else {
+                return Ok(());
+            };
+            // Ports and ways out first: the address may be another's in a moment.
+            engine.settle_place(&container, &all, place, &netns)?;
+            engine.name_left(&container, &network)?;
+            engine.unplug(&container.id, &network, &netns, &endpoint)?;
+            sys::failpoint!("engine.network.unplugged");
+            if !container.state().is_running() {
+                *lock(&container.place) = Place::default();
             }
-            engine.settle_place(&container, &all, place, &netns)
+            Ok(())
         })
         .await
+    }
+
+    /// Takes a container's end out of its namespace, and then frees its addresses.
+    fn unplug(
+        &self,
+        id: &str,
+        network: &NetworkRecord,
+        netns: &OwnedFd,
+        endpoint: &network::Endpoint,
+    ) -> Result<()> {
+        let unplugged = self.network.unplug(id, netns.as_fd(), endpoint);
+        self.network.disconnect(&network.id, id)?;
+        self.network.settle();
+        Ok(unplugged?)
     }
 
     /// Makes the ways out, published ports, names and notes of a container that runs those of its new
@@ -219,7 +283,10 @@ impl Engine {
         let (hostname, domain) =
             container.with_record(|r| (r.hostname().to_owned(), r.config.domainname.clone()));
         let before = lock(&container.place).addresses();
-        files::readdress_own(container, &before, &place.addresses(), &hostname, &domain)?;
+        // Its user may have taken the file away.
+        let written =
+            files::readdress_own(container, &before, &place.addresses(), &hostname, &domain);
+        crate::end::log_failure(container, "the hosts file stays", written);
         start::change_run(container, |run| {
             run.endpoints.clone_from(&place.endpoints);
             run.published = place.published.clone();

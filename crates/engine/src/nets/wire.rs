@@ -133,7 +133,11 @@ impl Engine {
         let endpoint = self
             .network
             .connect(&joined.network.id, &record.id, netns, &request)?;
-        set_sysctls(&asked, &endpoint, netns)?;
+        if let Err(error) = set_sysctls(&asked, &endpoint, netns) {
+            let _ = self.network.unplug(&record.id, netns, &endpoint);
+            self.network.disconnect(&joined.network.id, &record.id)?;
+            return Err(error);
+        }
         Ok(endpoint)
     }
 }

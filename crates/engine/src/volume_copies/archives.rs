@@ -7,13 +7,16 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
     path::Path,
     sync::Arc,
 };
 
 use archive::{Packer, Placer};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use types::volume::Volume as Told;
 
 use super::{DATA, sync};
@@ -47,9 +50,12 @@ impl Engine {
         }
         let owners = Owners::new(self.config.remap.as_ref());
         let (sink, chunks) = pipe();
+        // Nobody can begin to write meanwhile; who takes too long is given up.
+        let thread = self.copies.free().await;
+        let gate = self.volumes.gate(name).await;
         if self.is_written(name) {
+            drop(gate);
             let (copy, ..) = self.copy_now(name).await?;
-            let thread = self.copies.free().await;
             let work = move || {
                 pack(&copy.0.join(DATA), &owners, sink);
                 // Only now may it go.
@@ -58,9 +64,6 @@ impl Engine {
             tokio::spawn(thread.run(work));
             return Ok(chunks);
         }
-        // Nobody can begin to write meanwhile; who takes too long is given up.
-        let thread = self.copies.free().await;
-        let gate = self.volumes.gate(name).await;
         let lease = self.volumes.lease_held(name).await?;
         let sink = sink.with_patience(PATIENCE);
         let work = move || {
@@ -137,13 +140,21 @@ impl Engine {
         let lease = self.volumes.lease_held(&name).await?;
         let work = move || {
             let _gate = gate;
-            let empty = fs::read_dir(&lease.place).map(|mut all| all.next().is_none());
-            if !empty.map_err(Error::path("read", &lease.place))? {
+            let all = fs::read_dir(&lease.place).map_err(Error::path("read", &lease.place))?;
+            let mut names = all.flatten().map(|entry| entry.file_name());
+            if names.any(|name| name != LOST_AND_FOUND) {
                 return Err(not_empty(&lease.place));
             }
-            let placed = place(&lease.place, &owners, limit, source);
-            if placed.is_err() {
-                empty_out(&lease.place);
+            // Others may write there meanwhile, from elsewhere: what is theirs is not touched.
+            let part = lease.place.join(format!(".part-{}", types::id::generate()));
+            fs::create_dir(&part).map_err(Error::path("create", &part))?;
+            let placed =
+                place(&part, &owners, limit, source).and_then(|()| move_up(&part, &lease.place));
+            let name = part.file_name().unwrap_or_default().as_encoded_bytes();
+            let removed =
+                File::open(&lease.place).and_then(|dir| archive::remove_all(dir.as_fd(), name));
+            if let Err(error) = removed {
+                tracing::warn!(path = %part.display(), %error, "a part of an archive stays");
             }
             placed
         };
@@ -174,17 +185,27 @@ fn not_empty(place: &Path) -> Error {
     ))
 }
 
-/// Removes what is in a directory.
-fn empty_out(place: &Path) {
-    let (Ok(dir), Ok(entries)) = (File::open(place), fs::read_dir(place)) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let removed = archive::remove_all(dir.as_fd(), entry.file_name().as_encoded_bytes());
-        if let Err(error) = removed {
-            tracing::warn!(path = %entry.path().display(), %error, "a part of a bad archive stays");
+/// What a new file system of the ext family has in it.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// Moves all of a directory into the one around it, which gets its owner and mode. What is there
+/// already is not overwritten.
+fn move_up(part: &Path, place: &Path) -> Result<()> {
+    for entry in fs::read_dir(part)
+        .map_err(Error::path("read", part))?
+        .flatten()
+    {
+        let (from, to) = (entry.path(), place.join(entry.file_name()));
+        if entry.file_name() == LOST_AND_FOUND {
+            continue;
         }
+        rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE)
+            .map_err(|e| Error::path("put in its place", &to)(e.into()))?;
     }
+    let whole = fs::metadata(part).map_err(Error::path("look at", part))?;
+    std::os::unix::fs::chown(place, Some(whole.uid()), Some(whole.gid()))
+        .and_then(|()| fs::set_permissions(place, whole.permissions()))
+        .map_err(Error::path("give the archive's owner to", place))
 }
 
 /// Packs a directory for the client, who learns of what goes wrong.

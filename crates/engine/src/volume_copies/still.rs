@@ -2,7 +2,11 @@
 //! who sees it and may end it. A mark in the run directory says that it was us: the next daemon lets
 //! them go on when this one dies meanwhile.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::ErrorKind,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -24,12 +28,21 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// Containers that stand still until this goes.
 pub(super) struct Still {
     engine: Arc<Engine>,
+    /// Those that we paused.
     all: Vec<Arc<Container>>,
+    /// All that could write, whoever paused them, and how often each had gone on by then.
+    watched: Vec<(Arc<Container>, u64)>,
 }
 
 impl Still {
     pub(super) fn names(&self) -> Vec<String> {
         self.all.iter().map(|c| c.name()).collect()
+    }
+
+    /// Who went on in the meantime, if anybody did: what was copied is then not of one moment.
+    pub(super) fn disturbed(&self) -> Option<String> {
+        let went_on = |(c, thaws): &&(Arc<Container>, u64)| thaws_of(c) != *thaws;
+        self.watched.iter().find(went_on).map(|(c, _)| c.name())
     }
 
     /// Lets them go on.
@@ -51,6 +64,10 @@ impl Drop for Still {
             runtime.spawn(async move { engine.let_all_go(all).await });
         }
     }
+}
+
+fn thaws_of(container: &Container) -> u64 {
+    container.thaws.load(Ordering::SeqCst)
 }
 
 /// Whether the container may write to the volume.
@@ -84,6 +101,7 @@ impl Engine {
         let mut still = Still {
             engine: Arc::clone(self),
             all: Vec::new(),
+            watched: Vec::new(),
         };
         for _ in 0..ATTEMPTS {
             // Without the gate: who starts or ends one of them waits for it.
@@ -91,6 +109,9 @@ impl Engine {
                 self.stand_still(&container, &mut still).await?;
             }
             let gate = self.volumes.gate(volume).await;
+            // Before they are looked at: who goes on after that is seen to have done so.
+            let writers = self.writers(volume).into_iter();
+            still.watched = writers.map(|c| (Arc::clone(&c), thaws_of(&c))).collect();
             let moving = |c: &Arc<Container>| !c.state().paused;
             if !self.writers(volume).iter().any(moving) {
                 return Ok((gate, still));
@@ -109,7 +130,10 @@ impl Engine {
         if container.state().paused || !container.state().is_running() {
             return Ok(());
         }
-        mark(container, true)?;
+        if !mark(container, true)? {
+            // Another copy is about to pause it.
+            return Ok(());
+        }
         still.all.push(Arc::clone(container));
         let paused = self.pause(&container.id).await;
         sys::failpoint!("engine.volume.still");
@@ -118,7 +142,7 @@ impl Engine {
             // It ended, or its user paused it.
             Err(Error::NotRunning(_) | Error::Conflict(_)) => {
                 still.all.pop();
-                mark(container, false)
+                mark(container, false).map(drop)
             }
             Err(error) => Err(error),
         }
@@ -131,7 +155,8 @@ impl Engine {
                 Ok(()) | Err(Error::Conflict(_) | Error::NoSuchContainer(_)) => {}
                 failed => log_failure(&container, "cannot go on after its volume's copy", failed),
             }
-            log_failure(&container, "a mark stays", mark(&container, false));
+            let unmarked = mark(&container, false).map(drop);
+            log_failure(&container, "a mark stays", unmarked);
         }
     }
 
@@ -145,22 +170,22 @@ impl Engine {
             "cannot go on after its volume's copy",
             self.thaw(container).await,
         );
-        log_failure(container, "a mark stays", mark(container, false));
+        log_failure(container, "a mark stays", mark(container, false).map(drop));
     }
 }
 
-/// Sets or takes away the mark; a container that has ended has no directory for it.
-fn mark(container: &Container, on: bool) -> Result<()> {
+/// Sets or takes away the mark; whether that changed anything. A container that has ended has no
+/// directory for it.
+fn mark(container: &Container, on: bool) -> Result<bool> {
     let _notes = lock(&container.notes);
     let path = container.run_dir.join(MARK);
     let done = match on {
-        true => std::fs::write(&path, ""),
+        true => std::fs::File::create_new(&path).map(drop),
         false => std::fs::remove_file(&path),
     };
     match done {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::path("mark the container", &path)(e))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) => Ok(false),
+        Err(e) => Err(Error::path("mark the container", &path)(e)),
     }
 }

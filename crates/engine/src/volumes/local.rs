@@ -226,7 +226,7 @@ pub(crate) fn mount(
     };
     rest().map_err(|e| {
         // Half of what was asked for is not what was asked for.
-        let _ = rustix::mount::unmount(place, UnmountFlags::DETACH);
+        let _ = detach(place);
         failed(e)
     })
 }
@@ -288,15 +288,36 @@ pub(crate) fn is_mounted(place: &Path) -> Result<bool> {
     }
 }
 
+/// Takes away a mount with all below it. Made private before: what is unmounted below a bind of the
+/// host's would be unmounted there, too.
+fn detach(place: &Path) -> rustix::io::Result<()> {
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change(place, private)?;
+    rustix::mount::unmount(place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
+}
+
+/// Refuses where somebody has mounted something at or below `place`: it is not ours to remove.
+pub(crate) fn nothing_mounted_in(place: &Path) -> Result<()> {
+    let info = std::fs::read_to_string("/proc/self/mountinfo")
+        .map_err(Error::io("read the list of mounts"))?;
+    let points = info.lines().filter_map(|line| line.split(' ').nth(4));
+    // Odd bytes are written as octal numbers there, which names of volumes cannot have.
+    match points.map(Path::new).find(|point| point.starts_with(place)) {
+        None => Ok(()),
+        Some(point) => Err(Error::Conflict(format!(
+            "something is mounted at {}: unmount it before the volume is removed",
+            point.display()
+        ))),
+    }
+}
+
 /// Takes away whatever is mounted on `place`.
 pub(crate) fn unmount(place: &Path) -> Result<()> {
     while is_mounted(place)? {
         let plain = rustix::mount::unmount(place, UnmountFlags::NOFOLLOW);
         let done = match plain {
             // Some process of the host is in it: it goes when that one does.
-            Err(Errno::BUSY) => {
-                rustix::mount::unmount(place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
-            }
+            Err(Errno::BUSY) => detach(place),
             done => done,
         };
         done.map_err(|e| Error::path("unmount", place)(e.into()))?;

@@ -135,7 +135,7 @@ impl Network {
             pools: config.pools.clone(),
             integrate: config.integrate,
         })?;
-        let subnet = fabric.default_subnet(link, config.bip.as_deref())?;
+        let subnet = fabric.default_subnet(link, config.bip.as_deref(), &[])?;
         let bridge = Bridge {
             icc: !config.no_icc,
             ..Bridge::new(link)

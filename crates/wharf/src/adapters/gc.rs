@@ -153,7 +153,15 @@ impl Images {
             let (mut gone, mut removed, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
             for candidate in goes {
                 // By its names and without force: one that got a user meanwhile stays.
-                let users = |image: &str| engine.users_of(image);
+                let moved = std::cell::Cell::new(false);
+                let users = |image: &str| {
+                    if image != candidate.image.id {
+                        // The name means another image by now, which nobody has chosen.
+                        moved.set(true);
+                        return vec![(candidate.image.id.clone(), true)];
+                    }
+                    engine.users_of(image)
+                };
                 let mut names = candidate.image.names.clone();
                 if names.is_empty() {
                     names.push(candidate.image.id.clone());
@@ -162,6 +170,7 @@ impl Images {
                 for name in names {
                     match store.remove(&name, false, false, &users).map_err(failure) {
                         Ok(some) => gone.extend(some),
+                        Err(_) if moved.take() => {}
                         Err(error) => {
                             whole = false;
                             warnings.push(format!("{name}: {}", error.message));
