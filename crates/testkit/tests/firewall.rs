@@ -1,6 +1,11 @@
 //! What is open on a host, beside other firewalls.
 
-use std::process::Command;
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    time::Duration,
+};
 
 use serde_json::Value;
 use testkit::{Daemon, Engine, Host, Opts, eventually, images};
@@ -19,10 +24,13 @@ fn nft(d: &Daemon, rules: &str) {
 
 /// Whether the host's port 8080 is answered from outside.
 fn is_open(d: &Daemon) -> bool {
-    let to = format!("http://{}:8080/index.html", d.host().address());
-    let mut fetch = Command::new("/bin/busybox");
-    fetch.args(["wget", "-q", "-T", "1", "-O", "-", &to]);
-    d.host().outside().run(&mut fetch).stdout.trim_end() == "hello"
+    let to = SocketAddr::new(d.host().address(), 8080);
+    let outside = d.host().outside();
+    let stream = outside.within(|| TcpStream::connect_timeout(&to, Duration::from_secs(1)));
+    let Ok(mut stream) = stream else { return false };
+    let mut answer = String::new();
+    let asked = stream.write_all(b"GET /index.html HTTP/1.0\r\n\r\n");
+    asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.ends_with("hello\n")
 }
 
 fn shown(d: &Daemon) -> Value {

@@ -334,7 +334,7 @@ fn what_cannot_be_is_refused_in_dockers_words() {
             ("network disconnect nosuch box", "network nosuch not found"),
             (
                 "run --rm --network taken --ip 10.94.0.5 busybox true",
-                "10.94.0.5 is already in use",
+                "Address already in use: 10.94.0.5",
             ),
             (
                 "run --rm --network nosuch busybox true",
