@@ -271,6 +271,11 @@ impl Engine {
     /// Waits for what is still done in the background for containers that are gone. Tidiness
     /// before an orderly end; the next daemon would find it.
     pub async fn settle(&self) {
+        // Those that stand still for a copy, which ends with the daemon.
+        let all = sync::lock(&self.containers).all();
+        for container in &all {
+            self.thaw_after_copy(container).await;
+        }
         let network = Arc::clone(&self.network);
         let _ = tokio::task::spawn_blocking(move || network.settle()).await;
     }

@@ -234,12 +234,18 @@ fn set(path: &str, value: &'static str) -> Result<()> {
 /// container's packet for its own published port while it is still a frame, and the frame has to
 /// leave by the port it came in by.
 pub(crate) fn needs_hairpin() -> bool {
-    fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    shows_frames("iptables")
+}
+
+fn shows_frames(to: &str) -> bool {
+    fs::read_to_string(format!("/proc/sys/net/bridge/bridge-nf-call-{to}"))
         .is_ok_and(|v| v.trim() == "1")
 }
 
 /// Whether the bridge itself keeps its ports apart. Where IP filters see its frames they do that, and
-/// let those for published ports pass.
-pub(crate) fn isolates(icc: bool) -> bool {
-    !icc && !needs_hairpin()
+/// let those for published ports pass; of both families, or one of them would be open.
+pub(crate) fn isolates(network: &Definition, bridge: &Bridge) -> bool {
+    let ipv6 = network.spaces_of(false).next().is_some();
+    let filtered = shows_frames("iptables") && (!ipv6 || shows_frames("ip6tables"));
+    !bridge.icc && !filtered
 }

@@ -405,8 +405,12 @@ impl Fabric {
         let host = |work: &mut dyn FnMut(&mut Socket) -> Result<()>| work(&mut self.route());
         let mut done = wire.connect(netns, host);
         if matches!(&done, Err(Error::Kernel { source, .. }) if source.is_present()) {
-            // The namespace's own earlier link may be about to go.
+            // The namespace's own earlier link may be about to go, or a daemon died before it noted
+            // one that has no end on the host.
             self.settle();
+            if self.is_stray(id, &endpoint) {
+                self.unplug(id, netns, &endpoint)?;
+            }
             done = wire.connect(netns, host);
         }
         let mut errors = Vec::from_iter(done.err());
@@ -421,11 +425,24 @@ impl Fabric {
             return Ok(endpoint);
         }
         errors.extend(self.disconnect(network, id).err());
+        if endpoint.link.is_empty() {
+            // It may have been made before something failed.
+            let _ = self.unplug(id, netns, &endpoint);
+        }
         // Also when someone else's disconnect came before the link was made.
         if !endpoint.link.is_empty() {
             self.reaper.delete(&endpoint.link);
         }
         Err(Error::gather(errors).err().unwrap_or(Error::NoSubnet))
+    }
+
+    /// Whether a link without an end on the host, which is about to be made, can only be there because
+    /// nobody knows of it: no other network has one of that name in the container.
+    fn is_stray(&self, id: &str, endpoint: &Endpoint) -> bool {
+        let state = self.state();
+        let ends = state.networks.values().filter_map(|n| n.endpoints.get(id));
+        let same = ends.filter(|e| e.inside == endpoint.inside).count();
+        endpoint.link.is_empty() && same == 1
     }
 
     /// Where a container is in a network.
@@ -492,7 +509,7 @@ impl Fabric {
         Error::gather(errors)
     }
 
-    /// Binds a container's ports, in the families of these endpoints, without leading them anywhere.
+    /// Binds a container's ports, in these families (IPv4, IPv6), without leading them anywhere.
     /// The sockets are to be kept open while the container runs: they keep everyone else from taking
     /// the ports.
     ///
@@ -501,11 +518,11 @@ impl Fabric {
     pub fn reserve_ports(
         &self,
         id: &str,
-        ipv6: bool,
+        [ipv4, ipv6]: [bool; 2],
         requests: &[PortRequest],
     ) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
         let mut state = self.state();
-        let families = Families { ipv4: true, ipv6 };
+        let families = Families { ipv4, ipv6 };
         let (ports, held) = state.table.publish(id, families, requests)?;
         let published = Published {
             ports: ports.clone(),

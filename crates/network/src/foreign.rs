@@ -7,9 +7,7 @@
 //! table sees to that.
 
 use sys::netlink::{Error, Socket};
-use sys::nft::{
-    Chain, Family, Rule, Transaction, Verdict, base_chains, legacy_drops_forwarded, rules,
-};
+use sys::nft::{Chain, Family, Rule, Transaction, Verdict, base_chains, legacy_forward, rules};
 
 use crate::firewall::Firewall;
 
@@ -55,8 +53,9 @@ pub(crate) fn warnings(
                 ));
             }
         }
+        let legacy = legacy_forward();
         for bridge in bridges {
-            match legacy_drops_forwarded(bridge) {
+            match legacy.as_ref().map(|l| l.as_ref().is_some_and(|l| l.drops(bridge))) {
                 Ok(false) => {}
                 Ok(true) => found.push(format!(
                     "the legacy iptables chain FORWARD drops forwarded packets (policy DROP), so \

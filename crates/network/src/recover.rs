@@ -211,7 +211,7 @@ impl Fabric {
                 continue;
             };
             let prefix = names::link_prefix(&own.link);
-            let isolated = bridge::isolates(own.icc);
+            let isolated = bridge::isolates(&network.definition, own);
             let ours = network.endpoints.values().map(|e| e.link.as_str());
             let live: HashSet<&str> = ours.collect();
             for link in all

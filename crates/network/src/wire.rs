@@ -147,7 +147,7 @@ impl Wire<'_> {
                 ..unchanged
             },
         );
-        if bridge::isolates(bridge.icc) {
+        if bridge::isolates(self.network, bridge) {
             change_link(
                 &mut batch,
                 name,

@@ -9,7 +9,7 @@ mod monitor;
 mod rule;
 mod transaction;
 
-pub use legacy::legacy_drops_forwarded;
+pub use legacy::{Legacy, legacy_forward};
 pub use list::{Chain, Entry, Found, base_chains, elements, rules};
 pub use monitor::{Heard, Monitor};
 pub use rule::{Fib, Key, PortOf, Rule, Status, Transport, Verdict, link_key};

@@ -179,16 +179,16 @@ impl Engine {
         let attachment = container.with_record(|r| r.networks.get(&network.id).cloned());
         self.save(&container, |r| _ = r.networks.remove(&network.id))
             .await?;
-        if container.state().is_running() {
-            if let Err(error) = self.leave_now(&container, &network).await {
-                // It is in it still, and can leave it again.
-                self.save(&container, |r| {
-                    let kept = attachment.map(|a| (network.id.clone(), a));
-                    r.networks.extend(kept);
-                })
-                .await?;
-                return Err(error);
-            }
+        if container.state().is_running()
+            && let Err(error) = self.leave_now(&container, &network).await
+        {
+            // It is in it still, and can leave it again.
+            self.save(&container, |r| {
+                let kept = attachment.map(|a| (network.id.clone(), a));
+                r.networks.extend(kept);
+            })
+            .await?;
+            return Err(error);
         }
         self.tell_of_network(&network, "disconnect", Some(&container.id));
         Ok(())

@@ -108,9 +108,17 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether a container was told to ask our name server: it goes on doing so when it has left the last
+    /// network that has names.
+    fn asks_us(&self, record: &Record) -> bool {
+        let dir = self.config.data_root.join("containers").join(&record.id);
+        let text = std::fs::read_to_string(dir.join("resolv.conf")).unwrap_or_default();
+        text.lines().any(|line| line == "nameserver 127.0.0.11")
+    }
+
     /// The names of a container that an earlier daemon started; nothing, if it has none.
     pub(crate) fn name_living(&self, record: &Record, pid: u32, place: &Place) -> Option<Named> {
-        if !self.has_names(record) {
+        if !self.has_names(record) && !self.asks_us(record) {
             return None;
         }
         let (_, settings) = self.named_resolv_conf(record);

@@ -82,8 +82,12 @@ impl Engine {
         let gateways = choose::gateways(&joined);
         let requests = ports::requests(&record.config, &record.host_config)?;
         let requests = bound(requests, gateways[0].map(|at| &joined[at]))?;
-        let ipv6 = gateways[1].is_some();
-        let (published, held) = self.network.reserve_ports(&record.id, ipv6, &requests)?;
+        // Only where it leads out in IPv6 alone it is not published in IPv4.
+        let [four, six] = gateways.map(|g| g.is_some());
+        let families = [four || !six, six];
+        let (published, held) = self
+            .network
+            .reserve_ports(&record.id, families, &requests)?;
         let mut place = Place {
             published: Published {
                 ports: published,

@@ -162,7 +162,7 @@ impl Network {
         ports: &[PortRequest],
         request: &Request,
     ) -> network::Result<Connected> {
-        let (ports, held) = self.fabric.reserve_ports(id, false, ports)?;
+        let (ports, held) = self.fabric.reserve_ports(id, [true, false], ports)?;
         let request = Request {
             default_route: [true; 2],
             ..request.clone()

@@ -97,7 +97,7 @@ fn ports_are_published_in_ipv6_too() {
     let (web, at) = join(&lab, &net, "six", "web");
     serve_tcp(&web, "[::]:80", "web");
     let held = within(&lab.host, || {
-        let reserved = net.fabric.reserve_ports("web", true, &[tcp(8080, 80)]);
+        let reserved = net.fabric.reserve_ports("web", [true; 2], &[tcp(8080, 80)]);
         let (ip, ip6) = (at.ip, at.ip6);
         let routed = [false; 2];
         let target = Target { ip, ip6, routed };
@@ -157,7 +157,9 @@ fn a_routed_network_has_its_own_addresses_outside() {
     assert!(says(&web, OUTSIDE, 7).ends_with(&at.ip.unwrap().to_string()));
     assert!(!reaches(&lab.outside, at.ip.unwrap(), 80));
     let _held = within(&lab.host, || {
-        let held = net.fabric.reserve_ports("web", false, &[tcp(8080, 80)]);
+        let held = net
+            .fabric
+            .reserve_ports("web", [true, false], &[tcp(8080, 80)]);
         let target = Target {
             ip: at.ip,
             routed: [true, false],

@@ -22,16 +22,33 @@ const TARGET_OFFSET: usize = 88;
 const VERDICT: usize = 32;
 const DROP: i32 = -1;
 
-/// Whether the legacy table `filter` drops forwarded packets by default and has no rule about
-/// this link.
+/// The legacy table `filter`, as far as it matters here.
+#[derive(Debug)]
+pub struct Legacy {
+    /// What becomes of what no rule of FORWARD decides about.
+    verdict: i32,
+    entries: Vec<u8>,
+}
+
+impl Legacy {
+    /// Whether it drops forwarded packets by default and has no rule about this link.
+    #[must_use]
+    pub fn drops(&self, link: &str) -> bool {
+        let mut name = link.as_bytes().to_vec();
+        name.push(0);
+        self.verdict == DROP && !self.entries.windows(name.len()).any(|w| w == name)
+    }
+}
+
+/// The legacy table `filter`, if it is there.
 ///
 /// # Errors
 /// When the kernel refuses or its answer makes no sense.
-pub fn legacy_drops_forwarded(link: &str) -> io::Result<bool> {
+pub fn legacy_forward() -> io::Result<Option<Legacy>> {
     // To ask about a table that is not there would make it.
     let tables = fs::read("/proc/thread-self/net/ip_tables_names").unwrap_or_default();
     if !tables.split(|b| *b == b'\n').any(|t| t == TABLE) {
-        return Ok(false);
+        return Ok(None);
     }
     let flags = SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
@@ -47,9 +64,10 @@ pub fn legacy_drops_forwarded(link: &str) -> io::Result<bool> {
     let entries = &table[ENTRIES_HEAD..];
     let target = number(entries, policy + TARGET_OFFSET)? as u16;
     let verdict = number(entries, policy + usize::from(target) + VERDICT)? as i32;
-    let mut name = link.as_bytes().to_vec();
-    name.push(0);
-    Ok(verdict == DROP && !entries.windows(name.len()).any(|w| w == name))
+    Ok(Some(Legacy {
+        verdict,
+        entries: entries.to_vec(),
+    }))
 }
 
 fn number(bytes: &[u8], at: usize) -> io::Result<u32> {
