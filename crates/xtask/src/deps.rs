@@ -15,17 +15,6 @@ struct Layer {
 
 /// Async runtimes.
 const RUNTIMES: [&str; 3] = ["tokio", "tokio-util", "futures-util"];
-/// HTTP in either direction.
-const HTTP: [&str; 7] = [
-    "axum",
-    "hyper",
-    "hyper-util",
-    "http-body-util",
-    "reqwest",
-    "tower",
-    "tower-http",
-];
-
 /// Imports point down only; docs/architecture.md says what each is for.
 const LAYERS: [Layer; 19] = [
     layer(
@@ -61,7 +50,8 @@ const LAYERS: [Layer; 19] = [
         &[
             "types", "sys", "runtime", "archive", "image", "network", "resolver", "gotmpl",
         ],
-        &HTTP,
+        // It serves nobody; volume drivers are asked over their sockets.
+        &["axum", "reqwest", "tower", "tower-http"],
     ),
     layer("api", &["types"], &["redb", "rustix"]),
     layer(
