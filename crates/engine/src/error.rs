@@ -95,6 +95,9 @@ pub enum Error {
     /// The network refused or failed.
     #[error("failed to set up container networking: {0}")]
     Network(#[from] network::Error),
+    /// A network itself cannot be made or removed.
+    #[error(transparent)]
+    Fabric(network::Error),
     /// The runtime's set-up refused or failed.
     #[error(transparent)]
     Runtime(#[from] runtime::Error),
@@ -163,7 +166,7 @@ impl Error {
                 code: 126 | 127, ..
             } => ErrorKind::InvalidParameter,
             Self::Image(e) => e.kind(),
-            Self::Network(e) => e.kind(),
+            Self::Network(e) | Self::Fabric(e) => e.kind(),
             Self::Runtime(e) => e.kind(),
             Self::Doing { source, .. } => source.kind(),
             Self::Start { .. } | Self::Records { .. } | Self::Io { .. } | Self::Plugin { .. } => {

@@ -81,7 +81,12 @@ fn range(text: &str) -> Result<Option<RangeInclusive<u16>>> {
 /// What is published now, as the API writes it.
 pub(crate) fn published(all: &Published) -> PortMap {
     let mut map = PortMap::new();
-    for port in &all.ports {
+    // What leads nowhere is not published.
+    let leads = |p: &&network::PublishedPort| match p.host_ip.is_ipv4() {
+        true => all.target.ip.is_some(),
+        false => all.target.ip6.is_some(),
+    };
+    for port in all.ports.iter().filter(leads) {
         map.entry(format!("{}/{}", port.container_port, port.proto))
             .or_default()
             .push(PortBinding {

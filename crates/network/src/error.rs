@@ -119,6 +119,12 @@ pub enum Error {
         /// Why the last one was not.
         source: Box<Error>,
     },
+    /// The kernel cannot lead packets from there elsewhere.
+    #[error(
+        "publishing on [{0}] is not supported by wharf yet; publish on 127.0.0.1, or on an address of \
+         the host's"
+    )]
+    LoopbackPublish(std::net::Ipv6Addr),
     /// The kernel has no SCTP.
     #[error("port {0}/sctp cannot be published: this host's kernel has no SCTP (module sctp)")]
     NoSctp(u16),
@@ -246,7 +252,7 @@ impl Error {
             Self::Config(_) | Self::BadPort(_) | Self::AddressOutside { .. } => {
                 ErrorKind::InvalidParameter
             }
-            Self::NoSctp(_) => ErrorKind::NotImplemented,
+            Self::NoSctp(_) | Self::LoopbackPublish(_) => ErrorKind::NotImplemented,
             Self::NotConnected { .. } | Self::NoSuchNetwork(_) => ErrorKind::NotFound,
             Self::InUse { .. }
             | Self::Overlaps { .. }

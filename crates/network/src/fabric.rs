@@ -197,7 +197,10 @@ impl Fabric {
     /// When the kernel cannot be asked.
     pub fn link_exists(&self, network: &Definition) -> Result<bool> {
         let link = match &network.driver {
-            Driver::Bridge(bridge) => bridge.link.clone(),
+            Driver::Bridge(bridge) => {
+                names::check_bridge(&bridge.link)?;
+                bridge.link.clone()
+            }
             Driver::Shared { parent, .. } => match shared::own_link(network, parent.as_deref()) {
                 Some(link) => link,
                 None => return Ok(true),

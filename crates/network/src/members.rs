@@ -101,7 +101,9 @@ impl Network {
         let name = &self.definition.name;
         let internal = self.definition.internal;
         let isolated = |g: Gateway| g == Gateway::Isolated;
+        let alone = matches!(self.definition.driver, Driver::Shared { parent: None, .. });
         let dead_end = internal
+            || alone
             || self
                 .definition
                 .bridge()

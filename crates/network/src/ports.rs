@@ -77,6 +77,11 @@ impl PortTable {
         if r.container_port == 0 {
             return Err(Error::BadPort(format!("container port 0/{}", r.proto)));
         }
+        if let Some(IpAddr::V6(ip)) = r.host_ip
+            && ip.is_loopback()
+        {
+            return Err(Error::LoopbackPublish(ip));
+        }
         let wanted = |host_ip| Wanted {
             proto: r.proto,
             host_ip,

@@ -41,7 +41,7 @@ fn sheet(told: &Firewall) -> String {
     let (table, yours) = (&told.table, &told.user_table);
     text.push_str(&format!(
         "\nRules: nftables tables ip {table} and ip6 {table} (wharf's own; changes are undone).\n\
-         Yours: chain forward of table inet {yours} sees every packet to and from containers first;\n\
+         Yours: chain forward of table inet {yours} sees first what passes to and from containers;\n\
          what it drops stays dropped, for example the port 8080 for all but one network:\n  \
          nft add rule inet {yours} forward meta l4proto tcp ct original proto-dst 8080 ip saddr != 10.0.0.0/8 drop\n"
     ));

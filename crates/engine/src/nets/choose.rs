@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use network::Gateway;
+use network::{Driver, Gateway};
 
 use super::{Attachment, NetworkRecord, define};
 
@@ -26,9 +26,10 @@ pub(super) fn leads_out(network: &NetworkRecord, ipv4: bool) -> bool {
     let Ok(Some(definition)) = define::definition(network) else {
         return false;
     };
-    match definition.bridge() {
-        Some(bridge) => bridge.gateway(ipv4) != Gateway::Isolated,
-        None => definition
+    match &definition.driver {
+        Driver::Bridge(bridge) => bridge.gateway(ipv4) != Gateway::Isolated,
+        Driver::Shared { parent: None, .. } => false,
+        Driver::Shared { .. } => definition
             .spaces_of(ipv4)
             .any(|space| space.gateway.is_some()),
     }

@@ -46,7 +46,9 @@ impl Engine {
             // Known before anything is made: what was there is never removed, whatever happens.
             chosen.adopted = match (twin, define::definition(&chosen)?) {
                 (Some(adopted), _) => adopted,
-                (None, Some(definition)) => fabric.link_exists(&definition)?,
+                (None, Some(definition)) => {
+                    fabric.link_exists(&definition).map_err(Error::Fabric)?
+                }
                 (None, None) => false,
             };
             Ok(chosen)
@@ -59,7 +61,7 @@ impl Engine {
         sys::failpoint!("engine.network.recorded");
         if let Some(definition) = define::definition(&record)? {
             let fabric = Arc::clone(&self.network);
-            let made = blocking(move || Ok(fabric.add(&definition)?)).await;
+            let made = blocking(move || fabric.add(&definition).map_err(Error::Fabric)).await;
             if let Err(error) = made {
                 self.networks.forget(&id).await?;
                 return Err(error);
@@ -221,7 +223,7 @@ impl Engine {
             )));
         }
         let (fabric, id, adopted) = (Arc::clone(&self.network), record.id.clone(), record.adopted);
-        blocking(move || Ok(fabric.remove(&id, adopted)?)).await?;
+        blocking(move || fabric.remove(&id, adopted).map_err(Error::Fabric)).await?;
         sys::failpoint!("engine.network.removed");
         // The record goes last: what a crash leaves can be removed again.
         self.networks.forget(&record.id).await?;
@@ -247,6 +249,7 @@ impl Engine {
                 clock::unix(&record.created).saturating_mul(1_000_000_000) >= until
             });
             if record.is_predefined()
+                || record.config_only
                 || young
                 || !labels_pass(&record.labels, filters)
                 || self.is_wanted(&record.id)
@@ -339,6 +342,12 @@ fn check_ipam(record: &mut NetworkRecord) -> Result<()> {
             ));
         }
         let space = define::space(config)?;
+        if space.subnet.prefix == if space.subnet.is_ipv4() { 32 } else { 128 } {
+            return Err(Error::Invalid(format!(
+                "invalid network config: subnet {} has no room for a gateway and a container",
+                space.subnet
+            )));
+        }
         if let Some(other) = spaces.iter().find(|s| s.subnet.overlaps(space.subnet)) {
             return Err(Error::Invalid(format!(
                 "invalid network config: subnet {} overlaps {}",
@@ -380,7 +389,7 @@ fn choose_subnets(fabric: &network::Fabric, record: &mut NetworkRecord) -> Resul
                 let random = u64::from_str_radix(&record.id[..14], 16).unwrap_or_default();
                 Subnet::unique_local(random)
             }
-            other => other?,
+            other => other.map_err(Error::Fabric)?,
         };
         let config = IpamConfig {
             subnet: subnet.to_string(),
