@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use sys::netlink::{Error, Socket};
+use sys::netlink::{Error, Socket, octets};
 use sys::nft::{Entry, Family, Key, Transaction, elements, link_key};
 
 use crate::definition::Definition;
@@ -249,13 +249,6 @@ fn target(ip: IpAddr, port: u16) -> Vec<u8> {
     value.extend_from_slice(&port.to_be_bytes());
     value.extend_from_slice(&[0, 0]);
     value
-}
-
-pub(crate) fn octets(ip: IpAddr) -> Vec<u8> {
-    match ip {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    }
 }
 
 /// The key of a link in maps by link.

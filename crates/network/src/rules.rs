@@ -2,11 +2,12 @@
 
 use std::net::Ipv4Addr;
 
+use sys::netlink::octets;
 use sys::nft::{Base, Data, Fib, Hook, Key, Map, Rule, Status, Transaction, Verdict};
 
 use crate::definition::{Bridge, Definition, Gateway};
 use crate::firewall::{
-    ANY, BRIDGES, FROM, INTO, LEAVING, ONE, OPEN, TO_HOST, by_link, family, octets, one_key,
+    ANY, BRIDGES, FROM, INTO, LEAVING, ONE, OPEN, TO_HOST, by_link, family, one_key,
 };
 use crate::subnet::{Subnet, number};
 

@@ -12,7 +12,7 @@ mod msg;
 mod socket;
 
 pub use addr::{
-    Address, Route, addresses, delete_address, delete_default_route, new_address, routes,
+    Address, Route, addresses, delete_address, delete_default_route, new_address, octets, routes,
     set_default_route, set_default_route_by,
 };
 pub use conntrack::{Flow, forget_udp};

@@ -33,7 +33,9 @@ fn family(ip: IpAddr) -> u8 {
     }) as u8
 }
 
-pub(super) fn octets(ip: IpAddr) -> Vec<u8> {
+/// The bytes of an address, as packets have them.
+#[must_use]
+pub fn octets(ip: IpAddr) -> Vec<u8> {
     match ip {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),

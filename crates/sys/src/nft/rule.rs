@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{DATA_VALUE, DATA_VERDICT, Family, LIST_ELEM};
-use crate::netlink::Batch;
+use crate::netlink::{Batch, octets};
 
 const EXPR_NAME: u16 = 1;
 const EXPR_DATA: u16 = 2;
@@ -105,13 +105,6 @@ pub fn link_key(link: &str) -> [u8; libc::IFNAMSIZ] {
     let len = link.len().min(libc::IFNAMSIZ - 1);
     name[..len].copy_from_slice(&link.as_bytes()[..len]);
     name
-}
-
-fn octets(ip: IpAddr) -> Vec<u8> {
-    match ip {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    }
 }
 
 /// A rule under construction: conditions first, then what to do.
