@@ -1,24 +1,22 @@
 //! All networks of a daemon on its host, and the order in which things are done and undone.
 
 use std::collections::HashMap;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sys::netlink::Socket;
 
 use crate::definition::{AddressSpace, Definition, Driver};
-use crate::endpoint::{Endpoint, PortRequest, Published, PublishedPort, Request, Target};
+use crate::endpoint::Published;
 use crate::error::{Error, Result};
 use crate::firewall::{FAMILIES, Firewall};
 use crate::members::Network;
-use crate::ports::{Families, PortTable};
+use crate::ports::PortTable;
 use crate::reaper::Reaper;
 use crate::subnet::{Pool, Subnet};
-use crate::wire::Wire;
-use crate::{bridge, foreign, names, shared};
+use crate::{bridge, names, shared};
 
 /// The number of a link that could not be made yet.
-const NO_LINK: u32 = 0;
+pub(crate) const NO_LINK: u32 = 0;
 
 /// How a host's networks are set up.
 #[derive(Debug, Clone, Default)]
@@ -330,258 +328,6 @@ impl Fabric {
         };
         sys::netlink::delete_links(&mut self.route(), &[&link])
             .map_err(Error::kernel(&network.name))
-    }
-
-    /// Rules of others that keep packets from containers, each with the rule that helps.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
-        let (bridges, ipv6) = {
-            let state = self.state();
-            (state.bridges(), state.has_family(false))
-        };
-        foreign::warnings(&self.firewall, &bridges, ipv6).unwrap_or_else(|e| {
-            vec![format!(
-                "cannot tell whether other firewall rules block containers: {e}"
-            )]
-        })
-    }
-
-    /// The names of the daemon's tables and of the operator's own.
-    #[must_use]
-    pub fn tables(&self) -> (String, String) {
-        let own = self.firewall.table();
-        (own.to_owned(), foreign::operators_table(own))
-    }
-
-    /// Whether chains of others are given rules of ours.
-    #[must_use]
-    pub fn integrates(&self) -> bool {
-        self.integrate
-    }
-
-    /// Where it is wanted, makes chains of others that drop let our bridges' packets pass. Answers how
-    /// many rules were put or taken.
-    ///
-    /// # Errors
-    /// When the kernel refuses something.
-    pub fn integrate(&self) -> Result<usize> {
-        if !self.integrate {
-            return Ok(0);
-        }
-        let bridges = self.state().bridges();
-        foreign::integrate(&self.firewall, &bridges).map_err(self.rules())
-    }
-
-    /// Puts a container into a network: its addresses, and its link in its namespace.
-    ///
-    /// # Errors
-    /// When an address is taken, cannot be had, or none is left, or the kernel refuses something;
-    /// nothing is left of it then.
-    pub fn connect(
-        &self,
-        network: &str,
-        id: &str,
-        netns: BorrowedFd<'_>,
-        request: &Request,
-    ) -> Result<Endpoint> {
-        let linkless = {
-            let mut state = self.state();
-            let network = state.network(network)?;
-            (network.index == NO_LINK).then(|| network.definition.clone())
-        };
-        if let Some(definition) = linkless {
-            self.load(&definition)?;
-        }
-        let (definition, index, endpoint) = {
-            let mut state = self.state();
-            let network = state.network(network)?;
-            let endpoint = network.reserve(id, request)?;
-            (network.definition.clone(), network.index, endpoint)
-        };
-        let wire = Wire {
-            id,
-            network: &definition,
-            index,
-            endpoint: &endpoint,
-            request,
-        };
-        let host = |work: &mut dyn FnMut(&mut Socket) -> Result<()>| work(&mut self.route());
-        let mut done = wire.connect(netns, host);
-        if matches!(&done, Err(Error::Kernel { source, .. }) if source.is_present()) {
-            // The namespace's own earlier link may be about to go, or a daemon died before it noted
-            // one that has no end on the host.
-            self.settle();
-            if self.is_stray(id, &endpoint) {
-                self.unplug(id, netns, &endpoint)?;
-            }
-            done = wire.connect(netns, host);
-        }
-        let mut errors = Vec::from_iter(done.err());
-        if errors.is_empty() && self.endpoint(network, id).as_ref() != Some(&endpoint) {
-            // Disconnected meanwhile.
-            errors.push(Error::NotConnected {
-                id: id.into(),
-                network: definition.name.clone(),
-            });
-        }
-        if errors.is_empty() {
-            return Ok(endpoint);
-        }
-        errors.extend(self.disconnect(network, id).err());
-        if endpoint.link.is_empty() {
-            // It may have been made before something failed.
-            let _ = self.unplug(id, netns, &endpoint);
-        }
-        // Also when someone else's disconnect came before the link was made.
-        if !endpoint.link.is_empty() {
-            self.reaper.delete(&endpoint.link);
-        }
-        Err(Error::gather(errors).err().unwrap_or(Error::NoSubnet))
-    }
-
-    /// Whether a link without an end on the host, which is about to be made, can only be there because
-    /// nobody knows of it: no other network has one of that name in the container.
-    fn is_stray(&self, id: &str, endpoint: &Endpoint) -> bool {
-        let state = self.state();
-        let ends = state.networks.values().filter_map(|n| n.endpoints.get(id));
-        let same = ends.filter(|e| e.inside == endpoint.inside).count();
-        endpoint.link.is_empty() && same == 1
-    }
-
-    /// Where a container is in a network.
-    #[must_use]
-    pub fn endpoint(&self, network: &str, id: &str) -> Option<Endpoint> {
-        let state = self.state();
-        state.networks.get(network)?.endpoints.get(id).cloned()
-    }
-
-    /// Takes a container from a network. One that is not there is no error. Its link goes in the
-    /// background ([`Fabric::settle`]); one without an end on the host goes with its namespace, or by
-    /// [`Fabric::unplug`].
-    ///
-    /// # Errors
-    /// When the network is not there.
-    pub fn disconnect(&self, network: &str, id: &str) -> Result<()> {
-        let mut state = self.state();
-        let network = state.network(network)?;
-        if let Some(endpoint) = network.endpoints.remove(id) {
-            if !endpoint.link.is_empty() {
-                self.reaper.delete(&endpoint.link);
-            }
-            network.release(&endpoint);
-        }
-        Ok(())
-    }
-
-    /// Takes a container's end of a link that has none on the host from its namespace.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn unplug(&self, id: &str, netns: BorrowedFd<'_>, endpoint: &Endpoint) -> Result<()> {
-        if !endpoint.link.is_empty() {
-            return Ok(());
-        }
-        let mut socket = crate::wire::socket(id, netns)?;
-        sys::netlink::delete_links(&mut socket, &[&endpoint.inside])
-            .map_err(Error::kernel("a container"))
-    }
-
-    /// Makes a container's default routes those by `endpoint`, or none.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn route_by(
-        &self,
-        id: &str,
-        netns: BorrowedFd<'_>,
-        endpoints: [Option<&Endpoint>; 2],
-    ) -> Result<()> {
-        crate::wire::route_by(id, netns, endpoints)
-    }
-
-    /// Takes a container from all networks, and its published ports from it.
-    ///
-    /// # Errors
-    /// All that went wrong; everything else was done.
-    pub fn forget(&self, id: &str) -> Result<()> {
-        let mut errors = Vec::from_iter(self.withdraw(id).err());
-        let all: Vec<String> = self.state().networks.keys().cloned().collect();
-        for network in all {
-            errors.extend(self.disconnect(&network, id).err());
-        }
-        Error::gather(errors)
-    }
-
-    /// Binds a container's ports, in these families (IPv4, IPv6), without leading them anywhere.
-    /// The sockets are to be kept open while the container runs: they keep everyone else from taking
-    /// the ports.
-    ///
-    /// # Errors
-    /// When one is taken or cannot be had; then it has none.
-    pub fn reserve_ports(
-        &self,
-        id: &str,
-        [ipv4, ipv6]: [bool; 2],
-        requests: &[PortRequest],
-    ) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
-        let mut state = self.state();
-        let families = Families { ipv4, ipv6 };
-        let (ports, held) = state.table.publish(id, families, requests)?;
-        let published = Published {
-            ports: ports.clone(),
-            target: Target::default(),
-        };
-        state.published.insert(id.to_owned(), published);
-        Ok((ports, held))
-    }
-
-    /// Leads a container's reserved ports to an address of its, or to another one than before.
-    ///
-    /// # Errors
-    /// When the kernel refuses something.
-    pub fn publish(&self, id: &str, target: Target) -> Result<()> {
-        let mut state = self.state();
-        let Some(published) = state.published.get_mut(id) else {
-            return Ok(());
-        };
-        if published.target == target || published.ports.is_empty() {
-            return Ok(());
-        }
-        let old = std::mem::replace(&mut published.target, target);
-        let new = published.clone();
-        let before = Published {
-            ports: new.ports.clone(),
-            target: old,
-        };
-        // Under the lock: a repair must not put the old ones back.
-        if old != Target::default() {
-            self.firewall.withdraw(&before).map_err(self.rules())?;
-        }
-        self.firewall.publish(&new).map_err(self.rules())?;
-        drop(state);
-        self.forget_translated(&before);
-        self.forget_untranslated(&new);
-        Ok(())
-    }
-
-    /// Takes a container's ports from it.
-    ///
-    /// # Errors
-    /// When the kernel refuses something; they are free all the same.
-    pub fn withdraw(&self, id: &str) -> Result<()> {
-        let mut state = self.state();
-        let Some(published) = state.published.remove(id) else {
-            return Ok(());
-        };
-        let withdrawn = self.firewall.withdraw(&published);
-        drop(state);
-        self.forget_translated(&published);
-        // Nobody gets its ports before its traces are gone.
-        let mut state = self.state();
-        for port in &published.ports {
-            state.table.remove(id, port);
-        }
-        withdrawn.map_err(self.rules())
     }
 
     /// Waits until the links of all containers disconnected before are gone.

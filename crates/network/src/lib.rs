@@ -9,6 +9,7 @@
 //! published ports are made in the caller's.
 
 mod bridge;
+mod connect;
 mod definition;
 pub mod dns;
 mod endpoint;
@@ -21,7 +22,9 @@ pub mod hosts;
 mod ipam;
 mod members;
 mod names;
+mod others;
 mod ports;
+mod publish;
 mod reaper;
 mod recover;
 mod rules;
