@@ -25,6 +25,9 @@ pub fn serve(control: &Path, limits: Limits) -> io::Result<()> {
     let mut events = Vec::new();
     while !server.stopping {
         server.idle(Instant::now());
+        if server.is_over() {
+            break;
+        }
         server.poll.wait(&mut events)?;
         for event in events.drain(..) {
             if server.poll.has(event.number) {
@@ -123,6 +126,11 @@ impl Server {
     fn is_needed(&self) -> bool {
         let under_way = self.flows.len() > 0;
         under_way || self.listener.is_some() && (self.doors.any() || !self.controls.is_empty())
+    }
+
+    /// Has it made room for another one, and nothing left to do?
+    fn is_over(&self) -> bool {
+        self.listener.is_none() && self.controls.is_empty() && self.flows.len() == 0
     }
 
     /// Looks again later, when nobody needs it now.
