@@ -223,6 +223,9 @@ fn hold(proto: Proto, ip: IpAddr, port: u16) -> io::Result<OwnedFd> {
         Ok(()) if proto == Proto::Tcp && ip.is_ipv6() => {
             // What is not translated is for the relay, which may not have its copy yet.
             rustix::net::listen(&socket, BACKLOG)?;
+            // Only now, when it lets nobody else in: connections inherit it, and those that linger do
+            // not keep the port from the next container.
+            sockopt::set_socket_reuseaddr(&socket, true)?;
             Ok(socket)
         }
         Ok(()) => Ok(socket),

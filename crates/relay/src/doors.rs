@@ -123,6 +123,8 @@ impl Doors {
         let socket = match door.proto {
             Proto::Tcp if kind == SocketType::STREAM => {
                 listen(&socket, BACKLOG)?;
+                // Connections that linger are not to keep the port from who has it next.
+                sockopt::set_socket_reuseaddr(&socket, true)?;
                 Held::Tcp(socket)
             }
             Proto::Udp if kind == SocketType::DGRAM => {
