@@ -212,7 +212,7 @@ fn entries(ipv4: bool, published: &Published) -> Entries {
         return entries;
     };
     let ours = published.ports.iter();
-    for port in ours.filter(|p| p.host_ip.is_ipv4() == ipv4) {
+    for port in ours.filter(|p| p.host_ip.is_ipv4() == ipv4 && p.is_translated()) {
         if published.target.routed[usize::from(!ipv4)] {
             let key = key(port, Some(ip), port.container_port);
             if !entries.open.contains(&key) {

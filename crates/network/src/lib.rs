@@ -27,6 +27,7 @@ mod ports;
 mod publish;
 mod reaper;
 mod recover;
+mod relay;
 mod rules;
 mod shared;
 mod subnet;
@@ -37,5 +38,6 @@ pub use endpoint::{Endpoint, Mac, PortRequest, Proto, Published, PublishedPort, 
 pub use error::{Error, Result};
 pub use fabric::{Config, Fabric};
 pub use recover::Living;
+pub use relay::host_has_ipv6;
 pub use subnet::{Pool, Subnet};
 pub use sys::netlink::Shared;

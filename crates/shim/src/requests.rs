@@ -1,5 +1,7 @@
 //! What clients ask, one frame at a time.
 
+use std::os::fd::OwnedFd;
+
 use runtime::protocol::{
     ErrorReason, Event, ExecRequest, ExecState, Frame, FrameError, Request, Response, State,
     VERSION,
@@ -200,6 +202,7 @@ impl Shim {
                 };
             }
             Request::Exec(request) => self.exec(i, &request),
+            Request::Ports => self.ports(i),
             Request::Abandon => {
                 if self.unborn {
                     self.abandoned = true;
@@ -209,6 +212,19 @@ impl Shim {
                     self.conns[i].refuse(ErrorReason::State, e);
                 }
             }
+        }
+    }
+
+    fn ports(&mut self, i: usize) {
+        // Namespaces are held, too.
+        let is_socket = |fd: &&OwnedFd| rustix::net::sockopt::socket_type(fd).is_ok();
+        let sockets: Vec<_> = self.held.iter().filter(is_socket).collect();
+        let conn = &mut self.conns[i];
+        match conn.pass(&sockets) {
+            Ok(()) => conn.answer(Response::Ports {
+                count: sockets.len(),
+            }),
+            Err(e) => conn.refuse(ErrorReason::System, e.to_string()),
         }
     }
 

@@ -280,6 +280,8 @@ impl Engine {
         place.published.target = wire::target(&present, gateways, &place.endpoints)?;
         self.network
             .publish(&container.id, place.published.target)?;
+        self.relays
+            .changed(&container.id, &place.published, &container.run_dir);
         let (hostname, domain) =
             container.with_record(|r| (r.hostname().to_owned(), r.config.domainname.clone()));
         let before = lock(&container.place).addresses();

@@ -84,7 +84,9 @@ impl Engine {
         let requests = bound(requests, gateways[0].map(|at| &joined[at]))?;
         // Only where it leads out in IPv6 alone it is not published in IPv4.
         let [four, six] = gateways.map(|g| g.is_some());
-        let families = [four || !six, six];
+        // What comes in IPv6 is carried by the relay to where there is IPv4 alone.
+        let carried = four && !six && network::host_has_ipv6();
+        let families = [four || !six, six || carried];
         let (published, held) = self
             .network
             .reserve_ports(&record.id, families, &requests)?;
