@@ -3,7 +3,7 @@
 use std::{
     io,
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
 };
@@ -34,6 +34,8 @@ pub(crate) enum Mode {
 pub(crate) struct Conn {
     stream: UnixStream,
     pub(crate) decoder: Decoder,
+    /// Descriptors that came for the next request.
+    pub(crate) fds: Vec<OwnedFd>,
     out: Vec<u8>,
     /// What of `out` was sent.
     at: usize,
@@ -60,6 +62,7 @@ impl Conn {
         Ok(Self {
             stream,
             decoder: Decoder::default(),
+            fds: Vec::new(),
             out: Vec::new(),
             at: 0,
             mode: Mode::Fresh,
@@ -94,10 +97,10 @@ impl Conn {
 
     /// Reads what is there, at most once around `scratch`.
     pub(crate) fn read(&mut self, scratch: &mut [u8]) {
-        match rustix::io::read(&self.stream, &mut *scratch) {
+        match sys::scm::recv_with_fds(&self.stream, scratch, &mut self.fds) {
             Ok(0) => self.eof = true,
             Ok(n) => self.decoder.push(&scratch[..n]),
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => self.dead = true,
         }
     }
