@@ -82,11 +82,7 @@ fn range(text: &str) -> Result<Option<RangeInclusive<u16>>> {
 pub(crate) fn published(all: &Published) -> PortMap {
     let mut map = PortMap::new();
     // What leads nowhere is not published.
-    let leads = |p: &&network::PublishedPort| match p.host_ip.is_ipv4() {
-        true => all.target.ip.is_some(),
-        false => all.target.ip6.is_some(),
-    };
-    for port in all.ports.iter().filter(leads) {
+    for port in all.ports.iter().filter(|p| all.leads(p)) {
         map.entry(format!("{}/{}", port.container_port, port.proto))
             .or_default()
             .push(PortBinding {

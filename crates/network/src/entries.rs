@@ -32,7 +32,7 @@ impl Entries {
             return entries;
         };
         let ours = published.ports.iter();
-        let ours = ours.filter(|p| p.host_ip.is_ipv4() == ipv4);
+        let ours = ours.filter(|p| p.host_ip.is_ipv4() == ipv4 && p.is_translated());
         if published.target.routed[usize::from(!ipv4)] {
             let open = ours.map(|p| (p.proto.number(), ip, p.container_port));
             let spans = runs(open.collect()).into_iter();

@@ -143,8 +143,7 @@ pub enum Error {
     Keeper(String),
     /// The kernel cannot lead packets from there elsewhere.
     #[error(
-        "publishing on [{0}] is not supported by wharf yet; publish on 127.0.0.1, or on an address of \
-         the host's"
+        "ports of SCTP cannot be published on [{0}]; publish on 127.0.0.1, or on an address of the host's"
     )]
     LoopbackPublish(std::net::Ipv6Addr),
     /// The kernel has no SCTP.

@@ -186,21 +186,32 @@ impl Wanted {
     }
 }
 
-/// Binds a port without listening, so that nobody else can have it. No SO_REUSEADDR: two such
+/// So many connections wait for the relay.
+const BACKLOG: i32 = 4096;
+
+/// Binds a port, so that nobody else can have it; in IPv4 without listening. No SO_REUSEADDR: two such
 /// sockets may share a port until one listens.
 fn hold(proto: Proto, ip: IpAddr, port: u16) -> io::Result<OwnedFd> {
     let socket = open(proto, ip)?;
     let address = SocketAddr::new(ip, port);
     match rustix::net::bind(&socket, &address) {
+        Ok(()) if proto == Proto::Tcp && ip.is_ipv6() => {
+            // What is not translated is for the relay, which may not have its copy yet.
+            rustix::net::listen(&socket, BACKLOG)?;
+            // Only now, when it lets nobody else in: connections inherit it, and those that linger do
+            // not keep the port from the next container.
+            sockopt::set_socket_reuseaddr(&socket, true)?;
+            Ok(socket)
+        }
         Ok(()) => Ok(socket),
         // Connections of an earlier listener that linger (TIME_WAIT) are no reason to refuse. A
         // socket that may share the port tells them from a real owner; then it has to listen,
-        // which shuts the others out. Nothing reaches it: the port is translated before.
+        // which shuts the others out. In IPv4 nothing reaches it: the port is translated before.
         Err(Errno::ADDRINUSE) if proto == Proto::Tcp => {
             let socket = open(proto, ip)?;
             sockopt::set_socket_reuseaddr(&socket, true)?;
             rustix::net::bind(&socket, &address)?;
-            rustix::net::listen(&socket, 0)?;
+            rustix::net::listen(&socket, if ip.is_ipv6() { BACKLOG } else { 0 })?;
             Ok(socket)
         }
         Err(e) => Err(e.into()),

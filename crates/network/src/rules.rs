@@ -176,8 +176,17 @@ pub(crate) fn add(t: &mut Transaction<'_>, ipv4: bool, network: &Definition) {
         let own = own.map(|s| (s.network(), s.prefix));
         // By which neighbours ask for one another.
         let neighbours = (!ipv4).then_some((LINK_LOCAL.into(), 10));
+        if !ipv4 {
+            // Not more than that, and answers: the host listens for the relay, which would lead to
+            // what other networks publish.
+            let known = Rule::new().connection(Status::Known);
+            t.add_rule(&to_host, &known.verdict(Verdict::Accept));
+        }
         for (ip, prefix) in own.chain(neighbours) {
-            let rule = Rule::new().to_subnet(ip, prefix, true);
+            let mut rule = Rule::new().to_subnet(ip, prefix, true);
+            if !ipv4 {
+                rule = rule.icmp(family(ipv4), None);
+            }
             t.add_rule(&to_host, &rule.verdict(Verdict::Accept));
         }
         t.add_rule(

@@ -71,6 +71,7 @@ impl Wish {
         }
         if let Some(IpAddr::V6(ip)) = host_ip
             && ip.is_loopback()
+            && proto == Proto::Sctp
         {
             return Err(Error::LoopbackPublish(ip));
         }
@@ -249,7 +250,11 @@ mod tests {
         );
         // An address of the host's means nothing where the host has no part.
         assert_eq!(on([Some(ROUTED), None], Some("127.0.0.1")).1, [V4]);
-        assert!(Wish::of(&ask(Some("::1"), None), &both).is_err());
+        let sctp = PortRequest {
+            proto: Proto::Sctp,
+            ..ask(Some("::1"), None)
+        };
+        assert!(Wish::of(&sctp, &both).is_err());
     }
 
     #[test]

@@ -53,6 +53,35 @@ pub fn connect(bundle: &Path) -> Result<Connection, Error> {
     }
 }
 
+/// The sockets of published ports that the shim of a bundle holds, and its process as the kernel names
+/// it.
+pub fn ports(bundle: &Path) -> Result<(Vec<OwnedFd>, i32), Error> {
+    let mut connection = connect(bundle)?;
+    connection.stream.set_read_timeout(Some(PATIENCE))?;
+    let peer = rustix::net::sockopt::socket_peercred(&connection.stream);
+    let peer = peer.map_err(io::Error::from)?.pid.as_raw_nonzero().get();
+    connection.send(&Frame::Request(Request::Ports))?;
+    let (mut buf, mut fds) = ([0; 4096], Vec::new());
+    loop {
+        while let Some(frame) = connection.decoder.next_frame()? {
+            match frame {
+                Frame::Fds => {}
+                Frame::Response(Response::Ports { count }) if count == fds.len() => {
+                    return Ok((fds, peer));
+                }
+                Frame::Response(Response::Error { reason, message }) => {
+                    return Err(Error::Refused { reason, message });
+                }
+                other => return Err(Error::Unexpected(format!("{other:?}"))),
+            }
+        }
+        match sys::scm::recv_with_fds(&connection.stream, &mut buf, &mut fds)? {
+            0 => return Err(Error::Gone),
+            n => connection.decoder.push(&buf[..n]),
+        }
+    }
+}
+
 /// A connection to a shim.
 #[derive(Debug)]
 pub struct Connection {

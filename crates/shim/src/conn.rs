@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use runtime::protocol::{Decoder, ErrorReason, Event, Frame, Response, encode_data};
+use runtime::protocol::{
+    Decoder, ErrorReason, Event, Frame, MAX_FDS_PER_FRAME, Response, encode_data,
+};
 use rustix::io::Errno;
 
 /// When this much waits for a client, the stream it comes from is not read any further: a slow
@@ -116,6 +118,18 @@ impl Conn {
     pub(crate) fn send_data(&mut self, stderr: bool, bytes: &[u8]) {
         encode_data(stderr, bytes, &mut self.out);
         self.flush();
+    }
+
+    /// Sends descriptors, at once or not at all: whoever asks for them has read everything.
+    pub(crate) fn pass(&mut self, fds: &[&OwnedFd]) -> io::Result<()> {
+        if self.backlog() > 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        for chunk in fds.chunks(MAX_FDS_PER_FRAME) {
+            let chunk: Vec<_> = chunk.iter().map(AsFd::as_fd).collect();
+            sys::scm::send_with_fds(&self.stream, &Frame::Fds.to_bytes(), &chunk)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn answer(&mut self, response: Response) {

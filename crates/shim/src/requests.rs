@@ -214,6 +214,7 @@ impl Shim {
                 self.held.extend(fds);
                 self.done(i, Ok(()));
             }
+            Request::Ports => self.ports(i),
             Request::Abandon => {
                 if self.unborn {
                     self.abandoned = true;
@@ -223,6 +224,19 @@ impl Shim {
                     self.conns[i].refuse(ErrorReason::State, e);
                 }
             }
+        }
+    }
+
+    fn ports(&mut self, i: usize) {
+        // Namespaces are held, too.
+        let is_socket = |fd: &&OwnedFd| rustix::net::sockopt::socket_type(fd).is_ok();
+        let sockets: Vec<_> = self.held.iter().filter(is_socket).collect();
+        let conn = &mut self.conns[i];
+        match conn.pass(&sockets) {
+            Ok(()) => conn.answer(Response::Ports {
+                count: sockets.len(),
+            }),
+            Err(e) => conn.refuse(ErrorReason::System, e.to_string()),
         }
     }
 

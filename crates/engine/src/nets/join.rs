@@ -283,13 +283,15 @@ impl Engine {
         let requests = ports::requests(&record.config, &record.host_config)?;
         let ways = wire::ways(&present, gateways)?;
         self.network
-            .change_ports(&container.id, &ways, &requests, &ByShim(container))
+            .change_ports(&container.id, &ways, &requests, &ByShim(self, container))
             .map_err(|e| self.with_names(e))?;
         let out =
             gateways.map(|at| at.and_then(|at| place.endpoints.get(&present.get(at)?.network.id)));
         self.network.route_by(&container.id, netns.as_fd(), out)?;
         let target = wire::target(&present, gateways, &place.endpoints)?;
         place.published = self.network.publish(&container.id, target)?;
+        self.relays
+            .changed(&container.id, &place.published, &container.run_dir);
         let (hostname, domain) = (record.hostname().to_owned(), &record.config.domainname);
         let before = lock(&container.place).addresses();
         // Its user may have taken the file away.

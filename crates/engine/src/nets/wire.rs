@@ -168,6 +168,13 @@ pub(super) fn ways(joined: &[Joined], gateways: [Option<usize>; 2]) -> Result<Wa
             default: default.unwrap_or(Way::ANY.default),
         });
     }
+    // What comes in IPv6 is carried by the relay to where there is IPv4 alone.
+    if let [Some(four), None] = ways
+        && four.translated
+        && network::host_has_ipv6()
+    {
+        ways[1] = Some(four);
+    }
     Ok(ways)
 }
 

@@ -68,6 +68,10 @@ pub enum Request {
     },
     /// Give up on a container that was never started: the shim lets go of everything and ends.
     Abandon,
+    /// Copies of the sockets of published ports ([`FdRole::Held`]), for a daemon that has lost its own.
+    /// They come with frames of descriptors, and after them [`Response::Ports`]. Shims of earlier
+    /// versions refuse it as an unknown message.
+    Ports,
 }
 
 /// Where a socket is bound.
@@ -218,6 +222,11 @@ pub enum Response {
         code: i32,
         /// What the runtime said, in Docker's words.
         message: String,
+    },
+    /// To [`Request::Ports`]: these were all.
+    Ports {
+        /// How many.
+        count: usize,
     },
     /// The request was not carried out.
     Error {

@@ -356,6 +356,12 @@ fn ports_are_held_while_the_container_lives() {
             .iter()
             .all(|p| TcpListener::bind(("127.0.0.1", *p)).is_err())
     );
+    // A daemon that has lost its own asks for copies, and gets the sockets alone.
+    let (copies, _) = runtime::client::ports(c.bundle()).unwrap();
+    let copied = copies
+        .into_iter()
+        .map(|fd| TcpListener::from(fd).local_addr().unwrap().port());
+    assert_eq!(copied.collect::<Vec<_>>(), ports);
     c.control()
         .request(&Request::Signal {
             exec: None,
