@@ -256,9 +256,9 @@ fn one_that_hangs_or_talks_nonsense_blocks_nobody() {
     cli.refused("volume rm one", &["remove one: keeper: still wanted"]);
     // By force it is forgotten.
     cli.ok("volume rm -f one");
+    drop(plugin);
     let gone = d.api().get("/volumes/one");
     assert_eq!(gone.status, 404);
-    drop(plugin);
     cli.refused(
         "volume create -d keeper two",
         &["plugin \"keeper\" not found"],

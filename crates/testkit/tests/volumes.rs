@@ -119,7 +119,7 @@ fn names_and_wishes_that_make_no_sense_are_refused() {
         cli.refused("create -v x:/x busybox true", &["volume name is too short"]);
         for twice in [
             "-v one:/x -v two:/x",
-            "-v one:/x -v /x/",
+            "-v one:/x -v two:/x/",
             "-v one:/x --tmpfs /x",
             "-v one:/x --mount src=two,dst=/x",
         ] {
