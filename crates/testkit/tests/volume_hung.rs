@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use tempfile::TempDir;
 use testkit::{Daemon, Hung, eventually};
 
 fn mounted(d: &Daemon, volume: &str) -> bool {
@@ -11,11 +12,12 @@ fn mounted(d: &Daemon, volume: &str) -> bool {
         .contains(&format!(" {} ", place.display()))
 }
 
-fn hung(d: &Daemon) -> (Hung, String) {
-    let folder = d.dir().join("gone");
-    fs::create_dir(&folder).expect("our own folder");
-    let hung = Hung::mount(&folder);
-    (hung, folder.display().to_string())
+/// The folder where files of a server that is gone would be, which must outlive the server, and that.
+fn hung() -> (TempDir, Hung, String) {
+    let dir = tempfile::tempdir().expect("our own folder");
+    let hung = Hung::mount(dir.path());
+    let path = dir.path().display().to_string();
+    (dir, hung, path)
 }
 
 /// Everybody else's work goes on.
@@ -35,7 +37,7 @@ fn others_go_on(d: &Daemon) {
 #[test]
 fn a_server_that_is_gone_holds_up_nobody_else() {
     let mut d = Daemon::fresh();
-    let (server, folder) = hung(&d);
+    let (_dir, server, folder) = hung();
     let cli = d.docker();
     cli.ok(&format!(
         "volume create -o type=none -o device={folder} -o o=bind dead"
@@ -61,7 +63,7 @@ fn a_server_that_is_gone_holds_up_nobody_else() {
 #[test]
 fn binds_of_a_server_that_is_gone_hold_up_nobody_else() {
     let d = Daemon::fresh();
-    let (mut hung, folder) = hung(&d);
+    let (_dir, mut hung, folder) = hung();
     let cli = d.docker();
     cli.ok("volume create dead");
     let line = format!("create --mount type=bind,source={folder}/sub,target=/x busybox true");
