@@ -37,20 +37,9 @@ pub(crate) fn as_listed(path: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
-/// The kernel writes blanks, backslashes and the like as three octal digits.
+/// A place of the list as it is.
 pub(crate) fn unescaped(text: &str) -> PathBuf {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let code = after
-            .get(..3)
-            .filter(|_| byte == b'\\')
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        out.push(code.unwrap_or(byte));
-        rest = if code.is_some() { &after[3..] } else { after };
-    }
-    OsString::from_vec(out).into()
+    OsString::from_vec(sys::mount::unescaped(text)).into()
 }
 
 #[cfg(test)]

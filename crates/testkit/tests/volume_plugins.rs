@@ -12,6 +12,11 @@ struct Kept {
 }
 
 fn start() -> Kept {
+    patient(2)
+}
+
+/// With a daemon that waits so many seconds for an answer.
+fn patient(seconds: u32) -> Kept {
     let dir = tempfile::tempdir().expect("our own folder");
     let (sockets, folder) = (dir.path().join("s"), dir.path().join("v"));
     for path in [&sockets, &folder] {
@@ -21,7 +26,7 @@ fn start() -> Kept {
     let d = Daemon::with(Opts::args(&[
         &format!("--plugin-socket-dir={}", sockets.display()),
         &format!("--plugin-spec-dir={}", dir.path().display()),
-        "--plugin-timeout=2",
+        &format!("--plugin-timeout={seconds}"),
     ]));
     Kept {
         d,
@@ -161,16 +166,7 @@ fn what_comes_too_late_is_told_to_go() {
 
 #[test]
 fn an_end_waits_for_no_plugin() {
-    let dir = tempfile::tempdir().expect("our own folder");
-    let (sockets, folder) = (dir.path().join("s"), dir.path().join("v"));
-    for path in [&sockets, &folder] {
-        fs::create_dir(path).expect("our own folder");
-    }
-    let plugin = VolumePlugin::start("keeper", &sockets, &folder);
-    let d = Daemon::with(Opts::args(&[
-        &format!("--plugin-socket-dir={}", sockets.display()),
-        "--plugin-timeout=600",
-    ]));
+    let Kept { d, plugin, _dir } = patient(600);
     let cli = d.docker();
     cli.ok("run -d --name box --volume-driver keeper -v one:/x busybox sleep 1000");
     plugin.manner("Unmount", Some(Manner::Silent));
