@@ -161,6 +161,9 @@ fn addressed(
     Ok(())
 }
 
+/// The shortest prefix of a route that takes its addresses for itself: that of 10.0.0.0/8.
+const WIDEST: u8 = 8;
+
 /// Subnets that mean something to the host: of its addresses and of its routes, but not those of the
 /// link `except`.
 pub(crate) fn taken(
@@ -179,7 +182,12 @@ pub(crate) fn taken(
         });
     }
     for r in routes(socket)? {
-        if r.prefix > 0 && ROUTE_KINDS.contains(&r.kind) && (r.link.is_none() || r.link != except) {
+        // What is wider than any private block is a way out, as VPNs make it of two halves: it takes no
+        // addresses.
+        if r.prefix >= WIDEST
+            && ROUTE_KINDS.contains(&r.kind)
+            && (r.link.is_none() || r.link != except)
+        {
             taken.push(Subnet {
                 gateway: r.to,
                 prefix: r.prefix,
