@@ -35,7 +35,7 @@ mod wire;
 pub use definition::{AddressSpace, Bridge, Definition, Driver, Gateway};
 pub use endpoint::{Endpoint, Mac, PortRequest, Proto, Published, PublishedPort, Request, Target};
 pub use error::{Error, Result};
-pub use fabric::{Config, Fabric};
+pub use fabric::{Config, DefaultSubnet, Fabric};
 pub use recover::Living;
 pub use subnet::{Pool, Subnet};
 pub use sys::netlink::Shared;

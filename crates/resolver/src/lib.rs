@@ -12,6 +12,7 @@
 //! | `zones`, `answer` | what is answered from our own knowledge: pure functions |
 //! | `forward`, `attempt`, `upstream`, `question` | what is passed on to other servers |
 //! | `server`, `askers`, `tcp` | the loop and its sockets |
+//! | `log` | what it has to say, in a file of its own |
 
 mod answer;
 mod askers;
@@ -19,6 +20,9 @@ mod attempt;
 mod client;
 mod control;
 mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
+mod log;
 mod model;
 mod poll;
 mod protocol;
@@ -32,6 +36,7 @@ mod upstream;
 mod zones;
 
 pub use client::{AskerFds, Client, Error};
+pub use log::say;
 pub use model::{Asker, Endpoint, Network, Origin, SingleLabels, Subnet, Upstream};
 pub use protocol::{Status, VERSION};
 pub use server::{Options, serve};

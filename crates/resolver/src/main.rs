@@ -18,11 +18,11 @@ fn main() -> ExitCode {
     match serve(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            eprintln!("wharf-dns: {error}");
+            resolver::say(&error.to_string());
             ExitCode::from(3)
         }
         Err(error) => {
-            eprintln!("wharf-dns: {error}");
+            resolver::say(&error.to_string());
             ExitCode::FAILURE
         }
     }

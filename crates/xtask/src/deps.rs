@@ -69,7 +69,15 @@ const LAYERS: [Layer; 19] = [
     ),
     layer(
         "fuzz",
-        &["types", "dockerfile", "gotmpl", "image", "archive", "api"],
+        &[
+            "types",
+            "dockerfile",
+            "gotmpl",
+            "image",
+            "archive",
+            "api",
+            "resolver",
+        ],
         &[],
     ),
     layer("testkit", &[], &["tokio"]),

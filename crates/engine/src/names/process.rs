@@ -5,7 +5,7 @@ use std::{
     fs, io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::process::CommandExt,
+        unix::{fs::OpenOptionsExt, process::CommandExt},
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -35,6 +35,8 @@ pub(super) struct Server {
     program: Program,
     control: PathBuf,
     known: PathBuf,
+    /// What it has to say; it bounds the file itself.
+    log: PathBuf,
     running: Option<Running>,
 }
 
@@ -51,6 +53,7 @@ impl Server {
             program: Program::new(NAME, program)?,
             control: exec_root.join("names.sock"),
             known: exec_root.join("names.json"),
+            log: exec_root.join("names.log"),
             running: None,
         })
     }
@@ -154,6 +157,11 @@ impl Server {
 
     /// Starts one, and connects to it.
     fn start(&mut self) -> io::Result<Client> {
+        let log = fs::File::options()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&self.log)?;
         let mut child = Command::new(self.program.path())
             .arg0(NAME)
             .arg("--control")
@@ -164,7 +172,7 @@ impl Server {
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()?;
         let pid = child.id();
         let begun = Instant::now();
@@ -182,7 +190,11 @@ impl Server {
                 return Ok(client);
             }
             if let Some(status) = child.try_wait()? {
-                return Err(io::Error::other(format!("{NAME} ended at once: {status}")));
+                let said = fs::read_to_string(&self.log).unwrap_or_default();
+                let last = said.lines().last().unwrap_or_default();
+                return Err(io::Error::other(format!(
+                    "{NAME} ended at once: {status}: {last}"
+                )));
             }
             if begun.elapsed() > PATIENCE {
                 let _ = child.kill();

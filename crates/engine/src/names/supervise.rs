@@ -58,7 +58,10 @@ fn look(state: &Weak<Mutex<State>>, pause: &mut Option<Duration>) -> Option<Opti
     if state.server.reap() {
         state.told = None;
         if !state.held.is_empty() {
-            tracing::warn!("the name server is gone; it is started again");
+            tracing::warn!(
+                "the name server is gone; it is started again (what it said is in names.log of the \
+                 exec root)"
+            );
         }
     }
     if state.told.is_some() || state.held.is_empty() {
