@@ -12,7 +12,7 @@ use types::network::IpamConfig;
 use super::{BRIDGE, NetworkRecord, create, define, option};
 use crate::{
     Engine,
-    error::{Error, Result},
+    error::Result,
 };
 
 /// What the daemon says of its default network.
