@@ -215,12 +215,12 @@ fn when_addresses_and_subnets_are_exhausted_at_once() {
         }
         assert_eq!(joined.iter().filter(|a| a.status == 200).count(), 5);
         assert_eq!(members(&d, "small").len(), 5);
-        let addresses: std::collections::BTreeSet<Value> = (0..9)
+        let addresses: std::collections::BTreeSet<String> = (0..9)
             .map(|n| {
                 d.inspect(&format!("box{n}"))["NetworkSettings"]["Networks"]["small"]["IPAddress"]
                     .clone()
             })
-            .filter(|ip| !ip.is_null())
+            .filter_map(|ip: Value| ip.as_str().map(str::to_owned))
             .collect();
         assert_eq!(addresses.len(), 5, "{addresses:?}");
         at_once(9, |n| {

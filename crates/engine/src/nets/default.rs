@@ -10,10 +10,7 @@ use network::{DefaultSubnet, Fabric, Subnet};
 use types::network::IpamConfig;
 
 use super::{BRIDGE, NetworkRecord, create, define, option};
-use crate::{
-    Engine,
-    error::Result,
-};
+use crate::{Engine, error::Result};
 
 /// What the daemon says of its default network.
 #[derive(Debug, Clone, PartialEq, Eq)]
