@@ -160,6 +160,9 @@ impl Engine {
         };
         let mut all = Attachments::new();
         for (name, settings) in networking.endpoints_config {
+            if nowhere && matches!(name.as_str(), "default" | super::BRIDGE) {
+                continue;
+            }
             let network = self.wanted_network(&name)?;
             self.check_settings(&network, &settings)?;
             let attachment = Attachment {
