@@ -189,7 +189,10 @@ fn links_that_share_the_hosts() {
     lan.spaces[0].gateway = Some(OUTSIDE.into());
     lan.spaces[0].reserved = vec![HOST.into()];
     add(&lab, &net, &lan);
+    // Whatever the host's own links are called.
+    run(&lab.host, "ip link add eth0 type bridge");
     let (a, at_a) = join(&lab, &net, "lan", "a");
+    assert_eq!(at_a.inside, "eth0");
     serve_tcp(&a, "0.0.0.0:80", "a");
     // Its neighbours outside see it itself.
     assert_eq!(

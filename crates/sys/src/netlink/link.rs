@@ -294,6 +294,27 @@ pub fn change_link(batch: &mut Batch, name: &str, change: LinkChange) {
     });
 }
 
+/// Gives a link that is down another name.
+///
+/// # Errors
+/// When it is not there, the name is another's, or the kernel refuses.
+pub fn rename_link(socket: &mut Socket, from: &str, to: &str) -> Result<(), Error> {
+    let what = format!("rename the link {from} to {to}");
+    let Some(link) = get_link(socket, from)? else {
+        return Err(Error::Refused {
+            what,
+            source: std::io::Error::from_raw_os_error(libc::ENODEV),
+            message: None,
+        });
+    };
+    let mut batch = Batch::new();
+    batch.push(RTM_NEWLINK, ACK, what, |b| {
+        b.raw(&ifinfo(link.index, 0, 0));
+        b.attr_str(IFLA_IFNAME, to);
+    });
+    socket.all(&mut batch)
+}
+
 /// Deletes links (and, of veth pairs, the other ends); those that are gone already are no error.
 /// Several are deleted as a group: each deletion waits 10 to 20 ms for the other processors, all
 /// of them together no longer.
