@@ -215,7 +215,7 @@ impl Engine {
         *wired = false;
         *lock(&container.place) = Place::default();
         let (network, id) = (Arc::clone(&self.network), container.id.clone());
-        let names = Arc::clone(&self.names);
+        let (names, relays) = (Arc::clone(&self.names), Arc::clone(&self.relays));
         let (cgroup, root) = (
             container.with_record(|r| self.cgroup(r)),
             self.runtime_root(),
@@ -223,6 +223,8 @@ impl Engine {
         let cleared = blocking(move || {
             // First, as its descriptors hold the namespace.
             names.ended(&id);
+            // Before anybody else may have its ports.
+            relays.ended(&id);
             let cleaned = cleanup(Remains {
                 id: &id,
                 cgroup: &cgroup,

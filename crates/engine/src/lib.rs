@@ -38,6 +38,7 @@ mod logs;
 mod merge;
 mod modes;
 mod mount_specs;
+mod mount_table;
 mod mounts;
 mod names;
 mod nets;
@@ -47,6 +48,7 @@ mod ports;
 mod prune;
 mod record;
 mod records;
+mod relays;
 mod remap;
 mod remove;
 mod rename;
@@ -105,7 +107,9 @@ pub use resolver::Resolver;
 pub use threads::{Free, Threads};
 pub use volume_copies::ImportLimit;
 pub use volume_objects::NewVolume;
-pub use volume_plugins::{PluginPlaces, known as volume_drivers};
+pub use volume_plugins::{
+    CallFailed, PluginAddress, PluginCaller, PluginPlaces, known as volume_drivers,
+};
 use volumes::Volumes;
 
 /// What an engine is told by its daemon.
@@ -139,6 +143,8 @@ pub struct Config {
     pub resolver: Resolver,
     /// Where programs are that keep volumes.
     pub plugins: PluginPlaces,
+    /// Carries what they are asked.
+    pub plugin_caller: Arc<dyn PluginCaller>,
 }
 
 /// The container engine of one daemon.
@@ -154,6 +160,8 @@ pub struct Engine {
     shim: sys::memfd::Program,
     /// What containers in networks of the user's own are called.
     names: Arc<names::Names>,
+    /// What is carried by hand to published ports.
+    relays: Arc<relays::Relays>,
     /// Compiled seccomp profiles.
     filters: runtime::filters::Filters,
     containers: Mutex<Index>,
@@ -177,6 +185,8 @@ pub struct Programs<'a> {
     pub init: &'a [u8],
     /// The name server.
     pub dns: &'a [u8],
+    /// The relay of published ports.
+    pub relay: &'a [u8],
 }
 
 impl Engine {
@@ -217,13 +227,17 @@ impl Engine {
             volumes: Volumes::open(
                 config.data_root.join("volumes"),
                 records.clone(),
-                volume_plugins::Plugins::new(config.plugins.clone()),
+                volume_plugins::Plugins::new(
+                    config.plugins.clone(),
+                    Arc::clone(&config.plugin_caller),
+                ),
                 config.remap.as_ref().map(Remap::root),
             )
             .await?,
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
             names: Arc::new(names::Names::new(&config.exec_root, programs.dns)?),
+            relays: Arc::new(relays::Relays::new(&config.exec_root, programs.relay)?),
             filters: runtime::filters::Filters::default(),
             networks,
             config,
@@ -287,15 +301,21 @@ impl Engine {
         (alive.saturating_sub(paused), paused, all.len() - alive)
     }
 
-    /// The containers that use an image, and whether each runs.
+    /// The containers that use an image, and how each does.
     #[must_use]
-    pub fn users_of(&self, image: &str) -> Vec<(String, bool)> {
+    pub fn users_of(&self, image: &str) -> Vec<(String, image::Use)> {
         let all = sync::lock(&self.containers).all();
+        let using = |c: &Container| {
+            let mounted = c.with_record(|r| r.mounts.iter().any(|m| m.image == image));
+            match c.with_record(|r| r.image_id == image) || mounted {
+                false => None,
+                true if c.state().is_running() => Some(image::Use::Running),
+                true if mounted => Some(image::Use::Mounted),
+                true => Some(image::Use::Stopped),
+            }
+        };
         all.iter()
-            .filter(|c| {
-                c.with_record(|r| r.image_id == image || r.mounts.iter().any(|m| m.image == image))
-            })
-            .map(|c| (c.id.clone(), c.state().is_running()))
+            .filter_map(|c| Some((c.id.clone(), using(c)?)))
             .collect()
     }
 

@@ -6,6 +6,7 @@ mod default;
 mod define;
 mod firewall;
 mod join;
+mod keeper;
 mod naming;
 mod settings;
 mod show;

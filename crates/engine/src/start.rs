@@ -128,7 +128,7 @@ impl Engine {
         if container.with_record(|r| r.stopped_by_user) {
             self.save(container, |r| r.stopped_by_user = false).await?;
         }
-        self.make_volumes(container).await?;
+        self.make_volumes(container, &mut Vec::new()).await?;
         let mut joined = self.join(container).await?;
         joined.places = self.acquire_volumes(container).await?;
         trace.step("records");
@@ -333,6 +333,13 @@ impl Engine {
         roles.extend(held.iter().map(|_| FdRole::Held));
         let launch = self.launch(container, &record, roles)?;
         let mut shim = runtime::launch::spawn(&self.shim, &launch, &fds)?;
+        self.relays.started(
+            &record.id,
+            &run.published,
+            &container.run_dir,
+            &held,
+            &shim.child,
+        );
         sys::failpoint!("engine.start.shim");
         trace.step("shim");
         if let (Some(naming), Some(netns)) = (naming, &netns) {

@@ -243,7 +243,7 @@ fn what_makes_no_sense_is_refused() {
             &["--bip=10.1.0.1/24", "--default-gateway=10.2.0.1"],
             &["10.2.0.1", "not in the subnet"],
         ),
-        (&["--ip=::1"], &["invalid ip", "::1"]),
+        (&["--ip=x"], &["invalid ip", "no IP address"]),
         (
             &["--bridge=none", "--bip=10.1.0.1/24"],
             &["bip", "there is none"],

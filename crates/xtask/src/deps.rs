@@ -16,7 +16,7 @@ struct Layer {
 /// Async runtimes.
 const RUNTIMES: [&str; 3] = ["tokio", "tokio-util", "futures-util"];
 /// Imports point down only; docs/architecture.md says what each is for.
-const LAYERS: [Layer; 19] = [
+const LAYERS: [Layer; 21] = [
     layer(
         "types",
         &[],
@@ -24,7 +24,7 @@ const LAYERS: [Layer; 19] = [
     ),
     layer(
         "dockerfile",
-        &[],
+        &["types"],
         &["tokio", "tokio-util", "futures-util", "rustix", "libc"],
     ),
     layer("gotmpl", &["types"], &RUNTIMES),
@@ -44,14 +44,31 @@ const LAYERS: [Layer; 19] = [
         &["tokio", "axum", "redb", "reqwest"],
     ),
     layer("network", &["types", "sys"], &["axum", "redb"]),
-    layer("resolver", &["types", "sys"], &RUNTIMES),
+    layer("companion", &["sys"], &RUNTIMES),
+    layer("resolver", &["types", "sys", "companion"], &RUNTIMES),
+    layer("relay", &["sys", "companion"], &RUNTIMES),
     layer(
         "engine",
         &[
-            "types", "sys", "runtime", "archive", "image", "network", "resolver", "gotmpl",
+            "types",
+            "sys",
+            "runtime",
+            "archive",
+            "image",
+            "network",
+            "companion",
+            "resolver",
+            "relay",
+            "gotmpl",
         ],
-        // It serves nobody; volume drivers are asked over their sockets.
-        &["axum", "reqwest", "tower", "tower-http"],
+        &[
+            "axum",
+            "reqwest",
+            "tower",
+            "tower-http",
+            "hyper",
+            "hyper-util",
+        ],
     ),
     layer("api", &["types"], &["redb", "rustix"]),
     layer(

@@ -26,7 +26,7 @@ pub struct DefaultBridge {
     /// Whether what leaves gets an address of the host's.
     pub masquerade: bool,
     /// Where ports are published that name no address.
-    pub binding: Option<Ipv4Addr>,
+    pub binding: Option<IpAddr>,
     /// The largest packet; the kernel's default if `None`.
     pub mtu: Option<u32>,
     /// What a local subnet of IPv6 follows from.
@@ -95,7 +95,8 @@ pub(crate) fn record(
         record.ipam.config.push(config);
     }
     record.enable_ipv6 = default.ipv6.is_some();
-    let binding = default.binding.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let any = Ipv4Addr::UNSPECIFIED.into();
+    let binding = default.binding.unwrap_or(any);
     for (key, value) in [
         (option::DEFAULT_BRIDGE, "true".to_owned()),
         (option::ICC, default.icc.to_string()),

@@ -250,11 +250,13 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         default_bridge: default_bridge(settings)?,
         network_options: settings.network_options.clone(),
         plugins: settings.plugins.clone(),
+        plugin_caller: Arc::new(crate::plugins::Http),
     };
     let programs = Programs {
         shim: embedded::SHIM,
         init: embedded::INIT,
         dns: embedded::DNS,
+        relay: embedded::RELAY,
     };
     let engine = Engine::open(
         config,

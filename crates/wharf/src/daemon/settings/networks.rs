@@ -1,9 +1,6 @@
 //! The default network, and what new networks get that do not say.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use engine::{DefaultAddresses, DefaultBridge};
 use network::Subnet;
@@ -103,12 +100,11 @@ fn addresses(values: &Values, ipv4: bool) -> Result<DefaultAddresses, String> {
     Ok(said)
 }
 
-/// `--ip`: of IPv4, as what is published on all addresses of IPv6 has its own place.
-fn binding(values: &Values) -> Result<Option<Ipv4Addr>, String> {
+/// `--ip`.
+fn binding(values: &Values) -> Result<Option<IpAddr>, String> {
     let ip = values.text("ip").map(|text| {
-        text.parse::<Ipv4Addr>().map_err(|_| {
-            format!("invalid ip: {text:?} is no IPv4 address that ports can be published on")
-        })
+        let wrong = |_| format!("invalid ip: {text:?} is no IP address");
+        text.parse::<IpAddr>().map_err(wrong)
     });
     ip.transpose()
 }
