@@ -46,7 +46,9 @@ fn the_table_of_the_docs_is_what_the_daemon_does() {
             .unwrap_or("")
             .to_owned();
         written.insert(name.clone());
-        let output = validate(&[&flag]);
+        // With another one, where it means something only then.
+        let all: Vec<&str> = flag.split(' ').collect();
+        let output = validate(&all);
         let idle = output.stderr.contains("has no effect: ");
         let refused = output.stderr.contains("\" is refused: ");
         let unknown = output.stderr.contains("unexpected argument");

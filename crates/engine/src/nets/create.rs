@@ -125,6 +125,19 @@ impl Engine {
             )));
         }
         check_driver(&driver, config_only)?;
+        if config_from.as_ref().is_none_or(|f| f.network.is_empty()) {
+            for (key, value) in self.default_options(&driver) {
+                // What the request says itself, in whatever place, counts.
+                let said = match key.as_str() {
+                    option::ENABLE_IPV4 => enable_ipv4.is_some(),
+                    option::ENABLE_IPV6 => enable_ipv6.is_some(),
+                    _ => false,
+                };
+                if !said {
+                    options.entry(key).or_insert(value);
+                }
+            }
+        }
         let mut record = NetworkRecord {
             id: id::generate(),
             name,
@@ -295,7 +308,7 @@ impl Engine {
     }
 }
 
-fn check_driver(driver: &str, config_only: bool) -> Result<()> {
+pub(super) fn check_driver(driver: &str, config_only: bool) -> Result<()> {
     match driver {
         "bridge" | "macvlan" | "ipvlan" => Ok(()),
         "host" | "null" if !config_only => Err(Error::Forbidden(format!(
