@@ -90,6 +90,12 @@ pub(crate) fn volume_name(name: &str) -> Result<()> {
     if names::is_valid(name) {
         return Ok(());
     }
+    if name.len() == 1 {
+        return Err(Error::Invalid(format!(
+            "create {name}: volume name is too short, names should be at least two alphanumeric \
+             characters"
+        )));
+    }
     Err(Error::Invalid(format!(
         "create {name}: \"{name}\" includes invalid characters for a local volume name, only \
          \"{}\" are allowed. If you intended to pass a host directory, use absolute path",

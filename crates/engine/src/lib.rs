@@ -38,6 +38,7 @@ mod logs;
 mod merge;
 mod modes;
 mod mount_specs;
+mod mount_table;
 mod mounts;
 mod names;
 mod nets;
@@ -106,7 +107,9 @@ pub use resolver::Resolver;
 pub use threads::{Free, Threads};
 pub use volume_copies::ImportLimit;
 pub use volume_objects::NewVolume;
-pub use volume_plugins::{PluginPlaces, known as volume_drivers};
+pub use volume_plugins::{
+    CallFailed, PluginAddress, PluginCaller, PluginPlaces, known as volume_drivers,
+};
 use volumes::Volumes;
 
 /// What an engine is told by its daemon.
@@ -138,6 +141,8 @@ pub struct Config {
     pub resolver: Resolver,
     /// Where programs are that keep volumes.
     pub plugins: PluginPlaces,
+    /// Carries what they are asked.
+    pub plugin_caller: Arc<dyn PluginCaller>,
 }
 
 /// The container engine of one daemon.
@@ -224,7 +229,10 @@ impl Engine {
             volumes: Volumes::open(
                 config.data_root.join("volumes"),
                 records.clone(),
-                volume_plugins::Plugins::new(config.plugins.clone()),
+                volume_plugins::Plugins::new(
+                    config.plugins.clone(),
+                    Arc::clone(&config.plugin_caller),
+                ),
                 config.remap.as_ref().map(Remap::root),
             )
             .await?,
@@ -295,15 +303,21 @@ impl Engine {
         (alive.saturating_sub(paused), paused, all.len() - alive)
     }
 
-    /// The containers that use an image, and whether each runs.
+    /// The containers that use an image, and how each does.
     #[must_use]
-    pub fn users_of(&self, image: &str) -> Vec<(String, bool)> {
+    pub fn users_of(&self, image: &str) -> Vec<(String, image::Use)> {
         let all = sync::lock(&self.containers).all();
+        let using = |c: &Container| {
+            let mounted = c.with_record(|r| r.mounts.iter().any(|m| m.image == image));
+            match c.with_record(|r| r.image_id == image) || mounted {
+                false => None,
+                true if c.state().is_running() => Some(image::Use::Running),
+                true if mounted => Some(image::Use::Mounted),
+                true => Some(image::Use::Stopped),
+            }
+        };
         all.iter()
-            .filter(|c| {
-                c.with_record(|r| r.image_id == image || r.mounts.iter().any(|m| m.image == image))
-            })
-            .map(|c| (c.id.clone(), c.state().is_running()))
+            .filter_map(|c| Some((c.id.clone(), using(c)?)))
             .collect()
     }
 

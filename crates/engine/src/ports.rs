@@ -87,7 +87,11 @@ pub(crate) fn published(all: &Published) -> PortMap {
             .or_default()
             .push(PortBinding {
                 host_ip: port.host_ip.to_string(),
-                host_port: port.host_port.to_string(),
+                // None where the container's own port is open.
+                host_port: match port.host_port {
+                    0 => String::new(),
+                    port => port.to_string(),
+                },
             });
     }
     map

@@ -128,7 +128,7 @@ impl Engine {
         if container.with_record(|r| r.stopped_by_user) {
             self.save(container, |r| r.stopped_by_user = false).await?;
         }
-        self.make_volumes(container).await?;
+        self.make_volumes(container, &mut Vec::new()).await?;
         let mut joined = self.join(container).await?;
         joined.places = self.acquire_volumes(container).await?;
         trace.step("records");

@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::Path,
@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     Error,
-    protocol::{Decoder, Frame, Request, Response, SOCKET, VERSION},
+    protocol::{BoundTo, Decoder, Frame, MAX_FDS_PER_FRAME, Request, Response, SOCKET, VERSION},
 };
 
 /// How long a shim may take to greet. One that is stopped or swapped out should not hold a daemon.
@@ -138,6 +138,19 @@ impl Connection {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e.into()),
             }
+        }
+    }
+
+    /// Has the shim keep these descriptors while the container lives, and close those of sockets that
+    /// are bound to `release`.
+    pub fn hold(&mut self, fds: &[OwnedFd], release: Vec<BoundTo>) -> Result<(), Error> {
+        for chunk in fds.chunks(MAX_FDS_PER_FRAME) {
+            let chunk: Vec<_> = chunk.iter().map(AsFd::as_fd).collect();
+            sys::scm::send_with_fds(self.stream.as_fd(), &Frame::Fds.to_bytes(), &chunk)?;
+        }
+        match self.request(&Request::Hold { release })? {
+            Response::Done => Ok(()),
+            other => Err(Error::Unexpected(format!("{other:?}"))),
         }
     }
 

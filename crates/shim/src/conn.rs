@@ -36,6 +36,8 @@ pub(crate) enum Mode {
 pub(crate) struct Conn {
     stream: UnixStream,
     pub(crate) decoder: Decoder,
+    /// Descriptors that came for the next request.
+    pub(crate) fds: Vec<OwnedFd>,
     out: Vec<u8>,
     /// What of `out` was sent.
     at: usize,
@@ -62,6 +64,7 @@ impl Conn {
         Ok(Self {
             stream,
             decoder: Decoder::default(),
+            fds: Vec::new(),
             out: Vec::new(),
             at: 0,
             mode: Mode::Fresh,
@@ -96,10 +99,10 @@ impl Conn {
 
     /// Reads what is there, at most once around `scratch`.
     pub(crate) fn read(&mut self, scratch: &mut [u8]) {
-        match rustix::io::read(&self.stream, &mut *scratch) {
+        match sys::scm::recv_with_fds(&self.stream, scratch, &mut self.fds) {
             Ok(0) => self.eof = true,
             Ok(n) => self.decoder.push(&scratch[..n]),
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => self.dead = true,
         }
     }

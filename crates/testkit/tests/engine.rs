@@ -56,6 +56,8 @@ mod tls;
 mod usage;
 mod userns;
 mod volume_archives;
+mod volume_filling;
+mod volume_hung;
 mod volume_images;
 mod volume_options;
 mod volume_plugins;

@@ -70,6 +70,9 @@ pub struct VolumeCopied {
     pub shared: bool,
     /// The containers that stood still meanwhile.
     pub paused: Vec<String>,
+    /// What the copy lacks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `POST /volumes/prune`.

@@ -81,9 +81,14 @@ fn shown(container: &Container, port: &PublishedPort, all: &Published) -> OpenPo
         (Some(_), ip) if ip.is_unspecified() => "published on all addresses".to_owned(),
         (Some(_), ip) => format!("published on {ip}"),
     };
+    // Without a port of the host's it is open at the container itself.
+    let (host_ip, host_port) = match (port.host_port, ip) {
+        (0, Some(ip)) => (ip, port.container_port),
+        (host_port, _) => (port.host_ip, host_port),
+    };
     OpenPort {
-        host_ip: port.host_ip.to_string(),
-        host_port: port.host_port,
+        host_ip: host_ip.to_string(),
+        host_port,
         protocol: port.proto.to_string(),
         container: container.name(),
         target: to.unwrap_or_default(),

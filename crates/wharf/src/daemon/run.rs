@@ -242,6 +242,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
             mtu: settings.mtu,
         },
         plugins: settings.plugins.clone(),
+        plugin_caller: Arc::new(crate::plugins::Http),
     };
     let programs = Programs {
         shim: embedded::SHIM,
