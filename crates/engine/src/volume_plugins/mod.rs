@@ -154,14 +154,13 @@ impl Plugins {
                 let driver = self.driver(&name).await.ok()?;
                 driver.has(volume).await
             };
-            match tokio::time::timeout(SHORT.min(self.places.patience), look).await {
-                Ok(found) => found.map(|told| (name, told)),
-                Err(_) => {
-                    tracing::warn!(plugin = %name, volume, "no answer whether it has the volume");
-                    lock(&self.silent).insert(name, Instant::now());
-                    None
-                }
+            let (begun, most) = (Instant::now(), SHORT.min(self.places.patience));
+            let found = tokio::time::timeout(most, look).await.unwrap_or(None);
+            if found.is_none() && begun.elapsed() >= most {
+                tracing::warn!(plugin = %name, volume, "no answer whether it has the volume");
+                lock(&self.silent).insert(name.clone(), begun);
             }
+            found.map(|told| (name, told))
         });
         let all = futures_util::future::join_all(asked).await;
         all.into_iter().flatten().next()
