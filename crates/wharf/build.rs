@@ -12,15 +12,24 @@ use std::{
 };
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-const PROGRAMS: [&str; 5] = [
+const PROGRAMS: [&str; 6] = [
     "wharf-shim",
     "wharf-init",
     "wharf-oci",
     "wharf-dns",
+    "wharf-relay",
     "hello",
 ];
 /// What the programs are made of.
-const CRATES: [&str; 5] = ["shim", "resolver", "hello", "runtime", "sys"];
+const CRATES: [&str; 7] = [
+    "shim",
+    "resolver",
+    "relay",
+    "companion",
+    "hello",
+    "runtime",
+    "sys",
+];
 
 fn main() {
     let var = |name: &str| PathBuf::from(env::var_os(name).expect("cargo sets it"));
@@ -55,7 +64,7 @@ fn build(cargo: &Path, root: &Path, target_dir: &Path) {
         .current_dir(root)
         .args(["build", "--locked", "--profile", "tiny", "--target", TARGET]);
     command
-        .args(["-p", "shim", "-p", "resolver", "-p", "hello"])
+        .args(["-p", "shim", "-p", "resolver", "-p", "relay", "-p", "hello"])
         .arg("--target-dir")
         .arg(target_dir);
     // The outer cargo's settings (clippy's wrapper, coverage flags, profiles) are not for these.

@@ -212,7 +212,7 @@ impl Engine {
     async fn clear_run_keeping_exit(&self, container: &Arc<Container>) {
         *lock(&container.place) = Place::default();
         let (network, id) = (Arc::clone(&self.network), container.id.clone());
-        let names = Arc::clone(&self.names);
+        let (names, relays) = (Arc::clone(&self.names), Arc::clone(&self.relays));
         let (cgroup, root) = (
             container.with_record(|r| self.cgroup(r)),
             self.runtime_root(),
@@ -220,6 +220,8 @@ impl Engine {
         let cleared = blocking(move || {
             // First, as its descriptors hold the namespace.
             names.ended(&id);
+            // Before anybody else may have its ports.
+            relays.ended(&id);
             let cleaned = cleanup(Remains {
                 id: &id,
                 cgroup: &cgroup,

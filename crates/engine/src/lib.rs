@@ -48,6 +48,7 @@ mod ports;
 mod prune;
 mod record;
 mod records;
+mod relays;
 mod remap;
 mod remove;
 mod rename;
@@ -157,6 +158,8 @@ pub struct Engine {
     shim: sys::memfd::Program,
     /// What containers in networks of the user's own are called.
     names: Arc<names::Names>,
+    /// What is carried by hand to published ports.
+    relays: Arc<relays::Relays>,
     /// Compiled seccomp profiles.
     filters: runtime::filters::Filters,
     containers: Mutex<Index>,
@@ -180,6 +183,8 @@ pub struct Programs<'a> {
     pub init: &'a [u8],
     /// The name server.
     pub dns: &'a [u8],
+    /// The relay of published ports.
+    pub relay: &'a [u8],
 }
 
 impl Engine {
@@ -234,6 +239,7 @@ impl Engine {
             shim: sys::memfd::Program::new("wharf-shim", programs.shim)
                 .map_err(Error::io("put the shim into memory"))?,
             names: Arc::new(names::Names::new(&config.exec_root, programs.dns)?),
+            relays: Arc::new(relays::Relays::new(&config.exec_root, programs.relay)?),
             filters: runtime::filters::Filters::default(),
             networks,
             config,

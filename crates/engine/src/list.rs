@@ -294,11 +294,18 @@ fn port_list(container: &Container, record: &Record, state: &State) -> Vec<PortS
         let Ok((private_port, proto)) = ports::parse(port) else {
             continue;
         };
-        list.extend(bindings.iter().map(|b| PortSummary {
-            ip: b.host_ip.clone(),
-            private_port,
-            public_port: b.host_port.parse().ok(),
-            kind: proto.to_string(),
+        list.extend(bindings.iter().map(|b| {
+            let public_port = b.host_port.parse().ok();
+            PortSummary {
+                // Where no port of the host's stands for it, there is no address either: clients would
+                // show it as port 0.
+                ip: public_port
+                    .map(|_: u16| b.host_ip.clone())
+                    .unwrap_or_default(),
+                private_port,
+                public_port,
+                kind: proto.to_string(),
+            }
         }));
     }
     for port in record.config.exposed_ports.keys() {
@@ -314,6 +321,7 @@ fn port_list(container: &Container, record: &Record, state: &State) -> Vec<PortS
         }
     }
     list.sort();
+    list.dedup();
     list
 }
 

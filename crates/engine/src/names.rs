@@ -12,7 +12,6 @@ mod conf;
 mod known;
 mod process;
 mod sockets;
-mod supervise;
 mod told;
 
 use std::{
@@ -22,11 +21,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use companion::process::Process;
+use companion::supervise::{self, Bell, Supervised};
 pub(crate) use conf::conf;
 use known::Held;
 pub(crate) use known::{Held as Named, Life, Member, Settings, Zone};
 use process::Server;
-use supervise::Bell;
 use told::{Failure, Told};
 
 use crate::{
@@ -149,7 +149,7 @@ impl Names {
 
     fn watch(&self, state: &mut State) -> Result<()> {
         if !state.watched {
-            supervise::watch(Arc::downgrade(&self.state), &self.bell)
+            supervise::watch("names", Arc::downgrade(&self.state), &self.bell)
                 .map_err(Error::io("watch the name server"))?;
             state.watched = true;
         }
@@ -207,6 +207,34 @@ impl State {
             // container would find it.
             self.told = None;
         }
+    }
+}
+
+impl Supervised for State {
+    fn process(&mut self) -> &mut Process {
+        &mut self.server.process
+    }
+
+    fn gone(&mut self, complaints: Option<String>) {
+        self.told = None;
+        if let Some(complaints) = complaints {
+            tracing::warn!("the name server complained: {complaints}");
+        }
+        if !self.held.is_empty() {
+            tracing::warn!("the name server is gone; it is started again");
+        }
+    }
+
+    fn is_right(&self) -> bool {
+        self.told.is_some() || self.held.is_empty()
+    }
+
+    fn put_right(&mut self) -> bool {
+        let done = self.tell_all();
+        if let Err(error) = &done {
+            tracing::error!(%error, "containers find no names: the name server cannot be started");
+        }
+        done.is_ok()
     }
 }
 

@@ -5,6 +5,7 @@ mod create;
 mod define;
 mod firewall;
 mod join;
+mod keeper;
 mod naming;
 mod settings;
 mod show;

@@ -82,16 +82,16 @@ fn range(text: &str) -> Result<Option<RangeInclusive<u16>>> {
 pub(crate) fn published(all: &Published) -> PortMap {
     let mut map = PortMap::new();
     // What leads nowhere is not published.
-    let leads = |p: &&network::PublishedPort| match p.host_ip.is_ipv4() {
-        true => all.target.ip.is_some(),
-        false => all.target.ip6.is_some(),
-    };
-    for port in all.ports.iter().filter(leads) {
+    for port in all.ports.iter().filter(|p| all.leads(p)) {
         map.entry(format!("{}/{}", port.container_port, port.proto))
             .or_default()
             .push(PortBinding {
                 host_ip: port.host_ip.to_string(),
-                host_port: port.host_port.to_string(),
+                // None where the container's own port is open.
+                host_port: match port.host_port {
+                    0 => String::new(),
+                    port => port.to_string(),
+                },
             });
     }
     map

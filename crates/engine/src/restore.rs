@@ -91,6 +91,12 @@ impl Engine {
                 named.extend(known.map(|known| (container.id.clone(), known)));
             }
         }
+        let carried = live.iter().filter_map(|one| {
+            let container = looks.iter().find(|(c, _)| c.id == one.id);
+            let dir = container.map(|(c, _)| c.run_dir.clone())?;
+            Some((one.id.clone(), one.published.clone(), dir))
+        });
+        self.relays.restore(carried);
         let (network, names) = (Arc::clone(&self.network), Arc::clone(&self.names));
         blocking(move || {
             network.restore(&live)?;

@@ -333,6 +333,13 @@ impl Engine {
         roles.extend(held.iter().map(|_| FdRole::Held));
         let launch = self.launch(container, &record, roles)?;
         let mut shim = runtime::launch::spawn(&self.shim, &launch, &fds)?;
+        self.relays.started(
+            &record.id,
+            &run.published,
+            &container.run_dir,
+            &held,
+            &shim.child,
+        );
         sys::failpoint!("engine.start.shim");
         trace.step("shim");
         if let (Some(naming), Some(netns)) = (naming, &netns) {

@@ -201,6 +201,12 @@ pub(crate) fn allow_forwarding(network: &Definition, bridge: &Bridge) -> Result<
     if has(false) {
         keep_advertised_routes()?;
         set("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
+    } else if network.internal {
+        // What containers make by hand would reach what the host publishes in IPv6.
+        let own = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", bridge.link);
+        if Path::new(&own).exists() {
+            set(&own, "1")?;
+        }
     }
     Ok(())
 }

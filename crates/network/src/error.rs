@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use types::ErrorKind;
 
 use crate::endpoint::Proto;
+use crate::holder::Holder;
 
 /// This crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -85,6 +86,24 @@ pub enum Error {
         /// The container that has it.
         owner: String,
     },
+    /// Somebody else has the port.
+    #[error(
+        "failed to bind host port {host_ip}:{port}/{proto}: address already in use{} (for port \
+         {container_port} of the container)",
+        by(.holder)
+    )]
+    PortTaken {
+        /// The address asked for.
+        host_ip: IpAddr,
+        /// The port asked for.
+        port: u16,
+        /// The container's port.
+        container_port: u16,
+        /// The protocol.
+        proto: Proto,
+        /// Who has it, once it was asked for.
+        holder: Option<Holder>,
+    },
     /// The port cannot be bound.
     #[error(
         "failed to bind host port {host_ip}:{port}/{proto}: {reason} (for port {container_port} \
@@ -119,10 +138,12 @@ pub enum Error {
         /// Why the last one was not.
         source: Box<Error>,
     },
+    /// Who keeps the sockets of a container's ports did not do as told.
+    #[error("the container's published ports cannot be changed while it runs: {0}")]
+    Keeper(String),
     /// The kernel cannot lead packets from there elsewhere.
     #[error(
-        "publishing on [{0}] is not supported by wharf yet; publish on 127.0.0.1, or on an address of \
-         the host's"
+        "ports of SCTP cannot be published on [{0}]; publish on 127.0.0.1, or on an address of the host's"
     )]
     LoopbackPublish(std::net::Ipv6Addr),
     /// The kernel has no SCTP.
@@ -235,6 +256,12 @@ pub enum Error {
     Several(Vec<Error>),
 }
 
+fn by(holder: &Option<Holder>) -> String {
+    holder
+        .as_ref()
+        .map_or_else(String::new, |h| format!(" ({h})"))
+}
+
 impl Error {
     /// The kernel's refusal, with the network that it concerns.
     pub(crate) fn kernel(network: &str) -> impl Fn(sys::netlink::Error) -> Self + use<> {
@@ -264,8 +291,10 @@ impl Error {
             Self::AlreadyConnected { .. } => ErrorKind::Conflict,
             // Docker answers 500 to these, and clients look at the text.
             Self::PortAllocated { .. }
+            | Self::PortTaken { .. }
             | Self::PortBind { .. }
             | Self::RangeTaken { .. }
+            | Self::Keeper(_)
             | Self::BridgeFull(_)
             | Self::NotABridge(..)
             | Self::Kernel { .. }
@@ -274,6 +303,45 @@ impl Error {
             | Self::Vanished { .. } => ErrorKind::System,
             Self::Several(errors) => errors.first().map_or(ErrorKind::System, Self::kind),
         }
+    }
+
+    /// Finds out who has the port that could not be had, if this is about one. It costs some
+    /// milliseconds, so not while others wait.
+    #[must_use]
+    pub(crate) fn with_holder(mut self) -> Self {
+        match &mut self {
+            Self::PortTaken {
+                host_ip,
+                port,
+                proto,
+                holder,
+                ..
+            } => *holder = Some(Holder::of(*proto, *host_ip, *port)),
+            Self::RangeTaken { source, .. } => {
+                let inner = std::mem::replace(source.as_mut(), Self::NoSubnet);
+                **source = inner.with_holder();
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// Names containers as their user does, who does not know their identifiers.
+    #[must_use]
+    pub fn with_names(mut self, name: &dyn Fn(&str) -> Option<String>) -> Self {
+        match &mut self {
+            Self::PortAllocated { owner, .. } => {
+                if let Some(name) = name(owner) {
+                    *owner = name;
+                }
+            }
+            Self::RangeTaken { source, .. } => {
+                let inner = std::mem::replace(source.as_mut(), Self::NoSubnet);
+                **source = inner.with_names(name);
+            }
+            _ => {}
+        }
+        self
     }
 
     /// None if there are none, the error if there is one.

@@ -1,17 +1,17 @@
 //! All networks of a daemon on its host, and the order in which things are done and undone.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sys::netlink::Socket;
 
 use crate::definition::{AddressSpace, Definition, Driver};
-use crate::endpoint::Published;
 use crate::error::{Error, Result};
 use crate::firewall::{FAMILIES, Firewall};
 use crate::members::Network;
 use crate::ports::PortTable;
-use crate::reaper::Reaper;
+use crate::publish::Ports;
+use crate::reaper::{Reaper, Tools};
 use crate::subnet::{Pool, Subnet};
 use crate::{bridge, names, shared};
 
@@ -49,7 +49,7 @@ pub struct Fabric {
     pub(crate) integrate: bool,
     pub(crate) route: Mutex<Socket>,
     pub(crate) reaper: Reaper,
-    pub(crate) state: Mutex<State>,
+    pub(crate) state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +57,9 @@ pub(crate) struct State {
     pub(crate) networks: HashMap<String, Network>,
     pub(crate) table: PortTable,
     /// By container.
-    pub(crate) published: HashMap<String, Published>,
+    pub(crate) published: HashMap<String, Ports>,
+    /// How many containers that have ended still have ports in `table`.
+    pub(crate) leaving: usize,
 }
 
 impl Fabric {
@@ -69,14 +71,19 @@ impl Fabric {
     pub fn open(config: &Config) -> Result<Self> {
         names::check_table(&config.table)?;
         let kernel = Error::kernel("the host's networks");
+        let state = Arc::default();
+        let tools = Tools {
+            route: Socket::route().map_err(&kernel)?,
+            tracking: Socket::netfilter().map_err(&kernel)?,
+            state: Arc::clone(&state),
+        };
         Ok(Self {
             firewall: Firewall::new(config.table.clone()).map_err(&kernel)?,
             pools: config.pools.clone(),
             integrate: config.integrate,
             route: Mutex::new(Socket::route().map_err(&kernel)?),
-            reaper: Reaper::start(Socket::route().map_err(&kernel)?)
-                .map_err(|e| kernel(e.into()))?,
-            state: Mutex::default(),
+            reaper: Reaper::start(tools).map_err(|e| kernel(e.into()))?,
+            state,
         })
     }
 
@@ -230,9 +237,8 @@ impl Fabric {
     /// Puts a family's whole table in place.
     pub(crate) fn install(&self, state: &State, ipv4: bool) -> Result<()> {
         let networks = state.networks.values().map(|n| &n.definition);
-        let installed = self
-            .firewall
-            .install(ipv4, networks, state.published.values());
+        let published = state.published.values().map(|p| &p.led);
+        let installed = self.firewall.install(ipv4, networks, published);
         installed.map_err(self.rules())
     }
 

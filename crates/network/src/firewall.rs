@@ -6,20 +6,22 @@
 //! of our bridges, so that several daemons and an administrator's own tables live side by side: an
 //! accept here cannot override a drop elsewhere, and what is dropped here stays so.
 
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use sys::netlink::{Error, Socket, octets};
-use sys::nft::{Entry, Family, Key, Transaction, elements, link_key};
+use sys::netlink::{Error, Socket};
+use sys::nft::{Family, Key, Transaction, has_table, link_key};
 
 use crate::definition::Definition;
-use crate::endpoint::{Published, PublishedPort};
+use crate::endpoint::Published;
+use crate::entries::Entries;
 use crate::rules;
 
 /// Ports published on every address: protocol, port → address, port.
 pub(crate) const ANY: &str = "published";
 /// Ports published on one address: protocol, address, port → address, port.
 pub(crate) const ONE: &str = "published_on";
+/// Ranges of ports that keep their numbers: protocol, address (or all), port → address.
+pub(crate) const RANGES: &str = "published_ranges";
 /// Containers' ports that are open without translation: protocol, address, port.
 pub(crate) const OPEN: &str = "open";
 /// Our bridges.
@@ -35,14 +37,6 @@ pub(crate) const TO_HOST: &str = "to_host_by";
 
 /// Both families, by whether they are IPv4.
 pub(crate) const FAMILIES: [bool; 2] = [true, false];
-
-/// Entries of the maps of one family.
-#[derive(Debug, Default)]
-struct Entries {
-    any: Vec<Entry>,
-    one: Vec<Entry>,
-    open: Vec<Vec<u8>>,
-}
 
 #[derive(Debug)]
 pub(crate) struct Firewall {
@@ -73,12 +67,7 @@ impl Firewall {
 
     /// Whether a family's table is there at all; `nft flush ruleset` takes it away with everyone's.
     pub(crate) fn is_present(&self, ipv4: bool) -> Result<bool, Error> {
-        let look = |socket: &mut Socket| elements(socket, family(ipv4), &self.table, ANY);
-        match self.with_socket(look) {
-            Ok(_) => Ok(true),
-            Err(e) if e.is_absent() => Ok(false),
-            Err(e) => Err(e),
-        }
+        self.with_socket(|socket| has_table(socket, family(ipv4), &self.table))
     }
 
     /// Puts a family's table in place with exactly these networks and ports: one transaction from
@@ -98,7 +87,7 @@ impl Firewall {
             rules::add(&mut t, ipv4, network);
         }
         for one in published {
-            add(&mut t, &entries(ipv4, one));
+            Entries::of(ipv4, one).add_to(&mut t);
         }
         self.with_socket(|s| t.commit(s))
     }
@@ -117,55 +106,36 @@ impl Firewall {
         self.with_socket(|s| t.commit(s))
     }
 
-    /// Publishes a container's ports.
-    pub(crate) fn publish(&self, published: &Published) -> Result<(), Error> {
-        for ipv4 in FAMILIES {
-            let entries = entries(ipv4, published);
-            if entries.is_empty() {
-                continue;
-            }
-            let attempt = || {
-                let mut t = Transaction::new(family(ipv4), &self.table);
-                add(&mut t, &entries);
-                self.with_socket(|s| t.commit(s))
-            };
-            match attempt() {
-                // Left over from a removal that failed; the port is ours now.
-                Err(e) if e.is_present() => {
-                    self.remove_each(ipv4, &entries)?;
-                    attempt()?;
-                }
-                other => other?,
-            }
+    /// Publishes a container's ports in the place of others of its. It fails where those are not all
+    /// there, or what is to be added is.
+    pub(crate) fn change(&self, ipv4: bool, old: &Published, new: &Published) -> Result<(), Error> {
+        let (old, new) = (Entries::of(ipv4, old), Entries::of(ipv4, new));
+        let mut t = Transaction::new(family(ipv4), &self.table);
+        if old != new {
+            old.delete_from(&mut t);
+            new.add_to(&mut t);
         }
-        Ok(())
+        self.with_socket(|s| t.commit(s))
     }
 
     /// Withdraws a container's ports; those that are gone already are no error.
     pub(crate) fn withdraw(&self, published: &Published) -> Result<(), Error> {
         for ipv4 in FAMILIES {
-            let entries = entries(ipv4, published);
-            if entries.is_empty() {
-                continue;
-            }
-            let mut t = Transaction::new(family(ipv4), &self.table);
-            for (map, keys) in entries.keys() {
-                t.delete_elements(map, &keys);
-            }
-            match self.with_socket(|s| t.commit(s)) {
-                Err(e) if e.is_absent() => self.remove_each(ipv4, &entries)?,
-                other => other?,
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_each(&self, ipv4: bool, entries: &Entries) -> Result<(), Error> {
-        for (map, keys) in entries.keys() {
-            for key in keys {
+            let entries = Entries::of(ipv4, published);
+            let delete = |entries: &Entries| {
                 let mut t = Transaction::new(family(ipv4), &self.table);
-                t.delete_elements(map, &[key]);
-                match self.with_socket(|s| t.commit(s)) {
+                entries.delete_from(&mut t);
+                self.with_socket(|s| t.commit(s))
+            };
+            match delete(&entries) {
+                Err(e) if e.is_absent() => {}
+                other => {
+                    other?;
+                    continue;
+                }
+            }
+            for one in entries.split() {
+                match delete(&one) {
                     Err(e) if !e.is_absent() => return Err(e),
                     _ => {}
                 }
@@ -183,72 +153,6 @@ impl Firewall {
             other => other,
         }
     }
-}
-
-impl Entries {
-    fn is_empty(&self) -> bool {
-        self.any.is_empty() && self.one.is_empty() && self.open.is_empty()
-    }
-
-    fn keys(&self) -> [(&'static str, Vec<Vec<u8>>); 3] {
-        let of = |entries: &[Entry]| entries.iter().map(|(k, _)| k.clone()).collect();
-        [
-            (ANY, of(&self.any)),
-            (ONE, of(&self.one)),
-            (OPEN, self.open.clone()),
-        ]
-    }
-}
-
-fn add(t: &mut Transaction<'_>, entries: &Entries) {
-    t.add_elements(ANY, &entries.any);
-    t.add_elements(ONE, &entries.one);
-    t.add_keys(OPEN, &entries.open);
-}
-
-fn entries(ipv4: bool, published: &Published) -> Entries {
-    let mut entries = Entries::default();
-    let Some(ip) = published.target.address(ipv4) else {
-        return entries;
-    };
-    let ours = published.ports.iter();
-    for port in ours.filter(|p| p.host_ip.is_ipv4() == ipv4) {
-        if published.target.routed[usize::from(!ipv4)] {
-            let key = key(port, Some(ip), port.container_port);
-            if !entries.open.contains(&key) {
-                entries.open.push(key);
-            }
-            continue;
-        }
-        let entry = (
-            key(port, port.only_on(), port.host_port),
-            target(ip, port.container_port),
-        );
-        if port.only_on().is_some() {
-            entries.one.push(entry);
-        } else {
-            entries.any.push(entry);
-        }
-    }
-    entries
-}
-
-/// Each part of a key or value is padded to registers of four bytes.
-fn key(of: &PublishedPort, ip: Option<IpAddr>, port: u16) -> Vec<u8> {
-    let mut key = vec![of.proto.number(), 0, 0, 0];
-    if let Some(ip) = ip {
-        key.extend(octets(ip));
-    }
-    key.extend_from_slice(&port.to_be_bytes());
-    key.extend_from_slice(&[0, 0]);
-    key
-}
-
-fn target(ip: IpAddr, port: u16) -> Vec<u8> {
-    let mut value = octets(ip);
-    value.extend_from_slice(&port.to_be_bytes());
-    value.extend_from_slice(&[0, 0]);
-    value
 }
 
 /// The key of a link in maps by link.

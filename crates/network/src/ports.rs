@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, ipproto, sockopt};
 
-use crate::endpoint::{PortRequest, Proto, PublishedPort};
+use crate::endpoint::{Proto, PublishedPort};
 use crate::error::{Error, Result};
+use crate::wishes::Wish;
 
 /// The ports of our containers, with their owners.
 #[derive(Debug, Default)]
@@ -28,100 +29,69 @@ impl PortTable {
             .map(|(_, id)| id.as_str())
     }
 
+    /// Enters a port; one that is open without the host's part is nobody's.
     pub(crate) fn add(&mut self, id: &str, port: &PublishedPort) {
+        if port.host_port == 0 {
+            return;
+        }
         let owners = self.0.entry((port.proto, port.host_port)).or_default();
         owners.push((port.host_ip, id.to_owned()));
     }
 
-    pub(crate) fn remove(&mut self, id: &str, port: &PublishedPort) {
-        let key = (port.proto, port.host_port);
-        if let Some(owners) = self.0.get_mut(&key) {
-            owners.retain(|(ip, owner)| *ip != port.host_ip || owner != id);
-            if owners.is_empty() {
-                self.0.remove(&key);
+    pub(crate) fn remove_all(&mut self, id: &str, ports: &[PublishedPort]) {
+        for port in ports {
+            let key = (port.proto, port.host_port);
+            if let Some(owners) = self.0.get_mut(&key) {
+                owners.retain(|(ip, owner)| *ip != port.host_ip || owner != id);
+                if owners.is_empty() {
+                    self.0.remove(&key);
+                }
             }
         }
     }
 
-    /// Binds and enters what the container asks for: all of it or, on any error, nothing. What is
-    /// asked for on all addresses is bound in the families that the container has.
-    pub(crate) fn publish(
-        &mut self,
-        id: &str,
-        families: Families,
-        requests: &[PortRequest],
-    ) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
-        let mut ports = Vec::with_capacity(requests.len());
-        let mut held = Vec::with_capacity(requests.len());
-        let mut all = || {
-            for request in requests {
-                self.publish_one(id, families, request, &mut ports, &mut held)?;
+    /// Binds and enters these: all of them or, on any error, nothing.
+    pub(crate) fn bind(&mut self, id: &str, wishes: &[Wish]) -> Result<Bound> {
+        let mut bound = Bound::default();
+        for wish in wishes {
+            if let Err(e) = self.bind_one(id, wish, &mut bound) {
+                self.remove_all(id, &bound.ports);
+                return Err(e);
             }
-            Ok(())
+        }
+        Ok(bound)
+    }
+
+    fn bind_one(&mut self, id: &str, wish: &Wish, all: &mut Bound) -> Result<()> {
+        all.ports
+            .extend(wish.open.iter().map(|ip| wish.port(*ip, 0)));
+        let Some((first, others)) = wish.bound.split_first() else {
+            return Ok(());
         };
-        if let Err(e) = all() {
-            ports.iter().for_each(|p| self.remove(id, p));
-            return Err(e);
-        }
-        Ok((ports, held))
-    }
-
-    fn publish_one(
-        &mut self,
-        id: &str,
-        families: Families,
-        r: &PortRequest,
-        ports: &mut Vec<PublishedPort>,
-        held: &mut Vec<OwnedFd>,
-    ) -> Result<()> {
-        if r.container_port == 0 {
-            return Err(Error::BadPort(format!("container port 0/{}", r.proto)));
-        }
-        if let Some(IpAddr::V6(ip)) = r.host_ip
-            && ip.is_loopback()
-        {
-            return Err(Error::LoopbackPublish(ip));
-        }
         let wanted = |host_ip| Wanted {
-            proto: r.proto,
+            proto: wish.proto,
             host_ip,
-            container_port: r.container_port,
+            container_port: wish.container_port,
         };
-        let (first, second) = match r.host_ip {
-            Some(ip) => (ip, None),
-            None if families.ipv4 => {
-                let second = families.ipv6.then_some(Ipv6Addr::UNSPECIFIED.into());
-                (Ipv4Addr::UNSPECIFIED.into(), second)
-            }
-            None => (Ipv6Addr::UNSPECIFIED.into(), None),
-        };
-        let range = match &r.host_port {
-            None => 0..=0,
-            Some(range) if *range.start() == 0 || range.is_empty() => {
-                return Err(Error::BadPort(format!(
-                    "host port {}-{}/{}",
-                    range.start(),
-                    range.end(),
-                    r.proto
-                )));
-            }
-            Some(range) => range.clone(),
-        };
+        let range = wish.host_port.clone();
         let mut failure = None;
         // What the kernel chose in one family may be taken in the other.
         let attempts = if range == (0..=0) { 8 } else { 1 };
         for port in (0..attempts).flat_map(|_| range.clone()) {
             let bind = || {
-                let one = wanted(first).bind(self, port)?;
-                let two = second.map(|ip| wanted(ip).bind(self, one.0.host_port));
-                Ok((one, two.transpose()?))
+                let one = wanted(*first).bind(self, port)?;
+                let number = one.0.host_port;
+                let rest = others.iter().map(|ip| wanted(*ip).bind(self, number));
+                std::iter::once(Ok(one))
+                    .chain(rest)
+                    .collect::<Result<Vec<_>>>()
             };
             match bind() {
-                Ok((one, two)) => {
-                    for (port, socket) in std::iter::once(one).chain(two) {
+                Ok(bound) => {
+                    for (port, socket) in bound {
                         self.add(id, &port);
-                        ports.push(port);
-                        held.push(socket);
+                        all.ports.push(port);
+                        all.held.push(socket);
                     }
                     return Ok(());
                 }
@@ -132,23 +102,23 @@ impl PortTable {
         let (start, end) = (*range.start(), *range.end());
         Err(match failure {
             Some(source) if start != end => Error::RangeTaken {
-                host_ip: first,
+                host_ip: *first,
                 first: start,
                 last: end,
-                proto: r.proto,
+                proto: wish.proto,
                 source: Box::new(source),
             },
             Some(e) => e,
-            None => Error::BadPort(format!("host port {start}-{end}/{}", r.proto)),
+            None => Error::BadPort(format!("host port {start}-{end}/{}", wish.proto)),
         })
     }
 }
 
-/// The families of addresses that a container has.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Families {
-    pub(crate) ipv4: bool,
-    pub(crate) ipv6: bool,
+/// Ports, and the sockets that keep them.
+#[derive(Debug, Default)]
+pub(crate) struct Bound {
+    pub(crate) ports: Vec<PublishedPort>,
+    pub(crate) held: Vec<OwnedFd>,
 }
 
 struct Wanted {
@@ -172,13 +142,19 @@ impl Wanted {
             (Proto::Sctp, Some(Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT)) => {
                 Error::NoSctp(self.container_port)
             }
+            (_, Some(Errno::ADDRINUSE)) => Error::PortTaken {
+                host_ip: self.host_ip,
+                port,
+                container_port: self.container_port,
+                proto: self.proto,
+                holder: None,
+            },
             (_, code) => Error::PortBind {
                 host_ip: self.host_ip,
                 port,
                 container_port: self.container_port,
                 proto: self.proto,
                 reason: match code {
-                    Some(Errno::ADDRINUSE) => "address already in use".into(),
                     Some(Errno::ADDRNOTAVAIL) => {
                         format!(
                             "cannot assign requested address (no link has {})",
@@ -210,21 +186,32 @@ impl Wanted {
     }
 }
 
-/// Binds a port without listening, so that nobody else can have it. No SO_REUSEADDR: two such
+/// So many connections wait for the relay.
+const BACKLOG: i32 = 4096;
+
+/// Binds a port, so that nobody else can have it; in IPv4 without listening. No SO_REUSEADDR: two such
 /// sockets may share a port until one listens.
 fn hold(proto: Proto, ip: IpAddr, port: u16) -> io::Result<OwnedFd> {
     let socket = open(proto, ip)?;
     let address = SocketAddr::new(ip, port);
     match rustix::net::bind(&socket, &address) {
+        Ok(()) if proto == Proto::Tcp && ip.is_ipv6() => {
+            // What is not translated is for the relay, which may not have its copy yet.
+            rustix::net::listen(&socket, BACKLOG)?;
+            // Only now, when it lets nobody else in: connections inherit it, and those that linger do
+            // not keep the port from the next container.
+            sockopt::set_socket_reuseaddr(&socket, true)?;
+            Ok(socket)
+        }
         Ok(()) => Ok(socket),
         // Connections of an earlier listener that linger (TIME_WAIT) are no reason to refuse. A
         // socket that may share the port tells them from a real owner; then it has to listen,
-        // which shuts the others out. Nothing reaches it: the port is translated before.
+        // which shuts the others out. In IPv4 nothing reaches it: the port is translated before.
         Err(Errno::ADDRINUSE) if proto == Proto::Tcp => {
             let socket = open(proto, ip)?;
             sockopt::set_socket_reuseaddr(&socket, true)?;
             rustix::net::bind(&socket, &address)?;
-            rustix::net::listen(&socket, 0)?;
+            rustix::net::listen(&socket, if ip.is_ipv6() { BACKLOG } else { 0 })?;
             Ok(socket)
         }
         Err(e) => Err(e.into()),
@@ -257,6 +244,8 @@ fn bound_port(socket: &OwnedFd) -> io::Result<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
 
     #[test]
@@ -281,9 +270,9 @@ mod tests {
             None
         );
         table.add("b", &port(other));
-        table.remove("a", &port(one));
+        table.remove_all("a", &[port(one)]);
         assert_eq!(table.owner(Proto::Tcp, any, 80), Some("b"));
-        table.remove("b", &port(other));
+        table.remove_all("b", &[port(other)]);
         assert!(table.0.is_empty());
     }
 }

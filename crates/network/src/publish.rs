@@ -3,12 +3,39 @@
 use std::os::fd::OwnedFd;
 
 use crate::endpoint::{PortRequest, Published, PublishedPort, Target};
-use crate::error::Result;
-use crate::fabric::Fabric;
-use crate::ports::Families;
+use crate::error::{Error, Result};
+use crate::fabric::{Fabric, State};
+use crate::firewall::FAMILIES;
+use crate::flows::Stale;
+use crate::ports::Bound;
+use crate::wishes::{Plan, Ways, Wish};
+
+/// A container's ports.
+#[derive(Debug, Default)]
+pub(crate) struct Ports {
+    /// Those that are its.
+    pub(crate) bound: Vec<PublishedPort>,
+    /// Those that the tables have, and where they lead to.
+    pub(crate) led: Published,
+}
+
+/// Who keeps the sockets of a container's ports while it runs.
+pub trait Keeper {
+    /// Keeps these open.
+    ///
+    /// # Errors
+    /// When they cannot be.
+    fn keep(&self, sockets: &[OwnedFd]) -> Result<(), String>;
+
+    /// Closes those of these ports.
+    ///
+    /// # Errors
+    /// When they may be open still.
+    fn release(&self, ports: &[PublishedPort]) -> Result<(), String>;
+}
 
 impl Fabric {
-    /// Binds a container's ports, in these families (IPv4, IPv6), without leading them anywhere.
+    /// Binds a container's ports, by the ways that lead to it, without leading them anywhere.
     /// The sockets are to be kept open while the container runs: they keep everyone else from taking
     /// the ports.
     ///
@@ -17,65 +44,188 @@ impl Fabric {
     pub fn reserve_ports(
         &self,
         id: &str,
-        [ipv4, ipv6]: [bool; 2],
+        ways: &Ways,
         requests: &[PortRequest],
     ) -> Result<(Vec<PublishedPort>, Vec<OwnedFd>)> {
-        let mut state = self.state();
-        let families = Families { ipv4, ipv6 };
-        let (ports, held) = state.table.publish(id, families, requests)?;
-        let published = Published {
-            ports: ports.clone(),
-            target: Target::default(),
-        };
-        state.published.insert(id.to_owned(), published);
-        Ok((ports, held))
+        let plan = Plan::new(&[], requests, ways)?;
+        let new = self.bind_with(&plan.missing, |state, wishes| {
+            let new = state.table.bind(id, wishes)?;
+            let ports = Ports {
+                bound: new.ports.clone(),
+                led: Published::default(),
+            };
+            state.published.insert(id.to_owned(), ports);
+            Ok(new)
+        })?;
+        Ok((new.ports, new.held))
     }
 
-    /// Leads a container's reserved ports to an address of its, or to another one than before.
+    /// Makes the ports of a container that runs those that it asks for by the ways that lead to it
+    /// now. Those that are new lead nowhere until [`Fabric::publish`]. The same numbers stay where they
+    /// can.
     ///
     /// # Errors
-    /// When the kernel refuses something.
-    pub fn publish(&self, id: &str, target: Target) -> Result<()> {
+    /// When one is taken or cannot be had, or `keeper` fails; then it has those that it had.
+    pub fn change_ports(
+        &self,
+        id: &str,
+        ways: &Ways,
+        requests: &[PortRequest],
+        keeper: &dyn Keeper,
+    ) -> Result<()> {
+        let Some(has) = self.state().published.get(id).map(|p| p.bound.clone()) else {
+            return Ok(());
+        };
+        let plan = Plan::new(&has, requests, ways)?;
+        if plan.gone.is_empty() && plan.missing.is_empty() {
+            return Ok(());
+        }
+        let target = {
+            let state = self.state();
+            let has = state.published.get(id);
+            has.map(|p| p.led.target).unwrap_or_default()
+        };
+        self.give_up(id, &plan, target, keeper)?;
+        let Err(error) = self.take(id, &plan.missing, keeper) else {
+            return Ok(());
+        };
+        let back: Vec<Wish> = plan.gone.iter().map(|p| Wish::exactly(*p)).collect();
+        let mut errors = vec![error];
+        errors.extend(self.take(id, &back, keeper).err());
+        errors.extend(self.publish(id, target).err());
+        Err(Error::gather(errors).err().unwrap_or(Error::NoSubnet))
+    }
+
+    /// Gives up what is not wanted any more: out of the tables first, so that what comes for who has the
+    /// port next is not led here.
+    fn give_up(&self, id: &str, plan: &Plan, target: Target, keeper: &dyn Keeper) -> Result<()> {
+        if plan.gone.is_empty() {
+            return Ok(());
+        }
+        self.lead(id, plan.kept.clone(), target)?;
+        self.reaper.settle();
+        let bound = plan.gone.iter().copied().filter(|p| p.host_port != 0);
+        let bound: Vec<_> = bound.collect();
+        if !bound.is_empty() {
+            let released = keeper.release(&bound).map_err(Error::Keeper);
+            if released.is_err() {
+                self.publish(id, target)?;
+            }
+            released?;
+        }
         let mut state = self.state();
-        let Some(published) = state.published.get_mut(id) else {
-            return Ok(());
-        };
-        if published.target == target || published.ports.is_empty() {
-            return Ok(());
+        state.table.remove_all(id, &plan.gone);
+        if let Some(ports) = state.published.get_mut(id) {
+            ports.bound.clone_from(&plan.kept);
         }
-        let old = std::mem::replace(&mut published.target, target);
-        let new = published.clone();
-        let before = Published {
-            ports: new.ports.clone(),
-            target: old,
-        };
-        // Under the lock: a repair must not put the old ones back.
-        if old != Target::default() {
-            self.firewall.withdraw(&before).map_err(self.rules())?;
-        }
-        self.firewall.publish(&new).map_err(self.rules())?;
-        drop(state);
-        self.forget_translated(&before);
-        self.forget_untranslated(&new);
         Ok(())
     }
 
-    /// Takes a container's ports from it.
+    /// Binds further ports of a container that runs.
+    fn take(&self, id: &str, wishes: &[Wish], keeper: &dyn Keeper) -> Result<()> {
+        if wishes.is_empty() {
+            return Ok(());
+        }
+        let new = self.bind_with(wishes, |state, wishes| state.table.bind(id, wishes))?;
+        let kept = if new.held.is_empty() {
+            Ok(())
+        } else {
+            keeper.keep(&new.held).map_err(Error::Keeper)
+        };
+        let mut state = self.state();
+        let State {
+            table, published, ..
+        } = &mut *state;
+        match (kept, published.get_mut(id)) {
+            (Ok(()), Some(ports)) => {
+                ports.bound.extend(new.ports);
+                Ok(())
+            }
+            (kept, _) => {
+                // Or it has ended meanwhile.
+                table.remove_all(id, &new.ports);
+                kept
+            }
+        }
+    }
+
+    /// Binds, and if it fails finds out why: some ports may be about to be free, others may be
+    /// somebody's.
+    fn bind_with(
+        &self,
+        wishes: &[Wish],
+        bind: impl Fn(&mut State, &[Wish]) -> Result<Bound>,
+    ) -> Result<Bound> {
+        let mut state = self.state();
+        let mut bound = bind(&mut state, wishes);
+        if bound.is_err() && state.leaving > 0 {
+            drop(state);
+            self.reaper.settle();
+            state = self.state();
+            bound = bind(&mut state, wishes);
+        }
+        drop(state);
+        bound.map_err(Error::with_holder)
+    }
+
+    /// Leads a container's ports to an address of its, or to another one than before. What it has then.
+    ///
+    /// # Errors
+    /// When the kernel refuses something.
+    pub fn publish(&self, id: &str, target: Target) -> Result<Published> {
+        let bound = {
+            let state = self.state();
+            state.published.get(id).map(|p| p.bound.clone())
+        };
+        self.lead(id, bound.unwrap_or_default(), target)
+    }
+
+    /// Makes the tables lead these ports of a container's there, and no others.
+    fn lead(&self, id: &str, ports: Vec<PublishedPort>, target: Target) -> Result<Published> {
+        let new = Published { ports, target };
+        let mut state = self.state();
+        let Some(has) = state.published.get_mut(id) else {
+            return Ok(new);
+        };
+        if has.led == new {
+            return Ok(new);
+        }
+        let old = std::mem::replace(&mut has.led, new.clone());
+        // Under the lock: a repair must not put the old ones back.
+        for ipv4 in FAMILIES {
+            match self.firewall.change(ipv4, &old, &new) {
+                // Not all of it is as we left it: the whole table as it has to be.
+                Err(e) if e.is_absent() || e.is_present() || e.overlaps() => {
+                    self.install(&state, ipv4)?;
+                }
+                other => other.map_err(self.rules())?,
+            }
+        }
+        drop(state);
+        self.reaper.forget(Stale::led(&old));
+        self.reaper.forget(Stale::passed(&new));
+        Ok(new)
+    }
+
+    /// Takes a container's ports from it. They are free when all traces of them are gone, which nobody
+    /// waits for but who wants one of them.
     ///
     /// # Errors
     /// When the kernel refuses something; they are free all the same.
     pub fn withdraw(&self, id: &str) -> Result<()> {
         let mut state = self.state();
-        let Some(published) = state.published.remove(id) else {
+        let Some(ports) = state.published.remove(id) else {
             return Ok(());
         };
-        let withdrawn = self.firewall.withdraw(&published);
-        drop(state);
-        self.forget_translated(&published);
-        // Nobody gets its ports before its traces are gone.
-        let mut state = self.state();
-        for port in &published.ports {
-            state.table.remove(id, port);
+        let withdrawn = self.firewall.withdraw(&ports.led);
+        match Stale::led(&ports.led) {
+            None => state.table.remove_all(id, &ports.bound),
+            stale => {
+                state.leaving += 1;
+                drop(state);
+                self.reaper.forget(stale);
+                self.reaper.free(id, ports.bound);
+            }
         }
         withdrawn.map_err(self.rules())
     }

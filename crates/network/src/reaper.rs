@@ -1,61 +1,102 @@
-//! Deleting links where nobody waits for it.
+//! What takes its time, done where nobody waits for it: deleting links, and forgetting tracked flows.
 //!
 //! The kernel takes 10 to 20 ms to delete a link, nearly all of it waiting for other processors
-//! to be done with it. A container's address and ports are free before that; and no link's name
+//! to be done with it. A container's address is free before that; and no link's name
 //! is used twice, so one that is still going away is in nobody's way. What a killed daemon leaves
 //! is found by the next one ([`crate::Network::restore`]).
+//!
+//! The kernel takes 10 ms to find flows, too. A container's UDP ports are not free before those are
+//! forgotten: who wants one of them waits ([`Reaper::settle`]).
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use sys::netlink::{Socket, delete_links};
 
+use crate::endpoint::PublishedPort;
+use crate::fabric::State;
+use crate::flows::Stale;
+
 enum Task {
     Delete(String),
+    Forget(Stale),
+    /// A container's ports are free.
+    Free(String, Vec<PublishedPort>),
     /// Tell when all before it is done.
     Tell(Sender<()>),
 }
 
-/// The thread that deletes links, and the way to it. It ends after the last task when dropped.
+/// The thread that does it, and the way to it. It ends after the last task when dropped.
 #[derive(Debug)]
 pub(crate) struct Reaper(Sender<Task>);
 
+/// What the thread works with.
+pub(crate) struct Tools {
+    pub(crate) route: Socket,
+    pub(crate) tracking: Socket,
+    pub(crate) state: Arc<Mutex<State>>,
+}
+
 impl Reaper {
-    pub(crate) fn start(socket: Socket) -> io::Result<Self> {
+    pub(crate) fn start(tools: Tools) -> io::Result<Self> {
         let (sender, tasks) = channel();
         let thread = thread::Builder::new()
             .name("link-reaper".into())
             .stack_size(256 * 1024);
-        thread.spawn(move || run(&tasks, socket))?;
+        thread.spawn(move || run(&tasks, tools))?;
         Ok(Self(sender))
     }
 
-    pub(crate) fn delete(&self, link: &str) {
+    fn give(&self, task: Task) {
         // The other end lives as long as this one.
-        let _ = self.0.send(Task::Delete(link.to_owned()));
+        let _ = self.0.send(task);
     }
 
-    /// Returns when all links given so far are gone.
+    pub(crate) fn delete(&self, link: &str) {
+        self.give(Task::Delete(link.to_owned()));
+    }
+
+    pub(crate) fn forget(&self, stale: Option<Stale>) {
+        if let Some(stale) = stale {
+            self.give(Task::Forget(stale));
+        }
+    }
+
+    /// Frees a container's ports after what was to be forgotten before.
+    pub(crate) fn free(&self, id: &str, ports: Vec<PublishedPort>) {
+        self.give(Task::Free(id.to_owned(), ports));
+    }
+
+    /// Returns when all links given so far are gone, and all flows forgotten.
     pub(crate) fn settle(&self) {
         let (done, wait) = channel();
-        let _ = self.0.send(Task::Tell(done));
+        self.give(Task::Tell(done));
         let _ = wait.recv();
     }
 }
 
-fn run(tasks: &Receiver<Task>, mut socket: Socket) {
-    // Whatever has come in meanwhile is done in one go.
+fn run(tasks: &Receiver<Task>, mut tools: Tools) {
+    // Whatever has come in meanwhile is done in one go, flows first: for those somebody may wait.
     while let Ok(first) = tasks.recv() {
         let (mut links, mut waiting) = (Vec::new(), Vec::new());
         for task in std::iter::once(first).chain(tasks.try_iter()) {
             match task {
                 Task::Delete(link) => links.push(link),
+                Task::Forget(stale) => stale.forget(&mut tools.tracking, &mut tools.route),
+                Task::Free(id, ports) => {
+                    let mut state = tools.state.lock().unwrap_or_else(PoisonError::into_inner);
+                    state.leaving -= 1;
+                    state.table.remove_all(&id, &ports);
+                }
                 Task::Tell(done) => waiting.push(done),
             }
         }
         let names: Vec<&str> = links.iter().map(String::as_str).collect();
-        if let Err(e) = delete_links(&mut socket, &names) {
+        if !names.is_empty()
+            && let Err(e) = delete_links(&mut tools.route, &names)
+        {
             tracing::error!("{e}; the next start of the daemon tries again");
         }
         for done in waiting {

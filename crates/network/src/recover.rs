@@ -10,6 +10,7 @@ use crate::endpoint::{Endpoint, Published};
 use crate::error::{Error, Result};
 use crate::fabric::{Fabric, State};
 use crate::firewall::FAMILIES;
+use crate::publish::Ports;
 use crate::{bridge, foreign, names};
 
 /// How long others may take to change their rules before they are looked at.
@@ -51,11 +52,11 @@ impl Fabric {
             for port in &one.published.ports {
                 state.table.add(&one.id, port);
             }
-            if !one.published.ports.is_empty() {
-                state
-                    .published
-                    .insert(one.id.clone(), one.published.clone());
-            }
+            let ports = Ports {
+                bound: one.published.ports.clone(),
+                led: one.published.clone(),
+            };
+            state.published.insert(one.id.clone(), ports);
         }
         state.networks.values_mut().for_each(|n| n.resume());
         for ipv4 in FAMILIES {

@@ -7,7 +7,7 @@ use sys::nft::{Base, Data, Fib, Hook, Key, Map, Rule, Status, Transaction, Verdi
 
 use crate::definition::{Bridge, Definition, Gateway};
 use crate::firewall::{
-    ANY, BRIDGES, FROM, INTO, LEAVING, ONE, OPEN, TO_HOST, by_link, family, one_key,
+    ANY, BRIDGES, FROM, INTO, LEAVING, ONE, OPEN, RANGES, TO_HOST, by_link, family, one_key,
 };
 use crate::subnet::{Subnet, number};
 
@@ -48,6 +48,7 @@ pub(crate) fn base(t: &mut Transaction<'_>, ipv4: bool) {
     for rule in [
         Rule::new().translate_by(family, ONE, &one_key(ipv4)),
         Rule::new().translate_by(family, ANY, &[Key::Protocol, Key::Port]),
+        Rule::new().translate_address_by(family, RANGES, &one_key(ipv4)),
     ] {
         t.add_rule("translate", &rule);
     }
@@ -105,9 +106,12 @@ fn maps(t: &mut Transaction<'_>, ipv4: bool) {
     };
     let target = Data::Value(address << 6 | TYPE_PORT, len + 4);
     let one = TYPE_PROTOCOL << 12 | address << 6 | TYPE_PORT;
+    let to = Data::Value(address, len);
+    let fields = [1, len, 2];
     let all = [
         (ANY, TYPE_PROTOCOL << 6 | TYPE_PORT, 8, target),
         (ONE, one, len + 8, target),
+        (RANGES, one, len + 8, to),
         (OPEN, one, len + 8, Data::None),
         (BRIDGES, TYPE_LINK, LINK_LEN, Data::None),
         (INTO, TYPE_LINK, LINK_LEN, Data::Jump),
@@ -121,7 +125,12 @@ fn maps(t: &mut Transaction<'_>, ipv4: bool) {
             key_type,
             key_len,
             data,
-            intervals: name == LEAVING,
+            intervals: [LEAVING, RANGES, OPEN].contains(&name),
+            fields: if [RANGES, OPEN].contains(&name) {
+                &fields
+            } else {
+                &[]
+            },
             links: key_type == TYPE_LINK,
         });
     }
@@ -167,8 +176,17 @@ pub(crate) fn add(t: &mut Transaction<'_>, ipv4: bool, network: &Definition) {
         let own = own.map(|s| (s.network(), s.prefix));
         // By which neighbours ask for one another.
         let neighbours = (!ipv4).then_some((LINK_LOCAL.into(), 10));
+        if !ipv4 {
+            // Not more than that, and answers: the host listens for the relay, which would lead to
+            // what other networks publish.
+            let known = Rule::new().connection(Status::Known);
+            t.add_rule(&to_host, &known.verdict(Verdict::Accept));
+        }
         for (ip, prefix) in own.chain(neighbours) {
-            let rule = Rule::new().to_subnet(ip, prefix, true);
+            let mut rule = Rule::new().to_subnet(ip, prefix, true);
+            if !ipv4 {
+                rule = rule.icmp(family(ipv4), None);
+            }
             t.add_rule(&to_host, &rule.verdict(Verdict::Accept));
         }
         t.add_rule(

@@ -1,33 +1,13 @@
 //! The daemon's side.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+
+use companion::client::Connection;
+pub use companion::client::Error;
 
 use crate::model::{Asker, Endpoint, Network};
-use crate::protocol::{Inbox, Op, Reply, Request, Role, Status, VERSION, encode, short};
-
-/// A server that takes longer than that hangs.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Why the name server could not be told something.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// It is not there, or has gone: it is to be started again, and told everything.
-    #[error("the name server cannot be reached")]
-    Gone(#[source] io::Error),
-    /// It refuses.
-    #[error("the name server refuses: {0}")]
-    Refused(String),
-}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Self::Gone(error)
-    }
-}
+use crate::protocol::{Op, Reply, Role, Status};
 
 /// What is handed over for an asker.
 #[derive(Debug, Default)]
@@ -60,10 +40,7 @@ impl AskerFds {
 /// A connection to the name server. Each method returns when what it says is done; all may be
 /// repeated.
 #[derive(Debug)]
-pub struct Client {
-    stream: UnixStream,
-    inbox: Inbox,
-}
+pub struct Client(Connection);
 
 impl Client {
     /// Connects.
@@ -71,14 +48,13 @@ impl Client {
     /// # Errors
     /// When no server listens there.
     pub fn connect(path: &Path) -> Result<Self, Error> {
-        let (_dir, path) = short(path)?;
-        let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self {
-            stream,
-            inbox: Inbox::default(),
-        })
+        Connection::connect(path).map(Self)
+    }
+
+    /// Speaks over a connection that is there.
+    #[must_use]
+    pub fn over(connection: Connection) -> Self {
+        Self(connection)
     }
 
     /// The process that listens, as the kernel names it.
@@ -86,8 +62,7 @@ impl Client {
     /// # Errors
     /// When the kernel does not say.
     pub fn process(&self) -> Result<u32, Error> {
-        let peer = rustix::net::sockopt::socket_peercred(&self.stream).map_err(io::Error::from)?;
-        Ok(peer.pid.as_raw_nonzero().get().unsigned_abs())
+        self.0.process()
     }
 
     /// Adds an asker with its sockets, or puts them in the place of what it had. The caller may
@@ -188,7 +163,7 @@ impl Client {
         match self.ask(Op::Descriptors { id: id.to_owned() }, &[])? {
             Reply::Descriptors { fds } => {
                 let mut all = AskerFds::default();
-                for (role, fd) in fds.iter().zip(self.inbox.take(fds.len())?) {
+                for (role, fd) in fds.iter().zip(self.0.take(fds.len())?) {
                     let place = match role {
                         Role::Udp => &mut all.udp,
                         Role::Tcp => &mut all.tcp,
@@ -230,29 +205,15 @@ impl Client {
     }
 
     fn ask(&mut self, op: Op, fds: &[BorrowedFd<'_>]) -> Result<Reply, Error> {
-        let version = VERSION;
-        let bytes = encode(&Request { version, op })?;
-        sys::scm::send_with_fds(&self.stream, &bytes, fds)?;
-        let mut buf = vec![0; 16_384];
-        loop {
-            if let Some(reply) = self.inbox.next()? {
-                return match reply {
-                    Reply::Refused { reason } => Err(Error::Refused(reason)),
-                    reply => Ok(reply),
-                };
-            }
-            let mut fds = Vec::new();
-            let len = sys::scm::recv_with_fds(&self.stream, &mut buf, &mut fds)?;
-            if len == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-            self.inbox.push(&buf[..len], fds);
+        match self.0.ask(op, fds)? {
+            Reply::Refused { reason } => Err(Error::Refused(reason)),
+            reply => Ok(reply),
         }
     }
 }
 
 fn unexpected(reply: Reply) -> Error {
-    Error::Gone(io::Error::other(format!(
+    Error::Gone(std::io::Error::other(format!(
         "a reply to something else: {reply:?}"
     )))
 }

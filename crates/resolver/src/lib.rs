@@ -8,16 +8,18 @@
 //! | module | purpose |
 //! |---|---|
 //! | `model` | who asks, and what names there are; what is kept on disk |
-//! | `protocol`, `client`, `control`, `requests` | how the daemon tells it |
+//! | `protocol`, `client`, `requests` | how the daemon tells it |
 //! | `zones`, `answer` | what is answered from our own knowledge: pure functions |
 //! | `forward`, `attempt`, `upstream`, `question` | what is passed on to other servers |
 //! | `server`, `askers`, `tcp` | the loop and its sockets |
+//!
+//! The loop itself, the connections of the daemon's, and how it finds and starts the process are shared
+//! with other programs: crate `companion`.
 
 mod answer;
 mod askers;
 mod attempt;
 mod client;
-mod control;
 mod forward;
 mod model;
 mod poll;

@@ -5,27 +5,18 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use companion::prepare::{ended, prepare};
 use resolver::{Options, serve};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
-use rustix::thread::{CapabilitySet, CapabilitySets};
+use rustix::thread::CapabilitySet;
 
 fn main() -> ExitCode {
     let Some(options) = options(std::env::args_os().skip(1)) else {
         eprintln!("Usage: wharf-dns --control SOCKET --state FILE");
         return ExitCode::from(2);
     };
-    prepare();
-    match serve(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            eprintln!("wharf-dns: {error}");
-            ExitCode::from(3)
-        }
-        Err(error) => {
-            eprintln!("wharf-dns: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    // It reads what containers send. All that it must be able to do is to enter their networks.
+    prepare(CapabilitySet::SYS_ADMIN);
+    ended("wharf-dns", serve(&options))
 }
 
 fn options(mut words: impl Iterator<Item = OsString>) -> Option<Options> {
@@ -42,27 +33,4 @@ fn options(mut words: impl Iterator<Item = OsString>) -> Option<Options> {
         control: control?,
         state: state?,
     })
-}
-
-/// Each of these is a precaution, so that where one is refused we serve all the same.
-fn prepare() {
-    // The terminal's signals are for the daemon.
-    let _ = setsid();
-    let most = getrlimit(Resource::Nofile).maximum;
-    let limit = Rlimit {
-        current: most,
-        maximum: most,
-    };
-    let _ = setrlimit(Resource::Nofile, limit);
-    let _ = rustix::thread::set_no_new_privs(true);
-    // It reads what containers send. All that it must be able to do is to enter their networks.
-    if let Ok(held) = rustix::thread::capabilities(None) {
-        let kept = held.permitted & CapabilitySet::SYS_ADMIN;
-        let sets = CapabilitySets {
-            effective: kept,
-            permitted: kept,
-            inheritable: CapabilitySet::empty(),
-        };
-        let _ = rustix::thread::set_capabilities(None, sets);
-    }
 }

@@ -1,7 +1,7 @@
 //! What the daemon asks for.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use crate::model::Asker;
 use crate::protocol::{Op, Reply, Role};
@@ -12,7 +12,7 @@ impl Server {
     pub(crate) fn control_ready(&mut self, number: u64) {
         let fine = self.requests(number).unwrap_or(false);
         let wanted = self.controls.get(&number).is_some_and(|control| {
-            let changed = self.poll.change(control.as_fd(), number, control.wants());
+            let changed = self.poll.change(control, number, control.wants());
             fine && changed.is_ok()
         });
         if !wanted {
@@ -31,7 +31,7 @@ impl Server {
             let Some(control) = self.controls.get_mut(&number) else {
                 return Ok(false);
             };
-            let Some(request) = control.next()? else {
+            let Some(request) = control.next::<Op>()? else {
                 return Ok(more);
             };
             let reply = match request {
@@ -40,7 +40,7 @@ impl Server {
                     continue;
                 }
                 Ok((op, fds)) => self.request(op, fds),
-                Err(refusal) => *refusal,
+                Err(reason) => Reply::Refused { reason },
             };
             if let Some(control) = self.controls.get_mut(&number) {
                 control.say(&reply, &[])?;

@@ -8,9 +8,11 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use companion::NEEDED;
+use companion::control::{Control, Listener};
+
 use crate::answer::{self, Verdict};
 use crate::askers::Askers;
-use crate::control::{Control, Listener};
 use crate::forward::{Ask, Done, For, Forwarder};
 use crate::poll::{Due, Event, Poll, Ready, Source};
 use crate::protocol::Status;
@@ -21,8 +23,6 @@ use crate::zones::Zones;
 
 /// Changes that follow one another are written down together.
 const SAVE_AFTER: Duration = Duration::from_millis(100);
-/// Without a container and a daemon's connection it ends after so long.
-const NEEDED: Duration = Duration::from_secs(3);
 /// So many packets of one asker are taken before others have their turn.
 const IN_A_ROW: usize = 32;
 

@@ -5,14 +5,17 @@
 use std::{
     fs::File,
     io::{self, Read, Write},
-    os::{fd::AsRawFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::Path,
     time::Duration,
 };
 
 use crate::{
     Error,
-    protocol::{Decoder, Frame, Request, Response, SOCKET, VERSION},
+    protocol::{BoundTo, Decoder, Frame, MAX_FDS_PER_FRAME, Request, Response, SOCKET, VERSION},
 };
 
 /// How long a shim may take to greet. One that is stopped or swapped out should not hold a daemon.
@@ -47,6 +50,35 @@ pub fn connect(bundle: &Path) -> Result<Connection, Error> {
         }
         Response::Hello { version } => Err(Error::Version { theirs: version }),
         other => Err(Error::Unexpected(format!("{other:?}"))),
+    }
+}
+
+/// The sockets of published ports that the shim of a bundle holds, and its process as the kernel names
+/// it.
+pub fn ports(bundle: &Path) -> Result<(Vec<OwnedFd>, i32), Error> {
+    let mut connection = connect(bundle)?;
+    connection.stream.set_read_timeout(Some(PATIENCE))?;
+    let peer = rustix::net::sockopt::socket_peercred(&connection.stream);
+    let peer = peer.map_err(io::Error::from)?.pid.as_raw_nonzero().get();
+    connection.send(&Frame::Request(Request::Ports))?;
+    let (mut buf, mut fds) = ([0; 4096], Vec::new());
+    loop {
+        while let Some(frame) = connection.decoder.next_frame()? {
+            match frame {
+                Frame::Fds => {}
+                Frame::Response(Response::Ports { count }) if count == fds.len() => {
+                    return Ok((fds, peer));
+                }
+                Frame::Response(Response::Error { reason, message }) => {
+                    return Err(Error::Refused { reason, message });
+                }
+                other => return Err(Error::Unexpected(format!("{other:?}"))),
+            }
+        }
+        match sys::scm::recv_with_fds(&connection.stream, &mut buf, &mut fds)? {
+            0 => return Err(Error::Gone),
+            n => connection.decoder.push(&buf[..n]),
+        }
     }
 }
 
@@ -106,6 +138,19 @@ impl Connection {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e.into()),
             }
+        }
+    }
+
+    /// Has the shim keep these descriptors while the container lives, and close those of sockets that
+    /// are bound to `release`.
+    pub fn hold(&mut self, fds: &[OwnedFd], release: Vec<BoundTo>) -> Result<(), Error> {
+        for chunk in fds.chunks(MAX_FDS_PER_FRAME) {
+            let chunk: Vec<_> = chunk.iter().map(AsFd::as_fd).collect();
+            sys::scm::send_with_fds(self.stream.as_fd(), &Frame::Fds.to_bytes(), &chunk)?;
+        }
+        match self.request(&Request::Hold { release })? {
+            Response::Done => Ok(()),
+            other => Err(Error::Unexpected(format!("{other:?}"))),
         }
     }
 

@@ -3,12 +3,14 @@
 use std::{
     io,
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
 };
 
-use runtime::protocol::{Decoder, ErrorReason, Event, Frame, Response, encode_data};
+use runtime::protocol::{
+    Decoder, ErrorReason, Event, Frame, MAX_FDS_PER_FRAME, Response, encode_data,
+};
 use rustix::io::Errno;
 
 /// When this much waits for a client, the stream it comes from is not read any further: a slow
@@ -34,6 +36,8 @@ pub(crate) enum Mode {
 pub(crate) struct Conn {
     stream: UnixStream,
     pub(crate) decoder: Decoder,
+    /// Descriptors that came for the next request.
+    pub(crate) fds: Vec<OwnedFd>,
     out: Vec<u8>,
     /// What of `out` was sent.
     at: usize,
@@ -60,6 +64,7 @@ impl Conn {
         Ok(Self {
             stream,
             decoder: Decoder::default(),
+            fds: Vec::new(),
             out: Vec::new(),
             at: 0,
             mode: Mode::Fresh,
@@ -94,10 +99,10 @@ impl Conn {
 
     /// Reads what is there, at most once around `scratch`.
     pub(crate) fn read(&mut self, scratch: &mut [u8]) {
-        match rustix::io::read(&self.stream, &mut *scratch) {
+        match sys::scm::recv_with_fds(&self.stream, scratch, &mut self.fds) {
             Ok(0) => self.eof = true,
             Ok(n) => self.decoder.push(&scratch[..n]),
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => self.dead = true,
         }
     }
@@ -113,6 +118,18 @@ impl Conn {
     pub(crate) fn send_data(&mut self, stderr: bool, bytes: &[u8]) {
         encode_data(stderr, bytes, &mut self.out);
         self.flush();
+    }
+
+    /// Sends descriptors, at once or not at all: whoever asks for them has read everything.
+    pub(crate) fn pass(&mut self, fds: &[&OwnedFd]) -> io::Result<()> {
+        if self.backlog() > 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        for chunk in fds.chunks(MAX_FDS_PER_FRAME) {
+            let chunk: Vec<_> = chunk.iter().map(AsFd::as_fd).collect();
+            sys::scm::send_with_fds(&self.stream, &Frame::Fds.to_bytes(), &chunk)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn answer(&mut self, response: Response) {

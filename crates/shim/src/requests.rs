@@ -1,8 +1,10 @@
 //! What clients ask, one frame at a time.
 
+use std::{net::SocketAddr, os::fd::OwnedFd};
+
 use runtime::protocol::{
-    ErrorReason, Event, ExecRequest, ExecState, Frame, FrameError, Request, Response, State,
-    VERSION,
+    BoundTo, ErrorReason, Event, ExecRequest, ExecState, Frame, FrameError, Request, Response,
+    State, VERSION,
 };
 
 use crate::{
@@ -117,7 +119,11 @@ impl Shim {
                 conn.refuse(ErrorReason::Message, "the first message must be a hello");
                 conn.close();
             }
-            (Mode::Control, Frame::Request(request)) => self.request(i, request),
+            (Mode::Control, Frame::Request(request)) => {
+                let fds = std::mem::take(&mut self.conns[i].fds);
+                self.request(i, request, fds);
+            }
+            (Mode::Control, Frame::Fds) => {}
             (
                 Mode::Stream {
                     process,
@@ -150,7 +156,7 @@ impl Shim {
         }
     }
 
-    fn request(&mut self, i: usize, request: Request) {
+    fn request(&mut self, i: usize, request: Request, fds: Vec<OwnedFd>) {
         match request {
             Request::Hello { .. } | Request::Launch(_) => self.conns[i].refuse(
                 ErrorReason::Message,
@@ -200,6 +206,15 @@ impl Shim {
                 };
             }
             Request::Exec(request) => self.exec(i, &request),
+            Request::Hold { .. } if self.main.exit().is_some() => {
+                self.conns[i].refuse(ErrorReason::State, "the container has ended");
+            }
+            Request::Hold { release } => {
+                self.held.retain(|fd| !is_bound(fd, &release));
+                self.held.extend(fds);
+                self.done(i, Ok(()));
+            }
+            Request::Ports => self.ports(i),
             Request::Abandon => {
                 if self.unborn {
                     self.abandoned = true;
@@ -209,6 +224,19 @@ impl Shim {
                     self.conns[i].refuse(ErrorReason::State, e);
                 }
             }
+        }
+    }
+
+    fn ports(&mut self, i: usize) {
+        // Namespaces are held, too.
+        let is_socket = |fd: &&OwnedFd| rustix::net::sockopt::socket_type(fd).is_ok();
+        let sockets: Vec<_> = self.held.iter().filter(is_socket).collect();
+        let conn = &mut self.conns[i];
+        match conn.pass(&sockets) {
+            Ok(()) => conn.answer(Response::Ports {
+                count: sockets.len(),
+            }),
+            Err(e) => conn.refuse(ErrorReason::System, e.to_string()),
         }
     }
 
@@ -343,6 +371,25 @@ impl Shim {
         }
         Ok(())
     }
+}
+
+/// Whether this is a socket, and bound to one of these.
+fn is_bound(fd: &OwnedFd, to: &[BoundTo]) -> bool {
+    let Ok(Some(protocol)) = rustix::net::sockopt::socket_protocol(fd) else {
+        return false;
+    };
+    let address = rustix::net::getsockname(fd).ok();
+    let Some(address) = address.and_then(|a| SocketAddr::try_from(a).ok()) else {
+        return false;
+    };
+    to.iter().any(|to| {
+        u32::from(to.protocol) == protocol.as_raw().get() && same_place(to.address, address)
+    })
+}
+
+/// Sockets of IPv6 have more to their addresses than what was bound.
+fn same_place(a: SocketAddr, b: SocketAddr) -> bool {
+    (a.ip(), a.port()) == (b.ip(), b.port())
 }
 
 fn no_exec(exec: Option<&str>) -> String {

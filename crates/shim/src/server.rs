@@ -76,7 +76,7 @@ pub(crate) struct Shim {
     exit_record: ExitRecord,
     /// The record of the end could not be written yet.
     unrecorded: Option<Exit>,
-    held: Vec<OwnedFd>,
+    pub(crate) held: Vec<OwnedFd>,
     /// Children that ended and are not known (yet).
     strangers: Vec<(Pid, i32)>,
     scratch: Vec<u8>,

@@ -25,6 +25,7 @@ pub mod nft;
 #[cfg(feature = "full")]
 pub mod overlay;
 pub mod pidfd;
+pub mod pktinfo;
 pub mod placeholder;
 pub mod process;
 pub mod scm;

@@ -7,6 +7,7 @@
 
 mod addr;
 mod conntrack;
+mod diag;
 mod link;
 mod msg;
 mod socket;
@@ -16,6 +17,7 @@ pub use addr::{
     set_default_route, set_default_route_by,
 };
 pub use conntrack::{Flow, forget_udp};
+pub use diag::{Bound, bound_sockets};
 pub use link::{
     Link, LinkChange, Shared, change_link, create_bridge, create_shared, create_veth, create_vlan,
     delete_links, get_link, links,
@@ -62,6 +64,12 @@ impl Error {
             self.errno(),
             Some(libc::ENODEV | libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL)
         )
+    }
+
+    /// The thing to be made has a part in common with one that exists.
+    #[must_use]
+    pub fn overlaps(&self) -> bool {
+        self.errno() == Some(libc::ENOTEMPTY)
     }
 
     /// A bridge has all the ports it can have.

@@ -10,10 +10,10 @@ mod rule;
 mod transaction;
 
 pub use legacy::{Legacy, legacy_forward};
-pub use list::{Chain, Entry, Found, base_chains, elements, rules};
+pub use list::{Chain, Entry, Found, base_chains, elements, has_table, rules};
 pub use monitor::{Heard, Monitor};
 pub use rule::{Fib, Key, PortOf, Rule, Status, Transport, Verdict, link_key};
-pub use transaction::{Base, Data, Hook, Map, Transaction};
+pub use transaction::{Base, Data, Hook, Map, Span, Transaction};
 
 const SUBSYSTEM: u16 = 10;
 const LIST_ELEM: u16 = 1;

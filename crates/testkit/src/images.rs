@@ -204,6 +204,25 @@ fn udp_echo() -> Vec<u8> {
     fs::read(helper("udp_echo", 1)).expect("just made")
 }
 
+/// Both ends of a conversation over SCTP; its own head tells how it is called.
+pub fn sctp() -> PathBuf {
+    let source = workspace().join("crates/testkit/helpers/sctp.c");
+    cached("sctp-1", |path| {
+        let mut cc = Command::new("cc");
+        run(cc.args(["-O1", "-static", "-o"]).arg(path).arg(&source)).ok();
+    })
+}
+
+/// `sctp:latest`: busybox with [`sctp`], which serves on port 80.
+pub fn sctp_tar() -> PathBuf {
+    let program = fs::read(sctp()).expect("just made");
+    variant(
+        "sctp",
+        |layer| layer.file("bin/sctp", 0o755, program),
+        &json!({"Cmd": ["sctp", "serve", "80"]}),
+    )
+}
+
 /// Both ends of what benchmarks of networks measure; its own head tells how it is called.
 pub fn traffic() -> PathBuf {
     helper("traffic", 1)

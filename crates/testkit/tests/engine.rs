@@ -46,6 +46,7 @@ mod postgres;
 mod pull;
 mod push;
 mod recovery;
+mod relayed;
 mod run;
 mod schemathesis;
 mod sdk;

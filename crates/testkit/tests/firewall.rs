@@ -56,7 +56,14 @@ fn what_is_open_is_shown() {
     assert_eq!(port["HostPort"], 8080);
     assert_eq!(port["Container"], "web");
     assert_eq!(port["Target"], format!("{ip}:80"));
-    assert_eq!(all["Ports"][1]["Why"], "published to the host itself only");
+    let port = &all["Ports"][1];
+    assert_eq!(
+        (&port["HostIp"], &port["HostPort"]),
+        (&"::".into(), &8080.into())
+    );
+    assert_eq!(port["Target"], format!("{ip}:80"));
+    assert_eq!(port["Why"], "published on all addresses, by the relay");
+    assert_eq!(all["Ports"][2]["Why"], "published to the host itself only");
     let networks = all["Networks"].as_array().expect("networks");
     let inner = networks.iter().find(|n| n["Name"] == "inner");
     assert_eq!(inner.expect("it")["Inbound"], "nothing (internal)");

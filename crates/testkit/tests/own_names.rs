@@ -1,6 +1,6 @@
 //! Containers of users' own networks find each other by name.
 
-mod dns;
+pub(crate) mod dns;
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::process::Command;

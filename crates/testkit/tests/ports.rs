@@ -8,7 +8,7 @@ use std::time::Duration;
 use testkit::{Daemon, Lan, Ns, eventually};
 
 /// Starts a container that answers each TCP connection to its port 80 with its name.
-fn serve(d: &Daemon, name: &str, flags: &str) {
+pub(crate) fn serve(d: &Daemon, name: &str, flags: &str) {
     let script = "mkdir /w; hostname > /w/index.html; exec httpd -f -p 80 -h /w";
     d.docker().ok(&format!(
         "run -d --name {name} --hostname {name} {flags} busybox sh -c '{script}'"
@@ -16,7 +16,7 @@ fn serve(d: &Daemon, name: &str, flags: &str) {
 }
 
 /// What an HTTP server answers to somebody in `ns`.
-fn get(ns: &Ns, to: impl Into<SocketAddr>) -> std::io::Result<String> {
+pub(crate) fn get(ns: &Ns, to: impl Into<SocketAddr>) -> std::io::Result<String> {
     let to = to.into();
     ns.within(|| {
         let mut socket = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
@@ -29,7 +29,7 @@ fn get(ns: &Ns, to: impl Into<SocketAddr>) -> std::io::Result<String> {
 }
 
 #[track_caller]
-fn reaches(ns: &Ns, to: (IpAddr, u16), name: &str) {
+pub(crate) fn reaches(ns: &Ns, to: (IpAddr, u16), name: &str) {
     eventually(&format!("{name} at {to:?}"), || {
         get(ns, to).is_ok_and(|text| text == name)
     });
@@ -84,7 +84,7 @@ fn udp() {
 }
 
 /// True if a datagram from somebody in `ns` comes back, from where it was sent to.
-fn echoes(ns: &Ns, from: &str, to: (IpAddr, u16)) -> bool {
+pub(crate) fn echoes(ns: &Ns, from: &str, to: (IpAddr, u16)) -> bool {
     ns.within(|| {
         let socket = UdpSocket::bind(from).expect("a socket");
         socket
@@ -150,6 +150,9 @@ fn the_second_binder_is_refused_by_name() {
             out.stderr.contains("8080") && out.stderr.contains("already"),
             "{out}"
         );
+        if d.engine().is_wharf() {
+            assert!(out.stderr.contains("by container first)"), "{out}");
+        }
         cli.ok("rm second");
     }
     // What is published is really taken, for everybody on the host.
@@ -165,9 +168,127 @@ fn the_second_binder_is_refused_by_name() {
         let out = cli.run("run -d --name third -p 9090:80 busybox sleep 1000");
         assert_eq!(out.code, 125, "{out}");
         assert!(out.stderr.contains("9090"), "{out}");
+        if d.engine().is_wharf() {
+            let by = format!(", process {})", std::process::id());
+            assert!(out.stderr.contains("already in use (by "), "{out}");
+            assert!(out.stderr.contains(&by), "{out}");
+        }
         cli.ok("rm third");
     }
     reaches(host.outside(), (host.address(), 8080), "first");
+}
+
+fn is_free(d: &Daemon, ip: &str, port: u16) -> bool {
+    let bind = || TcpListener::bind((ip, port)).is_ok();
+    d.host().ns().within(bind)
+}
+
+/// What leads nowhere takes no port from others.
+#[test]
+fn ports_are_bound_where_they_lead_to_something() {
+    let mut d = Daemon::fresh();
+    if !d.engine().is_wharf() {
+        return; // Docker's daemon of Debian is older than this
+    }
+    let (host, docker) = (d.host(), d.docker());
+    docker.ok("network create --internal inner");
+    docker.ok("network create outer");
+    docker.ok("network create -o com.docker.network.bridge.host_binding_ipv4=127.0.0.1 local");
+    serve(&d, "web", "--network inner -p 8080:80");
+    assert!(is_free(&d, "0.0.0.0", 8080));
+    assert_eq!(docker.ok("port web"), "");
+    // A way out brings the port along.
+    docker.ok("network connect outer web");
+    reaches(host.outside(), (host.address(), 8080), "web");
+    assert!(docker.ok("port web").starts_with("80/tcp -> 0.0.0.0:8080"));
+    assert!(!is_free(&d, "0.0.0.0", 8080));
+    // Another one has it at another address.
+    docker.ok("network connect --gw-priority 1 local web");
+    reaches(host.ns(), (LOCAL, 8080), "web");
+    assert_eq!(docker.ok("port web"), "80/tcp -> 127.0.0.1:8080");
+    assert!(get(host.outside(), (host.address(), 8080)).is_err());
+    // The sockets outlive the daemon.
+    d.kill9();
+    d.restart();
+    let (host, docker) = (d.host(), d.docker());
+    reaches(host.ns(), (LOCAL, 8080), "web");
+    assert!(!is_free(&d, "127.0.0.1", 8080));
+    docker.ok("network disconnect local web");
+    reaches(host.outside(), (host.address(), 8080), "web");
+    docker.ok("network disconnect outer web");
+    assert!(is_free(&d, "0.0.0.0", 8080));
+    assert_eq!(docker.ok("port web"), "");
+    // Somebody else's by now: nothing changes.
+    let theirs = host
+        .ns()
+        .within(|| TcpListener::bind("0.0.0.0:8080").expect("a free port"));
+    let out = docker.run("network connect outer web");
+    assert_ne!(out.code, 0, "{out}");
+    assert!(out.stderr.contains("address already in use (by "), "{out}");
+    let networks =
+        docker.ok("inspect -f '{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}' web");
+    assert_eq!(networks.trim(), "inner");
+    drop(theirs);
+    docker.ok("network connect outer web");
+    reaches(host.outside(), (host.address(), 8080), "web");
+    docker.ok("rm -f web");
+    docker.ok("network rm inner outer local");
+    d.assert_no_leaks();
+}
+
+#[test]
+fn without_translation_the_host_has_no_part() {
+    let d = Daemon::fresh();
+    if !d.engine().is_wharf() {
+        return; // Docker's daemon of Debian is older than this
+    }
+    let docker = d.docker();
+    docker.ok(
+        "network create -o com.docker.network.bridge.gateway_mode_ipv4=routed \
+         --subnet 10.98.0.0/24 routed",
+    );
+    serve(&d, "web", "--network routed -p 8080:80");
+    assert!(is_free(&d, "0.0.0.0", 8080));
+    let ports = "inspect -f '{{json .NetworkSettings.Ports}}' web";
+    let shown = r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":""}]}"#;
+    assert_eq!(docker.ok(ports), shown);
+    d.host().outside().ip(&format!(
+        "route add 10.98.0.0/24 via {}",
+        d.host().address()
+    ));
+    let own = Ipv4Addr::new(10, 98, 0, 2).into();
+    reaches(d.host().outside(), (own, 80), "web");
+    for cli in d.clis() {
+        assert_eq!(cli.ok("ps --format '{{.Ports}}'"), "80/tcp");
+    }
+    docker.ok("rm -f web");
+    docker.ok("network rm routed");
+    d.assert_no_leaks();
+}
+
+#[test]
+fn a_thousand_ports() {
+    let d = Daemon::fresh();
+    let host = d.host();
+    let script = "mkdir /w; hostname > /w/index.html; \
+                  for p in 8000 8999; do httpd -p $p -h /w; done; exec sleep 1000";
+    d.docker().ok(&format!(
+        "run -d --name range --hostname range -p 8000-8999:8000-8999 busybox sh -c '{script}'"
+    ));
+    for port in [8000, 8999] {
+        reaches(host.outside(), (host.address(), port), "range");
+        reaches(host.ns(), (LOCAL, port), "range");
+    }
+    assert!(!is_free(&d, "0.0.0.0", 8500));
+    for cli in d.clis() {
+        let ports = cli.ok("ps --format '{{.Ports}}'");
+        assert!(
+            ports.starts_with("0.0.0.0:8000-8999->8000-8999/tcp"),
+            "{ports}"
+        );
+    }
+    d.docker().ok("rm -f range");
+    assert!(is_free(&d, "0.0.0.0", 8500));
 }
 
 #[test]
@@ -177,6 +298,7 @@ fn no_process_for_a_port() {
         return;
     }
     serve(&d, "one", "-p 8001:80");
+    crate::relayed::until_relay(&d);
     let before = processes(&d);
     serve(&d, "many", "-p 8100-8119:100-119");
     assert_eq!(processes(&d), before + 1, "one shim, whatever is published");

@@ -2,6 +2,8 @@
 //! systemd, an emulator of another processor. Each test starts one emulated machine; its checks are in
 //! `crates/testkit/vm`.
 
+mod vm_ports;
+
 use testkit::foreign;
 use testkit::images::busybox_tar;
 use testkit::vm::Vm;

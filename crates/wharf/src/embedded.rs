@@ -9,6 +9,9 @@ pub(crate) static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wharf-
 /// The name server of containers' own networks.
 pub(crate) static DNS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wharf-dns"));
 
+/// The relay of published ports.
+pub(crate) static RELAY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/wharf-relay"));
+
 /// The one program of the image `wharf/hello`.
 pub(crate) static HELLO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello"));
 

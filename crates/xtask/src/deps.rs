@@ -16,7 +16,7 @@ struct Layer {
 /// Async runtimes.
 const RUNTIMES: [&str; 3] = ["tokio", "tokio-util", "futures-util"];
 /// Imports point down only; docs/architecture.md says what each is for.
-const LAYERS: [Layer; 19] = [
+const LAYERS: [Layer; 21] = [
     layer(
         "types",
         &[],
@@ -44,11 +44,22 @@ const LAYERS: [Layer; 19] = [
         &["tokio", "axum", "redb", "reqwest"],
     ),
     layer("network", &["types", "sys"], &["axum", "redb"]),
-    layer("resolver", &["types", "sys"], &RUNTIMES),
+    layer("companion", &["sys"], &RUNTIMES),
+    layer("resolver", &["types", "sys", "companion"], &RUNTIMES),
+    layer("relay", &["sys", "companion"], &RUNTIMES),
     layer(
         "engine",
         &[
-            "types", "sys", "runtime", "archive", "image", "network", "resolver", "gotmpl",
+            "types",
+            "sys",
+            "runtime",
+            "archive",
+            "image",
+            "network",
+            "companion",
+            "resolver",
+            "relay",
+            "gotmpl",
         ],
         &[
             "axum",

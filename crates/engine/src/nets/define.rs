@@ -103,6 +103,17 @@ impl Options<'_> {
             .ok_or_else(|| wrong(key, value, "no address of that family"))
     }
 
+    /// Where ports are published that name no address. In spite of its name the option takes addresses
+    /// of IPv6, too; then there is nothing in IPv4.
+    pub(super) fn host_binding(&self) -> Result<Option<IpAddr>> {
+        let key = option::HOST_BINDING_IPV4;
+        let Some(value) = self.text(key).filter(|v| !v.is_empty()) else {
+            return Ok(None);
+        };
+        let ip: IpAddr = value.parse().map_err(|_| wrong(key, value, "no address"))?;
+        Ok(Some(ip.to_canonical()))
+    }
+
     fn gateway(&self, key: &str) -> Result<Gateway> {
         Ok(match self.text(key).unwrap_or_default() {
             "" | "nat" => Gateway::Nat,
@@ -191,6 +202,7 @@ fn bridge(record: &NetworkRecord, options: &Options<'_>) -> Result<Driver> {
             "gateway mode 'isolated' can only be used for an internal network".into(),
         ));
     }
+    options.host_binding()?;
     Ok(Driver::Bridge(Bridge {
         keeps_addresses: record.name != super::BRIDGE,
         no_ipv4_address: options.flag(option::INHIBIT_IPV4, false)?,

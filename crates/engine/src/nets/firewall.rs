@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use network::{Gateway, PublishedPort};
+use network::{Gateway, Published, PublishedPort};
 use types::firewall::{Firewall, FirewallNetwork, OpenPort};
 
 use super::define;
@@ -40,7 +40,7 @@ impl Engine {
         for container in lock(&self.containers).all() {
             let published = lock(&container.place).published.clone();
             let open = published.ports.iter();
-            ports.extend(open.map(|p| shown(&container, p, published.target)));
+            ports.extend(open.map(|p| shown(&container, p, &published)));
         }
         ports.sort_by(|a, b| {
             let key = |p: &OpenPort| (p.host_port, p.protocol.clone(), p.host_ip.clone());
@@ -58,13 +58,16 @@ impl Engine {
     }
 }
 
-fn shown(container: &Container, port: &PublishedPort, target: network::Target) -> OpenPort {
-    let ipv4 = port.host_ip.is_ipv4();
+fn shown(container: &Container, port: &PublishedPort, all: &Published) -> OpenPort {
+    let (ipv4, target) = (port.host_ip.is_ipv4(), all.target);
     let ip = if ipv4 {
         target.ip.map(IpAddr::V4)
     } else {
         target.ip6.map(IpAddr::V6)
     };
+    // What has no IPv6 is reached by the relay, which is the host as far as other firewalls see.
+    let by_relay = ip.is_none() && all.leads(port);
+    let ip = if by_relay { all.carried().1 } else { ip };
     let to = ip.map(|ip| std::net::SocketAddr::new(ip, port.container_port).to_string());
     let why = match (&to, port.host_ip) {
         (None, _) => "published, but the container has no network that leads out".to_owned(),
@@ -72,12 +75,20 @@ fn shown(container: &Container, port: &PublishedPort, target: network::Target) -
         (Some(_), ip) if ip.is_unspecified() && target.routed[usize::from(!ipv4)] => {
             "published at the container's own address".to_owned()
         }
+        (Some(_), ip) if ip.is_unspecified() && by_relay => {
+            "published on all addresses, by the relay".to_owned()
+        }
         (Some(_), ip) if ip.is_unspecified() => "published on all addresses".to_owned(),
         (Some(_), ip) => format!("published on {ip}"),
     };
+    // Without a port of the host's it is open at the container itself.
+    let (host_ip, host_port) = match (port.host_port, ip) {
+        (0, Some(ip)) => (ip, port.container_port),
+        (host_port, _) => (port.host_ip, host_port),
+    };
     OpenPort {
-        host_ip: port.host_ip.to_string(),
-        host_port: port.host_port,
+        host_ip: host_ip.to_string(),
+        host_port,
         protocol: port.proto.to_string(),
         container: container.name(),
         target: to.unwrap_or_default(),

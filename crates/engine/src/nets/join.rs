@@ -7,14 +7,14 @@ use std::{
 
 use types::network::{NetworkConnect, NetworkDisconnect};
 
-use super::{Attachment, NetworkRecord, Place, choose, wire};
+use super::{Attachment, NetworkRecord, Place, choose, keeper::ByShim, wire};
 use crate::{
     Engine, blocking,
     container::Container,
     error::{Error, Result},
     files,
     network_mode::NetworkMode,
-    start,
+    ports, start,
     sync::lock,
 };
 
@@ -232,8 +232,12 @@ impl Engine {
             let Some(endpoint) = place.endpoints.remove(&network.id) else {
                 return Ok(());
             };
+            let before = lock(&container.place).clone();
             // Ports and ways out first: the address may be another's in a moment.
-            engine.settle_place(&container, &all, place, &netns)?;
+            if let Err(error) = engine.settle_place(&container, &all, place, &netns) {
+                let _ = engine.settle_place(&container, &all, before, &netns);
+                return Err(error);
+            }
             engine.name_left(&container, &network)?;
             engine.unplug(&container.id, &network, &netns, &endpoint)?;
             sys::failpoint!("engine.network.unplugged");
@@ -274,18 +278,25 @@ impl Engine {
             .cloned()
             .collect();
         let gateways = choose::gateways(&present);
+        // First of all: ports may be refused.
+        let record = container.record();
+        let requests = ports::requests(&record.config, &record.host_config)?;
+        let ways = wire::ways(&present, gateways)?;
+        self.network
+            .change_ports(&container.id, &ways, &requests, &ByShim(self, container))
+            .map_err(|e| self.with_names(e))?;
         let out =
             gateways.map(|at| at.and_then(|at| place.endpoints.get(&present.get(at)?.network.id)));
         self.network.route_by(&container.id, netns.as_fd(), out)?;
-        place.published.target = wire::target(&present, gateways, &place.endpoints)?;
-        self.network
-            .publish(&container.id, place.published.target)?;
-        let (hostname, domain) =
-            container.with_record(|r| (r.hostname().to_owned(), r.config.domainname.clone()));
+        let target = wire::target(&present, gateways, &place.endpoints)?;
+        place.published = self.network.publish(&container.id, target)?;
+        self.relays
+            .changed(&container.id, &place.published, &container.run_dir);
+        let (hostname, domain) = (record.hostname().to_owned(), &record.config.domainname);
         let before = lock(&container.place).addresses();
         // Its user may have taken the file away.
         let written =
-            files::readdress_own(container, &before, &place.addresses(), &hostname, &domain);
+            files::readdress_own(container, &before, &place.addresses(), &hostname, domain);
         crate::end::log_failure(container, "the hosts file stays", written);
         start::change_run(container, |run| {
             run.endpoints.clone_from(&place.endpoints);

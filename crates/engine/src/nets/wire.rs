@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use network::{Endpoint, Gateway, PortRequest, Published, Request, Target};
+use network::{Endpoint, Gateway, Published, Request, Target, Way, Ways};
 
 use super::{
     Attachments,
@@ -21,6 +21,7 @@ use crate::{
     network_mode::NetworkMode,
     ports,
     record::Record,
+    sync::lock,
 };
 
 /// Where a container is in its networks while it runs.
@@ -81,13 +82,11 @@ impl Engine {
         let joined = self.joined(&record.networks, &NetworkMode::of(&record.host_config)?)?;
         let gateways = choose::gateways(&joined);
         let requests = ports::requests(&record.config, &record.host_config)?;
-        let requests = bound(requests, gateways[0].map(|at| &joined[at]))?;
-        // Only where it leads out in IPv6 alone it is not published in IPv4.
-        let [four, six] = gateways.map(|g| g.is_some());
-        let families = [four || !six, six];
+        let ways = ways(&joined, gateways)?;
         let (published, held) = self
             .network
-            .reserve_ports(&record.id, families, &requests)?;
+            .reserve_ports(&record.id, &ways, &requests)
+            .map_err(|e| self.with_names(e))?;
         let mut place = Place {
             published: Published {
                 ports: published,
@@ -101,9 +100,15 @@ impl Engine {
             let endpoint = self.plug(record, one, netns, &mut names, default_route)?;
             place.endpoints.insert(one.network.id.clone(), endpoint);
         }
-        place.published.target = target(&joined, gateways, &place.endpoints)?;
-        self.network.publish(&record.id, place.published.target)?;
+        let target = target(&joined, gateways, &place.endpoints)?;
+        place.published = self.network.publish(&record.id, target)?;
         Ok(Wired { place, held })
+    }
+
+    /// What the network says of containers, with their names.
+    pub(super) fn with_names(&self, error: network::Error) -> network::Error {
+        let all = lock(&self.containers).all();
+        error.with_names(&|id| all.iter().find(|c| c.id == id).map(|c| c.name()))
     }
 
     /// One network of a container's.
@@ -146,18 +151,31 @@ impl Engine {
     }
 }
 
-/// Gives ports that are asked for on every address the one that the network wants them on.
-fn bound(mut requests: Vec<PortRequest>, gateway: Option<&Joined>) -> Result<Vec<PortRequest>> {
-    let Some(gateway) = gateway else {
-        return Ok(requests);
-    };
-    let options = Options(&gateway.network.options);
-    let ip = options.address(option::HOST_BINDING_IPV4, true)?;
-    let ip = ip.filter(|ip| !ip.is_unspecified());
-    for request in requests.iter_mut().filter(|r| r.host_ip.is_none()) {
-        request.host_ip = ip;
+/// The ways that lead to a container, by the networks that it leads out by, if those are bridges.
+pub(super) fn ways(joined: &[Joined], gateways: [Option<usize>; 2]) -> Result<Ways> {
+    let mut ways = Ways::default();
+    for (family, at) in gateways.into_iter().enumerate() {
+        let Some(one) = at.and_then(|at| joined.get(at)) else {
+            continue;
+        };
+        let definition = define::definition(&one.network)?;
+        let Some(bridge) = definition.as_ref().and_then(|d| d.bridge()) else {
+            continue;
+        };
+        let default = Options(&one.network.options).host_binding()?;
+        ways[family] = Some(Way {
+            translated: bridge.gateway(family == 0) != Gateway::Routed,
+            default: default.unwrap_or(Way::ANY.default),
+        });
     }
-    Ok(requests)
+    // What comes in IPv6 is carried by the relay to where there is IPv4 alone.
+    if let [Some(four), None] = ways
+        && four.translated
+        && network::host_has_ipv6()
+    {
+        ways[1] = Some(four);
+    }
+    Ok(ways)
 }
 
 /// Where a container's published ports lead to: its addresses in the networks that lead out, if those

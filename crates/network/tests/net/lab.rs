@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use network::{
     AddressSpace, Bridge, Definition, Driver, Endpoint, Fabric, Living, Pool, PortRequest, Proto,
-    Published, PublishedPort, Request, Target,
+    Published, PublishedPort, Request, Target, Way,
 };
 use sys::netlink::{self, Address, Batch, LinkChange, Socket};
 use sys::netns;
@@ -162,7 +162,9 @@ impl Network {
         ports: &[PortRequest],
         request: &Request,
     ) -> network::Result<Connected> {
-        let (ports, held) = self.fabric.reserve_ports(id, [true, false], ports)?;
+        let (ports, held) = self
+            .fabric
+            .reserve_ports(id, &[Some(Way::ANY), None], ports)?;
         let request = Request {
             default_route: [true; 2],
             ..request.clone()

@@ -1,10 +1,12 @@
 //! Networks of users' own: both families, apart from one another, and beside others' rules.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use network::{AddressSpace, Bridge, Definition, Driver, Gateway, Request, Shared, Subnet, Target};
+use network::{
+    AddressSpace, Bridge, Definition, Driver, Gateway, Request, Shared, Subnet, Target, Way,
+};
 use sys::netns;
 
 use crate::lab::*;
@@ -97,7 +99,8 @@ fn ports_are_published_in_ipv6_too() {
     let (web, at) = join(&lab, &net, "six", "web");
     serve_tcp(&web, "[::]:80", "web");
     let held = within(&lab.host, || {
-        let reserved = net.fabric.reserve_ports("web", [true; 2], &[tcp(8080, 80)]);
+        let ways = [Some(Way::ANY); 2];
+        let reserved = net.fabric.reserve_ports("web", &ways, &[tcp(8080, 80)]);
         let (ip, ip6) = (at.ip, at.ip6);
         let routed = [false; 2];
         let target = Target { ip, ip6, routed };
@@ -157,9 +160,12 @@ fn a_routed_network_has_its_own_addresses_outside() {
     assert!(says(&web, OUTSIDE, 7).ends_with(&at.ip.unwrap().to_string()));
     assert!(!reaches(&lab.outside, at.ip.unwrap(), 80));
     let _held = within(&lab.host, || {
-        let held = net
-            .fabric
-            .reserve_ports("web", [true, false], &[tcp(8080, 80)]);
+        let open = Way {
+            translated: false,
+            ..Way::ANY
+        };
+        let ways = [Some(open), None];
+        let held = net.fabric.reserve_ports("web", &ways, &[tcp(8080, 80)]);
         let target = Target {
             ip: at.ip,
             routed: [true, false],
@@ -171,6 +177,8 @@ fn a_routed_network_has_its_own_addresses_outside() {
     assert!(reaches(&lab.outside, at.ip.unwrap(), 80));
     assert!(!reaches(&lab.outside, at.ip.unwrap(), 81));
     assert!(!reaches(&lab.outside, HOST, 8080));
+    // The host has no part in it: its port is free.
+    within(&lab.host, || TcpListener::bind("0.0.0.0:8080")).unwrap();
 }
 
 #[test]

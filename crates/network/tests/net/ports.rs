@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 
-use network::{PortRequest, Proto, Request};
+use network::{Keeper, PortRequest, Proto, Request, Target, Way};
 use sys::netlink::{self, Batch, LinkChange, Socket};
 
 use crate::lab::*;
@@ -53,11 +53,29 @@ fn someone_elses_port_is_refused_before_anything_is_changed() {
     let _taken = within(&lab.host, || TcpListener::bind("0.0.0.0:9090")).unwrap();
     let before = (links(&lab).len(), lab.nft("list ruleset"));
     let text = refusal(&lab, &net, "x", vec![tcp(9091, 80), tcp(9090, 80)]);
+    let name = std::fs::read_to_string("/proc/self/comm").unwrap();
+    let (name, pid) = (name.trim_end(), std::process::id());
     assert_eq!(
         text,
-        "failed to bind host port 0.0.0.0:9090/tcp: address already in use (for port 80 of the \
-         container)"
+        format!(
+            "failed to bind host port 0.0.0.0:9090/tcp: address already in use (by {name}, process \
+             {pid}) (for port 80 of the container)"
+        )
     );
+    // Of a range, too, it is said who has the last one; those of containers by name.
+    let range = PortRequest {
+        host_port: Some(9090..=9092),
+        ..tcp(0, 80)
+    };
+    let _more = within(&lab.host, || {
+        ["0.0.0.0:9091", "[::]:9092"].map(|at| TcpListener::bind(at).unwrap())
+    });
+    let text = refusal(&lab, &net, "x", vec![range]);
+    assert!(
+        text.contains(&format!("by {name}, process {pid}")),
+        "{text}"
+    );
+    drop(_more);
     assert_eq!(before, (links(&lab).len(), lab.nft("list ruleset")));
     within(&lab.host, || TcpListener::bind("0.0.0.0:9091")).unwrap();
 }
@@ -231,4 +249,140 @@ fn a_full_bridge_is_said_to_be_full() {
     let text = refusal(&lab, &net, "x", vec![tcp(8080, 80)]);
     assert!(text.contains("no more than 1023 containers"), "{text}");
     assert!(!lab.nft("list ruleset").contains("8080"));
+}
+
+/// Keeps sockets as a shim does.
+#[derive(Default)]
+struct Held(std::sync::Mutex<Vec<std::os::fd::OwnedFd>>);
+
+impl Keeper for Held {
+    fn keep(&self, sockets: &[std::os::fd::OwnedFd]) -> Result<(), String> {
+        let copies = sockets.iter().map(|s| s.try_clone().unwrap());
+        self.0.lock().unwrap().extend(copies);
+        Ok(())
+    }
+
+    fn release(&self, ports: &[network::PublishedPort]) -> Result<(), String> {
+        self.0.lock().unwrap().retain(|socket| {
+            let address = rustix::net::getsockname(socket).unwrap();
+            let address = std::net::SocketAddr::try_from(address).unwrap();
+            !ports.iter().any(|p| p.host_port == address.port())
+        });
+        Ok(())
+    }
+}
+
+fn is_free(lab: &Lab, port: u16) -> bool {
+    within(&lab.host, || TcpListener::bind(("0.0.0.0", port))).is_ok()
+}
+
+#[test]
+fn ports_are_bound_where_they_lead_to_something() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    let asked = [tcp(8080, 80), udp(0, 53)];
+    let nowhere = within(&lab.host, || net.reserve_ports("c", &[None; 2], &asked));
+    let (ports, held) = nowhere.unwrap();
+    assert!(ports.is_empty() && held.is_empty() && is_free(&lab, 8080));
+    // It gets a way out while it runs, and another one, and loses it.
+    let keeper = Held::default();
+    let change = |ways| within(&lab.host, || net.change_ports("c", &ways, &asked, &keeper));
+    let target = Target {
+        ip: Some(Ipv4Addr::new(172, 17, 0, 9)),
+        ..Target::default()
+    };
+    let publish = |target| within(&lab.host, || net.publish("c", target)).unwrap();
+    change([Some(Way::ANY), None]).unwrap();
+    let first = publish(target);
+    assert_eq!(first.ports.len(), 2);
+    assert!(!is_free(&lab, 8080));
+    assert!(lab.nft("list ruleset").contains("172.17.0.9 . 80"));
+    let local = Way {
+        default: [127, 0, 0, 1].into(),
+        ..Way::ANY
+    };
+    change([Some(local), None]).unwrap();
+    let second = publish(target);
+    assert!(second.ports.iter().all(|p| p.host_ip == local.default));
+    let open = Way {
+        translated: false,
+        ..Way::ANY
+    };
+    let routed = Target {
+        routed: [true, false],
+        ..target
+    };
+    change([Some(open), None]).unwrap();
+    let third = publish(routed);
+    assert!(third.ports.iter().all(|p| p.host_port == 0));
+    assert!(is_free(&lab, 8080) && keeper.0.lock().unwrap().is_empty());
+    change([None; 2]).unwrap();
+    assert!(publish(Target::default()).ports.is_empty());
+    assert!(!lab.nft("list ruleset").contains("172.17.0.9"));
+    // Somebody else has it by now: it is as it was before.
+    let listener = within(&lab.host, || TcpListener::bind("0.0.0.0:8080")).unwrap();
+    let refused = change([Some(Way::ANY), None]).unwrap_err().to_string();
+    assert!(
+        refused.contains("8080/tcp: address already in use"),
+        "{refused}"
+    );
+    assert!(publish(Target::default()).ports.is_empty());
+    assert!(keeper.0.lock().unwrap().is_empty());
+    drop(listener);
+    change([Some(Way::ANY), None]).unwrap();
+    let listener = within(&lab.host, || TcpListener::bind("127.0.0.1:0")).unwrap();
+    let taken = listener.local_addr().unwrap().port();
+    let more = [tcp(8080, 80), tcp(taken, 81)];
+    let both = within(&lab.host, || {
+        net.change_ports("c", &[Some(Way::ANY), None], &more, &keeper)
+    });
+    assert!(both.is_err() && !is_free(&lab, 8080));
+    within(&lab.host, || net.forget("c")).unwrap();
+}
+
+#[test]
+fn a_range_is_one_entry() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    let range: Vec<_> = (8000..9000).map(|port| tcp(port, port)).collect();
+    let c = lab.container(&net, "c", &range);
+    let rules = lab.nft("list map ip wharf published_ranges");
+    assert!(rules.contains("8000-8999 : 172.17.0.2"), "{rules}");
+    assert_eq!(lab.nft("list ruleset").matches("172.17.0.2").count(), 1);
+    for (port, name) in [(8000, "first "), (8500, "middle "), (8999, "last ")] {
+        serve_tcp(&c.ns, &format!("0.0.0.0:{port}"), name.trim_end());
+        let said = says(&lab.outside, HOST, port);
+        assert!(said.starts_with(name), "{said}");
+        assert!(says(&lab.host, LOCALHOST, port).starts_with(name));
+        // Each of them is really taken.
+        assert!(!is_free(&lab, port));
+    }
+    let text = refusal(&lab, &net, "x", vec![tcp(8500, 80)]);
+    assert!(text.contains("by container c"), "{text}");
+    // A part of the range on another address, and another part after the first is gone.
+    within(&lab.host, || net.disconnect("c")).unwrap();
+    assert!(!lab.nft("list ruleset").contains("172.17.0.2"));
+    drop(c);
+    let on = HOST.to_string();
+    let part: Vec<_> = (8400..8600)
+        .map(|port| publish(Proto::Tcp, Some(&on), port, port))
+        .collect();
+    let d = lab.container(&net, "d", &part);
+    serve_tcp(&d.ns, "0.0.0.0:8500", "d");
+    assert!(says(&lab.outside, HOST, 8500).starts_with("d "));
+    assert!(within(&lab.host, || TcpStream::connect((LOCALHOST, 8500))).is_err());
+    within(&lab.host, || net.disconnect("d")).unwrap();
+}
+
+#[test]
+fn udp_ports_are_free_when_their_traces_are_gone() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    // Whoever comes next waits for it, and is not refused.
+    for round in 0..20 {
+        let c = lab.container(&net, &round.to_string(), &[udp(5353, 53), tcp(5353, 53)]);
+        let Container { id, connected, .. } = c;
+        drop(connected);
+        within(&lab.host, || net.disconnect(&id)).unwrap();
+    }
 }

@@ -102,12 +102,14 @@ fn udp_clients_that_never_pause_reach_the_new_container() {
     let ask = || ask_from(&client, HOST, 5353, Duration::from_millis(200));
     assert_eq!(ask(), None); // nobody there yet, and tracked as such
     let first = lab.container(&net, "first", &[udp(5353, 53)]);
+    net.settle(); // old flows are forgotten when nobody waits for it
     serve_udp(&first.ns, "0.0.0.0:53", "first");
     assert_eq!(ask(), Some(format!("first {OUTSIDE}")));
     let Container { id, ns, connected } = first;
     drop(connected);
     within(&lab.host, || net.disconnect(&id)).unwrap();
     let second = lab.container(&net, "second", &[udp(5353, 53)]);
+    net.settle(); // old flows are forgotten when nobody waits for it
     serve_udp(&second.ns, "0.0.0.0:53", "second");
     assert_eq!(ask(), Some(format!("second {OUTSIDE}")));
     drop(ns);
@@ -130,6 +132,7 @@ fn udp_clients_of_a_range_reach_the_new_container() {
         assert_eq!(ask(port), None);
     }
     let first = lab.container(&net, "first", &range);
+    net.settle();
     serve(&first, "first");
     for port in ends {
         assert_eq!(ask(port), Some(format!("first {OUTSIDE}")));
@@ -138,6 +141,7 @@ fn udp_clients_of_a_range_reach_the_new_container() {
     drop(connected);
     within(&lab.host, || net.disconnect(&id)).unwrap();
     let second = lab.container(&net, "second", &range);
+    net.settle();
     serve(&second, "second");
     for port in ends {
         assert_eq!(ask(port), Some(format!("second {OUTSIDE}")));

@@ -59,8 +59,28 @@ pub enum Request {
     /// [`Response::ExecFailed`]. Then the connection is the stream of its input and output, and
     /// ends after [`Event::ExecExited`].
     Exec(Box<ExecRequest>),
+    /// Keep the descriptors that came before this on the connection, as those of [`FdRole::Held`], and
+    /// close those of sockets that are bound to these. Shims before this request refuse it.
+    Hold {
+        /// What need not be kept any more.
+        #[serde(default)]
+        release: Vec<BoundTo>,
+    },
     /// Give up on a container that was never started: the shim lets go of everything and ends.
     Abandon,
+    /// Copies of the sockets of published ports ([`FdRole::Held`]), for a daemon that has lost its own.
+    /// They come with frames of descriptors, and after them [`Response::Ports`]. Shims of earlier
+    /// versions refuse it as an unknown message.
+    Ports,
+}
+
+/// Where a socket is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundTo {
+    /// The protocol's number in an IP header.
+    pub protocol: u8,
+    /// The address and port.
+    pub address: std::net::SocketAddr,
 }
 
 /// What a shim needs to know of its container.
@@ -182,7 +202,8 @@ pub enum Response {
         /// What the runtime said, in Docker's words.
         message: String,
     },
-    /// To [`Request::Signal`], [`Request::Resize`], [`Request::Watch`], [`Request::Abandon`].
+    /// To [`Request::Signal`], [`Request::Resize`], [`Request::Watch`], [`Request::Hold`],
+    /// [`Request::Abandon`].
     Done,
     /// To [`Request::Attach`].
     Attached {
@@ -201,6 +222,11 @@ pub enum Response {
         code: i32,
         /// What the runtime said, in Docker's words.
         message: String,
+    },
+    /// To [`Request::Ports`]: these were all.
+    Ports {
+        /// How many.
+        count: usize,
     },
     /// The request was not carried out.
     Error {

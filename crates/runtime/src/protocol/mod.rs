@@ -20,8 +20,8 @@ pub use frame::{
     Decoder, Frame, FrameError, MAX_CONTROL, MAX_DATA, MAX_FDS_PER_FRAME, RawFrame, encode_data,
 };
 pub use message::{
-    ErrorReason, Event, ExecRequest, ExecState, Exit, FdRole, Launch, Request, Response, Size,
-    State, Status,
+    BoundTo, ErrorReason, Event, ExecRequest, ExecState, Exit, FdRole, Launch, Request, Response,
+    Size, State, Status,
 };
 
 /// The version this program speaks. A change that an older shim or daemon would misunderstand

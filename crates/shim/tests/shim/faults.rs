@@ -12,7 +12,7 @@ use std::{
 
 use runtime::{
     client,
-    protocol::{ErrorReason, Event, FdRole, Frame, Request, Response, Status, VERSION},
+    protocol::{BoundTo, ErrorReason, Event, FdRole, Frame, Request, Response, Status, VERSION},
 };
 
 use crate::support::*;
@@ -356,6 +356,12 @@ fn ports_are_held_while_the_container_lives() {
             .iter()
             .all(|p| TcpListener::bind(("127.0.0.1", *p)).is_err())
     );
+    // A daemon that has lost its own asks for copies, and gets the sockets alone.
+    let (copies, _) = runtime::client::ports(c.bundle()).unwrap();
+    let copied = copies
+        .into_iter()
+        .map(|fd| TcpListener::from(fd).local_addr().unwrap().port());
+    assert_eq!(copied.collect::<Vec<_>>(), ports);
     c.control()
         .request(&Request::Signal {
             exec: None,
@@ -369,6 +375,43 @@ fn ports_are_held_while_the_container_lives() {
         .filter(|p| TcpListener::bind(("127.0.0.1", **p)).is_ok())
         .count();
     assert!(free > 290, "{free}");
+}
+
+#[test]
+fn further_ports_are_held_and_others_let_go() {
+    let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let (first, second) = (bind(), bind());
+    let [one, two] = [&first, &second].map(|l| l.local_addr().unwrap());
+    let mut c = Container::new(&["sleep", "1000"]);
+    c.launch_with(&[(FdRole::Held, first.as_fd())]);
+    drop(first);
+    c.start();
+    let to = |address| BoundTo {
+        protocol: 6,
+        address,
+    };
+    let mut control = c.control();
+    control.hold(&[second.into()], vec![]).unwrap();
+    assert!(TcpListener::bind(one).is_err() && TcpListener::bind(two).is_err());
+    // Of another protocol it is another port.
+    let other = BoundTo {
+        protocol: 17,
+        ..to(one)
+    };
+    control.hold(&[], vec![other]).unwrap();
+    assert!(TcpListener::bind(one).is_err());
+    control.hold(&[], vec![to(one)]).unwrap();
+    TcpListener::bind(one).unwrap();
+    assert!(TcpListener::bind(two).is_err());
+    control
+        .request(&Request::Signal {
+            exec: None,
+            signal: 9,
+        })
+        .unwrap();
+    c.exit();
+    c.shim_ends();
+    TcpListener::bind(two).unwrap();
 }
 
 #[test]

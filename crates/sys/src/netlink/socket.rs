@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
+use rustix::net::netlink::{NETFILTER, SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::Error;
@@ -48,6 +48,14 @@ impl Socket {
     /// When the kernel gives no such socket.
     pub fn netfilter() -> Result<Self, Error> {
         Self::open(Some(NETFILTER))
+    }
+
+    /// For questions about sockets of the calling thread's network namespace.
+    ///
+    /// # Errors
+    /// When the kernel gives no such socket.
+    pub fn diagnosis() -> Result<Self, Error> {
+        Self::open(Some(SOCK_DIAG))
     }
 
     fn open(protocol: Option<Protocol>) -> Result<Self, Error> {

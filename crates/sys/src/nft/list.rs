@@ -3,6 +3,7 @@
 use super::{DATA_VALUE, Family, LIST_ELEM, message};
 use crate::netlink::{Attrs, Batch, Error, Socket};
 
+const GETTABLE: u16 = message(1);
 const GETCHAIN: u16 = message(4);
 const GETRULE: u16 = message(7);
 const GETSETELEM: u16 = message(13);
@@ -50,6 +51,24 @@ pub fn base_chains(socket: &mut Socket) -> Result<Vec<Chain>, Error> {
             drops: attrs.be32(5) == Some(0),
         })
     })
+}
+
+/// Whether there is such a table.
+///
+/// # Errors
+/// When the kernel refuses or cannot be asked.
+pub fn has_table(socket: &mut Socket, family: Family, table: &str) -> Result<bool, Error> {
+    let mut batch = Batch::new();
+    let what = format!("look for the nftables table {table}");
+    batch.push(GETTABLE, libc::NLM_F_ACK as u16, what, |b| {
+        b.raw(&[family as u8, 0, 0, 0]);
+        b.attr_str(1, table);
+    });
+    match socket.all(&mut batch) {
+        Ok(()) => Ok(true),
+        Err(e) if e.is_absent() => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// A rule of anyone's.

@@ -246,7 +246,18 @@ impl Rule {
     /// Translates the destination to the address (of this family) and port that `map` holds for the
     /// packet.
     #[must_use]
-    pub fn translate_by(mut self, family: Family, map: &str, key: &[Key]) -> Self {
+    pub fn translate_by(self, family: Family, map: &str, key: &[Key]) -> Self {
+        self.translate(family, map, key, true)
+    }
+
+    /// Translates the destination to the address (of this family) that `map` holds for the packet, which
+    /// keeps its port.
+    #[must_use]
+    pub fn translate_address_by(self, family: Family, map: &str, key: &[Key]) -> Self {
+        self.translate(family, map, key, false)
+    }
+
+    fn translate(mut self, family: Family, map: &str, key: &[Key], port: bool) -> Self {
         self.load_all(key);
         self.expression("lookup", |b| {
             b.attr_str(1, map);
@@ -257,7 +268,9 @@ impl Rule {
             b.attr_be32(1, 1); // the destination
             b.attr_be32(2, family.number());
             b.attr_be32(3, REG32);
-            b.attr_be32(5, REG32 + family.registers());
+            if port {
+                b.attr_be32(5, REG32 + family.registers());
+            }
         });
         self
     }

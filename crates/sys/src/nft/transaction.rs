@@ -19,6 +19,8 @@ const CREATE: u16 = libc::NLM_F_CREATE as u16;
 const APPEND: u16 = CREATE | libc::NLM_F_APPEND as u16;
 const SET_IS_MAP: u32 = 8;
 const SET_HAS_INTERVALS: u32 = 4;
+const SET_HAS_FIELDS: u32 = 0x80;
+const ELEMENT_LAST_KEY: u16 = 10;
 const ELEMENT_ENDS_INTERVAL: u32 = 1;
 /// What `nft` notes about a set: its keys are in the host's order of bytes, as names of links are.
 const KEYS_IN_HOST_ORDER: [u8; 6] = host_order();
@@ -83,8 +85,21 @@ pub struct Map<'a> {
     pub data: Data,
     /// Whether its keys are ranges.
     pub intervals: bool,
+    /// The sizes of the parts of a key, where each part has a range of its own ([`Span`]).
+    pub fields: &'a [u32],
     /// Whether its keys are names of links.
     pub links: bool,
+}
+
+/// Keys of several parts, each from the first's to the last's, and what they have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The first of each part.
+    pub first: Vec<u8>,
+    /// The last of each part, which is in it.
+    pub last: Vec<u8>,
+    /// What the keys have; empty in a set.
+    pub value: Vec<u8>,
 }
 
 /// What a key has.
@@ -94,6 +109,11 @@ enum Value<'a> {
     Jump(&'a str),
     /// It ends a range, and is not in it.
     End,
+    /// It is the first of a span.
+    Span {
+        last: &'a [u8],
+        value: &'a [u8],
+    },
 }
 
 /// A change to one table that happens as a whole or not at all.
@@ -202,6 +222,9 @@ impl<'t> Transaction<'t> {
             if map.intervals {
                 flags |= SET_HAS_INTERVALS;
             }
+            if !map.fields.is_empty() {
+                flags |= SET_HAS_FIELDS;
+            }
             b.attr_be32(3, flags);
             b.attr_be32(4, map.key_type);
             b.attr_be32(5, map.key_len);
@@ -212,6 +235,15 @@ impl<'t> Transaction<'t> {
                     b.attr_be32(6, kind);
                     b.attr_be32(7, len);
                 }
+            }
+            if !map.fields.is_empty() {
+                b.nest(9, |b| {
+                    b.nest(2, |b| {
+                        for len in map.fields {
+                            b.nest(LIST_ELEM, |b| b.attr_be32(1, *len));
+                        }
+                    });
+                });
             }
             b.attr_be32(10, id);
             if map.links {
@@ -301,6 +333,28 @@ impl<'t> Transaction<'t> {
         self.elements(DELSETELEM, 0, "delete from", map, both);
     }
 
+    /// Adds spans to a map or set of such.
+    pub fn add_spans(&mut self, map: &str, spans: &[Span]) {
+        for part in spans.chunks(ELEMENTS_PER_MESSAGE) {
+            let part = part.iter().map(|s| {
+                let (last, value) = (s.last.as_slice(), s.value.as_slice());
+                (s.first.as_slice(), Value::Span { last, value })
+            });
+            self.elements(NEWSETELEM, CREATE, "add to", map, part);
+        }
+    }
+
+    /// Removes spans; one that is absent makes the transaction fail.
+    pub fn delete_spans(&mut self, map: &str, spans: &[Span]) {
+        for part in spans.chunks(ELEMENTS_PER_MESSAGE) {
+            let part = part.iter().map(|s| {
+                let (last, value) = (s.last.as_slice(), &[][..]);
+                (s.first.as_slice(), Value::Span { last, value })
+            });
+            self.elements(DELSETELEM, 0, "delete from", map, part);
+        }
+    }
+
     /// Removes entries from a map; one that is absent makes the transaction fail.
     pub fn delete_elements(&mut self, map: &str, keys: &[Vec<u8>]) {
         for part in keys.chunks(ELEMENTS_PER_MESSAGE) {
@@ -329,6 +383,12 @@ impl<'t> Transaction<'t> {
                             Value::None => {}
                             Value::End => b.attr_be32(3, ELEMENT_ENDS_INTERVAL),
                             Value::Bytes(value) => b.nest(2, |b| b.attr(DATA_VALUE, value)),
+                            Value::Span { last, value } => {
+                                b.nest(ELEMENT_LAST_KEY, |b| b.attr(DATA_VALUE, last));
+                                if !value.is_empty() {
+                                    b.nest(2, |b| b.attr(DATA_VALUE, value));
+                                }
+                            }
                             Value::Jump(chain) => {
                                 b.nest(2, |b| Verdict::Jump(chain).write(b));
                             }

@@ -248,6 +248,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         shim: embedded::SHIM,
         init: embedded::INIT,
         dns: embedded::DNS,
+        relay: embedded::RELAY,
     };
     let engine = Engine::open(
         config,

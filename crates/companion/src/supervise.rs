@@ -1,32 +1,49 @@
-//! A thread that starts the name server again where it was killed.
+//! A thread of the daemon's that starts a program again where it was killed.
 
-use std::{
-    io,
-    os::fd::OwnedFd,
-    sync::{Arc, Mutex, Weak},
-    time::Duration,
-};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use super::State;
-use crate::sync::lock;
+use crate::process::Process;
 
 /// The first pause before another attempt; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Wakes the thread: there is another process to watch, or nothing any more.
-#[derive(Clone)]
-pub(super) struct Bell(Arc<OwnedFd>);
+/// What is told to a program, by who tells it.
+pub trait Supervised: Send + 'static {
+    /// The program's process.
+    fn process(&mut self) -> &mut Process;
+
+    /// The process is gone: nobody knows anything any more. `complaints` are its last words.
+    fn gone(&mut self, complaints: Option<String>);
+
+    /// Is there a process that knows everything, or is none needed?
+    fn is_right(&self) -> bool;
+
+    /// Makes it so; false if it could not be done, and is to be tried again.
+    fn put_right(&mut self) -> bool;
+}
+
+/// Wakes the thread: there is another process to watch, or something to do, or nothing any more.
+#[derive(Debug, Clone)]
+pub struct Bell(Arc<OwnedFd>);
 
 impl Bell {
-    pub(super) fn new() -> io::Result<Self> {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn new() -> io::Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         Ok(Self(Arc::new(eventfd(0, flags)?)))
     }
 
-    pub(super) fn ring(&self) {
+    /// Wakes the thread.
+    pub fn ring(&self) {
         // It is refused only where it has been rung for ever.
         let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
     }
@@ -37,10 +54,13 @@ impl Bell {
 }
 
 /// Watches until the state is gone.
-pub(super) fn watch(state: Weak<Mutex<State>>, bell: &Bell) -> io::Result<()> {
+///
+/// # Errors
+/// When there can be no thread.
+pub fn watch<S: Supervised>(name: &str, state: Weak<Mutex<S>>, bell: &Bell) -> io::Result<()> {
     let bell = bell.clone();
     std::thread::Builder::new()
-        .name("names".into())
+        .name(name.into())
         .stack_size(256 * 1024)
         .spawn(move || {
             let mut pause = None;
@@ -52,25 +72,23 @@ pub(super) fn watch(state: Weak<Mutex<State>>, bell: &Bell) -> io::Result<()> {
 }
 
 /// Puts right what is not right; the process to watch. Nothing at the end.
-fn look(state: &Weak<Mutex<State>>, pause: &mut Option<Duration>) -> Option<Option<OwnedFd>> {
+fn look<S: Supervised>(
+    state: &Weak<Mutex<S>>,
+    pause: &mut Option<Duration>,
+) -> Option<Option<OwnedFd>> {
     let state = state.upgrade()?;
-    let mut state = lock(&state);
-    if state.server.reap() {
-        state.told = None;
-        if !state.held.is_empty() {
-            tracing::warn!("the name server is gone; it is started again");
-        }
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    if state.process().reap() {
+        let complaints = state.process().complaints();
+        state.gone(complaints);
     }
-    if state.told.is_some() || state.held.is_empty() {
+    if state.is_right() || state.put_right() {
         *pause = None;
-    } else if let Err(error) = state.tell_all() {
-        tracing::error!(%error, "containers find no names: the name server cannot be started");
+    } else {
         let next = pause.map_or(FIRST_PAUSE, |p| (p * 2).min(LONGEST_PAUSE));
         *pause = Some(next);
-    } else {
-        *pause = None;
     }
-    Some(state.server.pidfd().and_then(Result::ok))
+    Some(state.process().pidfd())
 }
 
 fn wait(bell: &Bell, process: Option<&OwnedFd>, pause: Option<Duration>) {

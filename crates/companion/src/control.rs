@@ -11,26 +11,32 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
+use serde::Serialize;
+
+use crate::message::{Inbox, Operation, Request, encode, short};
 use crate::poll::Ready;
-use crate::protocol::{Inbox, Op, Reply, Request, VERSION, encode, short};
 
 /// Where the daemon connects. As long as it lives nobody else listens there.
-pub(crate) struct Listener {
-    pub(crate) socket: UnixListener,
+pub struct Listener {
+    /// The socket.
+    pub socket: UnixListener,
     path: PathBuf,
     _lock: fs::File,
 }
 
 impl Listener {
     /// Listens at `path`, in the place of a process that is gone.
-    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// `AddrInUse` when another process serves there.
+    pub fn bind(path: &Path) -> io::Result<Self> {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
         let lock = fs::File::create(&name)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
             rustix::io::Errno::WOULDBLOCK => io::Error::new(
                 io::ErrorKind::AddrInUse,
-                format!("another name server listens at {}", path.display()),
+                format!("another process listens at {}", path.display()),
             ),
             other => other.into(),
         })?;
@@ -51,7 +57,8 @@ impl Listener {
     }
 
     /// A connection, if one is there and comes from our own user.
-    pub(crate) fn accept(&self) -> Option<Control> {
+    #[must_use]
+    pub fn accept(&self) -> Option<Control> {
         let (stream, _) = self.socket.accept().ok()?;
         let peer = socket_peercred(&stream).ok()?;
         let fine = peer.uid == geteuid() || peer.uid.is_root();
@@ -69,19 +76,22 @@ impl Drop for Listener {
     }
 }
 
-/// A request and what came with it, or why it is none.
-pub(crate) type Asked = Result<(Op, Vec<OwnedFd>), Box<Reply>>;
+/// A request and what came with it, or why it is refused.
+pub type Asked<O> = Result<(O, Vec<OwnedFd>), String>;
 
 /// A connection of the daemon's.
-pub(crate) struct Control {
-    pub(crate) stream: UnixStream,
-    pub(crate) inbox: Inbox,
+pub struct Control {
+    stream: UnixStream,
+    inbox: Inbox,
     output: Vec<u8>,
 }
 
 impl Control {
     /// Reads what is there; false at its end.
-    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+    ///
+    /// # Errors
+    /// When it is broken.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         loop {
             let mut fds = Vec::new();
             match sys::scm::recv_with_fds(&self.stream, buffer, &mut fds) {
@@ -93,25 +103,27 @@ impl Control {
         }
     }
 
-    /// The next request. One of a newer version than ours is a refusal instead.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Asked>> {
-        let Some(request) = self.inbox.next::<Request>()? else {
+    /// The next request. One of a newer version than ours is refused.
+    ///
+    /// # Errors
+    /// When it is none: then nothing that follows can be understood.
+    pub fn next<O: Operation>(&mut self) -> io::Result<Option<Asked<O>>> {
+        let Some(request) = self.inbox.next::<Request<O>>()? else {
             return Ok(None);
         };
-        if request.version > VERSION {
-            let reason = format!("version {} is newer than {VERSION}", request.version);
-            return Ok(Some(Err(Box::new(Reply::Refused { reason }))));
+        if request.version > O::VERSION {
+            let reason = format!("version {} is newer than {}", request.version, O::VERSION);
+            return Ok(Some(Err(reason)));
         }
-        let count = match &request.op {
-            Op::SetAsker { fds, .. } => fds.len(),
-            _ => 0,
-        };
-        let fds = self.inbox.take(count)?;
+        let fds = self.inbox.take(request.op.descriptors())?;
         Ok(Some(Ok((request.op, fds))))
     }
 
     /// Replies. Descriptors go at once: whoever asks for them waits for nothing else.
-    pub(crate) fn say(&mut self, reply: &Reply, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When it is broken.
+    pub fn say(&mut self, reply: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let bytes = encode(reply)?;
         if fds.is_empty() {
             self.output.extend(bytes);
@@ -121,7 +133,10 @@ impl Control {
     }
 
     /// Sends as much as is taken.
-    pub(crate) fn write(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When it is broken.
+    pub fn write(&mut self) -> io::Result<()> {
         let mut sent = 0;
         while sent < self.output.len() {
             match self.stream.write(&self.output[sent..]) {
@@ -136,7 +151,8 @@ impl Control {
     }
 
     /// What to wait for.
-    pub(crate) fn wants(&self) -> Ready {
+    #[must_use]
+    pub fn wants(&self) -> Ready {
         let mut wants = Ready::IN;
         wants.set(Ready::OUT, !self.output.is_empty());
         wants

@@ -1,0 +1,159 @@
+//! Whoever is killed: the ports stay the container's, and are served again.
+
+use std::net::{Ipv6Addr, TcpListener};
+
+use testkit::{Daemon, Opts, alive, eventually, kill, parent_of};
+
+use super::{
+    HOST, LOCAL, addresses, connect, daemon, is_free, listen, listening, talk, try_relay,
+    until_relay,
+};
+use crate::ports::{echoes, get, reaches, serve};
+
+#[test]
+fn a_killed_relay_comes_back() {
+    let d = daemon();
+    if !d.engine().is_wharf() {
+        return;
+    }
+    let host = d.host();
+    serve(&d, "web", "-p 8080:80");
+    d.docker()
+        .ok("run -d --name echo -p 5353:53/udp busybox udp-echo 53");
+    reaches(host.ns(), (LOCAL, 8080), "web");
+    let before = until_relay(&d);
+    kill(before);
+    // Nobody finds the door closed: who comes meanwhile waits.
+    reaches(host.ns(), (LOCAL, 8080), "web");
+    reaches(host.outside(), (HOST, 8080), "web");
+    eventually("an answer", || echoes(host.ns(), "[::]:0", (LOCAL, 5353)));
+    assert_ne!(until_relay(&d), before);
+    assert!(!alive(before), "it was waited for");
+    serve(&d, "more", "-p 8081:80");
+    reaches(host.ns(), (LOCAL, 8081), "more");
+    // One that ends while there is none leaves nothing.
+    kill(until_relay(&d));
+    d.docker().ok("rm -f more");
+    assert!(is_free(host.ns(), Ipv6Addr::UNSPECIFIED.into(), 8081));
+    reaches(host.ns(), (LOCAL, 8080), "web");
+    d.docker().ok("rm -f web echo");
+    d.assert_no_leaks();
+}
+
+#[test]
+fn connections_survive_the_daemon() {
+    let mut d = daemon();
+    if !d.engine().is_wharf() {
+        return;
+    }
+    let host = d.host().clone();
+    let web = listening(&d, "web", "-p 8080:80");
+    serve(&d, "gone", "-p 8081:80");
+    reaches(host.ns(), (LOCAL, 8081), "gone");
+    let mut client = connect(host.ns(), (LOCAL, 8080));
+    let (mut server, _) = web.accept().expect("a connection");
+    talk(&mut client, &mut server);
+    let before = until_relay(&d);
+    let pid = d.pid_of("gone");
+    let shim = parent_of(pid).expect("a shim");
+    d.kill9();
+    talk(&mut client, &mut server);
+    let mut new = connect(host.ns(), (LOCAL, 8080));
+    let (mut served, _) = web.accept().expect("a connection");
+    talk(&mut new, &mut served);
+    // A container that ends meanwhile takes its ports along.
+    kill(shim);
+    kill(pid);
+    eventually("its port to be free", || {
+        is_free(host.ns(), Ipv6Addr::UNSPECIFIED.into(), 8081)
+    });
+    d.restart();
+    assert_eq!(until_relay(&d), before, "it is the same process");
+    talk(&mut client, &mut server);
+    talk(&mut new, &mut served);
+    let taken = host.ns().within(|| TcpListener::bind("[::]:8080").is_err());
+    assert!(taken, "somebody else could bind the port");
+    drop((client, server, new, served, web));
+
+    // Both at once.
+    let relay = until_relay(&d);
+    d.kill9();
+    kill(relay);
+    d.restart();
+    assert_ne!(until_relay(&d), relay);
+    let web = listen(&d, "web");
+    let mut client = connect(host.ns(), (LOCAL, 8080));
+    let (mut server, _) = web.accept().expect("a connection");
+    talk(&mut client, &mut server);
+    drop((client, server, web));
+    d.docker().ok("rm -f web gone");
+    assert!(get(host.ns(), (LOCAL, 8080)).is_err());
+    d.assert_no_leaks();
+}
+
+#[test]
+fn a_newer_program_takes_over() {
+    // The program that `NEWER` names, if it is set.
+    let before = ["sh", "-c", "exec \"${NEWER:-$0}\" \"$@\""];
+    let mut d = Daemon::with(Opts {
+        before: before.map(str::to_owned).to_vec(),
+        ..Opts::default()
+    });
+    if !d.engine().is_wharf() {
+        return;
+    }
+    addresses(&d);
+    let host = d.host().clone();
+    let web = listening(&d, "web", "-p 8080:80");
+    let mut client = connect(host.ns(), (LOCAL, 8080));
+    let (mut server, _) = web.accept().expect("a connection");
+    talk(&mut client, &mut server);
+    let before = until_relay(&d);
+    // Another program, of which only what it says to who uses it wrongly differs.
+    let mut bytes = std::fs::read(testkit::wharf_bin()).expect("our program");
+    let usage = b"Usage: wharf-relay";
+    let at = bytes.windows(usage.len()).position(|w| w == usage);
+    bytes[at.expect("the relay is in it")] = b'u';
+    let newer = d.dir().join("newer");
+    std::fs::write(&newer, bytes).expect("our own folder");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&newer, executable).expect("our own file");
+    d.set_env(&[("NEWER", newer.to_str().expect("a path"))]);
+    d.kill9();
+    d.restart();
+    // The new one takes who comes now; the old one goes on with whom it has, and then ends.
+    eventually("another relay", || {
+        let all = d.processes();
+        all.into_iter().any(|p| p != before && super::is_relay(p))
+    });
+    let mut new = connect(host.ns(), (LOCAL, 8080));
+    let (mut served, _) = web.accept().expect("a connection");
+    talk(&mut new, &mut served);
+    assert!(alive(before));
+    talk(&mut client, &mut server);
+    drop((client, server));
+    eventually("the old one to end", || !alive(before));
+    talk(&mut new, &mut served);
+    drop((new, served, web));
+    d.docker().ok("rm -f web");
+    d.assert_no_leaks();
+}
+
+#[test]
+fn it_ends_when_nobody_needs_it() {
+    let d = daemon();
+    if !d.engine().is_wharf() {
+        return;
+    }
+    // Without ports there is none.
+    d.docker().ok("run -d --name idle busybox sleep 1000");
+    assert_eq!(try_relay(&d), None);
+    serve(&d, "web", "-p 8080:80");
+    until_relay(&d);
+    d.docker().ok("rm -f web");
+    eventually("its end", || try_relay(&d).is_none());
+    serve(&d, "web", "-p 8080:80");
+    reaches(d.host().ns(), (LOCAL, 8080), "web");
+    d.docker().ok("rm -f web idle");
+    d.assert_no_leaks();
+}
