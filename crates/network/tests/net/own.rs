@@ -309,6 +309,56 @@ fn others_rules_are_left_alone_and_let_us_through_where_it_is_wanted() {
     assert!(lab.nft("list table inet wharf-user").contains("8080"));
 }
 
+/// Firewalls that let pass by policy, and end in a rule that lets nobody pass.
+#[test]
+fn chains_that_end_in_a_drop_are_found() {
+    let firewalld = "table inet firewalld { \
+        chain filter_FORWARD { type filter hook forward priority 10; policy accept; \
+            ct state established,related accept; ct status dnat accept; iifname \"lo\" accept; \
+            jump zones; ct state invalid drop; reject with icmpx admin-prohibited; }; \
+        chain zones { iifname \"eth9\" goto public; }; \
+        chain public { counter; drop; }; }";
+    let jumps = "table ip filter { chain last { ip saddr 192.0.2.1 accept; counter; drop; }; \
+        chain FORWARD { type filter hook forward priority 0; policy accept; jump last; }; }";
+    let harmless = "table ip filter { chain last { iifname \"eth9\" drop; return; }; \
+        chain FORWARD { type filter hook forward priority 0; policy accept; jump last; \
+            ct state invalid drop; accept; drop; }; }";
+    // Whoever drops what comes from our bridge does not let it pass.
+    let against = "table ip filter { chain FORWARD { type filter hook forward priority 0; \
+        policy drop; iifname \"wharf0\" drop; oifname \"wharf0\" drop; }; }";
+    for (rules, chain) in [
+        (firewalld, Some("inet firewalld filter_FORWARD")),
+        (jumps, Some("ip filter FORWARD")),
+        (against, Some("ip filter FORWARD")),
+        (harmless, None),
+    ] {
+        let lab = Lab::new();
+        run(&lab.host, &format!("nft '{rules}'"));
+        let net = lab.open(&Config {
+            integrate: false,
+            ..Config::default()
+        });
+        let web = lab.container(&net, "web", &[tcp(8080, 80)]);
+        serve_tcp(&web.ns, "0.0.0.0:80", "web");
+        let out = || reaches(&web.ns, OUTSIDE, 9);
+        serve_tcp(&lab.outside, "0.0.0.0:9", "outside");
+        let warnings = within(&lab.host, || net.fabric.warnings());
+        assert_eq!(out(), chain.is_none(), "{rules}");
+        match chain {
+            Some(chain) => assert!(warnings[0].contains(chain), "{warnings:?}"),
+            None => assert_eq!(warnings, [""; 0]),
+        }
+        drop(net);
+        let net = lab.open(&Config {
+            integrate: true,
+            ..Config::default()
+        });
+        within(&lab.host, || net.restore(&[&web])).unwrap();
+        assert!(out(), "{rules}");
+        assert_eq!(within(&lab.host, || net.fabric.warnings()), [""; 0]);
+    }
+}
+
 /// Links that a killed daemon had no time to delete go with the next one's start, and nobody else's do.
 #[test]
 fn links_of_networks_that_nobody_knows() {
