@@ -84,8 +84,7 @@ fn port(text: &str) -> Result<(), Refusal> {
         return Err(invalid());
     }
     match protocol {
-        "tcp" | "udp" => Ok(()),
-        "sctp" => Err(fields::unsupported(&format!("the protocol of port {text:?}")).into()),
+        "tcp" | "udp" | "sctp" => Ok(()),
         _ => Err(Refusal::bad(format!(
             "invalid proto: {protocol:?} of port {text:?}"
         ))),
