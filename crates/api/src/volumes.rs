@@ -1,6 +1,9 @@
 //! Volumes: Docker's endpoints, and our own for copies and archives.
 
-use axum::{body::Body, http::StatusCode};
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode},
+};
 use types::volume::VolumeCreate;
 
 use crate::{
@@ -9,6 +12,9 @@ use crate::{
     dispatch::Call,
     error::Refusal,
 };
+
+/// Says what an archive lacks.
+const WARNING: &str = "x-wharf-warning";
 
 /// Names that `filters` may have for the list.
 const FILTERS: &[&str] = &["dangling", "driver", "label", "name"];
@@ -61,15 +67,23 @@ pub(crate) async fn remove(call: Call) -> Answer {
 
 pub(crate) async fn copy(call: Call) -> Answer {
     let new = call.query.text("name").to_owned();
+    let snapshot = call.query.bool("snapshot");
     let (volumes, name) = (call.server.volumes, call.name);
-    let copied = to_its_end(async move { volumes.copy(&name, &new).await }).await?;
+    let copied = to_its_end(async move { volumes.copy(&name, &new, snapshot).await }).await?;
     json(StatusCode::CREATED, &copied)
 }
 
 pub(crate) async fn export(call: Call) -> Answer {
-    let archive = call.server.volumes.export(&call.name).await?;
+    let (archive, lacks) = call.server.volumes.export(&call.name).await?;
     let body = Body::from_stream(archive);
-    Ok(typed(StatusCode::OK, "application/zstd", body))
+    let mut answer = typed(StatusCode::OK, "application/zstd", body);
+    for warning in lacks {
+        // Names in it are escaped.
+        if let Ok(value) = HeaderValue::from_bytes(warning.as_bytes()) {
+            answer.headers_mut().append(WARNING, value);
+        }
+    }
+    Ok(answer)
 }
 
 pub(crate) async fn import(call: Call) -> Answer {

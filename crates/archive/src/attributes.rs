@@ -4,7 +4,9 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
 
+use crate::acl;
 use crate::read::{Header, Kind};
 
 /// A file's times, from an archive's.
@@ -89,7 +91,13 @@ pub fn apply(file: BorrowedFd<'_>, header: &Header) -> io::Result<()> {
     }
     rustix::fs::fchmod(file, Mode::from(header.mode))?;
     for (key, value) in kept_xattrs(header) {
-        rustix::fs::fsetxattr(file, key, value, XattrFlags::empty())?;
+        match rustix::fs::fsetxattr(file, key, value, XattrFlags::empty()) {
+            // A file system without access lists: who may what is in the mode, then.
+            Err(Errno::OPNOTSUPP) if acl::is_acl(key) => {
+                tracing::debug!("an access list is left out");
+            }
+            done => done?,
+        }
     }
     Ok(())
 }
@@ -99,8 +107,7 @@ pub fn apply(file: BorrowedFd<'_>, header: &Header) -> io::Result<()> {
 fn kept_xattrs(header: &Header) -> impl Iterator<Item = (&[u8], &[u8])> {
     header.xattrs.iter().filter_map(|(key, value)| {
         let keep = key == b"security.capability"
-            || key == b"system.posix_acl_access"
-            || key == b"system.posix_acl_default"
+            || acl::is_acl(key)
             || (key.starts_with(b"user.") && !key.starts_with(b"user.overlay."));
         if !keep {
             tracing::debug!(key = %String::from_utf8_lossy(key), "extended attribute left out");

@@ -5,6 +5,7 @@
 //! (CVE-2019-14271, CVE-2026-41567). Paths are resolved by the kernel relative to a descriptor
 //! (`openat2`), so that no link in an archive or in a tree leads out of it.
 
+mod acl;
 mod attributes;
 mod content;
 mod context;
@@ -15,6 +16,7 @@ mod path;
 mod place;
 mod read;
 mod remove;
+mod sparse;
 mod write;
 
 pub use attributes::{apply, apply_by_name, times};

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
+use crate::acl;
 use crate::read::{Header, Kind};
+use crate::sparse;
 use crate::write::TarWriter;
 
 /// One read's length.
@@ -47,6 +49,7 @@ pub struct Packer<'a, W> {
     buffer: Vec<u8>,
     one_file_system: bool,
     layer: bool,
+    whole: bool,
     /// Bytes of files that were packed.
     content: u64,
 }
@@ -65,6 +68,7 @@ impl<'a, W: Write> Packer<'a, W> {
             buffer: vec![0; BUFFER],
             one_file_system: false,
             layer: false,
+            whole: false,
             content: 0,
         }
     }
@@ -82,6 +86,28 @@ impl<'a, W: Write> Packer<'a, W> {
     pub fn layer(mut self) -> Self {
         self.layer = true;
         self
+    }
+
+    /// Packs all that a directory is, for [`crate::Placer`] to make the same of it: with access lists,
+    /// holes as holes, and without devices, which it refuses.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        self.whole = true;
+        self
+    }
+
+    /// The extended attributes of a file as they are packed.
+    fn xattrs(&self, file: BorrowedFd<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+        if !self.whole {
+            return xattrs(file);
+        }
+        let mut all = read_xattrs(file, |key| is_content(key) || acl::is_acl(key));
+        for (key, value) in &mut all {
+            if acl::is_acl(key) {
+                acl::map(value, self.ids);
+            }
+        }
+        all
     }
 
     /// Bytes of the files that were packed until now, each counted once.
@@ -140,7 +166,7 @@ impl<'a, W: Write> Packer<'a, W> {
             if !entry.is_empty() {
                 let mut header = stat_header(&stat, self.ids);
                 header.path = [entry.as_slice(), b"/"].concat();
-                header.xattrs = xattrs(dir.as_fd());
+                header.xattrs = self.xattrs(dir.as_fd());
                 self.out.entry(&header)?;
             }
             if stat.st_dev != device && (self.one_file_system || is_pseudo(dir.as_fd())) {
@@ -220,6 +246,7 @@ impl<'a, W: Write> Packer<'a, W> {
         header.path = path.to_vec();
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Socket => return Ok(()),
+            FileType::CharacterDevice | FileType::BlockDevice if self.whole => return Ok(()),
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(dir, name, Vec::new())?;
                 header.link = target.into_bytes();
@@ -245,10 +272,20 @@ impl<'a, W: Write> Packer<'a, W> {
             return Ok(());
         }
         header.size = u64::try_from(now.st_size).unwrap_or(0);
-        header.xattrs = xattrs(file.as_fd());
+        header.xattrs = self.xattrs(file.as_fd());
+        if self.whole {
+            header.sparse = sparse::pieces(&file, &now);
+        }
         self.out.entry(&header)?;
         self.content += header.size;
-        self.content(&file)
+        let Some(pieces) = &header.sparse else {
+            return self.content(&file, header.size);
+        };
+        for (offset, length) in pieces {
+            rustix::fs::seek(&file, SeekFrom::Start(*offset))?;
+            self.content(&file, *length)?;
+        }
+        Ok(())
     }
 
     fn remember(&mut self, stat: &Stat, path: &[u8]) {
@@ -260,22 +297,24 @@ impl<'a, W: Write> Packer<'a, W> {
         }
     }
 
-    /// Exactly as much as the header says: a file that shrinks meanwhile is filled up with zeros.
-    fn content(&mut self, file: &OwnedFd) -> io::Result<()> {
-        while self.out.left() > 0 {
-            let most = usize::try_from(self.out.left())
-                .unwrap_or(BUFFER)
-                .min(BUFFER);
+    /// Exactly `length` bytes: a file that shrinks meanwhile is filled up with zeros.
+    fn content(&mut self, file: &OwnedFd, length: u64) -> io::Result<()> {
+        let mut left = length;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);
             let got = match rustix::io::read(file, &mut self.buffer[..most]) {
                 Err(Errno::INTR) => continue,
                 read => read?,
             };
-            if got == 0 {
-                self.buffer[..most].fill(0);
-                self.out.data(&self.buffer[..most])?;
-                continue;
-            }
+            let got = match got {
+                0 => {
+                    self.buffer[..most].fill(0);
+                    most
+                }
+                got => got,
+            };
             self.out.data(&self.buffer[..got])?;
+            left -= got as u64;
         }
         Ok(())
     }
@@ -375,19 +414,25 @@ fn named(path: &[u8], error: io::Error) -> io::Error {
 /// The attributes that are content. A file system without any has none.
 #[must_use]
 pub fn xattrs(file: BorrowedFd<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    read_xattrs(file, is_content)
+}
+
+fn is_content(key: &[u8]) -> bool {
+    key == b"security.capability" || key.starts_with(b"user.") && !key.starts_with(b"user.overlay.")
+}
+
+fn read_xattrs(file: BorrowedFd<'_>, wanted: impl Fn(&[u8]) -> bool) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut list = vec![0_u8; MAX_XATTR];
     let Ok(length) = rustix::fs::flistxattr(file, &mut list) else {
         return Vec::new();
     };
-    let keys = list[..length].split(|b| *b == 0).filter(|key| {
-        *key == b"security.capability"
-            || key.starts_with(b"user.") && !key.starts_with(b"user.overlay.")
-    });
-    keys.filter_map(|key| {
-        let mut value = vec![0_u8; MAX_XATTR];
-        let length = rustix::fs::fgetxattr(file, key, &mut value).ok()?;
-        value.truncate(length);
-        Some((key.to_vec(), value))
-    })
-    .collect()
+    let keys = list[..length].split(|b| *b == 0);
+    keys.filter(|key| wanted(key))
+        .filter_map(|key| {
+            let mut value = vec![0_u8; MAX_XATTR];
+            let length = rustix::fs::fgetxattr(file, key, &mut value).ok()?;
+            value.truncate(length);
+            Some((key.to_vec(), value))
+        })
+        .collect()
 }

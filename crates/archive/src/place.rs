@@ -6,9 +6,10 @@
 use std::io::{self, BufRead};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, XattrFlags};
 use rustix::io::Errno;
 
+use crate::acl;
 use crate::attributes::{apply, apply_by_name, times};
 use crate::content::{make_node, write_content, write_with_holes};
 use crate::pack::Ids;
@@ -43,22 +44,41 @@ pub struct Placer<'a> {
     pub whole: bool,
 }
 
-/// The times of directories, which are set when nothing more is made in them.
+/// What a directory gets when nothing more is made in it.
+struct Late {
+    path: Vec<u8>,
+    mtime: (i64, u32),
+    /// Whoever may what in files that are made there: those of the archive say it themselves.
+    acl: Option<Vec<u8>>,
+}
+
+/// What directories get at the end.
 #[derive(Default)]
 struct Times {
-    all: Vec<(Vec<u8>, (i64, u32))>,
+    all: Vec<Late>,
     bytes: usize,
 }
 
 impl Times {
-    fn push(&mut self, path: Vec<u8>, mtime: (i64, u32)) {
-        // What an entry takes besides its path.
-        const ENTRY: usize = size_of::<(Vec<u8>, (i64, u32))>();
-        self.bytes += path.len() + ENTRY;
+    fn push(&mut self, path: Vec<u8>, mtime: (i64, u32), acl: Option<Vec<u8>>) -> io::Result<()> {
+        let own = acl.as_ref().map_or(0, Vec::len);
+        self.bytes += path.len() + own + size_of::<Late>();
         if self.bytes <= MAX_TIMES {
-            self.all.push((path, mtime));
+            self.all.push(Late { path, mtime, acl });
+        } else if acl.is_some() {
+            return Err(invalid("there are too many access lists of directories"));
         }
+        Ok(())
     }
+}
+
+/// Takes the list out that files made in a directory get.
+fn take_default(header: &mut Header) -> Option<Vec<u8>> {
+    let at = header
+        .xattrs
+        .iter()
+        .position(|(key, _)| key == acl::DEFAULT)?;
+    Some(header.xattrs.swap_remove(at).1)
 }
 
 impl Placer<'_> {
@@ -84,22 +104,29 @@ impl Placer<'_> {
             }
             if let Some(ids) = self.ids {
                 (header.uid, header.gid) = ids(header.uid, header.gid);
+                let lists = header.xattrs.iter_mut().filter(|(key, _)| acl::is_acl(key));
+                lists.for_each(|(_, value)| acl::map(value, ids));
             }
-            self.entry(&header, &mut tar, &mut directories)
+            self.entry(&mut header, &mut tar, &mut directories)
                 .map_err(|e| named(&header, e))?;
         }
-        for (path, mtime) in directories.all.into_iter().rev() {
-            self.directory_times(&path, mtime)?;
+        for late in directories.all.into_iter().rev() {
+            self.directory_end(&late)?;
         }
         tar.drain().map(drop)
     }
 
     fn entry<R: BufRead>(
         &self,
-        header: &Header,
+        header: &mut Header,
         tar: &mut TarReader<R>,
         directories: &mut Times,
     ) -> io::Result<()> {
+        let default_acl = match header.kind {
+            Kind::Dir => take_default(header),
+            _ => None,
+        };
+        let header = &*header;
         let path = clean(&header.path)
             .ok_or_else(|| invalid("it leads out of the destination, which is refused"))?;
         if path.is_empty() {
@@ -111,7 +138,7 @@ impl Placer<'_> {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 let dir = rustix::fs::openat(&dir, ".", flags, Mode::empty())?;
                 self.attributes(dir.as_fd(), header)?;
-                directories.push(path, header.mtime);
+                return directories.push(path, header.mtime, default_acl);
             }
             // Otherwise as Docker: what is there keeps its mode and owner.
             return Ok(());
@@ -122,8 +149,7 @@ impl Placer<'_> {
         match header.kind {
             Kind::Dir => {
                 self.directory(parent, name, header)?;
-                directories.push(path, header.mtime);
-                Ok(())
+                directories.push(path, header.mtime, default_acl)
             }
             Kind::File => self.file(parent, name, header, tar),
             Kind::HardLink => self.hard_link(parent, name, header),
@@ -288,19 +314,39 @@ impl Placer<'_> {
         Ok(rustix::fs::fchmod(file, Mode::from(header.mode & 0o777))?)
     }
 
-    fn directory_times(&self, path: &[u8], mtime: (i64, u32)) -> io::Result<()> {
-        if path.is_empty() {
-            let dir = self.open_dir(b"")?;
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let dir = rustix::fs::openat(&dir, ".", flags, Mode::empty())?;
-            return Ok(rustix::fs::futimens(&dir, &times(mtime))?);
+    fn directory_end(&self, late: &Late) -> io::Result<()> {
+        let times = times(late.mtime);
+        if late.path.is_empty() || late.acl.is_some() {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let (parent, name) = match late.path.is_empty() {
+                true => (self.open_dir(b""), b".".as_slice()),
+                false => {
+                    let (parent, name) = split(&late.path);
+                    (self.open_dir(parent), name)
+                }
+            };
+            let opened =
+                parent.and_then(|parent| rustix::fs::openat(&parent, name, flags, Mode::empty()));
+            let dir = match opened {
+                // A later entry took its place.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+                opened => opened?,
+            };
+            if let Some(acl) = late.acl.as_ref().filter(|_| self.ids.is_some()) {
+                let flags = XattrFlags::empty();
+                match rustix::fs::fsetxattr(&dir, acl::DEFAULT, acl, flags) {
+                    Err(Errno::OPNOTSUPP) => tracing::debug!("an access list is left out"),
+                    done => done?,
+                }
+            }
+            return Ok(rustix::fs::futimens(&dir, &times)?);
         }
-        let (parent, name) = split(path);
+        let (parent, name) = split(&late.path);
         let Ok(parent) = self.open_dir(parent) else {
             // A later entry took its place.
             return Ok(());
         };
-        match rustix::fs::utimensat(&parent, name, &times(mtime), AtFlags::SYMLINK_NOFOLLOW) {
+        match rustix::fs::utimensat(&parent, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(e.into()),
         }

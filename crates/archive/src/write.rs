@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::read::{Header, Kind};
+use crate::sparse;
 
 const BLOCK: usize = 512;
 
@@ -24,16 +25,19 @@ impl<W: Write> TarWriter<W> {
         }
     }
 
-    /// Begins an entry; `header.size` bytes of [`TarWriter::data`] must follow.
+    /// Begins an entry; `header.size` bytes of [`TarWriter::data`] must follow, or as much as its
+    /// pieces have where it is sparse.
     ///
     /// # Errors
     /// When it cannot be written, or data of the entry before are missing.
     pub fn entry(&mut self, header: &Header) -> io::Result<()> {
         self.finish_entry()?;
-        let size = if header.kind == Kind::File {
-            header.size
-        } else {
-            0
+        let pieces = header.sparse.as_ref().filter(|_| header.kind == Kind::File);
+        let map = pieces.map(|pieces| sparse::map(header, pieces));
+        let size = match (&map, header.kind) {
+            (Some((_, stored)), _) => *stored,
+            (None, Kind::File) => header.size,
+            (None, _) => 0,
         };
         let records = records(header, size);
         if !records.is_empty() {
@@ -80,7 +84,10 @@ impl<W: Write> TarWriter<W> {
         self.out.write_all(&block)?;
         self.left = size;
         self.padding = usize::try_from(size.wrapping_neg() % BLOCK as u64).unwrap_or(0);
-        Ok(())
+        match map {
+            Some((map, _)) => self.data(&map),
+            None => Ok(()),
+        }
     }
 
     /// Data of the present entry.
@@ -149,6 +156,17 @@ fn records(header: &Header, size: u64) -> Vec<u8> {
     ] {
         if value > most {
             record(&mut out, key.as_bytes(), value.to_string().as_bytes());
+        }
+    }
+    if header.sparse.is_some() && header.kind == Kind::File {
+        let size = header.size.to_string();
+        for (key, value) in [
+            (b"GNU.sparse.major".as_slice(), b"1".as_slice()),
+            (b"GNU.sparse.minor", b"0"),
+            (b"GNU.sparse.name", &header.path),
+            (b"GNU.sparse.realsize", size.as_bytes()),
+        ] {
+            record(&mut out, key, value);
         }
     }
     let (seconds, nanos) = header.mtime;

@@ -40,6 +40,14 @@ impl Error {
         Self::Message(text.into())
     }
 
+    /// What went wrong with some of several things, a line for each; fine where nothing did.
+    pub(crate) fn lines(failures: &[String]) -> Result {
+        match failures {
+            [] => Ok(()),
+            failures => Err(Self::msg(failures.join("\n"))),
+        }
+    }
+
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {

@@ -58,7 +58,13 @@ impl Engine {
         resolver::check(&host_config)?;
         let networks = self.attachments(&mut host_config, networking_config)?;
         let links = self.links(&host_config)?;
-        let mounts = self.mounts(&config, &host_config)?;
+        // It looks at what shall be bound, which may not answer.
+        let engine = Arc::clone(self);
+        let (config, host_config, mounts) = blocking(move || {
+            let mounts = engine.mounts(&config, &host_config)?;
+            Ok((config, host_config, mounts))
+        })
+        .await?;
         let id = id::generate();
         let name = self.reserve(name, &id)?;
         let record = Record {
@@ -254,7 +260,13 @@ impl Engine {
         lock(&self.containers).add(&container);
         // After the record: a volume made for nobody would never be removed. A crash in between is
         // made good by the start, which makes what is missing.
-        if let Err(error) = self.make_volumes(&container).await {
+        let mut made = Vec::new();
+        if let Err(error) = self.make_volumes(&container, &mut made).await {
+            // Before the record goes: a crash in between must leave none that nobody would remove.
+            for name in made {
+                let gone = self.drop_volume(&container, &name).await;
+                crate::end::log_failure(&container, "a volume stays", gone);
+            }
             lock(&self.containers).remove(&container);
             let undone = self.records.remove(Table::Containers, &container.id).await;
             crate::end::log_failure(&container, "its record stays", undone);
@@ -271,19 +283,24 @@ impl Engine {
         Container::new(record, run_dir, data_dir)
     }
 
-    /// Makes the container's volumes where they are missing.
-    pub(crate) async fn make_volumes(&self, container: &Container) -> Result<()> {
+    /// Makes the container's volumes where they are missing. `made` gets the names of the new ones.
+    pub(crate) async fn make_volumes(
+        &self,
+        container: &Container,
+        made: &mut Vec<String>,
+    ) -> Result<()> {
         for mount in container.with_record(|r| r.mounts.clone()) {
             if mount.kind == MountKind::Volume {
-                self.make_volume(Volume {
+                let wanted = Volume {
                     name: mount.name,
                     anonymous: mount.anonymous,
                     labels: mount.labels,
                     driver: mount.driver,
                     options: mount.driver_options,
                     ..Volume::default()
-                })
-                .await?;
+                };
+                let (volume, new) = self.make_volume(wanted).await?;
+                made.extend(new.then_some(volume.name));
             }
         }
         Ok(())

@@ -38,6 +38,7 @@ mod logs;
 mod merge;
 mod modes;
 mod mount_specs;
+mod mount_table;
 mod mounts;
 mod names;
 mod nets;
@@ -78,7 +79,7 @@ mod volumes;
 mod wait;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicBool},
 };
@@ -98,15 +99,17 @@ pub use cdi::{DEFAULT_DIRS as CDI_DIRS, discovered as cdi_devices};
 use container::Container;
 use exec::Exec;
 use index::Index;
-pub use nets::DefaultBridge;
 use nets::Networks;
+pub use nets::{DefaultAddresses, DefaultBridge, check_network_options};
 use records::Records;
 pub use remap::Remap;
 pub use resolver::Resolver;
 pub use threads::{Free, Threads};
 pub use volume_copies::ImportLimit;
 pub use volume_objects::NewVolume;
-pub use volume_plugins::{PluginPlaces, known as volume_drivers};
+pub use volume_plugins::{
+    CallFailed, PluginAddress, PluginCaller, PluginPlaces, known as volume_drivers,
+};
 use volumes::Volumes;
 
 /// What an engine is told by its daemon.
@@ -132,12 +135,16 @@ pub struct Config {
     pub remap: Option<Remap>,
     /// What containers get that do not say.
     pub defaults: Defaults,
-    /// The network of containers that name none.
-    pub default_bridge: DefaultBridge,
+    /// The network of containers that name none, if there is one.
+    pub default_bridge: Option<DefaultBridge>,
+    /// By driver, options of new networks that do not say otherwise.
+    pub network_options: BTreeMap<String, BTreeMap<String, String>>,
     /// What containers' names are resolved with, where they do not say otherwise.
     pub resolver: Resolver,
     /// Where programs are that keep volumes.
     pub plugins: PluginPlaces,
+    /// Carries what they are asked.
+    pub plugin_caller: Arc<dyn PluginCaller>,
 }
 
 /// The container engine of one daemon.
@@ -209,22 +216,21 @@ impl Engine {
         let opened = clock::now();
         let (fabric, default) = (Arc::clone(&network), config.default_bridge.clone());
         let others = nets::recorded_subnets(&records).await?;
-        let subnet = blocking(move || {
-            Ok(fabric.default_subnet(&default.link, default.bip.as_deref(), &others)?)
+        let at = opened.clone();
+        let default = blocking(move || {
+            let record = default.map(|d| nets::default_record(&fabric, &d, &others, &at));
+            record.transpose()
         });
-        let networks = Networks::open(
-            records.clone(),
-            &config.default_bridge,
-            subnet.await?,
-            &opened,
-        )
-        .await?;
+        let networks = Networks::open(records.clone(), default.await?, &opened).await?;
         let image_uses = image_uses::ImageUses::open(&config.data_root);
         let engine = Arc::new(Self {
             volumes: Volumes::open(
                 config.data_root.join("volumes"),
                 records.clone(),
-                volume_plugins::Plugins::new(config.plugins.clone()),
+                volume_plugins::Plugins::new(
+                    config.plugins.clone(),
+                    Arc::clone(&config.plugin_caller),
+                ),
                 config.remap.as_ref().map(Remap::root),
             )
             .await?,
@@ -295,15 +301,21 @@ impl Engine {
         (alive.saturating_sub(paused), paused, all.len() - alive)
     }
 
-    /// The containers that use an image, and whether each runs.
+    /// The containers that use an image, and how each does.
     #[must_use]
-    pub fn users_of(&self, image: &str) -> Vec<(String, bool)> {
+    pub fn users_of(&self, image: &str) -> Vec<(String, image::Use)> {
         let all = sync::lock(&self.containers).all();
+        let using = |c: &Container| {
+            let mounted = c.with_record(|r| r.mounts.iter().any(|m| m.image == image));
+            match c.with_record(|r| r.image_id == image) || mounted {
+                false => None,
+                true if c.state().is_running() => Some(image::Use::Running),
+                true if mounted => Some(image::Use::Mounted),
+                true => Some(image::Use::Stopped),
+            }
+        };
         all.iter()
-            .filter(|c| {
-                c.with_record(|r| r.image_id == image || r.mounts.iter().any(|m| m.image == image))
-            })
-            .map(|c| (c.id.clone(), c.state().is_running()))
+            .filter_map(|c| Some((c.id.clone(), using(c)?)))
             .collect()
     }
 

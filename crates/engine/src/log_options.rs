@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use types::{
     boolean,
     container::{HostConfig, LogConfig},
-    id,
+    id, size,
 };
 
 use crate::{
@@ -112,7 +112,7 @@ fn parse(log: &LogConfig) -> std::result::Result<Parsed, String> {
     let max_size = match get("max-size") {
         None => size,
         Some("-1") => 0,
-        Some(text) => match human_size(text, 1000)? {
+        Some(text) => match unsigned(size::parse_decimal(text)?) {
             0 => return Err("max-size must be a positive number".into()),
             size => size,
         },
@@ -166,6 +166,10 @@ fn parse(log: &LogConfig) -> std::result::Result<Parsed, String> {
     })
 }
 
+fn unsigned(bytes: i64) -> u64 {
+    bytes.unsigned_abs()
+}
+
 /// How much is kept in memory while the log takes no more.
 fn buffer(none: bool, mode: Option<&str>, size: Option<&str>) -> std::result::Result<u64, String> {
     if none {
@@ -180,7 +184,7 @@ fn buffer(none: bool, mode: Option<&str>, size: Option<&str>) -> std::result::Re
         Some(_) if blocking => {
             Err("logger: max-buffer-size option is only supported with 'mode=non-blocking'".into())
         }
-        Some(text) => match human_size(text, 1024) {
+        Some(text) => match size::parse(text).map(unsigned) {
             Ok(size) if size > MOST_BUFFER => Err(format!(
                 "logger: max-buffer-size {text} is not supported by wharf: at most 1g is held in \
                  memory"
@@ -191,38 +195,6 @@ fn buffer(none: bool, mode: Option<&str>, size: Option<&str>) -> std::result::Re
         None if blocking => Ok(0),
         None => Ok(BUFFER),
     }
-}
-
-/// `10m`, `1.5 GB`: with a thousand as `base`, or 1024.
-fn human_size(text: &str, base: u64) -> std::result::Result<u64, String> {
-    let wrong = || format!("invalid size: '{text}'");
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
-    let mut letters = unit.chars().peekable();
-    let power = match letters.next_if(|c| "kmgtp".contains(*c)) {
-        Some('k') => 1,
-        Some('m') => 2,
-        Some('g') => 3,
-        Some('t') => 4,
-        Some(_) => 5,
-        None => 0,
-    };
-    let rest: String = letters.collect();
-    if !matches!(rest.as_str(), "" | "b" | "ib") || (power == 0 && rest == "ib") {
-        return Err(wrong());
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "as Docker counts"
-    )]
-    let bytes = (number * base.pow(power) as f64) as u64;
-    Ok(bytes)
 }
 
 /// What the shim is told; nothing where there is no log.

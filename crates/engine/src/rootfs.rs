@@ -54,32 +54,18 @@ pub(crate) fn make_dirs(root: BorrowedFd<'_>, path: &str, owner: (u32, u32)) -> 
     Ok(())
 }
 
-/// Fills the empty directory `target` with what `root` has at `path`, and gives it that
-/// directory's owner and mode. Nothing there, or no directory: nothing happens.
-pub(crate) fn copy_up(root: BorrowedFd<'_>, path: &str, target: BorrowedFd<'_>) -> io::Result<()> {
-    let source = match open(root, path, OFlags::RDONLY | OFlags::DIRECTORY) {
-        Ok(source) => source,
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
-        Err(e) => return Err(e.into()),
-    };
-    if rfs::Dir::read_from(target)?.any(|e| e.is_ok_and(|e| !is_dot(e.file_name().to_bytes()))) {
-        return Ok(());
+/// The directory `path` inside `root`; none where there is none.
+pub(crate) fn directory(root: BorrowedFd<'_>, path: &str) -> io::Result<Option<OwnedFd>> {
+    match open(root, path, OFlags::RDONLY | OFlags::DIRECTORY) {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(e) => Err(e.into()),
     }
-    crate::tree_copy::copy(source.as_fd(), target).map(drop)
-}
-
-fn is_dot(name: &[u8]) -> bool {
-    matches!(name, b"." | b"..")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs,
-        os::unix::fs::{MetadataExt, PermissionsExt, symlink},
-    };
-
-    use rustix::fs::FileType;
+    use std::{fs, os::unix::fs::symlink};
 
     use super::*;
 
@@ -91,37 +77,5 @@ mod tests {
         let root = fs::File::open(dir.path().join("root")).unwrap();
         make_dirs(root.as_fd(), "/up/work/deep", (0, 0)).unwrap();
         assert!(dir.path().join("root/work/deep").is_dir());
-    }
-
-    #[test]
-    fn copy_up_keeps_what_files_are() {
-        let dir = tempfile::tempdir().unwrap();
-        let (root, volume) = (dir.path().join("root"), dir.path().join("volume"));
-        fs::create_dir_all(root.join("data/sub")).unwrap();
-        fs::create_dir(&volume).unwrap();
-        fs::write(root.join("data/sub/file"), "text").unwrap();
-        symlink("/etc/passwd", root.join("data/link")).unwrap();
-        let set_user_id = fs::Permissions::from_mode(0o4751);
-        fs::set_permissions(root.join("data/sub/file"), set_user_id).unwrap();
-        let fifo = root.join("data/fifo");
-        rfs::mknodat(rfs::CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
-        fs::set_permissions(&fifo, fs::Permissions::from_mode(0o622)).unwrap();
-        let (root, target) = (
-            fs::File::open(root).unwrap(),
-            fs::File::open(&volume).unwrap(),
-        );
-        copy_up(root.as_fd(), "/data", target.as_fd()).unwrap();
-        assert_eq!(fs::read_to_string(volume.join("sub/file")).unwrap(), "text");
-        let mode = |name| fs::metadata(volume.join(name)).unwrap().mode() & 0o7777;
-        assert_eq!((mode("sub/file"), mode("fifo")), (0o4751, 0o622));
-        assert!(
-            fs::symlink_metadata(volume.join("link"))
-                .unwrap()
-                .is_symlink()
-        );
-        // Not empty any more: a second time changes nothing.
-        fs::remove_file(volume.join("sub/file")).unwrap();
-        copy_up(root.as_fd(), "/data", target.as_fd()).unwrap();
-        assert!(!volume.join("sub/file").exists());
     }
 }

@@ -11,6 +11,7 @@ use runtime::protocol::{FdRole, mount_name};
 
 use crate::{
     error::{Error, Result},
+    mount_table,
     record::{MountKind, Record},
     subpath,
 };
@@ -53,8 +54,7 @@ pub(crate) fn open(
 /// Refuses a source whose mount does not spread, in Docker's words.
 fn check(source: &Path, shared: bool) -> Result<()> {
     let real = fs::canonicalize(source).map_err(Error::path("open the bind's source", source))?;
-    let table = fs::read_to_string("/proc/self/mountinfo")
-        .map_err(Error::io("read /proc/self/mountinfo"))?;
+    let table = mount_table::read()?;
     let (place, options) = mount_of(&table, &real).unwrap_or_default();
     let has = |kind: &str| options.iter().any(|o| o.starts_with(kind));
     if has("shared:") || !shared && has("master:") {
@@ -72,9 +72,10 @@ fn mount_of<'a>(table: &'a str, path: &Path) -> Option<(String, Vec<&'a str>)> {
     let mut best: Option<(String, Vec<&str>)> = None;
     for line in table.lines() {
         let mut fields = line.split(' ').skip(4);
-        let Some(place) = fields.next().map(unescape) else {
+        let Some(place) = fields.next().map(mount_table::unescaped) else {
             continue;
         };
+        let place = place.to_string_lossy().into_owned();
         let options = fields.skip(1).take_while(|f| *f != "-").collect();
         // Of two at one place the later one is on top.
         let deeper = best.as_ref().is_none_or(|(b, _)| place.len() >= b.len());
@@ -83,20 +84,6 @@ fn mount_of<'a>(table: &'a str, path: &Path) -> Option<(String, Vec<&'a str>)> {
         }
     }
     best
-}
-
-/// The kernel writes blanks and backslashes as three octal digits.
-fn unescape(text: &str) -> String {
-    let mut out = text.to_owned();
-    for (code, plain) in [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ] {
-        out = out.replace(code, plain);
-    }
-    out
 }
 
 #[cfg(test)]

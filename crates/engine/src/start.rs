@@ -128,7 +128,7 @@ impl Engine {
         if container.with_record(|r| r.stopped_by_user) {
             self.save(container, |r| r.stopped_by_user = false).await?;
         }
-        self.make_volumes(container).await?;
+        self.make_volumes(container, &mut Vec::new()).await?;
         let mut joined = self.join(container).await?;
         joined.places = self.acquire_volumes(container).await?;
         trace.step("records");
@@ -138,6 +138,7 @@ impl Engine {
             Ok((prepared, trace))
         })
         .await?;
+        *container.wired.lock().await = true;
         *lock(&container.place) = run.place();
         let ShimProcess { child, control } = shim;
         let started = self
@@ -243,8 +244,7 @@ impl Engine {
         let netns = match NetworkMode::of(&record.host_config)? {
             NetworkMode::Host => None,
             NetworkMode::Container(_) => joined.network.take(),
-            NetworkMode::None => Some(self.new_netns(&record, &mut joined)?),
-            NetworkMode::Bridge | NetworkMode::Own(_) => {
+            NetworkMode::None | NetworkMode::Bridge | NetworkMode::Own(_) => {
                 let netns = self.new_netns(&record, &mut joined)?;
                 trace.step("netns");
                 let wired = self.wire(&record, netns.as_fd())?;

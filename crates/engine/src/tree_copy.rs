@@ -8,6 +8,7 @@ use std::{
     collections::HashMap,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    rc::Rc,
 };
 
 use archive::open_below;
@@ -20,8 +21,11 @@ use rustix::{
 const BUFFER: usize = 256 << 10;
 /// Longest value of an extended attribute, by the kernel.
 const MAX_XATTR: usize = 64 << 10;
-/// Files with several names that are remembered; those beyond are copied once for each name.
-const MAX_LINKS: usize = 1 << 20;
+/// Bytes of the names of files with several names that are remembered; those beyond are copied once
+/// for each name.
+const MAX_LINKS: usize = 64 << 20;
+/// What such a file takes besides its name, about.
+const LINK: usize = 64;
 
 /// What was copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,8 @@ struct Copier<'a> {
     to: BorrowedFd<'a>,
     /// Where files with several names are in the copy.
     links: HashMap<(u64, u64), Vec<u8>>,
+    /// Bytes of those.
+    link_bytes: usize,
     buffer: Vec<u8>,
     /// The file system has refused to share.
     cannot_share: bool,
@@ -48,6 +54,7 @@ pub(crate) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<Copie
     let mut copier = Copier {
         to,
         links: HashMap::new(),
+        link_bytes: 0,
         buffer: Vec::new(),
         cannot_share: false,
         done: Copied {
@@ -56,9 +63,11 @@ pub(crate) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<Copie
         },
     };
     let device = rfs::fstat(from)?.st_dev;
-    // By their paths: a tree may be deeper than there are descriptors.
-    let mut waiting = vec![Vec::new()];
-    while let Some(path) = waiting.pop() {
+    // By their paths: a tree may be deeper than there are descriptors. Of each only its own name is
+    // held, and its parent's path once for all of them.
+    let mut waiting = vec![(Rc::from(&b""[..]), Box::from(&b""[..]))];
+    while let Some((parent, name)) = waiting.pop() {
+        let path = joined(&parent, &name);
         let source = match open_below(from, &path) {
             Ok(dir) => dir,
             // It went meanwhile, or became something else.
@@ -78,6 +87,13 @@ pub(crate) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<Copie
     Ok(copier.done)
 }
 
+fn joined(parent: &[u8], name: &[u8]) -> Vec<u8> {
+    match parent.is_empty() {
+        true => name.to_vec(),
+        false => [parent, b"/", name].concat(),
+    }
+}
+
 fn named(path: &[u8], error: io::Error) -> io::Error {
     io::Error::new(
         error.kind(),
@@ -91,25 +107,22 @@ impl Copier<'_> {
         from: BorrowedFd<'_>,
         to: BorrowedFd<'_>,
         path: &[u8],
-        waiting: &mut Vec<Vec<u8>>,
+        waiting: &mut Vec<(Rc<[u8]>, Box<[u8]>)>,
     ) -> io::Result<()> {
+        let parent: Rc<[u8]> = Rc::from(path);
         for entry in Dir::read_from(from)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if matches!(name, b"." | b"..") {
                 continue;
             }
-            let below = match path.is_empty() {
-                true => name.to_vec(),
-                false => [path, b"/", name].concat(),
-            };
             let stat = match rfs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Err(Errno::NOENT) => continue,
                 stat => stat?,
             };
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 rfs::mkdirat(to, name, Mode::RWXU)?;
-                waiting.push(below);
+                waiting.push((Rc::clone(&parent), Box::from(name)));
                 continue;
             }
             let several = stat.st_nlink > 1;
@@ -124,7 +137,9 @@ impl Copier<'_> {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 done => done.map_err(|e| named(name, e))?,
             }
-            if several && self.links.len() < MAX_LINKS {
+            let below = joined(path, name);
+            if several && self.link_bytes + below.len() + LINK <= MAX_LINKS {
+                self.link_bytes += below.len() + LINK;
                 self.links.insert(key, below);
             }
         }
@@ -329,6 +344,8 @@ mod tests {
         fs::hard_link(from.join("sub/file"), from.join("second")).unwrap();
         fs::set_permissions(from.join("second"), fs::Permissions::from_mode(0o4711)).unwrap();
         symlink("/etc/passwd", from.join("link")).unwrap();
+        rfs::mknodat(rfs::CWD, from.join("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        fs::set_permissions(from.join("fifo"), fs::Permissions::from_mode(0o622)).unwrap();
         let hole = fs::File::create(from.join("hole")).unwrap();
         hole.set_len(64 << 20).unwrap();
         std::os::unix::fs::FileExt::write_at(&hole, b"end", (64 << 20) - 3).unwrap();
@@ -339,6 +356,7 @@ mod tests {
         assert_eq!(copied.bytes, (64 << 20) + 4);
         let meta = |name: &str| fs::symlink_metadata(to.join(name)).unwrap();
         assert_eq!(meta("second").mode() & 0o7777, 0o4711);
+        assert_eq!(meta("fifo").mode() & 0o7777, 0o622);
         assert_eq!(meta("second").ino(), meta("sub/file").ino());
         assert!(meta("link").is_symlink() && meta("sub/deep").is_dir());
         assert!(meta("hole").blocks() * 512 < 1 << 20, "holes stay holes");

@@ -6,16 +6,19 @@
 
 mod archives;
 mod still;
+mod survey;
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io,
     os::fd::AsFd,
     path::Path,
     sync::Arc,
 };
 
 pub use archives::ImportLimit;
+pub(crate) use archives::move_up;
 use jiff::Timestamp;
 use types::volume::VolumeCopied;
 
@@ -23,8 +26,9 @@ use crate::{
     Engine, binds, blocking, clock,
     error::{Error, Result},
     tree_copy::{self, Copied},
-    volumes::{Unfinished, Volume},
+    volumes::{Unfinished, Volume, Volumes},
 };
+use survey::{Survey, survey};
 
 /// Says of a snapshot what it is one of.
 const OF: &str = "wharf.volume.snapshot.of";
@@ -35,36 +39,53 @@ pub(crate) const NEW: &str = ".wharf-new";
 /// The directory of the data in what is not finished.
 pub(crate) const DATA: &str = "_data";
 
+/// A copy that is no volume yet.
+struct Made {
+    unfinished: Unfinished,
+    copied: Copied,
+    /// Names of the containers that stood still.
+    paused: Vec<String>,
+    seen: Survey,
+}
+
 impl Engine {
-    /// Makes the volume `new` with what `name` has now; where `new` is empty a snapshot is made,
-    /// whose name says of when it is.
+    /// Makes the volume `new` with what `name` has now. A `snapshot` has a label that says of what;
+    /// where `new` is empty one is made, whose name says of when it is.
     ///
     /// # Errors
     /// When there is no such volume, the name is taken, or the disk is full; then nothing has
     /// changed.
-    pub async fn copy_volume(self: &Arc<Self>, name: &str, new: &str) -> Result<VolumeCopied> {
+    pub async fn copy_volume(
+        self: &Arc<Self>,
+        name: &str,
+        new: &str,
+        snapshot: bool,
+    ) -> Result<VolumeCopied> {
         let original = self
             .volumes
             .get(name)
             .ok_or_else(|| Error::NoSuchVolume(name.to_owned()))?;
-        let snapshot = new.is_empty();
-        let new = match snapshot {
+        let snapshot = snapshot || new.is_empty();
+        let new = match new.is_empty() {
             true => format!("{name}-{}", Timestamp::now().strftime("%Y%m%d-%H%M%S-%3f")),
             false => new.to_owned(),
         };
         binds::volume_name(&new)?;
         self.not_taken(&new)?;
         let mut labels = original.labels.clone();
+        // A copy of a snapshot is none.
+        labels.remove(OF);
         if snapshot {
             labels.insert(OF.to_owned(), name.to_owned());
         }
-        let (unfinished, copied, paused) = self.copy_now(name).await?;
-        self.publish(unfinished, &new, labels).await?;
+        let made = self.copy_now(name).await?;
+        self.publish(made.unfinished, &new, labels).await?;
         Ok(VolumeCopied {
             name: new,
-            bytes: copied.bytes,
-            shared: copied.shared,
-            paused,
+            bytes: made.copied.bytes,
+            shared: made.copied.shared,
+            paused: made.paused,
+            warnings: made.seen.of_copy(),
         })
     }
 
@@ -78,26 +99,28 @@ impl Engine {
         }
     }
 
-    /// Copies a volume as it is at one moment, to a place that is no volume yet; also the names of
-    /// the containers that stood still.
-    async fn copy_now(self: &Arc<Self>, name: &str) -> Result<(Unfinished, Copied, Vec<String>)> {
+    /// Copies a volume as it is at one moment, to a place that is no volume yet.
+    async fn copy_now(self: &Arc<Self>, name: &str) -> Result<Made> {
+        let lease = self.volumes.lease(name).await?;
+        // While containers still run: what cannot be done shall not stop them.
+        let (volumes, of) = (Arc::clone(&self.volumes), name.to_owned());
+        let (lease, seen) = blocking(move || {
+            let seen = survey(&lease.place)?;
+            volumes.has_room(&of, seen.bytes)?;
+            Ok((lease, seen))
+        })
+        .await?;
         let (gate, still) = self.quiet(name).await?;
         let paused = still.names();
-        let lease = self.volumes.lease_held(name).await;
-        let copied = match lease {
-            Err(error) => Err(error),
-            Ok(lease) => {
-                let volumes = Arc::clone(&self.volumes);
-                blocking(move || {
-                    let unfinished = volumes.unfinished();
-                    let data = unfinished.0.join(DATA);
-                    volumes.make_dir(&data)?;
-                    let copied = copy_tree(&lease.place, &data)?;
-                    Ok((unfinished, copied))
-                })
-                .await
-            }
-        };
+        let volumes = Arc::clone(&self.volumes);
+        let copied = blocking(move || {
+            let unfinished = volumes.unfinished();
+            let data = unfinished.0.join(DATA);
+            volumes.make_dir(&data)?;
+            let copied = copy_tree(&lease.place, &data)?;
+            Ok((unfinished, copied))
+        })
+        .await;
         sys::failpoint!("engine.volume.copied");
         let disturbed = still.disturbed();
         // The gate first: who ends one of them meanwhile waits for it, and we for who ends it.
@@ -111,7 +134,12 @@ impl Engine {
                  written to it: try again"
             )));
         }
-        Ok((unfinished, copied, paused))
+        Ok(Made {
+            unfinished,
+            copied,
+            paused,
+            seen,
+        })
     }
 
     /// Makes a volume of what is finished.
@@ -161,6 +189,44 @@ impl Engine {
     }
 }
 
+impl Volumes {
+    /// Refuses a copy of so many bytes that the disk has no room for. Shared blocks take none.
+    fn has_room(&self, name: &str, bytes: u64) -> Result<()> {
+        let root = self.root();
+        let room = rustix::fs::statvfs(root).map_err(|e| Error::path("look at", root)(e.into()))?;
+        let free = room.f_bavail.saturating_mul(room.f_frsize);
+        if bytes <= free || self.can_share() {
+            return Ok(());
+        }
+        Err(Error::Io {
+            what: format!("copy volume {name}"),
+            source: io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!(
+                    "no space left on device: it takes {bytes} bytes, and there is room for {free} \
+                     in {}",
+                    root.display()
+                ),
+            ),
+        })
+    }
+
+    /// Whether files can share their place on disk here.
+    fn can_share(&self) -> bool {
+        let place = self.unfinished();
+        let try_it = || -> io::Result<()> {
+            fs::create_dir(&place.0)?;
+            fs::write(place.0.join("one"), [0; 4096])?;
+            let two = File::create(place.0.join("two"))?;
+            Ok(rustix::fs::ioctl_ficlone(
+                &two,
+                File::open(place.0.join("one"))?,
+            )?)
+        };
+        try_it().is_ok()
+    }
+}
+
 fn copy_tree(from: &Path, to: &Path) -> Result<Copied> {
     let open = |path: &Path| File::open(path).map_err(Error::path("open", path));
     let (source, target) = (open(from)?, open(to)?);
@@ -168,7 +234,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<Copied> {
 }
 
 /// What was written there survives a power cut.
-fn sync(place: &Path) -> Result<()> {
+pub(crate) fn sync(place: &Path) -> Result<()> {
     let dir = File::open(place).map_err(Error::path("open", place))?;
     rustix::fs::syncfs(&dir).map_err(|e| Error::path("write to disk", place)(e.into()))
 }

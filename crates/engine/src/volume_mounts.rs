@@ -7,6 +7,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -17,6 +18,9 @@ use crate::{
     record::{Mount, MountKind, Record},
     rootfs,
 };
+
+/// How long a container's end waits for its volumes to be released.
+const RELEASING: Duration = Duration::from_secs(1);
 
 /// Where a container's volumes are, by their names.
 pub(crate) type Places = BTreeMap<String, PathBuf>;
@@ -43,10 +47,20 @@ impl Engine {
         Ok(places)
     }
 
-    /// The container's run is over: it needs its volumes no more.
+    /// The container's run is over: it needs its volumes no more. A driver or a server that does not
+    /// answer is waited for in the background: the container has ended all the same.
     pub(crate) async fn release_volumes(&self, container: &Arc<Container>) {
-        for mount in volumes_of(container) {
-            self.volumes.release(&mount.name, &container.id).await;
+        let works = volumes_of(container).into_iter().filter_map(|mount| {
+            // Whoever starts it again before it is released keeps it.
+            let turn = self.volumes.turn(&mount.name, &container.id)?;
+            let (volumes, user) = (Arc::clone(&self.volumes), container.id.clone());
+            Some(tokio::spawn(async move {
+                volumes.release(&mount.name, &user, Some(turn)).await;
+            }))
+        });
+        let all = futures_util::future::join_all(works.collect::<Vec<_>>());
+        if tokio::time::timeout(RELEASING, all).await.is_err() {
+            tracing::warn!(container = %container.id, "its volumes are still being released");
         }
     }
 
@@ -118,14 +132,15 @@ impl Engine {
                     let place = places.get(&mount.name).cloned();
                     let data = place.unwrap_or_else(|| self.volumes.data(&mount.name));
                     if mount.copy_up {
-                        let target = fs::File::open(&data)
-                            .map_err(Error::path("open the volume's directory", &data))?;
-                        rootfs::copy_up(root, &mount.destination, target.as_fd()).map_err(
-                            Error::io(format!(
-                                "fill the volume {} with the image's {}",
-                                mount.name, mount.destination
-                            )),
-                        )?;
+                        let image = rootfs::directory(root, &mount.destination);
+                        let image = image.map_err(Error::io(format!(
+                            "fill the volume {} with the image's {}",
+                            mount.name, mount.destination
+                        )))?;
+                        if let Some(image) = image {
+                            let user = &record.id;
+                            self.volumes.fill(&mount.name, user, &data, image.as_fd())?;
+                        }
                     }
                     data
                 }

@@ -1,6 +1,6 @@
 //! Volumes as objects of their own: made, listed, looked at, removed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use types::{
     id,
@@ -12,8 +12,7 @@ use crate::{
     Engine, blocking,
     container::Container,
     error::{Error, Result},
-    list, usage,
-    volume_plugins::{self, Plugins},
+    list, usage, volume_plugins,
     volumes::{LOCAL, Volume},
 };
 
@@ -49,19 +48,19 @@ impl Engine {
             options: new.options,
             ..Volume::default()
         };
-        let made = self.make_volume(volume).await?;
+        let (made, _) = self.make_volume(volume).await?;
         self.describe_volume(&made).await
     }
 
-    /// Makes a volume where it is missing, and tells of it.
-    pub(crate) async fn make_volume(&self, wanted: Volume) -> Result<Volume> {
+    /// Makes a volume where it is missing, and tells of it; also whether it is new.
+    pub(crate) async fn make_volume(&self, wanted: Volume) -> Result<(Volume, bool)> {
         let (volume, new) = self.volumes.create(wanted).await?;
         if new {
             let attributes = of_driver(volume.driver());
             self.events
                 .tell("volume", "create", &volume.name, attributes);
         }
-        Ok(volume)
+        Ok((volume, new))
     }
 
     /// The volumes that match, those that only their plugins know included.
@@ -97,7 +96,7 @@ impl Engine {
             let drivers = filters.get("driver").filter(|d| !d.is_empty());
             drivers.is_none_or(|d| d.contains(&volume.driver))
                 && (names.is_empty() || names.iter().any(|n| n.is_match(&volume.name)))
-                && list::labels_pass(&volume.labels, filters)
+                && list::labels_pass(volume.labels.as_ref().unwrap_or(&BTreeMap::new()), filters)
                 && dangling.is_none_or(|d| d == self.holders_of_volume(&volume.name).is_empty())
         };
         all.retain(fits);
@@ -113,18 +112,23 @@ impl Engine {
     /// # Errors
     /// When there is none of this name, or its driver does not answer.
     pub async fn inspect_volume(&self, name: &str) -> Result<Told> {
-        let volume = self
-            .volumes
-            .get(name)
-            .ok_or_else(|| Error::NoSuchVolume(name.to_owned()))?;
+        let volume = self.known_volume(name).await?;
         self.describe_volume(&volume).await
+    }
+
+    /// A volume by its name, also one that only its plugin knows.
+    pub(crate) async fn known_volume(&self, name: &str) -> Result<Volume> {
+        if let Some(volume) = self.volumes.get(name) {
+            return Ok(volume);
+        }
+        let theirs = self.volumes.find_foreign(name).await;
+        theirs.ok_or_else(|| Error::NoSuchVolume(name.to_owned()))
     }
 
     async fn describe_volume(&self, volume: &Volume) -> Result<Told> {
         let mut told = self.told_volume(volume);
         if !volume.is_local() {
-            let plugins: &Plugins = self.volumes.plugins();
-            let driver = plugins.driver(volume.driver()).await?;
+            let driver = self.volumes.plugins().driver(volume.driver()).await?;
             let theirs = driver.get(&volume.name).await;
             merge(
                 &mut told,
@@ -141,12 +145,15 @@ impl Engine {
     /// # Errors
     /// When a container has it, whether it runs or not.
     pub async fn remove_volume(&self, name: &str, force: bool) -> Result<()> {
-        let Some(volume) = self.volumes.get(name) else {
-            return match force {
-                true => Ok(()),
-                false => Err(Error::NoSuchVolume(name.to_owned())),
-            };
+        let volume = match self.known_volume(name).await {
+            Ok(volume) => volume,
+            Err(_) if force => return Ok(()),
+            Err(error) => return Err(error),
         };
+        if self.volumes.get(name).is_none() {
+            // Only its plugin knows it: it is removed as any other one.
+            self.volumes.learn(volume.clone()).await?;
+        }
         self.volumes.settle(name).await;
         let unused = || self.holders_of_volume(name).is_empty();
         if !self.volumes.remove_if(name, force, unused).await? {
@@ -229,11 +236,15 @@ impl Engine {
 
     /// A volume, as the API tells of it without asking its driver.
     pub(crate) fn told_volume(&self, volume: &Volume) -> Told {
-        let place = self.volumes.place(&volume.name);
+        let place = match self.volumes.get(&volume.name) {
+            // Its plugin says where.
+            None if !volume.is_local() => PathBuf::new(),
+            _ => self.volumes.place(&volume.name),
+        };
         Told {
-            created_at: volume.created.clone(),
+            created_at: whole_seconds(&volume.created),
             driver: volume.driver().to_owned(),
-            labels: volume.labels.clone(),
+            labels: Some(volume.labels.clone()).filter(|l| !l.is_empty()),
             mountpoint: place.to_string_lossy().into_owned(),
             name: volume.name.clone(),
             options: Some(volume.options.clone()).filter(|o| !o.is_empty()),
@@ -241,6 +252,14 @@ impl Engine {
             status: None,
             usage_data: None,
         }
+    }
+}
+
+/// A time as Docker shows it of volumes.
+fn whole_seconds(time: &str) -> String {
+    match time.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => time.to_owned(),
     }
 }
 

@@ -5,11 +5,13 @@
 //! Whoever changes one volume holds its gate and nobody else's: a plugin that hangs, or a server
 //! that does not answer, keeps nobody from other volumes.
 
+mod answers;
+mod fill;
 pub(crate) mod local;
 mod uses;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     os::{fd::AsFd, unix::fs::DirBuilderExt},
     path::{Path, PathBuf},
@@ -76,6 +78,12 @@ impl Volume {
         self.is_local() && !self.has_device()
     }
 
+    /// It is empty each time that its first user gets it.
+    pub(crate) fn is_memory(&self) -> bool {
+        let kind = self.options.get("type").map(String::as_str);
+        self.has_device() && matches!(kind, Some("tmpfs" | "ramfs"))
+    }
+
     /// Something is mounted while it is used.
     fn has_device(&self) -> bool {
         self.is_local() && self.options.contains_key("device")
@@ -86,7 +94,7 @@ impl Volume {
 pub(crate) struct Volumes {
     root: PathBuf,
     records: Records,
-    plugins: Plugins,
+    plugins: Arc<Plugins>,
     /// Who is root in containers, where that is not the host's.
     owner: Option<(u32, u32)>,
     known: Mutex<BTreeMap<String, Volume>>,
@@ -94,6 +102,10 @@ pub(crate) struct Volumes {
     uses: uses::Uses,
     /// Held while one is made, removed, mounted or copied.
     gates: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Those of which it is being found out whether they answer.
+    asked: Mutex<BTreeSet<String>>,
+    /// What is on its way into them from images.
+    filling: Mutex<BTreeMap<String, fill::Part>>,
     /// Where those wait who have no thread for it.
     runtime: tokio::runtime::Handle,
 }
@@ -103,13 +115,14 @@ impl Volumes {
     pub(crate) async fn open(
         root: PathBuf,
         records: Records,
-        plugins: Plugins,
+        plugins: Arc<Plugins>,
         owner: Option<(u32, u32)>,
     ) -> Result<Arc<Self>> {
         private_dir(&root)?;
         let known = records.all::<Volume>(Table::Volumes).await?;
         let known: BTreeMap<_, _> = known.into_iter().map(|v| (v.name.clone(), v)).collect();
         remove_unfinished(&root, &known)?;
+        let filling = fill::left(&root)?;
         Ok(Arc::new(Self {
             root,
             records,
@@ -118,6 +131,8 @@ impl Volumes {
             known: Mutex::new(known),
             uses: uses::Uses::default(),
             gates: Mutex::default(),
+            asked: Mutex::default(),
+            filling: Mutex::new(filling),
             runtime: tokio::runtime::Handle::current(),
         }))
     }
@@ -149,9 +164,17 @@ impl Volumes {
             }
             if there.is_local() {
                 // A crash in the middle of its removal may have taken it.
-                self.make_dir(&self.data(&there.name))?;
+                self.make_missing_dir(&self.data(&there.name))?;
             }
             return Ok((there, false));
+        }
+        if wanted.driver.is_empty()
+            && !wanted.anonymous
+            && let Some(theirs) = self.find_foreign(&wanted.name).await
+        {
+            // From now on it is known here, too, whether its plugin is there or not.
+            self.remember(theirs.clone()).await?;
+            return Ok((theirs, false));
         }
         let mut volume = wanted;
         volume.created = clock::now();
@@ -177,6 +200,27 @@ impl Volumes {
         Ok((volume, true))
     }
 
+    /// A volume that only its plugin knows.
+    pub(crate) async fn find_foreign(&self, name: &str) -> Option<Volume> {
+        binds::volume_name(name).ok()?;
+        let (driver, told) = self.plugins.who_has(name).await?;
+        Some(Volume {
+            name: name.to_owned(),
+            created: told.created_at.unwrap_or_default(),
+            driver,
+            ..Volume::default()
+        })
+    }
+
+    /// Puts a volume on record that its plugin has.
+    pub(crate) async fn learn(&self, theirs: Volume) -> Result<()> {
+        let _gate = self.gate(&theirs.name).await;
+        match self.get(&theirs.name) {
+            Some(_) => Ok(()),
+            None => self.remember(theirs).await,
+        }
+    }
+
     /// Puts a new volume on record.
     pub(crate) async fn remember(&self, volume: Volume) -> Result<()> {
         self.records
@@ -184,6 +228,15 @@ impl Volumes {
             .await?;
         lock(&self.known).insert(volume.name.clone(), volume);
         Ok(())
+    }
+
+    /// As [`Volumes::make_dir`], where it is not there. What is mounted on it is not looked at: it may
+    /// not answer.
+    fn make_missing_dir(&self, data: &Path) -> Result<()> {
+        match fs::create_dir(data) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            _ => self.make_dir(data),
+        }
     }
 
     /// Makes a volume's directory, for the root of containers.
@@ -237,6 +290,7 @@ impl Volumes {
         sys::failpoint!("engine.volume.removed");
         self.records.remove(Table::Volumes, name).await?;
         lock(&self.known).remove(name);
+        self.unmark(name);
         if let Some(doomed) = doomed {
             // A crash from here on leaves it to the next start.
             blocking(move || doomed.remove()).await?;
@@ -279,7 +333,7 @@ impl Volumes {
     }
 
     /// Those who keep volumes beside the local driver.
-    pub(crate) fn plugins(&self) -> &Plugins {
+    pub(crate) fn plugins(&self) -> &Arc<Plugins> {
         &self.plugins
     }
 

@@ -74,7 +74,7 @@ pub use pull::{OnProgress, Pulled};
 pub use push::Pushed;
 pub use registry::{check_insecure, check_mirror};
 pub use remote::{Access, Copied, Part, Remote};
-pub use remove::{Deleted, InUse};
+pub use remove::{Deleted, InUse, Use};
 pub use save::Saving;
 pub use store::{Options, Store};
 pub use tokio_util::sync::CancellationToken;

@@ -21,8 +21,19 @@ pub enum Deleted {
     Deleted(String),
 }
 
-/// Who uses an image: containers' ids, and whether they run.
-pub type InUse<'a> = &'a dyn Fn(&str) -> Vec<(String, bool)>;
+/// How a container uses an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It runs.
+    Running,
+    /// It does not run. It keeps its layers when the image goes.
+    Stopped,
+    /// It does not run, and has it mounted: it could not start again without it.
+    Mounted,
+}
+
+/// Who uses an image: containers' ids, and how they do.
+pub type InUse<'a> = &'a dyn Fn(&str) -> Vec<(String, Use)>;
 
 /// What is to be done, decided before anything is.
 struct Plan {
@@ -73,10 +84,15 @@ fn names_of(image: &Image) -> Vec<Reference> {
     image.tags.iter().chain(&image.digests).cloned().collect()
 }
 
-fn check_containers(image: &Image, users: &[(String, bool)], force: bool) -> Result<()> {
-    if let Some((id, _)) = users.iter().find(|(_, running)| *running) {
-        let why = format!("image is being used by running container {}", short(id));
-        return Err(conflict(image, true, &why));
+fn check_containers(image: &Image, users: &[(String, Use)], force: bool) -> Result<()> {
+    for (needs, word) in [
+        (Use::Running, "used by running"),
+        (Use::Mounted, "mounted into"),
+    ] {
+        if let Some((id, _)) = users.iter().find(|(_, how)| *how == needs) {
+            let why = format!("image is being {word} container {}", short(id));
+            return Err(conflict(image, true, &why));
+        }
     }
     match users.first() {
         Some((id, _)) if !force => {
@@ -87,7 +103,7 @@ fn check_containers(image: &Image, users: &[(String, bool)], force: bool) -> Res
     }
 }
 
-fn plan(state: &State, given: &str, force: bool, users: &[(String, bool)]) -> Result<Plan> {
+fn plan(state: &State, given: &str, force: bool, users: &[(String, Use)]) -> Result<Plan> {
     let image = find(state, given)?;
     let mut names = names_of(&image);
     let by_id = image.id.hex().starts_with(given) || image.id.to_string().starts_with(given);

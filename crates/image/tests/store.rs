@@ -8,7 +8,7 @@ use image::{
     CancellationToken, Deleted, Error, Image, ImageConfig, Import, Options, Reference, Store,
 };
 
-fn nobody(_: &str) -> Vec<(String, bool)> {
+fn nobody(_: &str) -> Vec<(String, image::Use)> {
     Vec::new()
 }
 

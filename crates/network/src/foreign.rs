@@ -25,8 +25,8 @@ fn place(chain: &Chain) -> String {
     format!("{} {} {}", chain.family.name(), chain.table, chain.name)
 }
 
-/// One sentence for each chain that drops forwarded packets by default and does not mention one of
-/// the bridges. Those of IPv6 do not matter where no network has it.
+/// One sentence for each chain that drops forwarded packets by default and does not mention all of the
+/// bridges. Those of IPv6 do not matter where no network has it.
 pub(crate) fn warnings(
     firewall: &Firewall,
     bridges: &[String],
@@ -40,37 +40,65 @@ pub(crate) fn warnings(
                 continue;
             }
             let known = rules(socket, &chain)?;
-            let blocked = bridges.iter().filter(|b| !known.iter().any(|r| r.mentions(b)));
-            for bridge in blocked {
-                let place = place(&chain);
-                found.push(format!(
-                    "the nftables chain '{place}' drops forwarded packets (policy drop), so \
-                     containers on {bridge} reach nothing and their published ports cannot be \
-                     reached; allow them with: nft insert rule {place} iifname \"{bridge}\" accept; \
-                     nft insert rule {place} oifname \"{bridge}\" accept; or start the daemon with \
-                     --firewall=integrate, which does that (ports that are not published stay \
-                     closed: table {table} sees to that)",
-                ));
+            let blocked = bridges
+                .iter()
+                .filter(|b| !known.iter().any(|r| r.mentions(b)));
+            let blocked: Vec<&str> = blocked.map(String::as_str).collect();
+            if blocked.is_empty() {
+                continue;
             }
+            let (place, all, set) = (place(&chain), blocked.join(", "), set(&blocked));
+            found.push(format!(
+                "the nftables chain '{place}' drops forwarded packets (policy drop), so \
+                 containers on {all} reach nothing and their published ports cannot be reached; \
+                 allow them with: nft insert rule {place} iifname {set} accept; nft insert rule \
+                 {place} oifname {set} accept; or start the daemon with --firewall=integrate, \
+                 which does that (ports that are not published stay closed: table {table} sees to \
+                 that)",
+            ));
         }
-        let legacy = legacy_forward();
-        for bridge in bridges {
-            match legacy.as_ref().map(|l| l.as_ref().is_some_and(|l| l.drops(bridge))) {
-                Ok(false) => {}
-                Ok(true) => found.push(format!(
-                    "the legacy iptables chain FORWARD drops forwarded packets (policy DROP), so \
-                     containers on {bridge} reach nothing and their published ports cannot be \
-                     reached; allow them with: iptables-legacy -I FORWARD -i {bridge} -j ACCEPT; \
-                     iptables-legacy -I FORWARD -o {bridge} -j ACCEPT (ports that are not published \
-                     stay closed: the nftables table {table} sees to that)",
-                )),
-                Err(e) => found.push(format!(
-                    "cannot tell whether legacy iptables rules block {bridge}: {e}"
-                )),
-            }
-        }
+        found.extend(legacy_warning(table, bridges));
         Ok(found)
     })
+}
+
+/// Names of links as nft takes them.
+fn set(links: &[&str]) -> String {
+    match links {
+        [one] => format!("\"{one}\""),
+        all => format!("{{ \"{}\" }}", all.join("\", \"")),
+    }
+}
+
+/// The sentence about the chain of the older iptables.
+fn legacy_warning(table: &str, bridges: &[String]) -> Option<String> {
+    let legacy = match legacy_forward() {
+        Ok(legacy) => legacy?,
+        Err(e) => {
+            let all = bridges.join(", ");
+            return Some(format!(
+                "cannot tell whether legacy iptables rules block {all}: {e}"
+            ));
+        }
+    };
+    let blocked: Vec<&str> = bridges
+        .iter()
+        .map(String::as_str)
+        .filter(|b| legacy.drops(b))
+        .collect();
+    let first = blocked.first()?;
+    let others = match blocked.len() {
+        1 => "",
+        _ => ", and so for each of them",
+    };
+    Some(format!(
+        "the legacy iptables chain FORWARD drops forwarded packets (policy DROP), so containers on \
+         {} reach nothing and their published ports cannot be reached; allow them with: \
+         iptables-legacy -I FORWARD -i {first} -j ACCEPT; iptables-legacy -I FORWARD -o {first} -j \
+         ACCEPT{others} (ports that are not published stay closed: the nftables table {table} sees \
+         to that)",
+        blocked.join(", ")
+    ))
 }
 
 /// Puts our rules into chains that drop, and takes away those of bridges that are gone. Answers how

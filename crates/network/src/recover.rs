@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::fabric::{Fabric, State};
 use crate::firewall::FAMILIES;
 use crate::publish::Ports;
-use crate::{bridge, foreign, names};
+use crate::{bridge, fabric, foreign, names};
 
 /// How long others may take to change their rules before they are looked at.
 const SETTLED: std::time::Duration = std::time::Duration::from_millis(200);
@@ -71,10 +71,14 @@ impl Fabric {
             let allowed = network
                 .definition
                 .bridge()
-                .map(|b| bridge::allow_forwarding(&network.definition, b));
+                .map(|b| bridge::allow_forwarding(&network.definition, b, !self.leaves_forwarding));
             errors.extend(allowed.and_then(Result::err));
         }
         match self.repair_links(&state) {
+            Ok(dead) => errors.extend(self.delete_links(&dead)),
+            Err(e) => errors.push(e),
+        }
+        match self.stray_networks(&state) {
             Ok(dead) => errors.extend(self.delete_links(&dead)),
             Err(e) => errors.push(e),
         }
@@ -192,6 +196,7 @@ impl Fabric {
         for network in all {
             errors.extend(self.remove(&network, false).err());
         }
+        self.settle();
         for ipv4 in FAMILIES {
             errors.extend(self.firewall.delete(ipv4).map_err(self.rules()).err());
         }
@@ -268,6 +273,20 @@ impl Fabric {
             }
         }
         Ok(dead)
+    }
+
+    /// Links that were made for networks and are no network's any more: a daemon died between the
+    /// network's end and theirs.
+    fn stray_networks(&self, state: &State) -> Result<Vec<String>> {
+        let all = links(&mut self.route()).map_err(Error::kernel("the host"))?;
+        let networks = state.networks.values();
+        let ours: HashSet<String> = networks
+            .filter_map(|n| fabric::link_of(&n.definition))
+            .collect();
+        let mark = self.mark();
+        let strays = all.into_iter().filter(|l| l.alias == mark);
+        let names = strays.map(|l| l.name).filter(|name| !ours.contains(name));
+        Ok(names.collect())
     }
 
     fn delete_links(&self, names: &[String]) -> Option<Error> {

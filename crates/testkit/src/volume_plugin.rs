@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -23,6 +24,8 @@ pub enum Manner {
     Garbage(&'static str),
     /// With an error of its own.
     Error(&'static str),
+    /// As it should, but not before it is told another manner.
+    Later,
 }
 
 #[derive(Default)]
@@ -32,6 +35,12 @@ struct Inner {
     stop: AtomicBool,
     /// Clients that get no answer.
     held: Mutex<Vec<UnixStream>>,
+}
+
+impl Inner {
+    fn manner(&self, method: &str) -> Option<Manner> {
+        self.manners.lock().expect("manners").get(method).cloned()
+    }
 }
 
 /// The plugin, until it is dropped.
@@ -123,7 +132,11 @@ fn serve(client: UnixStream, inner: &Inner, folder: &Path) {
         .lock()
         .expect("calls")
         .push((method.clone(), body.clone()));
-    let manner = inner.manners.lock().expect("manners").get(&method).cloned();
+    let mut manner = inner.manner(&method);
+    while manner == Some(Manner::Later) && !inner.stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(2));
+        manner = inner.manner(&method);
+    }
     let answer = match manner {
         Some(Manner::Silent) => {
             inner.held.lock().expect("held").push(reader.into_inner());
@@ -134,7 +147,7 @@ fn serve(client: UnixStream, inner: &Inner, folder: &Path) {
             return;
         }
         Some(Manner::Error(text)) => json!({ "Err": text }),
-        None => answer(&method, &body, folder),
+        None | Some(Manner::Later) => answer(&method, &body, folder),
     };
     let text = answer.to_string();
     let _ = write!(

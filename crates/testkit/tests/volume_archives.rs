@@ -92,6 +92,136 @@ fn out_and_in_again_it_is_the_same() {
     d.assert_no_leaks();
 }
 
+/// An access list in the kernel's form: the owner, user 70, the group, the mask, others.
+fn access_list() -> Vec<u8> {
+    let none = u32::MAX;
+    let entries = [
+        (1_u16, 6_u16, none),
+        (2, 4, 70),
+        (4, 4, none),
+        (16, 4, none),
+        (32, 0, none),
+    ];
+    let mut list = vec![2, 0, 0, 0];
+    for (tag, may, id) in entries {
+        list.extend(tag.to_le_bytes());
+        list.extend(may.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    list
+}
+
+#[test]
+fn holes_and_access_lists_go_along_and_devices_do_not() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    let d = Daemon::fresh();
+    let cli = d.wharf();
+    cli.ok(
+        "run --rm -v one:/v busybox sh -c 'cd /v && mkdir -p sub/deep && \
+            echo begin > hole && dd if=/dev/zero of=hole bs=1 count=0 seek=8G 2>/dev/null && \
+            echo end >> hole && echo text > sub/deep/file && mknod sub/null c 1 3 && ln hole also'",
+    );
+    let one = place(&d, "one");
+    let list = access_list();
+    let lists = [
+        ("sub/deep/file", "system.posix_acl_access"),
+        ("sub", "system.posix_acl_default"),
+    ];
+    for (path, key) in lists {
+        setxattr(one.join(path), key, &list, XattrFlags::empty()).expect("an access list");
+    }
+    let file = d.dir().join("one.tar.zst");
+    let path = file.display();
+    let said = cli.run(&format!("volume export one -o {path}"));
+    assert_eq!(said.code, 0, "{said}");
+    let words = "WARNING: left out, as archives of volumes hold no devices: sub/null";
+    assert!(said.stderr.contains(words), "{said}");
+    assert!(fs::metadata(&file).expect("the archive").len() < 1 << 16);
+    // Holes take nothing of what the archive may take.
+    cli.ok(&format!("volume import --limit 1m two {path}"));
+    let two = place(&d, "two");
+    let hole = fs::metadata(two.join("hole")).expect("the file");
+    assert_eq!(hole.len(), (8 << 30) + 4);
+    assert!(hole.blocks() * 512 < 1 << 20, "{}", hole.blocks());
+    assert_eq!(
+        hole.ino(),
+        fs::metadata(two.join("also")).expect("its name").ino()
+    );
+    let mut ends = [0; 6];
+    let open = fs::File::open(two.join("hole")).expect("the file");
+    std::os::unix::fs::FileExt::read_exact_at(&open, &mut ends, 0).expect("its beginning");
+    assert_eq!(&ends, b"begin\n");
+    std::os::unix::fs::FileExt::read_exact_at(&open, &mut ends[..4], 8 << 30).expect("its end");
+    assert_eq!(&ends[..4], b"end\n");
+    for (path, key) in lists {
+        let mut value = [0; 256];
+        let length = getxattr(two.join(path), key, &mut value).expect(path);
+        assert_eq!(&value[..length], list, "{path}");
+    }
+    assert!(
+        getxattr(two.join("sub/deep"), lists[0].1, &mut [0; 256]).is_err(),
+        "what is made in a directory gets none that the archive does not have"
+    );
+    assert!(!two.join("sub/null").exists());
+    // It is an archive as others have it.
+    let plain = d.dir().join("plain");
+    fs::create_dir(&plain).expect("our own folder");
+    let unpack = format!("zstd -dc {path} | tar -xf - -C {}", plain.display());
+    testkit::run(std::process::Command::new("sh").args(["-c", &unpack])).ok();
+    let hole = fs::metadata(plain.join("hole")).expect("the file");
+    assert_eq!(hole.len(), (8 << 30) + 4);
+    assert!(hole.blocks() * 512 < 1 << 20);
+    d.assert_no_leaks();
+}
+
+#[test]
+fn no_room_is_told_before_anybody_is_paused() {
+    let d = Daemon::with(testkit::Opts {
+        data_size: Some("70m".into()),
+        ..testkit::Opts::default()
+    });
+    let cli = d.wharf();
+    cli.ok("run -d --name box -v data:/v busybox sh -c \
+            'dd if=/dev/zero of=/v/big bs=1M count=40 2>/dev/null; touch /v/done; sleep 1000'");
+    eventually("the file", || place(&d, "data").join("done").exists());
+    for line in ["volume clone data copy", "volume export data"] {
+        cli.refused(
+            line,
+            &["copy volume data: no space left on device: it takes 4"],
+        );
+    }
+    let until = cli.ok("info -f '{{.SystemTime}}'");
+    let paused = format!("events --since 1 --until {until} --filter event=pause");
+    assert_eq!(cli.ok(&paused), "");
+    cli.ok("rm -f box");
+    d.assert_no_leaks();
+}
+
+#[test]
+fn what_is_mounted_inside_is_named() {
+    let d = Daemon::fresh();
+    let cli = d.wharf();
+    cli.ok("run --rm -v data:/v busybox mkdir /v/inner");
+    let inner = place(&d, "data").join("inner");
+    let mount = ["-t", "tmpfs", "inner", inner.to_str().expect("a path")];
+    testkit::run(std::process::Command::new("mount").args(mount)).ok();
+    let words = "WARNING: left empty, as other file systems are mounted there: inner";
+    for line in ["volume clone data copy", "volume export data"] {
+        let said = cli.run(line);
+        assert!(said.code == 0 && said.stderr.contains(words), "{said}");
+    }
+    testkit::run(std::process::Command::new("umount").arg(&inner)).ok();
+    // Into memory that is gone a moment later nothing is imported.
+    cli.ok("volume create -o type=tmpfs -o device=tmpfs memory");
+    let file = d.dir().join("data.tar.zst");
+    cli.ok(&format!("volume export data -o {}", file.display()));
+    cli.refused(
+        &format!("volume import memory {}", file.display()),
+        &["its files are in memory while a container has it"],
+    );
+    d.assert_no_leaks();
+}
+
 #[test]
 fn a_snapshot_is_of_one_moment() {
     let d = Daemon::fresh();
@@ -129,6 +259,11 @@ fn a_snapshot_is_of_one_moment() {
     cli.ok(&format!("volume export data -o {}", path.display()));
     cli.ok(&format!("volume import back {}", path.display()));
     assert_eq!(cli.ok("inspect -f '{{.State.Status}}' writer"), "running");
+    // Also one with a name of its own says of what it is; a clone of it is none.
+    cli.ok("volume snapshot -q data mine");
+    assert_eq!(cli.ok(&format!("{of} mine")), "data");
+    cli.ok("volume clone -q mine fresh");
+    assert_eq!(cli.ok(&format!("{of} fresh")), "");
     cli.refused("volume clone data copy1", &["volume name must be unique"]);
     cli.refused("volume clone nope x1", &["get nope: no such volume"]);
     cli.refused("volume clone data ../x", &["invalid characters"]);

@@ -40,6 +40,11 @@ fn an_image_is_mounted_to_read() {
         );
         assert_eq!(shown, "image toolbox /i false");
         cli.refused("rmi toolbox", &["toolbox"]);
+        // Not even by force: the container could not start again.
+        let id = cli.ok("images -q toolbox");
+        let words = ["image is being mounted into container", "cannot be forced"];
+        cli.refused(&format!("rmi -f {id}"), &words);
+        cli.ok("start -a reader");
         assert!(!cli.ok("cp reader:/i/tools/one -").is_empty());
         cli.ok("rm reader");
     }

@@ -12,6 +12,11 @@ struct Kept {
 }
 
 fn start() -> Kept {
+    patient(2)
+}
+
+/// With a daemon that waits so many seconds for an answer.
+fn patient(seconds: u32) -> Kept {
     let dir = tempfile::tempdir().expect("our own folder");
     let (sockets, folder) = (dir.path().join("s"), dir.path().join("v"));
     for path in [&sockets, &folder] {
@@ -21,7 +26,7 @@ fn start() -> Kept {
     let d = Daemon::with(Opts::args(&[
         &format!("--plugin-socket-dir={}", sockets.display()),
         &format!("--plugin-spec-dir={}", dir.path().display()),
-        "--plugin-timeout=2",
+        &format!("--plugin-timeout={seconds}"),
     ]));
     Kept {
         d,
@@ -74,11 +79,6 @@ fn a_program_keeps_volumes() {
         );
         let list = cli.ok("volume ls --format '{{.Driver}} {{.Name}}'");
         assert!(list.contains(&format!("keeper {name}")), "{list}");
-        // One that only the plugin knows is shown, too.
-        fs::create_dir(plugin.place("stranger")).expect("our own folder");
-        let list = cli.ok("volume ls -q -f driver=keeper");
-        assert!(list.contains("stranger"), "{list}");
-        fs::remove_dir(plugin.place("stranger")).expect("our own folder");
         cli.refused(
             &format!("volume create -d local {name}"),
             &[
@@ -91,6 +91,119 @@ fn a_program_keeps_volumes() {
     }
     let known = d.docker().ok("info -f '{{json .Plugins.Volume}}'");
     assert!(known.contains("keeper"), "{known}");
+    d.assert_no_leaks();
+}
+
+#[test]
+fn volumes_that_only_their_plugin_knows_are_used_by_their_names() {
+    let Kept { d, plugin, _dir } = start();
+    for cli in d.clis() {
+        for name in ["stranger", "seen", "doomed"] {
+            fs::create_dir(plugin.place(name)).expect("our own folder");
+            fs::write(plugin.place(name).join("f"), name).expect("our own file");
+        }
+        let list = cli.ok("volume ls -q -f driver=keeper");
+        assert!(list.contains("stranger"), "{list}");
+        let shown = cli.ok("volume inspect -f '{{.Driver}} {{.Status.kept}}' seen");
+        assert_eq!(shown, "keeper well");
+        assert_eq!(
+            cli.ok("run --rm -v stranger:/x busybox cat /x/f"),
+            "stranger"
+        );
+        assert_eq!(
+            cli.ok("run --rm --mount src=seen,dst=/x busybox cat /x/f"),
+            "seen"
+        );
+        for name in ["stranger", "seen"] {
+            assert!(!d.dir().join("data/volumes").join(name).exists(), "{name}");
+        }
+        // Nothing new was told to the plugin.
+        assert_eq!(plugin.calls("Create").len(), 0);
+        cli.ok("volume rm doomed stranger seen");
+        assert!(!plugin.place("doomed").exists());
+        cli.refused("volume inspect doomed", &["get doomed: no such volume"]);
+    }
+    // One that says nothing does not keep others from making theirs.
+    let cli = d.docker();
+    plugin.manner("Get", Some(Manner::Silent));
+    for name in ["first", "second"] {
+        cli.ok(&format!("run --rm -v {name}:/x busybox true"));
+        assert_eq!(
+            cli.ok(&format!("volume inspect -f '{{{{.Driver}}}}' {name}")),
+            "local"
+        );
+    }
+    cli.ok("volume rm first second");
+    plugin.manner("Get", None);
+    drop(plugin);
+    d.assert_no_leaks();
+}
+
+#[test]
+fn what_comes_too_late_is_told_to_go() {
+    let Kept { d, plugin, _dir } = start();
+    let cli = d.docker();
+    cli.ok("volume create -d keeper one");
+    plugin.manner("Mount", Some(Manner::Later));
+    cli.refused("run --rm -v one:/x busybox true", &["no answer within 2s"]);
+    assert_eq!(plugin.calls("Unmount").len(), 0, "it may still mount");
+    plugin.manner("Mount", None);
+    eventually("it to be unmounted", || plugin.calls("Unmount").len() == 1);
+    let (mount, unmount) = (plugin.calls("Mount").pop(), plugin.calls("Unmount").pop());
+    assert_eq!(mount.expect("a call")["ID"], unmount.expect("a call")["ID"]);
+    // Who has got it since keeps it.
+    cli.ok("create --name box -v one:/x busybox sleep 1000");
+    plugin.manner("Mount", Some(Manner::Later));
+    cli.refused("start box", &["no answer within 2s"]);
+    plugin.manner("Mount", None);
+    cli.ok("start box");
+    cli.ok("exec box true");
+    cli.ok("rm -f box");
+    cli.ok("volume rm one");
+    drop(plugin);
+    d.assert_no_leaks();
+}
+
+#[test]
+fn an_end_waits_for_no_plugin() {
+    let Kept { d, plugin, _dir } = patient(600);
+    let cli = d.docker();
+    cli.ok("run -d --name box --volume-driver keeper -v one:/x busybox sleep 1000");
+    plugin.manner("Unmount", Some(Manner::Silent));
+    cli.ok("kill box");
+    assert_eq!(cli.ok("wait box"), "137");
+    assert_eq!(cli.ok("inspect -f '{{.State.Status}}' box"), "exited");
+    // It comes back to life when its driver does.
+    let starting = cli.start("start box");
+    plugin.manner("Unmount", None);
+    starting.wait().ok();
+    assert_eq!(
+        cli.ok("exec box sh -c 'echo there > /x/f; cat /x/f'"),
+        "there"
+    );
+    cli.ok("rm -f box");
+    cli.ok("volume rm one");
+    drop(plugin);
+    d.assert_no_leaks();
+}
+
+#[test]
+fn a_create_that_fails_leaves_no_volume() {
+    let Kept { d, plugin, _dir } = start();
+    for cli in d.clis() {
+        cli.ok("volume create kept");
+        plugin.manner("Create", Some(Manner::Error("no room")));
+        cli.refused(
+            "create --name box -v /a -v kept:/k -v named:/n \
+             --mount src=theirs,dst=/z,volume-driver=keeper busybox true",
+            &["keeper: no room"],
+        );
+        plugin.manner("Create", None);
+        assert_eq!(cli.ok("volume ls -q"), "kept");
+        assert_eq!(cli.ok("ps -aq"), "");
+        cli.ok("volume rm kept");
+    }
+    drop(plugin);
     d.assert_no_leaks();
 }
 
@@ -139,9 +252,9 @@ fn one_that_hangs_or_talks_nonsense_blocks_nobody() {
     cli.refused("volume rm one", &["remove one: keeper: still wanted"]);
     // By force it is forgotten.
     cli.ok("volume rm -f one");
+    drop(plugin);
     let gone = d.api().get("/volumes/one");
     assert_eq!(gone.status, 404);
-    drop(plugin);
     cli.refused(
         "volume create -d keeper two",
         &["plugin \"keeper\" not found"],

@@ -18,6 +18,7 @@ pub mod options;
 pub mod reference;
 pub mod registry;
 pub mod signal;
+pub mod size;
 pub mod stats;
 pub mod sysctl;
 pub mod system;

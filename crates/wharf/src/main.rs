@@ -7,6 +7,7 @@ mod daemon;
 mod embedded;
 mod hello;
 mod oci;
+mod plugins;
 
 use std::{
     env,

@@ -24,7 +24,7 @@ const LAYERS: [Layer; 21] = [
     ),
     layer(
         "dockerfile",
-        &[],
+        &["types"],
         &["tokio", "tokio-util", "futures-util", "rustix", "libc"],
     ),
     layer("gotmpl", &["types"], &RUNTIMES),
@@ -61,8 +61,14 @@ const LAYERS: [Layer; 21] = [
             "relay",
             "gotmpl",
         ],
-        // It serves nobody; volume drivers are asked over their sockets.
-        &["axum", "reqwest", "tower", "tower-http"],
+        &[
+            "axum",
+            "reqwest",
+            "tower",
+            "tower-http",
+            "hyper",
+            "hyper-util",
+        ],
     ),
     layer("api", &["types"], &["redb", "rustix"]),
     layer(
@@ -80,7 +86,15 @@ const LAYERS: [Layer; 21] = [
     ),
     layer(
         "fuzz",
-        &["types", "dockerfile", "gotmpl", "image", "archive", "api"],
+        &[
+            "types",
+            "dockerfile",
+            "gotmpl",
+            "image",
+            "archive",
+            "api",
+            "resolver",
+        ],
         &[],
     ),
     layer("testkit", &[], &["tokio"]),

@@ -19,10 +19,10 @@ pub trait Volumes: Send + Sync {
     async fn inspect(&self, name: &str) -> Result<Volume>;
     /// Removes one that no container has.
     async fn remove(&self, name: &str, force: bool) -> Result<()>;
-    /// Makes `new`, or a snapshot where that is empty, with what is in `name`.
-    async fn copy(&self, name: &str, new: &str) -> Result<VolumeCopied>;
-    /// All of one as a packed archive.
-    async fn export(&self, name: &str) -> Result<Body>;
+    /// Makes `new` with what is in `name`; a `snapshot`, also where `new` is empty, says so.
+    async fn copy(&self, name: &str, new: &str, snapshot: bool) -> Result<VolumeCopied>;
+    /// All of one as a packed archive, and what it lacks.
+    async fn export(&self, name: &str) -> Result<(Body, Vec<String>)>;
     /// Makes one of an archive of at most `limit` bytes, unpacked.
     async fn import(&self, name: &str, limit: Option<u64>, archive: Body) -> Result<Volume>;
 }

@@ -42,16 +42,17 @@ impl Volumes for Fake {
         known(name)
     }
 
-    async fn copy(&self, name: &str, new: &str) -> Result<VolumeCopied> {
-        self.note(format!("volume copy {name} {new}"));
+    async fn copy(&self, name: &str, new: &str, snapshot: bool) -> Result<VolumeCopied> {
+        self.note(format!("volume copy {name} {new} {snapshot}"));
         known(name)?;
         Ok(VolumeCopied::default())
     }
 
-    async fn export(&self, name: &str) -> Result<Body> {
+    async fn export(&self, name: &str) -> Result<(Body, Vec<String>)> {
         self.note(format!("volume export {name}"));
         known(name)?;
-        Ok(stream::iter([Ok("archive".into())]).boxed())
+        let archive = stream::iter([Ok("archive".into())]).boxed();
+        Ok((archive, vec!["left out: ä".to_owned()]))
     }
 
     async fn import(&self, name: &str, limit: Option<u64>, archive: Body) -> Result<Volume> {

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{
     Method, Response, StatusCode, body::Frame, body::Incoming, client::conn::http1::SendRequest,
+    header::HeaderValue,
 };
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
@@ -277,6 +278,13 @@ impl Answer<'_> {
     /// A header's text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// The texts of a header that may be there more than once.
+    pub(crate) fn headers(&self, name: &str) -> Vec<String> {
+        let all = self.response.headers().get_all(name).iter();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        all.map(text).collect()
     }
 
     /// The next piece of the body.

@@ -1,5 +1,6 @@
 //! `firewall`: what is open on the host, and why.
 
+use serde_json::{Value, json};
 use types::firewall::{Firewall, FirewallNetwork, OpenPort};
 
 use super::Context;
@@ -7,7 +8,7 @@ use crate::{
     client::Request,
     error::Result,
     flags::{Flag, Matches, text},
-    format::output,
+    format::{output, ports, template},
 };
 
 /// Its flags.
@@ -19,25 +20,35 @@ pub(crate) async fn firewall(context: &Context, m: Matches) -> Result {
         .decode(&context.client)
         .await?;
     match m.text("format").as_str() {
-        "" | "table" => output::print(&sheet(&told)),
-        "json" => output::print(&format!("{}\n", serde_json::json!(told))),
+        "" | "table" => output::print(&sheet(&told)?),
+        "json" => output::print(&format!("{}\n", json!(told))),
         other => Err(crate::error::Error::msg(format!(
             "invalid format {other:?}: json and table are known"
         ))),
     }
 }
 
-fn sheet(told: &Firewall) -> String {
+const PORTS: &str = "table {{.Host}}\t{{.Container}}\t{{.Target}}\t{{.Why}}";
+const NETWORKS: &str = "table {{.Network}}\t{{.Bridge}}\t{{.Subnets}}\t{{.In}}\t{{.Out}}";
+const HEADERS: &[(&str, &str)] = &[
+    ("Host", "HOST"),
+    ("Container", "CONTAINER"),
+    ("Target", "TARGET"),
+    ("Why", "WHY"),
+    ("Network", "NETWORK"),
+    ("Bridge", "BRIDGE"),
+    ("Subnets", "SUBNETS"),
+    ("In", "IN"),
+    ("Out", "OUT"),
+];
+
+fn sheet(told: &Firewall) -> Result<String> {
+    let open: Vec<Value> = told.ports.iter().map(port).collect();
+    let networks: Vec<Value> = told.networks.iter().map(network).collect();
     let mut text = String::from("Ports of this host that lead to containers:\n");
-    text.push_str(&table(
-        &["HOST", "CONTAINER", "TARGET", "WHY"],
-        told.ports.iter().map(port),
-    ));
+    text.push_str(&template::rows("", PORTS, HEADERS, &open)?);
     text.push_str("\nNetworks:\n");
-    text.push_str(&table(
-        &["NETWORK", "BRIDGE", "SUBNETS", "IN", "OUT"],
-        told.networks.iter().map(network),
-    ));
+    text.push_str(&template::rows("", NETWORKS, HEADERS, &networks)?);
     let (table, yours) = (&told.table, &told.user_table);
     text.push_str(&format!(
         "\nRules: nftables tables ip {table} and ip6 {table} (wharf's own; changes are undone).\n\
@@ -51,47 +62,17 @@ fn sheet(told: &Firewall) -> String {
     for warning in &told.warnings {
         text.push_str(&format!("\nWARNING: {warning}\n"));
     }
-    text
+    Ok(text)
 }
 
-fn port(p: &OpenPort) -> Vec<String> {
-    let host = if p.host_ip.contains(':') {
-        format!("[{}]:{}/{}", p.host_ip, p.host_port, p.protocol)
-    } else {
-        format!("{}:{}/{}", p.host_ip, p.host_port, p.protocol)
-    };
-    vec![host, p.container.clone(), p.target.clone(), p.why.clone()]
+fn port(p: &OpenPort) -> Value {
+    let host = format!("{}:{}/{}", ports::host(&p.host_ip), p.host_port, p.protocol);
+    json!({"Host": host, "Container": p.container, "Target": p.target, "Why": p.why})
 }
 
-fn network(n: &FirewallNetwork) -> Vec<String> {
-    vec![
-        n.name.clone(),
-        n.bridge.clone(),
-        n.subnets.join(", "),
-        n.inbound.clone(),
-        n.outbound.clone(),
-    ]
-}
-
-/// Columns as wide as their widest cell.
-fn table(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let head = headers.iter().map(|h| (*h).to_owned()).collect();
-    let all: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
-    let width = |at: usize| {
-        all.iter()
-            .filter_map(|r| r.get(at))
-            .map(|c| c.chars().count())
-            .max()
-    };
-    let widths: Vec<usize> = (0..headers.len())
-        .map(|at| width(at).unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in &all {
-        let cells = row.iter().zip(&widths).map(|(c, w)| format!("{c:<w$}"));
-        let line = cells.collect::<Vec<_>>().join("   ");
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+fn network(n: &FirewallNetwork) -> Value {
+    json!({
+        "Network": n.name, "Bridge": n.bridge, "Subnets": n.subnets.join(", "),
+        "In": n.inbound, "Out": n.outbound,
+    })
 }

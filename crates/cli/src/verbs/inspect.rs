@@ -176,11 +176,7 @@ async fn inspect(context: &Context, m: &Matches, kind: Kind) -> Result {
     } else {
         output::print(&indent::list(&found))?;
     }
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::msg(failures.join("\n")))
-    }
+    Error::lines(&failures)
 }
 
 /// Members that the API leaves out where there is nothing to say, and that docker's own types have

@@ -235,9 +235,5 @@ pub(crate) async fn rm(context: &Context, m: Matches) -> Result {
             failures.push(error.to_string());
         }
     }
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::msg(failures.join("\n")))
-    }
+    Error::lines(&failures)
 }

@@ -227,11 +227,7 @@ pub(crate) async fn rm(context: &Context, m: Matches) -> Result {
             Err(error) => failures.push(error.to_string()),
         }
     }
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::msg(failures.join("\n")))
-    }
+    Error::lines(&failures)
 }
 
 async fn remove(context: &Context, text: &str, m: &Matches) -> Result<String> {

@@ -7,6 +7,7 @@ use crate::{
     client::{Answer, Request},
     error::{Error, Result},
     flags::{Flag, Matches, text},
+    format::output,
     progress::Meter,
     tty,
 };
@@ -48,7 +49,11 @@ pub(crate) async fn export(context: &Context, m: Matches) -> Result {
 pub(crate) async fn export_volume(context: &Context, m: Matches) -> Result {
     let target = target(&m)?;
     let request = Request::get(&format!("/wharf/volumes/{}/archive", m.args[0]));
-    write(request.send(&context.client).await?, target).await
+    let answer = request.send(&context.client).await?;
+    for warning in answer.headers("x-wharf-warning") {
+        output::complain(&format!("WARNING: {warning}"));
+    }
+    write(answer, target).await
 }
 
 /// Where it goes; nowhere but a file or a pipe.

@@ -20,6 +20,7 @@ pub(crate) const CREATE: &[Flag] = &[
         .short('d')
         .default("local"),
     list("label", "Set metadata for a volume"),
+    text("name", "Specify volume name").hidden(),
     list("opt", "Set driver specific options")
         .short('o')
         .value("map", checks::any),
@@ -126,8 +127,18 @@ pub(crate) async fn create(context: &Context, m: Matches) -> Result {
         let (name, value) = text.split_once('=').unwrap_or((&text, ""));
         driver_opts.insert(name.to_owned(), value.to_owned());
     }
+    let name = match (m.text("name"), m.args.first()) {
+        (named, None) => named,
+        (named, Some(argument)) if named.is_empty() => argument.clone(),
+        _ => {
+            return Err(Error::msg(
+                "conflicting options: cannot specify a volume-name through both --name and as a \
+                 positional arg",
+            ));
+        }
+    };
     let request = VolumeCreate {
-        name: m.args.first().cloned().unwrap_or_default(),
+        name,
         driver: m.get("driver").unwrap_or("local").to_owned(),
         driver_opts,
         labels: env::labels(&[], &m.all("label"))?,
@@ -168,7 +179,12 @@ pub(super) fn row(v: &Volume) -> Value {
     let known = v.usage_data.as_ref();
     let bytes = known.map_or("N/A".to_owned(), |u| size::human(u.size));
     let links = known.map_or("N/A".to_owned(), |u| u.ref_count.to_string());
-    let labels: Vec<String> = v.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let labels: Vec<String> = v
+        .labels
+        .iter()
+        .flatten()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
     json!({
         "Availability": "N/A", "Driver": v.driver, "Group": "N/A",
         "Labels": labels.join(","), "Links": links, "Mountpoint": v.mountpoint,
@@ -206,11 +222,7 @@ pub(crate) async fn rm(context: &Context, m: Matches) -> Result {
             Err(e) => failures.push(e.to_string()),
         }
     }
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::msg(failures.join("\n")))
-    }
+    Error::lines(&failures)
 }
 
 /// `docker volume update`: for volumes of a cluster, which no volume here is.
@@ -279,15 +291,28 @@ pub(crate) async fn import(context: &Context, m: Matches) -> Result {
     output::line(&made.name)
 }
 
-/// `volume snapshot` and `volume clone`.
-pub(crate) async fn copy(context: &Context, m: Matches) -> Result {
+/// `volume snapshot`.
+pub(crate) async fn snapshot(context: &Context, m: Matches) -> Result {
+    copy(context, m, true).await
+}
+
+/// `volume clone`.
+pub(crate) async fn clone(context: &Context, m: Matches) -> Result {
+    copy(context, m, false).await
+}
+
+async fn copy(context: &Context, m: Matches, snapshot: bool) -> Result {
     let new = m.args.get(1).map_or("", String::as_str);
-    let request =
-        Request::post(&format!("/wharf/volumes/{}/copy", m.args[0])).query_text("name", new);
+    let request = Request::post(&format!("/wharf/volumes/{}/copy", m.args[0]))
+        .query_text("name", new)
+        .query_on("snapshot", snapshot);
     let made: VolumeCopied = lenient(request.decode(&context.client).await?, "answer")?;
     output::line(&made.name)?;
     if !m.on("quiet") {
         output::complain(&told(&made));
+    }
+    for warning in &made.warnings {
+        output::complain(&format!("WARNING: {warning}"));
     }
     Ok(())
 }

@@ -60,29 +60,8 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 
 /// `64m`, `1.5GiB`: bytes in powers of 1024.
 pub(super) fn size(text: &str) -> Option<u64> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
-    let power = match unit.trim_end_matches("ib").trim_end_matches('b') {
-        "" if unit.starts_with('i') => return None,
-        "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        "p" => 5,
-        _ => return None,
-    };
-    let factor = 1024_u64.pow(power);
-    if let Ok(whole) = number.parse::<u64>() {
-        return whole
-            .checked_mul(factor)
-            .filter(|size| *size <= i64::MAX as u64);
-    }
-    let size = number.parse::<f64>().ok()? * factor as f64;
-    (size.is_finite() && size >= 0.0 && size < i64::MAX as f64).then_some(size as u64)
+    let bytes = types::size::parse(text).ok()?;
+    u64::try_from(bytes).ok()
 }
 
 #[cfg(test)]

@@ -151,8 +151,14 @@ impl Relay {
         let Some(wanted) = self.wanted.get_mut(id) else {
             return Ok(());
         };
-        if self.serving.get(id) == Some(&wanted.doors) {
+        if let Some(doors) = self.serving.get_mut(id)
+            && wanted.doors.iter().all(|d| doors.contains(d))
+        {
             wanted.sockets = None;
+            if *doors != wanted.doors {
+                client.keep(id, &wanted.doors)?;
+                doors.clone_from(&wanted.doors);
+            }
             return Ok(client.lead(id, wanted.to)?);
         }
         let sockets = match wanted.sockets.take() {

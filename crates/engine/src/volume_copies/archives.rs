@@ -16,10 +16,13 @@ use std::{
 };
 
 use archive::{Packer, Placer};
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use rustix::{
+    fs::{CWD, Mode, OFlags, RenameFlags},
+    io::Errno,
+};
 use types::volume::Volume as Told;
 
-use super::{DATA, sync};
+use super::{DATA, survey::survey, sync};
 use crate::{
     Engine, binds, blocking,
     contents::{Chunks, Owners, PATIENCE, Sink, pipe},
@@ -40,11 +43,11 @@ pub struct ImportLimit {
 }
 
 impl Engine {
-    /// All of a volume as an archive.
+    /// All of a volume as an archive, and what it lacks.
     ///
     /// # Errors
     /// When there is no such volume; what goes wrong later ends the stream.
-    pub async fn export_volume(self: &Arc<Self>, name: &str) -> Result<Chunks> {
+    pub async fn export_volume(self: &Arc<Self>, name: &str) -> Result<(Chunks, Vec<String>)> {
         if self.volumes.get(name).is_none() {
             return Err(Error::NoSuchVolume(name.to_owned()));
         }
@@ -55,16 +58,22 @@ impl Engine {
         let gate = self.volumes.gate(name).await;
         if self.is_written(name) {
             drop(gate);
-            let (copy, ..) = self.copy_now(name).await?;
+            let made = self.copy_now(name).await?;
+            let (copy, lacks) = (made.unfinished, made.seen.of_archive());
             let work = move || {
                 pack(&copy.0.join(DATA), &owners, sink);
                 // Only now may it go.
                 drop(copy);
             };
             tokio::spawn(thread.run(work));
-            return Ok(chunks);
+            return Ok((chunks, lacks));
         }
         let lease = self.volumes.lease_held(name).await?;
+        let (lease, seen) = blocking(move || {
+            let seen = survey(&lease.place)?;
+            Ok((lease, seen))
+        })
+        .await?;
         let sink = sink.with_patience(PATIENCE);
         let work = move || {
             pack(&lease.place, &owners, sink);
@@ -72,7 +81,7 @@ impl Engine {
             drop(lease);
         };
         tokio::spawn(thread.run(work));
-        Ok(chunks)
+        Ok((chunks, seen.of_archive()))
     }
 
     /// Makes a volume of an archive, or fills one that is empty and that no container has.
@@ -90,6 +99,12 @@ impl Engine {
         self.volumes.settle(name).await;
         self.not_used(name)?;
         let known = self.volumes.get(name);
+        if known.as_ref().is_some_and(|v| v.is_memory()) {
+            return Err(Error::Invalid(format!(
+                "import {name}: its files are in memory while a container has it, and nobody would \
+                 ever see the archive's: fill it from a container"
+            )));
+        }
         if let Some(known) = known.as_ref().filter(|v| !v.is_plain()) {
             return self.import_mounted(known, limit, source).await;
         }
@@ -148,8 +163,8 @@ impl Engine {
             // Others may write there meanwhile, from elsewhere: what is theirs is not touched.
             let part = lease.place.join(format!(".part-{}", types::id::generate()));
             fs::create_dir(&part).map_err(Error::path("create", &part))?;
-            let placed =
-                place(&part, &owners, limit, source).and_then(|()| move_up(&part, &lease.place));
+            let placed = place(&part, &owners, limit, source)
+                .and_then(|()| move_up(&part, &lease.place, false));
             let name = part.file_name().unwrap_or_default().as_encoded_bytes();
             let removed =
                 File::open(&lease.place).and_then(|dir| archive::remove_all(dir.as_fd(), name));
@@ -189,8 +204,8 @@ fn not_empty(place: &Path) -> Error {
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// Moves all of a directory into the one around it, which gets its owner and mode. What is there
-/// already is not overwritten.
-fn move_up(part: &Path, place: &Path) -> Result<()> {
+/// already is not overwritten: it is an error, or with `theirs` it stays instead.
+pub(crate) fn move_up(part: &Path, place: &Path, theirs: bool) -> Result<()> {
     for entry in fs::read_dir(part)
         .map_err(Error::path("read", part))?
         .flatten()
@@ -199,13 +214,27 @@ fn move_up(part: &Path, place: &Path) -> Result<()> {
         if entry.file_name() == LOST_AND_FOUND {
             continue;
         }
-        rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE)
-            .map_err(|e| Error::path("put in its place", &to)(e.into()))?;
+        match rename_new(&from, &to) {
+            Err(Errno::EXIST) if theirs => {}
+            done => done.map_err(|e| Error::path("put in its place", &to)(e.into()))?,
+        }
     }
     let whole = fs::metadata(part).map_err(Error::path("look at", part))?;
     std::os::unix::fs::chown(place, Some(whole.uid()), Some(whole.gid()))
         .and_then(|()| fs::set_permissions(place, whole.permissions()))
         .map_err(Error::path("give the archive's owner to", place))
+}
+
+/// Renames without overwriting.
+fn rename_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that cannot do it in one step, such as NFS.
+        Err(Errno::INVAL) => match fs::symlink_metadata(to) {
+            Ok(_) => Err(Errno::EXIST),
+            Err(_) => rustix::fs::rename(from, to),
+        },
+        done => done,
+    }
 }
 
 /// Packs a directory for the client, who learns of what goes wrong.
@@ -217,7 +246,7 @@ fn pack(place: &Path, owners: &Owners, sink: Sink) {
         // The sink went with it, and tells the client that it is not whole.
         Err(error) => return tracing::warn!(%error, "no archive"),
     };
-    let mut packer = Packer::new(&mut encoder, &ids).one_file_system();
+    let mut packer = Packer::new(&mut encoder, &ids).one_file_system().whole();
     let packed = open().and_then(|dir| packer.dir(&dir, b"."));
     let (_, ended) = packer.into_inner(packed.is_ok());
     let mut done = packed.and(ended);

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{PluginPlaces, call::Address, is_socket};
+use super::{PluginAddress as Address, PluginPlaces, is_socket};
 
 /// Longest file that says where a plugin is.
 const LONGEST: u64 = 64 << 10;

@@ -8,11 +8,12 @@ mod find;
 use std::{
     collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
-    sync::Mutex,
-    time::Duration,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
-use call::{Address, Failed};
+use call::Failed;
+pub use call::{CallFailed, PluginAddress, PluginCaller};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -48,6 +49,10 @@ impl Default for PluginPlaces {
 
 /// For plugins that are only asked what they have.
 const SHORT: Duration = Duration::from_secs(5);
+/// How long one that did not answer such a question is not asked it again.
+const QUIET: Duration = Duration::from_secs(30);
+/// How long an answer is waited for in the background that nobody wants any more.
+const LATE: Duration = Duration::from_secs(600);
 
 /// What a plugin is for.
 const KIND: &str = "VolumeDriver";
@@ -55,15 +60,29 @@ const KIND: &str = "VolumeDriver";
 /// The plugins of this host.
 pub(crate) struct Plugins {
     places: PluginPlaces,
+    caller: Arc<dyn PluginCaller>,
     /// Those that have said that they keep volumes.
-    active: Mutex<HashSet<(String, Address)>>,
+    active: Mutex<HashSet<(String, PluginAddress)>>,
+    /// Those that did not answer in time, and when that was.
+    silent: Mutex<BTreeMap<String, Instant>>,
 }
 
 /// One that keeps volumes.
-pub(crate) struct Driver<'a> {
+#[derive(Clone)]
+pub(crate) struct Driver {
     name: String,
-    address: Address,
-    plugins: &'a Plugins,
+    address: PluginAddress,
+    plugins: Arc<Plugins>,
+}
+
+/// What came of a mount.
+pub(crate) enum Mounted {
+    /// It is there.
+    At(PathBuf),
+    /// It is not.
+    Not(Error),
+    /// Nobody knows yet: the answer may still come, if there is one to wait for.
+    Perhaps(Error, Option<tokio::task::JoinHandle<bool>>),
 }
 
 /// A volume, as its plugin tells of it.
@@ -94,15 +113,17 @@ struct Capabilities {
 }
 
 impl Plugins {
-    pub(crate) fn new(places: PluginPlaces) -> Self {
-        Self {
+    pub(crate) fn new(places: PluginPlaces, caller: Arc<dyn PluginCaller>) -> Arc<Self> {
+        Arc::new(Self {
             places,
+            caller,
             active: Mutex::default(),
-        }
+            silent: Mutex::default(),
+        })
     }
 
     /// The plugin `name`, which keeps volumes.
-    pub(crate) async fn driver(&self, name: &str) -> Result<Driver<'_>> {
+    pub(crate) async fn driver(self: &Arc<Self>, name: &str) -> Result<Driver> {
         let unknown = |why: String| {
             // Not as an absent object: clients would take it for the image, and pull.
             Error::Invalid(format!("error looking up volume plugin {name}: {why}"))
@@ -117,7 +138,7 @@ impl Plugins {
         let driver = Driver {
             name: name.to_owned(),
             address,
-            plugins: self,
+            plugins: Arc::clone(self),
         };
         driver.activate().await.map_err(unknown)?;
         Ok(driver)
@@ -131,7 +152,7 @@ impl Plugins {
     }
 
     /// What all plugins have, with the plugins' names; and what went wrong.
-    pub(crate) async fn list(&self) -> (Vec<(String, Told)>, Vec<String>) {
+    pub(crate) async fn list(self: &Arc<Self>) -> (Vec<(String, Told)>, Vec<String>) {
         let asked = self.names().await.into_iter().map(|name| async move {
             let look = async {
                 let driver = self.driver(&name).await.ok()?;
@@ -157,9 +178,36 @@ impl Plugins {
         }
         all
     }
+
+    /// Which plugin has a volume of this name, and what it says of it. One that does not answer is
+    /// passed over, and for a while not asked again: it would hold up everybody who makes a volume.
+    pub(crate) async fn who_has(self: &Arc<Self>, volume: &str) -> Option<(String, Told)> {
+        let asked = self.names().await.into_iter().map(|name| async move {
+            if lock(&self.silent)
+                .get(&name)
+                .is_some_and(|when| when.elapsed() < QUIET)
+            {
+                return None;
+            }
+            let look = async {
+                let driver = self.driver(&name).await.ok()?;
+                driver.has(volume).await
+            };
+            match tokio::time::timeout(SHORT.min(self.places.patience), look).await {
+                Ok(found) => found.map(|told| (name, told)),
+                Err(_) => {
+                    tracing::warn!(plugin = %name, volume, "no answer whether it has the volume");
+                    lock(&self.silent).insert(name, Instant::now());
+                    None
+                }
+            }
+        });
+        let all = futures_util::future::join_all(asked).await;
+        all.into_iter().flatten().next()
+    }
 }
 
-impl Driver<'_> {
+impl Driver {
     async fn activate(&self) -> std::result::Result<(), String> {
         let key = (self.name.clone(), self.address.clone());
         if lock(&self.plugins.active).contains(&key) {
@@ -181,13 +229,24 @@ impl Driver<'_> {
     }
 
     async fn ask(&self, method: &str, body: Value) -> std::result::Result<Answer, Failed> {
-        let patience = self.plugins.places.patience;
-        let answer = call::call(&self.address, method, &body, patience).await;
+        self.ask_within(method, body, self.plugins.places.patience)
+            .await
+    }
+
+    async fn ask_within(
+        &self,
+        method: &str,
+        body: Value,
+        patience: Duration,
+    ) -> std::result::Result<Answer, Failed> {
+        let caller = self.plugins.caller.as_ref();
+        let answer = call::call(caller, &self.address, method, &body, patience).await;
         let answer = answer.and_then(|bytes| {
             serde_json::from_slice::<Answer>(&bytes).map_err(|e| {
-                Failed::Garbage(format!(
+                CallFailed::Garbage(format!(
                     "its answer to {method} is not what the protocol says: {e}"
                 ))
+                .into()
             })
         });
         if answer.is_err() {
@@ -205,10 +264,14 @@ impl Driver<'_> {
             Ok(answer) => return Ok(answer),
             Err(failed) => failed.to_string(),
         };
-        Err(Error::Plugin {
+        Err(self.said(told))
+    }
+
+    fn said(&self, told: String) -> Error {
+        Error::Plugin {
             name: self.name.clone(),
             told,
-        })
+        }
     }
 
     pub(crate) async fn create(
@@ -225,18 +288,48 @@ impl Driver<'_> {
     }
 
     /// Makes it ready for `user`; answers where it is.
-    pub(crate) async fn mount(&self, name: &str, user: &str) -> Result<PathBuf> {
+    pub(crate) async fn mount(&self, name: &str, user: &str) -> Mounted {
+        let patience = self.plugins.places.patience;
         let body = json!({"Name": name, "ID": user});
-        let answer = self.volume("Mount", body).await?;
-        let place = answer.mountpoint.unwrap_or_default();
-        // It becomes a path of this host, whatever it is.
-        if !place.starts_with('/') || place.contains('\0') {
-            return Err(Error::Plugin {
-                name: self.name.clone(),
-                told: format!("it answered {place:?} for the place of the volume: not a path"),
-            });
+        let driver = self.clone();
+        // On its own: a plugin that takes too long goes on with it, whoever has stopped waiting.
+        let mut asked = tokio::spawn(async move {
+            let method = format!("{KIND}.Mount");
+            driver.ask_within(&method, body, LATE.max(patience)).await
+        });
+        let answer = match tokio::time::timeout(patience, &mut asked).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Mounted::Not(self.said(error.to_string())),
+            Err(_) => {
+                let later = tokio::spawn(async move {
+                    match asked.await {
+                        Ok(Ok(answer)) => answer.err.unwrap_or_default().is_empty(),
+                        Ok(Err(Failed::Call(CallFailed::Dial { .. }) | Failed::Refused { .. })) => {
+                            false
+                        }
+                        Ok(Err(_)) | Err(_) => true,
+                    }
+                });
+                let error = self.said(Failed::Late(patience).to_string());
+                return Mounted::Perhaps(error, Some(later));
+            }
+        };
+        match answer {
+            Ok(Answer { err: Some(err), .. }) if !err.is_empty() => Mounted::Not(self.said(err)),
+            Ok(answer) => {
+                let place = answer.mountpoint.unwrap_or_default();
+                // It becomes a path of this host, whatever it is.
+                if place.starts_with('/') && !place.contains('\0') {
+                    return Mounted::At(place.into());
+                }
+                let told = format!("it answered {place:?} for the place of the volume: not a path");
+                Mounted::Perhaps(self.said(told), None)
+            }
+            Err(failed @ (Failed::Call(CallFailed::Dial { .. }) | Failed::Refused { .. })) => {
+                Mounted::Not(self.said(failed.to_string()))
+            }
+            Err(failed) => Mounted::Perhaps(self.said(failed.to_string()), None),
         }
-        Ok(place.into())
     }
 
     pub(crate) async fn unmount(&self, name: &str, user: &str) -> Result<()> {
@@ -253,6 +346,12 @@ impl Driver<'_> {
             told.mountpoint = path.ok().and_then(|answer| answer.mountpoint);
         }
         Ok(told)
+    }
+
+    /// What it says of a volume, if it has it.
+    async fn has(&self, name: &str) -> Option<Told> {
+        let answer = self.volume("Get", json!({"Name": name})).await.ok()?;
+        answer.volume.filter(|told| told.name == name)
     }
 
     async fn list(&self) -> Result<Vec<Told>> {
@@ -287,62 +386,53 @@ fn is_socket(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::UnixListener,
-    };
+    use bytes::Bytes;
+    use futures_util::future::BoxFuture;
 
     use super::*;
 
-    /// A plugin that answers every call with the same bytes; none: it says nothing.
-    fn plugin(dir: &Path, answer: Option<&'static str>) {
-        let listener = UnixListener::bind(dir.join("test.sock")).unwrap();
-        tokio::spawn(async move {
-            let mut held = Vec::new();
-            while let Ok((mut client, _)) = listener.accept().await {
-                let mut request = [0; 4096];
-                let _ = client.read(&mut request).await;
-                match answer {
-                    Some(answer) => _ = client.write_all(answer.as_bytes()).await,
-                    None => held.push(client),
+    /// Plugins that all answer the same; none: they say nothing.
+    #[derive(Debug)]
+    struct Same(Option<(u16, &'static str)>);
+
+    impl PluginCaller for Same {
+        fn post<'a>(
+            &'a self,
+            _address: &'a PluginAddress,
+            _method: &'a str,
+            _body: String,
+        ) -> BoxFuture<'a, std::result::Result<(u16, Bytes), CallFailed>> {
+            Box::pin(async {
+                match self.0 {
+                    Some((status, body)) => Ok((status, Bytes::from_static(body.as_bytes()))),
+                    None => std::future::pending().await,
                 }
-            }
-        });
+            })
+        }
     }
 
-    fn plugins(dir: &Path) -> Plugins {
-        Plugins::new(PluginPlaces {
-            sockets: vec![dir.to_owned()],
+    /// The folder of plugins with one, `test`.
+    fn plugins(answer: Option<(u16, &'static str)>) -> (tempfile::TempDir, Arc<Plugins>) {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::net::UnixListener::bind(dir.path().join("test.sock")).unwrap();
+        let places = PluginPlaces {
+            sockets: vec![dir.path().to_owned()],
             files: Vec::new(),
             patience: Duration::from_millis(200),
-        })
+        };
+        (dir, Plugins::new(places, Arc::new(Same(answer))))
     }
 
     #[tokio::test]
     async fn what_is_no_answer_is_told_and_not_believed() {
         for (answer, words) in [
             (None, "no answer within"),
-            (Some("nonsense\r\n\r\n"), "plugin test"),
-            (
-                Some("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{{{"),
-                "not what the protocol says",
-            ),
-            (
-                Some("HTTP/1.1 500 no\r\nContent-Length: 4\r\n\r\noops"),
-                "oops",
-            ),
-            (
-                Some("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
-                "does not implement",
-            ),
-            (
-                Some("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"),
-                "test",
-            ),
+            (Some((200, "{{{")), "not what the protocol says"),
+            (Some((500, "oops")), "500: oops"),
+            (Some((500, "{\"Err\": \"no room\"}")), "500: no room"),
+            (Some((200, "{}")), "does not implement"),
         ] {
-            let dir = tempfile::tempdir().unwrap();
-            plugin(dir.path(), answer);
-            let plugins = plugins(dir.path());
+            let (_dir, plugins) = plugins(answer);
             let error = plugins.driver("test").await.err().unwrap().to_string();
             assert!(error.contains(words), "{answer:?}: {error}");
             assert!(
@@ -354,27 +444,35 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_a_path() {
-        let dir = tempfile::tempdir().unwrap();
-        let answer = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\
-                      {\"Implements\": [\"VolumeDriver\"], \"Mountpoint\": \"rel\"}";
-        plugin(dir.path(), Some(answer));
-        let plugins = plugins(dir.path());
+        let answer = "{\"Implements\": [\"VolumeDriver\"], \"Mountpoint\": \"rel\"}";
+        let (_dir, plugins) = plugins(Some((200, answer)));
         let driver = plugins.driver("test").await.unwrap();
-        let error = driver.mount("v", "user").await.unwrap_err().to_string();
-        assert!(error.contains("not a path"), "{error}");
+        let Mounted::Perhaps(error, None) = driver.mount("v", "user").await else {
+            panic!("a relative path was taken");
+        };
+        assert!(error.to_string().contains("not a path"), "{error}");
         assert_eq!(driver.scope().await, "local");
     }
 
     #[tokio::test]
+    async fn the_one_that_has_a_volume_is_found() {
+        let answer = "{\"Implements\": [\"VolumeDriver\"], \"Volume\": {\"Name\": \"vol\"}}";
+        let (_dir, found) = plugins(Some((200, answer)));
+        assert_eq!(found.who_has("vol").await.unwrap().0, "test");
+        // A plugin that answers with another one does not have it.
+        assert!(found.who_has("other").await.is_none());
+        // One that says nothing is not asked twice.
+        let (_dir, silent) = plugins(None);
+        assert!(silent.who_has("vol").await.is_none());
+        assert!(lock(&silent.silent).contains_key("test"));
+        assert!(silent.who_has("vol").await.is_none());
+    }
+
+    #[tokio::test]
     async fn names_are_not_paths() {
-        let dir = tempfile::tempdir().unwrap();
+        let (_dir, plugins) = plugins(None);
         for name in ["../x", "", "a/b", "."] {
-            let error = plugins(dir.path())
-                .driver(name)
-                .await
-                .err()
-                .unwrap()
-                .to_string();
+            let error = plugins.driver(name).await.err().unwrap().to_string();
             assert!(error.ends_with("not found"), "{error}");
         }
     }

@@ -12,12 +12,14 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, StatxAttributes, StatxFlags},
     io::Errno,
     mount::{MountFlags, MountPropagationFlags, UnmountFlags},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    mount_table,
+};
 
 /// What the driver knows.
 const OPTIONS: [&str; 4] = ["device", "o", "size", "type"];
@@ -42,7 +44,7 @@ pub(crate) fn check(options: &BTreeMap<String, String>) -> std::result::Result<(
         return Err("port not allowed in CIFS device URL, include 'port' in 'o='".into());
     }
     if let Some(size) = options.get("size")
-        && bytes(size)? > 0
+        && types::size::parse(size)? > 0
     {
         return Err("quota size requested but no quota support".into());
     }
@@ -54,36 +56,6 @@ pub(crate) fn check(options: &BTreeMap<String, String>) -> std::result::Result<(
         }
     }
     Ok(())
-}
-
-/// A size as Docker writes it: `100m`, `2GiB`.
-fn bytes(text: &str) -> std::result::Result<u64, String> {
-    let invalid = || format!("invalid size: '{text}'");
-    let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: f64 = digits.trim().parse().map_err(|_| invalid())?;
-    let unit = lower[digits.len()..]
-        .trim_end_matches("ib")
-        .trim_end_matches('b');
-    let power = match unit {
-        "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        "p" => 5,
-        _ => return Err(invalid()),
-    };
-    if number < 0.0 || !number.is_finite() {
-        return Err(invalid());
-    }
-    let sum = number * 1024_f64.powi(power);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "no size is near 2^64, and none is negative"
-    )]
-    Ok(sum as u64)
 }
 
 /// The host of `//host/share`, or `cifs://host/share`.
@@ -276,15 +248,11 @@ fn said(error: Errno) -> String {
     text.to_lowercase()
 }
 
-/// Whether something is mounted on `place` itself.
+/// Whether something is mounted on `place` itself; also where that does not answer any more.
 pub(crate) fn is_mounted(place: &Path) -> Result<bool> {
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    match rustix::fs::statx(CWD, place, flags, StatxFlags::TYPE) {
-        Ok(found) => Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
-        Err(Errno::NOENT) => Ok(false),
-        // A server that is gone: only a mount answers so.
-        Err(Errno::STALE | Errno::NOTCONN | Errno::HOSTDOWN | Errno::TIMEDOUT) => Ok(true),
-        Err(e) => Err(Error::path("look at", place)(e.into())),
+    match mount_table::as_listed(place)? {
+        Some(place) => Ok(mount_table::points()?.contains(&place)),
+        None => Ok(false),
     }
 }
 
@@ -298,11 +266,11 @@ fn detach(place: &Path) -> rustix::io::Result<()> {
 
 /// Refuses where somebody has mounted something at or below `place`: it is not ours to remove.
 pub(crate) fn nothing_mounted_in(place: &Path) -> Result<()> {
-    let info = std::fs::read_to_string("/proc/self/mountinfo")
-        .map_err(Error::io("read the list of mounts"))?;
-    let points = info.lines().filter_map(|line| line.split(' ').nth(4));
-    // Odd bytes are written as octal numbers there, which names of volumes cannot have.
-    match points.map(Path::new).find(|point| point.starts_with(place)) {
+    let Some(place) = mount_table::as_listed(place)? else {
+        return Ok(());
+    };
+    let points = mount_table::points()?;
+    match points.iter().find(|point| point.starts_with(&place)) {
         None => Ok(()),
         Some(point) => Err(Error::Conflict(format!(
             "something is mounted at {}: unmount it before the volume is removed",
@@ -394,12 +362,5 @@ mod tests {
         );
         assert!(said.contains("flags: 0x1"), "{said}");
         assert!(!is_mounted(place.path()).unwrap());
-    }
-
-    #[test]
-    fn sizes() {
-        assert_eq!(bytes("10m"), Ok(10 << 20));
-        assert_eq!(bytes("1.5GiB"), Ok(3 << 29));
-        assert!(bytes("-1").is_err() && bytes("1x").is_err());
     }
 }

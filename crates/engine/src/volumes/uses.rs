@@ -1,9 +1,13 @@
 //! Who uses volumes now: what is mounted for the first and unmounted after the last.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use super::{Volume, Volumes, local};
@@ -11,7 +15,11 @@ use crate::{
     blocking,
     error::{Error, Result},
     sync::lock,
+    volume_plugins::{Driver, Mounted},
 };
+
+/// How long a daemon's start waits for what its predecessor had mounted to be unmounted.
+const TIDYING: Duration = Duration::from_secs(1);
 
 /// Begins the names of users that are no containers.
 const OURS: &str = "wharf-";
@@ -19,15 +27,19 @@ const OURS: &str = "wharf-";
 /// The users of one volume.
 #[derive(Default)]
 struct Users {
-    all: BTreeSet<String>,
+    all: BTreeMap<String, Turn>,
     /// Where it is; empty where a daemon before this one knew.
     place: PathBuf,
 }
 
-/// The volumes in use, by name. A user is a container's identifier, or a name of our own for work
-/// that is done here.
+/// Tells one time that a user got a volume from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Turn(u64);
+
+/// The volumes in use, by name, and how often one was given out. A user is a container's identifier,
+/// or a name of our own for work that is done here.
 #[derive(Default)]
-pub(super) struct Uses(Mutex<BTreeMap<String, Users>>);
+pub(super) struct Uses(Mutex<BTreeMap<String, Users>>, AtomicU64);
 
 impl Uses {
     pub(super) fn any(&self, name: &str) -> bool {
@@ -37,25 +49,33 @@ impl Uses {
     fn has(&self, name: &str, user: &str) -> Option<PathBuf> {
         let uses = lock(&self.0);
         let users = uses.get(name)?;
-        users.all.contains(user).then(|| users.place.clone())
+        users.all.contains_key(user).then(|| users.place.clone())
+    }
+
+    fn turn(&self, name: &str, user: &str) -> Option<Turn> {
+        lock(&self.0).get(name)?.all.get(user).copied()
     }
 
     fn add(&self, name: &str, user: &str, place: PathBuf) {
         let mut uses = lock(&self.0);
         let users = uses.entry(name.to_owned()).or_default();
-        users.all.insert(user.to_owned());
+        let turn = Turn(self.1.fetch_add(1, Ordering::Relaxed));
+        users.all.insert(user.to_owned(), turn);
         if !place.as_os_str().is_empty() {
             users.place = place;
         }
     }
 
-    /// Whether `user` was one; and whether nobody is left.
-    fn remove(&self, name: &str, user: &str) -> (bool, bool) {
+    /// Whether `user` was one, and has not got it anew since that `turn`; and whether nobody is left.
+    fn remove(&self, name: &str, user: &str, turn: Option<Turn>) -> (bool, bool) {
         let mut uses = lock(&self.0);
         let Some(users) = uses.get_mut(name) else {
             return (false, true);
         };
-        let was = users.all.remove(user);
+        let was = turn.is_some() && users.all.get(user).copied() == turn;
+        if was {
+            users.all.remove(user);
+        }
         let last = users.all.is_empty();
         if last {
             uses.remove(name);
@@ -82,43 +102,65 @@ impl Drop for Lease {
         );
         if volumes.get(&name).is_none_or(|v| v.is_plain()) {
             // Nothing has to be done, so it is done at once.
-            volumes.uses.remove(&name, &user);
+            let turn = volumes.uses.turn(&name, &user);
+            volumes.uses.remove(&name, &user, turn);
             return;
         }
         self.volumes.runtime.spawn(async move {
-            volumes.release(&name, &user).await;
+            let turn = volumes.turn(&name, &user);
+            volumes.release(&name, &user, turn).await;
         });
     }
 }
 
 impl Volumes {
     /// Makes the volume ready for `user`; answers where its data are. A user that has it keeps it.
-    pub(crate) async fn acquire(&self, name: &str, user: &str) -> Result<PathBuf> {
+    pub(crate) async fn acquire(self: &Arc<Self>, name: &str, user: &str) -> Result<PathBuf> {
         let _gate = self.gate(name).await;
         self.acquire_held(name, user).await
     }
 
     /// As [`Volumes::acquire`], for who holds the gate.
-    pub(crate) async fn acquire_held(&self, name: &str, user: &str) -> Result<PathBuf> {
+    pub(crate) async fn acquire_held(self: &Arc<Self>, name: &str, user: &str) -> Result<PathBuf> {
         let volume = self
             .get(name)
             .ok_or_else(|| Error::NoSuchVolume(name.to_owned()))?;
         if let Some(place) = self.uses.has(name, user)
             && !place.as_os_str().is_empty()
         {
+            // Its turn begins anew: what ends the one before must not take it away.
+            self.uses.add(name, user, place.clone());
             return Ok(place);
         }
         let place = self.make_ready(&volume, user).await?;
         self.uses.add(name, user, place.clone());
+        self.answers(&volume, &place).await?;
+        self.settle_filling(name, &place).await?;
         Ok(place)
     }
 
-    async fn make_ready(&self, volume: &Volume, user: &str) -> Result<PathBuf> {
+    async fn make_ready(self: &Arc<Self>, volume: &Volume, user: &str) -> Result<PathBuf> {
         let name = &volume.name;
         if !volume.is_local() {
             let driver = self.plugins.driver(volume.driver()).await?;
-            let place = driver.mount(name, user).await;
-            return place.map_err(|e| e.doing(&format!("mount volume '{name}'")));
+            let error = match driver.mount(name, user).await {
+                Mounted::At(place) => return Ok(place),
+                Mounted::Not(error) => error,
+                Mounted::Perhaps(error, later) => {
+                    let (volumes, name, user) = (Arc::clone(self), name.clone(), user.to_owned());
+                    tokio::spawn(async move {
+                        let mounted = match later {
+                            Some(later) => later.await.unwrap_or(true),
+                            None => true,
+                        };
+                        if mounted {
+                            volumes.unmount_unwanted(&driver, &name, &user).await;
+                        }
+                    });
+                    error
+                }
+            };
+            return Err(error.doing(&format!("mount volume '{name}'")));
         }
         let data = self.data(name);
         if volume.has_device() {
@@ -139,11 +181,27 @@ impl Volumes {
         Ok(data)
     }
 
-    /// `user` does not need it any more. What goes wrong is told in the log: nobody could do
-    /// anything about it.
-    pub(crate) async fn release(&self, name: &str, user: &str) {
+    /// Tells a plugin to unmount what it has mounted after its time, unless `user` has got it since.
+    async fn unmount_unwanted(&self, driver: &Driver, name: &str, user: &str) {
         let _gate = self.gate(name).await;
-        let (was, last) = self.uses.remove(name, user);
+        if self.uses.has(name, user).is_some() {
+            return;
+        }
+        if let Err(error) = driver.unmount(name, user).await {
+            tracing::warn!(volume = name, user, %error, "mounted too late, and not unmounted");
+        }
+    }
+
+    /// The last time that `user` got it, if it has it.
+    pub(crate) fn turn(&self, name: &str, user: &str) -> Option<Turn> {
+        self.uses.turn(name, user)
+    }
+
+    /// `user` does not need it any more, unless it got it again since that `turn`. What goes wrong is
+    /// told in the log: nobody could do anything about it.
+    pub(crate) async fn release(&self, name: &str, user: &str, turn: Option<Turn>) {
+        let _gate = self.gate(name).await;
+        let (was, last) = self.uses.remove(name, user, turn);
         let Some(volume) = self.get(name).filter(|_| was) else {
             return;
         };
@@ -172,17 +230,28 @@ impl Volumes {
         self.uses.add(name, user, place);
     }
 
-    /// Unmounts what was mounted for users that a daemon before this one had.
-    pub(crate) async fn tidy(&self) {
-        for volume in self.all().into_iter().filter(Volume::has_device) {
-            let _gate = self.gate(&volume.name).await;
-            if self.uses.any(&volume.name) {
-                continue;
-            }
-            let data = self.data(&volume.name);
-            if let Err(error) = blocking(move || local::unmount(&data)).await {
-                tracing::warn!(volume = %volume.name, %error, "not unmounted");
-            }
+    /// Unmounts what was mounted for users that a daemon before this one had. Each by itself: a
+    /// server that does not answer any more holds up neither the others nor the daemon's start.
+    pub(crate) async fn tidy(self: &Arc<Self>) {
+        let all = self.all().into_iter().filter(Volume::has_device);
+        let works = all.map(|volume| {
+            let volumes = Arc::clone(self);
+            tokio::spawn(async move { volumes.tidy_one(&volume.name).await })
+        });
+        let all = futures_util::future::join_all(works.collect::<Vec<_>>());
+        if tokio::time::timeout(TIDYING, all).await.is_err() {
+            tracing::warn!("unmounting volumes that nobody uses takes longer");
+        }
+    }
+
+    async fn tidy_one(&self, name: &str) {
+        let _gate = self.gate(name).await;
+        if self.uses.any(name) {
+            return;
+        }
+        let data = self.data(name);
+        if let Err(error) = blocking(move || local::unmount(&data)).await {
+            tracing::warn!(volume = name, %error, "not unmounted");
         }
     }
 
@@ -237,7 +306,7 @@ impl Volumes {
     /// Who uses it now.
     pub(crate) fn users(&self, name: &str) -> Vec<String> {
         let uses = lock(&self.uses.0);
-        let all = uses.get(name).map(|u| u.all.iter().cloned().collect());
+        let all = uses.get(name).map(|u| u.all.keys().cloned().collect());
         all.unwrap_or_default()
     }
 }

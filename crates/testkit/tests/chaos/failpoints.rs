@@ -28,7 +28,7 @@ const NETWORKS: &str = "inspect -f '{{len .NetworkSettings.Networks}}' box";
 const VOLUMES: &str = "create --name box -v /nameless -v named:/named busybox true";
 const RUNS: &str = "run -d --name box -p 8080:80 busybox sleep 1000";
 
-const ACTS: [Act; 31] = [
+const ACTS: [Act; 33] = [
     Act {
         points: &[
             "image.blob.sync",
@@ -271,7 +271,11 @@ const ACTS: [Act; 31] = [
         happened: ("network inspect -f there mine", "there"),
     },
     Act {
-        points: &["engine.network.removed", "engine.records.commit"],
+        points: &[
+            "network.reaper.deleting",
+            "engine.network.removed",
+            "engine.records.commit",
+        ],
         before: &["network create mine"],
         operation: "network rm mine",
         happened: ("network ls -q --filter name=mine", ""),
@@ -293,6 +297,22 @@ const ACTS: [Act; 31] = [
         before: &[
             "volume create -o type=tmpfs -o device=tmpfs memory",
             "create --name box -v memory:/memory busybox sleep 1000",
+        ],
+        operation: "start box",
+        happened: (STATUS, "running"),
+    },
+    // A new volume is filled from the image: one that nobody else has, and one that others have.
+    Act {
+        points: &["engine.volume.filled"],
+        before: &["create --name box -v full:/etc busybox sleep 1000"],
+        operation: "start box",
+        happened: (STATUS, "running"),
+    },
+    Act {
+        points: &["engine.volume.moving"],
+        before: &[
+            "run -d --name other -v full:/nothing busybox sleep 1000",
+            "create --name box -v full:/etc busybox sleep 1000",
         ],
         operation: "start box",
         happened: (STATUS, "running"),

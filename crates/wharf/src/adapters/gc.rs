@@ -158,7 +158,7 @@ impl Images {
                     if image != candidate.image.id {
                         // The name means another image by now, which nobody has chosen.
                         moved.set(true);
-                        return vec![(candidate.image.id.clone(), true)];
+                        return vec![(candidate.image.id.clone(), image::Use::Running)];
                     }
                     engine.users_of(image)
                 };

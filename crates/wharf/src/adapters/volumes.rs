@@ -38,13 +38,13 @@ impl backend::Volumes for Containers {
         to_the_end(async move { engine.remove_volume(&name, force).await }).await
     }
 
-    async fn copy(&self, name: &str, new: &str) -> Result<VolumeCopied> {
+    async fn copy(&self, name: &str, new: &str, snapshot: bool) -> Result<VolumeCopied> {
         let (engine, name) = self.parts(name);
         let new = new.to_owned();
-        to_the_end(async move { engine.copy_volume(&name, &new).await }).await
+        to_the_end(async move { engine.copy_volume(&name, &new, snapshot).await }).await
     }
 
-    async fn export(&self, name: &str) -> Result<Body> {
+    async fn export(&self, name: &str) -> Result<(Body, Vec<String>)> {
         let (engine, name) = self.parts(name);
         // To its end: containers stand still in the middle of it.
         to_the_end(async move { engine.export_volume(&name).await }).await

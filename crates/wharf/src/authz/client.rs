@@ -1,32 +1,18 @@
-//! One call of a plugin: HTTP on a connection of its own, bounded in time and size.
+//! A plugin that judges requests, and one call of it, bounded in time.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, client::conn::http1};
-use hyper_util::rt::TokioIo;
+pub(super) use engine::PluginAddress as Address;
 use serde::Deserialize;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
+
+use crate::plugins;
 
 /// How long a plugin may think.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// No verdict is near this.
-const ANSWER: usize = 1 << 20;
-const MEDIA: &str = "application/vnd.docker.plugins.v1.2+json";
 /// What it must be able to do.
 const KIND: &str = "authz";
-
-/// Where a plugin listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Address {
-    Unix(PathBuf),
-    Tcp(String),
-}
 
 /// A plugin.
 #[derive(Debug, Clone)]
@@ -60,50 +46,10 @@ impl Plugin {
     }
 
     async fn ask(&self, method: &str, body: Vec<u8>) -> Result<Bytes> {
-        match &self.address {
-            Address::Unix(path) => {
-                let socket = UnixStream::connect(path).await;
-                let socket = socket.with_context(|| format!("dial {}", path.display()))?;
-                exchange(socket, method, body).await
-            }
-            Address::Tcp(address) => {
-                let socket = TcpStream::connect(address).await;
-                let socket = socket.with_context(|| format!("dial {address}"))?;
-                exchange(socket, method, body).await
-            }
-        }
-    }
-}
-
-async fn exchange(
-    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    method: &str,
-    body: Vec<u8>,
-) -> Result<Bytes> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
-    let request = Request::post(format!("/{method}"))
-        .header("host", "plugin")
-        .header("accept", MEDIA)
-        .header("content-type", MEDIA)
-        .body(Full::new(Bytes::from(body)))?;
-    let talk = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER).collect().await;
-        let body = body.map_err(|e| anyhow!("{e}"))?.to_bytes();
-        if !status.is_success() {
-            let said = String::from_utf8_lossy(&body);
-            bail!("{status}: {}", said.trim());
+        let (status, body) = plugins::post(&self.address, method, body.into()).await?;
+        if !(200..300).contains(&status) {
+            bail!("{status}: {}", String::from_utf8_lossy(&body).trim());
         }
         Ok(body)
-    };
-    let driven = async {
-        // What goes wrong with the connection is told by the exchange, too.
-        let _ = connection.await;
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        answer = talk => answer,
-        () = driven => bail!("the connection ended"),
     }
 }

@@ -100,11 +100,7 @@ pub(crate) async fn inspect(context: &Context, m: Matches) -> Result {
         shown = indent::list(&found);
     }
     output::print(&shown)?;
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::msg(failures.join("\n")))
-    }
+    Error::lines(&failures)
 }
 
 fn describe(context: &Context, name: &str) -> Result<Value> {

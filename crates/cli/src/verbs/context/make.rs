@@ -152,11 +152,7 @@ pub(crate) async fn remove(context: &Context, m: Matches) -> Result {
             Err(e) => failures.push(e.to_string()),
         }
     }
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::msg(failures.join("\n")))
-    }
+    Error::lines(&failures)
 }
 
 fn remove_one(context: &Context, name: &str, force: bool) -> Result {

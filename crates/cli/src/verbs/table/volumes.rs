@@ -61,7 +61,7 @@ pub(super) const VERBS: &[Verb] = &[
     Verb {
         names: &["volume export"],
         usage: "[OPTIONS] VOLUME",
-        about: "Write all of a volume to an archive (tar.zst), as it is at one moment",
+        about: "Write all of a volume to an archive (tar.zst), pausing who writes to it while it is copied",
         flags: &[super::super::save::EXPORT],
         args: Args::Exactly(1),
         mixed: true,
@@ -79,19 +79,19 @@ pub(super) const VERBS: &[Verb] = &[
     Verb {
         names: &["volume snapshot"],
         usage: "[OPTIONS] VOLUME [NEW]",
-        about: "Copy a volume as it is at one moment, under a name with the time",
+        about: "Copy a volume as it is at one moment, pausing who writes to it, under a name with the time",
         flags: &[volume::COPY],
         args: Args::Between(1, 2),
         mixed: true,
-        run: |c, m| Box::pin(volume::copy(c, m)),
+        run: |c, m| Box::pin(volume::snapshot(c, m)),
     },
     Verb {
         names: &["volume clone"],
         usage: "[OPTIONS] VOLUME NEW",
-        about: "Make a new volume with what another one has",
+        about: "Make a new volume with what another one has, pausing who writes to that",
         flags: &[volume::COPY],
         args: Args::Exactly(2),
         mixed: true,
-        run: |c, m| Box::pin(volume::copy(c, m)),
+        run: |c, m| Box::pin(volume::clone(c, m)),
     },
 ];

@@ -273,7 +273,10 @@ impl Plan {
             .stx_mnt_id;
         for point in foreign(&text, root) {
             // Those that came with a user namespace are locked; they lie below the new root.
-            let _ = rustix::mount::unmount(unescaped(point), rustix::mount::UnmountFlags::DETACH);
+            let _ = rustix::mount::unmount(
+                sys::mount::unescaped(point),
+                rustix::mount::UnmountFlags::DETACH,
+            );
         }
         rustix::process::chroot(".").context(about)
     }
@@ -291,30 +294,6 @@ fn is_shared(mountinfo: &str, id: u64) -> bool {
                 .skip(6)
                 .any(|tag| tag.starts_with("shared:"))
         })
-}
-
-/// Blanks and the like are octal numbers in mountinfo.
-fn unescaped(point: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(point.len());
-    let mut rest = point.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let code = after
-            .get(..3)
-            .filter(|_| byte == b'\\')
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match code {
-            Some(code) => {
-                bytes.push(code);
-                rest = &after[3..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    bytes
 }
 
 /// Mount points, the deepest first, that are not in the tree of `root`.
@@ -356,6 +335,6 @@ mod tests {
         assert_eq!(foreign(text, 9), ["/mnt/a\\040b", "/proc"]);
         assert!(is_shared("5 1 0:3 / /x rw shared:7 - tmpfs t rw", 5));
         assert!(!is_shared("5 1 0:3 / /x rw master:7 - tmpfs t rw", 5));
-        assert_eq!(unescaped("/mnt/a\\040b\\"), b"/mnt/a b\\");
+        assert_eq!(sys::mount::unescaped("/mnt/a\\040b\\"), b"/mnt/a b\\");
     }
 }

@@ -110,23 +110,13 @@ pub(super) fn plugins(names: &[String]) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
-/// `64m`, `1g`, `65536`.
+/// `64m`, `1g`, `65536`; more than nothing.
 pub(super) fn size(text: &str) -> Result<i64, String> {
-    let invalid = || format!("invalid size: '{text}'");
-    let lower = text.trim().to_ascii_lowercase();
-    let number = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match lower[number.len()..].trim() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        _ => return Err(invalid()),
-    };
-    let number: i64 = number.trim().parse().map_err(|_| invalid())?;
-    number
-        .checked_mul(1 << shift)
-        .filter(|n| *n > 0)
-        .ok_or_else(invalid)
+    let bytes = types::size::parse(text.trim())?;
+    match bytes {
+        0 => Err(format!("invalid size: '{text}'")),
+        bytes => Ok(bytes),
+    }
 }
 
 /// A seccomp profile for all containers; read once, so that the file may go.
