@@ -223,7 +223,8 @@ fn nobody_else_says_that_it_is_the_hosts_loopback() {
     });
     run(
         &c.ns,
-        "ip addr del 127.0.0.1/8 dev lo && ip addr add 127.0.0.9/32 dev eth0",
+        "echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet && \
+         ip addr del 127.0.0.1/8 dev lo && ip addr add 127.0.0.9/32 dev eth0",
     );
     let send = |from: &str| {
         within(&c.ns, || {
