@@ -54,6 +54,9 @@ impl Engine {
                 }
                 (None, None) => false,
             };
+            if let Some(definition) = define::definition(&chosen)?.filter(|_| chosen.adopted) {
+                chosen.found = fabric.found(&definition).map_err(Error::Fabric)?;
+            }
             Ok(chosen)
         })
         .await?;
