@@ -317,7 +317,9 @@ impl Placer<'_> {
             let (parent, _) = split(&path);
             let names = [self.dest.as_slice(), parent, below].into_iter();
             let names = names.filter(|name| !name.is_empty());
-            let whole = names.flat_map(|name| [b"/".as_slice(), name].concat()).collect();
+            let whole = names
+                .flat_map(|name| [b"/".as_slice(), name].concat())
+                .collect();
             return Mounted(whole).into();
         }
         let text = format!("{}: {error}", String::from_utf8_lossy(&header.path));

@@ -34,6 +34,7 @@ mod logdrivers;
 mod logs;
 mod manifests;
 mod mirrors;
+mod mounted_copies;
 mod mounts;
 mod namespaces;
 mod network_leaks;
