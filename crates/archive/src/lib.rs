@@ -18,15 +18,17 @@ mod read;
 mod remove;
 mod sparse;
 mod write;
+mod xattrs;
 
 pub use attributes::{apply, apply_by_name, times};
 pub use content::{make_node, write_content};
 pub use context::{ContextSink, read_context};
 pub use header::is_header;
-pub use pack::{Ids, Packer, is_opaque, open_below, xattrs};
+pub use pack::{Ids, Packer, is_opaque, open_below};
 pub use packed::{Compression, needs_too_much, unpacked};
 pub use path::{clean, split};
 pub use place::{Placer, Rename};
 pub use read::{Header, Kind, TarReader};
 pub use remove::remove_all;
 pub use write::TarWriter;
+pub use xattrs::xattrs;

@@ -11,11 +11,10 @@ use crate::acl;
 use crate::read::{Header, Kind};
 use crate::sparse;
 use crate::write::TarWriter;
+use crate::xattrs::{is_content, read_xattrs, xattrs};
 
 /// One read's length.
 const BUFFER: usize = 1 << 20;
-/// Longest value of an extended attribute, by the kernel.
-const MAX_XATTR: usize = 64 << 10;
 
 /// Bytes of the names of files with several names that are remembered; files beyond are packed once
 /// for each of their names.
@@ -409,30 +408,4 @@ fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
 fn named(path: &[u8], error: io::Error) -> io::Error {
     let text = format!("{}: {error}", String::from_utf8_lossy(path));
     io::Error::new(error.kind(), text)
-}
-
-/// The attributes that are content. A file system without any has none.
-#[must_use]
-pub fn xattrs(file: BorrowedFd<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
-    read_xattrs(file, is_content)
-}
-
-fn is_content(key: &[u8]) -> bool {
-    key == b"security.capability" || key.starts_with(b"user.") && !key.starts_with(b"user.overlay.")
-}
-
-fn read_xattrs(file: BorrowedFd<'_>, wanted: impl Fn(&[u8]) -> bool) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut list = vec![0_u8; MAX_XATTR];
-    let Ok(length) = rustix::fs::flistxattr(file, &mut list) else {
-        return Vec::new();
-    };
-    let keys = list[..length].split(|b| *b == 0);
-    keys.filter(|key| wanted(key))
-        .filter_map(|key| {
-            let mut value = vec![0_u8; MAX_XATTR];
-            let length = rustix::fs::fgetxattr(file, key, &mut value).ok()?;
-            value.truncate(length);
-            Some((key.to_vec(), value))
-        })
-        .collect()
 }

@@ -69,20 +69,67 @@ pub(crate) fn parse(spec: &str) -> Result<Mount> {
         },
         ..Mount::default()
     };
-    for option in mode.split(',').filter(|o| !o.is_empty()) {
-        match option {
-            "rw" => mount.read_only = false,
-            "ro" => mount.read_only = true,
-            // Labels mean nothing without SELinux, as in Docker.
-            "z" | "Z" => {}
-            "nocopy" if kind == MountKind::Volume => mount.copy_up = false,
-            p if PROPAGATIONS.contains(&p) && kind == MountKind::Bind => {
-                mount.propagation = p.into()
-            }
-            _ => return Err(Error::Invalid(format!("invalid mode: {mode}"))),
+    let words = Words::parse(mode)?;
+    mount.read_only = words.read_only;
+    if words.no_copy {
+        if kind != MountKind::Volume {
+            return Err(bad_mode(mode));
         }
+        mount.copy_up = false;
+    }
+    if let Some(propagation) = words.propagation {
+        if kind != MountKind::Bind {
+            return Err(bad_mode(mode));
+        }
+        mount.propagation = propagation.into();
     }
     Ok(mount)
+}
+
+/// What the words of a mode say, each kind of them at most once.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Words<'a> {
+    pub(crate) read_only: bool,
+    pub(crate) no_copy: bool,
+    pub(crate) propagation: Option<&'a str>,
+}
+
+impl<'a> Words<'a> {
+    /// The words of `ro,Z,rslave`; none of an empty text.
+    pub(crate) fn parse(mode: &'a str) -> Result<Self> {
+        let mut words = Self::default();
+        let mut seen = Vec::new();
+        for word in mode.split(',').filter(|_| !mode.is_empty()) {
+            let kind = match word {
+                "rw" | "ro" => {
+                    words.read_only = word == "ro";
+                    "access"
+                }
+                // Labels mean nothing without SELinux, as in Docker.
+                "z" | "Z" => "label",
+                // How up to date both sides must be: on Linux they always are.
+                "consistent" | "cached" | "delegated" => "consistency",
+                "nocopy" => {
+                    words.no_copy = true;
+                    "copy"
+                }
+                word if PROPAGATIONS.contains(&word) => {
+                    words.propagation = Some(word);
+                    "propagation"
+                }
+                _ => return Err(bad_mode(mode)),
+            };
+            if seen.contains(&kind) {
+                return Err(bad_mode(mode));
+            }
+            seen.push(kind);
+        }
+        Ok(words)
+    }
+}
+
+pub(crate) fn bad_mode(mode: &str) -> Error {
+    Error::Invalid(format!("invalid mode: {mode}"))
 }
 
 /// Refuses what no volume can be called.
@@ -131,6 +178,13 @@ mod tests {
         let volume = parse("data:/var/lib").unwrap();
         assert!(volume.copy_up && volume.name == "data" && !volume.anonymous);
         assert!(parse("/var/lib").unwrap().anonymous);
+        for good in [
+            "/a:/b:cached",
+            "a:/b:ro,delegated",
+            "/a:/b:consistent,Z,ro,rslave",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
         for bad in [
             "",
             ":/a",
@@ -142,6 +196,12 @@ mod tests {
             "a:b:c:d",
             "a:/b:rshared",
             "/a\0b:/c",
+            "/a:/b:ro,rw",
+            "/a:/b:ro,ro",
+            "/a:/b:z,Z",
+            "/a:/b:ro,",
+            "/a:/b:rshared,rslave",
+            "/a:/b:cached,delegated",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -50,6 +50,9 @@ pub(crate) struct Container {
     pub waiting: Mutex<Vec<Waiting>>,
     /// Where it is in its networks while it runs.
     pub place: Mutex<Place>,
+    /// Held by who changes its networks and by its end, one at a time; whether a run of it is in them.
+    /// Taken after `op`, which its end does without: who stops it holds that and waits for the end.
+    pub wired: tokio::sync::Mutex<bool>,
     /// Counts stops by the user: a restart that was planned before one is off.
     pub stops: AtomicU64,
     /// How many end it just now and see to what comes after, so that `--rm` does not.
@@ -75,6 +78,7 @@ impl Container {
             op: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
             place: Mutex::default(),
+            wired: tokio::sync::Mutex::default(),
             stops: AtomicU64::new(0),
             held: AtomicU64::new(0),
             thaws: AtomicU64::new(0),

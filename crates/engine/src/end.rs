@@ -210,6 +210,9 @@ impl Engine {
     }
 
     async fn clear_run_keeping_exit(&self, container: &Arc<Container>) {
+        // From here on a network is one for the next start.
+        let mut wired = container.wired.lock().await;
+        *wired = false;
         *lock(&container.place) = Place::default();
         let (network, id) = (Arc::clone(&self.network), container.id.clone());
         let (names, relays) = (Arc::clone(&self.names), Arc::clone(&self.relays));
@@ -235,6 +238,7 @@ impl Engine {
         if let Err(error) = cleared.await {
             tracing::warn!(container = %container.id, %error, "not everything of a run could be removed");
         }
+        drop(wired);
         // Last: nothing of the container is in them any more, and a driver may take its time.
         self.release_volumes(container).await;
     }

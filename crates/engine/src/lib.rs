@@ -79,7 +79,7 @@ mod volumes;
 mod wait;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicBool},
 };
@@ -99,8 +99,8 @@ pub use cdi::{DEFAULT_DIRS as CDI_DIRS, discovered as cdi_devices};
 use container::Container;
 use exec::Exec;
 use index::Index;
-pub use nets::DefaultBridge;
 use nets::Networks;
+pub use nets::{DefaultAddresses, DefaultBridge, check_network_options};
 use records::Records;
 pub use remap::Remap;
 pub use resolver::Resolver;
@@ -135,8 +135,10 @@ pub struct Config {
     pub remap: Option<Remap>,
     /// What containers get that do not say.
     pub defaults: Defaults,
-    /// The network of containers that name none.
-    pub default_bridge: DefaultBridge,
+    /// The network of containers that name none, if there is one.
+    pub default_bridge: Option<DefaultBridge>,
+    /// By driver, options of new networks that do not say otherwise.
+    pub network_options: BTreeMap<String, BTreeMap<String, String>>,
     /// What containers' names are resolved with, where they do not say otherwise.
     pub resolver: Resolver,
     /// Where programs are that keep volumes.
@@ -214,16 +216,12 @@ impl Engine {
         let opened = clock::now();
         let (fabric, default) = (Arc::clone(&network), config.default_bridge.clone());
         let others = nets::recorded_subnets(&records).await?;
-        let subnet = blocking(move || {
-            Ok(fabric.default_subnet(&default.link, default.bip.as_deref(), &others)?)
+        let at = opened.clone();
+        let default = blocking(move || {
+            let record = default.map(|d| nets::default_record(&fabric, &d, &others, &at));
+            record.transpose()
         });
-        let networks = Networks::open(
-            records.clone(),
-            &config.default_bridge,
-            subnet.await?,
-            &opened,
-        )
-        .await?;
+        let networks = Networks::open(records.clone(), default.await?, &opened).await?;
         let image_uses = image_uses::ImageUses::open(&config.data_root);
         let engine = Arc::new(Self {
             volumes: Volumes::open(

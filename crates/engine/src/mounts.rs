@@ -84,11 +84,12 @@ impl Engine {
                 "invalid volumes-from specification: '{from}'"
             )));
         }
-        let read_only = match mode {
-            "rw" | "z" | "Z" => false,
-            "ro" => true,
-            _ => return Err(Error::Invalid(format!("invalid mode: {mode}"))),
-        };
+        let words = binds::Words::parse(mode)?;
+        // Both are the other container's.
+        if words.no_copy || words.propagation.is_some() {
+            return Err(binds::bad_mode(mode));
+        }
+        let read_only = words.read_only;
         // Not as an absent object: clients would take it for the image, and pull.
         let other = self.find(name).map_err(|e| Error::Invalid(e.to_string()))?;
         let mut mounts = other.with_record(|r| r.mounts.clone());

@@ -2,6 +2,7 @@
 
 mod choose;
 mod create;
+mod default;
 mod define;
 mod firewall;
 mod join;
@@ -17,10 +18,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use types::{
-    container::EndpointSettings,
-    network::{Ipam, IpamConfig},
-};
+use types::{container::EndpointSettings, network::Ipam};
 
 use crate::{
     Engine,
@@ -30,6 +28,8 @@ use crate::{
     sync::lock,
 };
 
+pub(crate) use default::record as default_record;
+pub use default::{DefaultAddresses, DefaultBridge, check_network_options};
 pub(crate) use define::option;
 pub(crate) use wire::Place;
 
@@ -67,6 +67,30 @@ impl NetworkRecord {
     }
 }
 
+impl NetworkRecord {
+    /// One of the three that are always there.
+    fn predefined(name: &str, driver: &str, opened: &str) -> Self {
+        Self {
+            id: network_id(name),
+            name: name.to_owned(),
+            created: opened.to_owned(),
+            driver: driver.to_owned(),
+            enable_ipv4: true,
+            ipam: Ipam {
+                driver: "default".to_owned(),
+                ..Ipam::default()
+            },
+            adopted: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether those in it have no link of it: `none` and `host`.
+    pub(crate) fn is_linkless(&self) -> bool {
+        matches!(self.driver.as_str(), "null" | "host")
+    }
+}
+
 /// What a container is in, and what it asks of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Attachment {
@@ -89,19 +113,6 @@ pub(crate) struct Networks {
     gate: tokio::sync::Mutex<()>,
 }
 
-/// What the daemon says of its default network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DefaultBridge {
-    /// The bridge's link.
-    pub link: String,
-    /// Its address and prefix; see [`network::Fabric::default_subnet`].
-    pub bip: Option<String>,
-    /// Whether containers reach each other other than by published ports.
-    pub icc: bool,
-    /// The largest packet; the kernel's default if `None`.
-    pub mtu: Option<u32>,
-}
-
 /// The subnets of all networks on record.
 pub(crate) async fn recorded_subnets(records: &Records) -> Result<Vec<network::Subnet>> {
     let all = records.all::<NetworkRecord>(Table::Networks).await?;
@@ -115,47 +126,18 @@ impl Networks {
     /// Those on record, and the three that are always there.
     pub(crate) async fn open(
         records: Records,
-        default: &DefaultBridge,
-        subnet: network::Subnet,
+        default: Option<NetworkRecord>,
         opened: &str,
     ) -> Result<Self> {
         let mut known: BTreeMap<String, Arc<NetworkRecord>> = BTreeMap::new();
         for record in records.all::<NetworkRecord>(Table::Networks).await? {
             known.insert(record.id.clone(), Arc::new(record));
         }
-        for (name, driver) in [(BRIDGE, "bridge"), ("host", "host"), ("none", "null")] {
-            let mut record = NetworkRecord {
-                id: network_id(name),
-                name: name.to_owned(),
-                created: opened.to_owned(),
-                driver: driver.to_owned(),
-                enable_ipv4: true,
-                ipam: Ipam {
-                    driver: "default".to_owned(),
-                    ..Ipam::default()
-                },
-                adopted: true,
-                ..NetworkRecord::default()
-            };
-            if name == BRIDGE {
-                record.ipam.config.push(IpamConfig {
-                    subnet: subnet.to_string(),
-                    gateway: subnet.gateway.to_string(),
-                    ..IpamConfig::default()
-                });
-                for (key, value) in [
-                    (option::DEFAULT_BRIDGE, "true".to_owned()),
-                    (option::ICC, default.icc.to_string()),
-                    (option::MASQUERADE, "true".to_owned()),
-                    (option::HOST_BINDING_IPV4, "0.0.0.0".to_owned()),
-                    (option::BRIDGE_NAME, default.link.clone()),
-                    (option::MTU, default.mtu.unwrap_or(1500).to_string()),
-                ] {
-                    record.options.insert(key.to_owned(), value);
-                }
-            }
+        for (name, driver) in [("host", "host"), ("none", "null")] {
+            let record = NetworkRecord::predefined(name, driver, opened);
             known.insert(record.id.clone(), Arc::new(record));
         }
+        known.extend(default.map(|record| (record.id.clone(), Arc::new(record))));
         Ok(Self {
             records,
             known: Mutex::new(known),
@@ -214,22 +196,6 @@ impl Networks {
 }
 
 impl Engine {
-    /// The default network.
-    pub(crate) fn default_network(&self) -> Result<Arc<NetworkRecord>> {
-        self.networks.find(BRIDGE)
-    }
-
-    /// Whether containers of the default network reach each other.
-    pub(crate) fn default_icc(&self) -> bool {
-        self.config.default_bridge.icc
-    }
-
-    /// The address of the default network's way out.
-    pub(crate) fn default_gateway(&self) -> Option<std::net::IpAddr> {
-        let record = self.default_network().ok()?;
-        record.ipam.config.first()?.gateway.parse().ok()
-    }
-
     /// Makes the links of all networks that are on record, before anything runs again.
     pub(crate) async fn load_networks(&self) -> Result<()> {
         let fabric = Arc::clone(&self.network);

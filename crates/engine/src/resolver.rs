@@ -97,7 +97,7 @@ impl Engine {
                 (name, Some(address)) => extra.push((name, address)),
                 (name, None) => {
                     let own = &self.config().resolver.host_gateways;
-                    let bridge = Vec::from_iter(self.default_gateway());
+                    let bridge = self.default_gateways();
                     let all = if own.is_empty() { &bridge } else { own };
                     extra.extend(all.iter().map(|address| (name.clone(), *address)));
                 }

@@ -80,6 +80,7 @@ impl Engine {
                     published: place.published.clone(),
                 });
                 *lock(&container.place) = place;
+                *container.wired.lock().await = true;
             }
             looks.push((container, found));
         }

@@ -138,6 +138,7 @@ impl Engine {
             Ok((prepared, trace))
         })
         .await?;
+        *container.wired.lock().await = true;
         *lock(&container.place) = run.place();
         let ShimProcess { child, control } = shim;
         let started = self
@@ -243,8 +244,7 @@ impl Engine {
         let netns = match NetworkMode::of(&record.host_config)? {
             NetworkMode::Host => None,
             NetworkMode::Container(_) => joined.network.take(),
-            NetworkMode::None => Some(self.new_netns(&record, &mut joined)?),
-            NetworkMode::Bridge | NetworkMode::Own(_) => {
+            NetworkMode::None | NetworkMode::Bridge | NetworkMode::Own(_) => {
                 let netns = self.new_netns(&record, &mut joined)?;
                 trace.step("netns");
                 let wired = self.wire(&record, netns.as_fd())?;

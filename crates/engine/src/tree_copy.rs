@@ -36,6 +36,12 @@ pub(crate) struct Copied {
     pub shared: bool,
 }
 
+/// A directory that is not looked through yet.
+struct Waiting {
+    parent: Rc<[u8]>,
+    name: Box<[u8]>,
+}
+
 struct Copier<'a> {
     to: BorrowedFd<'a>,
     /// Where files with several names are in the copy.
@@ -65,9 +71,12 @@ pub(crate) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<Copie
     let device = rfs::fstat(from)?.st_dev;
     // By their paths: a tree may be deeper than there are descriptors. Of each only its own name is
     // held, and its parent's path once for all of them.
-    let mut waiting = vec![(Rc::from(&b""[..]), Box::from(&b""[..]))];
-    while let Some((parent, name)) = waiting.pop() {
-        let path = joined(&parent, &name);
+    let mut waiting = vec![Waiting {
+        parent: Rc::from(&b""[..]),
+        name: Box::from(&b""[..]),
+    }];
+    while let Some(next) = waiting.pop() {
+        let path = joined(&next.parent, &next.name);
         let source = match open_below(from, &path) {
             Ok(dir) => dir,
             // It went meanwhile, or became something else.
@@ -107,7 +116,7 @@ impl Copier<'_> {
         from: BorrowedFd<'_>,
         to: BorrowedFd<'_>,
         path: &[u8],
-        waiting: &mut Vec<(Rc<[u8]>, Box<[u8]>)>,
+        waiting: &mut Vec<Waiting>,
     ) -> io::Result<()> {
         let parent: Rc<[u8]> = Rc::from(path);
         for entry in Dir::read_from(from)? {
@@ -122,7 +131,10 @@ impl Copier<'_> {
             };
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 rfs::mkdirat(to, name, Mode::RWXU)?;
-                waiting.push((Rc::clone(&parent), Box::from(name)));
+                waiting.push(Waiting {
+                    parent: Rc::clone(&parent),
+                    name: Box::from(name),
+                });
                 continue;
             }
             let several = stat.st_nlink > 1;

@@ -50,17 +50,35 @@ impl Engine {
     /// The container's run is over: it needs its volumes no more. A driver or a server that does not
     /// answer is waited for in the background: the container has ended all the same.
     pub(crate) async fn release_volumes(&self, container: &Arc<Container>) {
-        let works = volumes_of(container).into_iter().filter_map(|mount| {
+        let mut waited = Vec::new();
+        for mount in volumes_of(container) {
             // Whoever starts it again before it is released keeps it.
-            let turn = self.volumes.turn(&mount.name, &container.id)?;
-            let (volumes, user) = (Arc::clone(&self.volumes), container.id.clone());
-            Some(tokio::spawn(async move {
+            let Some(turn) = self.volumes.turn(&mount.name, &container.id) else {
+                continue;
+            };
+            let keeper = self.volumes.keeper(&mount.name);
+            let late = self.volumes.late(&keeper);
+            let (volumes, user, who) = (
+                Arc::clone(&self.volumes),
+                container.id.clone(),
+                keeper.clone(),
+            );
+            let work = tokio::spawn(async move {
                 volumes.release(&mount.name, &user, Some(turn)).await;
-            }))
-        });
-        let all = futures_util::future::join_all(works.collect::<Vec<_>>());
+                volumes.set_late(&who, false);
+            });
+            if !late {
+                waited.push((keeper, work));
+            }
+        }
+        let all = waited.iter_mut().map(|(_, work)| work);
+        let all = futures_util::future::join_all(all);
         if tokio::time::timeout(RELEASING, all).await.is_err() {
             tracing::warn!(container = %container.id, "its volumes are still being released");
+            for (keeper, work) in waited {
+                // Nobody else waits for it until it has answered.
+                self.volumes.set_late(&keeper, !work.is_finished());
+            }
         }
     }
 

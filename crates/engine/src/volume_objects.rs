@@ -96,7 +96,7 @@ impl Engine {
             let drivers = filters.get("driver").filter(|d| !d.is_empty());
             drivers.is_none_or(|d| d.contains(&volume.driver))
                 && (names.is_empty() || names.iter().any(|n| n.is_match(&volume.name)))
-                && list::labels_pass(&volume.labels, filters)
+                && list::labels_pass(volume.labels.as_ref().unwrap_or(&BTreeMap::new()), filters)
                 && dangling.is_none_or(|d| d == self.holders_of_volume(&volume.name).is_empty())
         };
         all.retain(fits);
@@ -242,9 +242,9 @@ impl Engine {
             _ => self.volumes.place(&volume.name),
         };
         Told {
-            created_at: volume.created.clone(),
+            created_at: whole_seconds(&volume.created),
             driver: volume.driver().to_owned(),
-            labels: volume.labels.clone(),
+            labels: Some(volume.labels.clone()).filter(|l| !l.is_empty()),
             mountpoint: place.to_string_lossy().into_owned(),
             name: volume.name.clone(),
             options: Some(volume.options.clone()).filter(|o| !o.is_empty()),
@@ -252,6 +252,14 @@ impl Engine {
             status: None,
             usage_data: None,
         }
+    }
+}
+
+/// A time as Docker shows it of volumes.
+fn whole_seconds(time: &str) -> String {
+    match time.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => time.to_owned(),
     }
 }
 

@@ -8,18 +8,21 @@
 mod answers;
 mod fill;
 pub(crate) mod local;
+mod unfinished;
 mod uses;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
-    os::{fd::AsFd, unix::fs::DirBuilderExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedMutexGuard;
+pub(crate) use unfinished::Unfinished;
+use unfinished::remove_unfinished;
 pub(crate) use uses::Lease;
 
 use crate::{
@@ -27,7 +30,6 @@ use crate::{
     error::{Error, Result},
     records::{Records, Table},
     sync::lock,
-    volume_copies,
     volume_plugins::Plugins,
 };
 
@@ -104,6 +106,8 @@ pub(crate) struct Volumes {
     gates: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Those of which it is being found out whether they answer.
     asked: Mutex<BTreeSet<String>>,
+    /// Those who keep some and were too late to release one.
+    late: Mutex<BTreeSet<String>>,
     /// What is on its way into them from images.
     filling: Mutex<BTreeMap<String, fill::Part>>,
     /// Where those wait who have no thread for it.
@@ -132,6 +136,7 @@ impl Volumes {
             uses: uses::Uses::default(),
             gates: Mutex::default(),
             asked: Mutex::default(),
+            late: Mutex::default(),
             filling: Mutex::new(filling),
             runtime: tokio::runtime::Handle::current(),
         }))
@@ -354,48 +359,6 @@ impl Volumes {
                 .join(format!("{UNFINISHED}{}", types::id::generate())),
         )
     }
-}
-
-/// A directory that goes when this does, unless it has become something.
-pub(crate) struct Unfinished(pub PathBuf);
-
-impl Unfinished {
-    /// Removes it; one that is not there is no error.
-    fn remove(&self) -> Result<()> {
-        let (Some(parent), Some(name)) = (self.0.parent(), self.0.file_name()) else {
-            return Ok(());
-        };
-        fs::File::open(parent)
-            .and_then(|dir| archive::remove_all(dir.as_fd(), name.as_encoded_bytes()))
-            .map_err(Error::path("remove", &self.0))
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Err(error) = self.remove() {
-            tracing::warn!(%error, "what was not finished stays");
-        }
-    }
-}
-
-/// Removes what a crash has left half made.
-fn remove_unfinished(root: &Path, known: &BTreeMap<String, Volume>) -> Result<()> {
-    for entry in fs::read_dir(root)
-        .map_err(Error::path("look through", root))?
-        .flatten()
-    {
-        let name = entry.file_name();
-        let on_record = name.to_str().is_some_and(|name| known.contains_key(name));
-        let mark = entry.path().join(volume_copies::NEW);
-        if on_record {
-            // It was put on record, and nothing came after.
-            let _ = fs::remove_file(mark);
-        } else if name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) || mark.exists() {
-            drop(Unfinished(entry.path()));
-        }
-    }
-    Ok(())
 }
 
 /// Makes `path` and its parents if need be; ordinary users can pass through it but not list it

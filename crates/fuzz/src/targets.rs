@@ -19,6 +19,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("body", api::fuzzing::create),
     ("dockerfile", dockerfile),
     ("ignore", ignore),
+    ("dns", resolver::fuzzing::message),
 ];
 
 /// Names of images. What was read and written again is the same name.

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use crate::common::*;
 use image::{
-    CancellationToken, Deleted, Error, Image, ImageConfig, Import, Options, Reference, Store,
+    CancellationToken, Deleted, Error, Image, ImageConfig, Import, Options, Reference, Store, Use,
 };
 
-fn nobody(_: &str) -> Vec<(String, image::Use)> {
+fn nobody(_: &str) -> Vec<(String, Use)> {
     Vec::new()
 }
 
@@ -125,29 +125,35 @@ fn removal_by_dockers_rules() {
     let store = open(dir.path());
     let image = add(&store, "a:1", &[one("1")]);
     let short = image.id.short();
-    let used = |running| move |_: &str| vec![("0123456789abcdef".to_owned(), running)];
-    let words = |name: &str, force, running| {
+    let used = |how| move |_: &str| vec![("0123456789abcdef".to_owned(), how)];
+    let words = |name: &str, force, how| {
         store
-            .remove(name, force, false, &used(running))
+            .remove(name, force, false, &used(how))
             .unwrap_err()
             .to_string()
     };
     assert_eq!(
-        words("a:1", false, false),
+        words("a:1", false, Use::Stopped),
         format!(
             "conflict: unable to remove repository reference \"a:1\" (must force) - container 0123456789ab is using its referenced image {short}"
         )
     );
     assert_eq!(
-        words(short, false, false),
+        words(short, false, Use::Stopped),
         format!(
             "conflict: unable to delete {short} (must be forced) - image is being used by stopped container 0123456789ab"
         )
     );
     assert_eq!(
-        words(short, true, true),
+        words(short, true, Use::Running),
         format!(
             "conflict: unable to delete {short} (cannot be forced) - image is being used by running container 0123456789ab"
+        )
+    );
+    assert_eq!(
+        words(short, true, Use::Mounted),
+        format!(
+            "conflict: unable to delete {short} (cannot be forced) - image is being mounted into container 0123456789ab"
         )
     );
     store.tag("a:1", &reference("b:1")).unwrap();
@@ -165,7 +171,9 @@ fn removal_by_dockers_rules() {
     );
     // By force the name goes though a container runs; the image stays without one.
     assert_eq!(
-        store.remove("a:1", true, false, &used(true)).unwrap(),
+        store
+            .remove("a:1", true, false, &used(Use::Running))
+            .unwrap(),
         [Deleted::Untagged("a:1".into())]
     );
     assert!(store.get("a:1").is_err());

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sys::netlink::{
     self, Address, Batch, Link, LinkChange, Socket, addresses, change_link, create_bridge,
-    delete_address, get_link, new_address, routes,
+    delete_address, get_link, mark_link, new_address, routes,
 };
 
 use crate::definition::{Bridge, Definition, Gateway};
@@ -21,12 +21,13 @@ const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 /// An ordinary route, and those that refuse: all of them say that the subnet means something.
 const ROUTE_KINDS: [u8; 4] = [1, 6, 7, 8];
 
-/// Makes sure that a network's bridge exists, has its addresses and is up. Answers its number, and
-/// whether it was there.
+/// Makes sure that a network's bridge exists, has its addresses and is up; a new one gets `mark`.
+/// Answers its number, and whether it was there.
 pub(crate) fn ensure(
     socket: &mut Socket,
     network: &Definition,
     bridge: &Bridge,
+    mark: &str,
 ) -> Result<(u32, bool)> {
     let name = bridge.link.as_str();
     let kernel = Error::kernel(&network.name);
@@ -43,11 +44,17 @@ pub(crate) fn ensure(
             create_bridge(&mut batch, name, mac.0);
             match socket.all(&mut batch) {
                 Err(e) if !e.is_present() => return Err(kernel(e)),
-                _ => find(socket, name)?.ok_or_else(|| Error::Vanished {
-                    owner: "the network".to_owned(),
-                    link: name.to_owned(),
-                })?,
+                Err(_) => {}
+                Ok(()) => {
+                    let mut batch = Batch::new();
+                    mark_link(&mut batch, name, mark);
+                    socket.all(&mut batch).map_err(&kernel)?;
+                }
             }
+            find(socket, name)?.ok_or_else(|| Error::Vanished {
+                owner: "the network".to_owned(),
+                link: name.to_owned(),
+            })?
         }
     };
     // It would have one without being asked, and tell containers of it.
@@ -75,16 +82,18 @@ pub(crate) fn ensure(
     Ok((link.index, existed))
 }
 
-/// The subnet of the address that a bridge has, if there is one.
-pub(crate) fn own_subnet(socket: &mut Socket, name: &str) -> Result<Option<Subnet>> {
+/// The subnet of the address of a family that a bridge has, if there is one.
+pub(crate) fn own_subnet(socket: &mut Socket, name: &str, ipv4: bool) -> Result<Option<Subnet>> {
     let Some(link) = find(socket, name)? else {
         return Ok(None);
     };
     let all = addresses(socket).map_err(Error::kernel(name))?;
+    let link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
     let mut ours = all
         .iter()
-        .filter(|a| a.link == link.index && a.ip.is_ipv4());
-    let subnet = ours.find(|a| (8..=30).contains(&a.prefix));
+        .filter(|a| a.link == link.index && a.ip.is_ipv4() == ipv4 && !link_local(a.ip));
+    let longest = if ipv4 { 30 } else { 126 };
+    let subnet = ours.find(|a| (8..=longest).contains(&a.prefix));
     Ok(subnet.map(|a| Subnet {
         gateway: a.ip,
         prefix: a.prefix,
@@ -161,6 +170,23 @@ fn addressed(
     Ok(())
 }
 
+/// The shortest prefix of a route that takes its addresses for itself: that of 10.0.0.0/8.
+const WIDEST: u8 = 8;
+
+/// Takes all addresses from a link, and the routes that come with them. One that is not there has none.
+pub(crate) fn clear_addresses(socket: &mut Socket, name: &str) -> Result<(), netlink::Error> {
+    let Some(link) = get_link(socket, name)? else {
+        return Ok(());
+    };
+    let mut batch = Batch::new();
+    let all = addresses(socket)?.into_iter();
+    all.filter(|a| a.link == link.index)
+        .for_each(|a| delete_address(&mut batch, a));
+    let refused = socket.exchange(&mut batch)?.into_iter();
+    let mut refused = refused.filter_map(std::result::Result::err);
+    refused.find(|e| !e.is_absent()).map_or(Ok(()), Err)
+}
+
 /// Subnets that mean something to the host: of its addresses and of its routes, but not those of the
 /// link `except`.
 pub(crate) fn taken(
@@ -179,7 +205,12 @@ pub(crate) fn taken(
         });
     }
     for r in routes(socket)? {
-        if r.prefix > 0 && ROUTE_KINDS.contains(&r.kind) && (r.link.is_none() || r.link != except) {
+        // What is wider than any private block is a way out, as VPNs make it of two halves: it takes no
+        // addresses.
+        if r.prefix >= WIDEST
+            && ROUTE_KINDS.contains(&r.kind)
+            && (r.link.is_none() || r.link != except)
+        {
             taken.push(Subnet {
                 gateway: r.to,
                 prefix: r.prefix,
@@ -189,16 +220,18 @@ pub(crate) fn taken(
     Ok(taken)
 }
 
-/// Lets the host pass packets on, and lets its own 127.0.0.1 be translated to containers. The
-/// guard against strangers using the latter must be in place before.
-pub(crate) fn allow_forwarding(network: &Definition, bridge: &Bridge) -> Result<()> {
+/// Lets the host pass packets on, where that is `ours` to say, and lets its own 127.0.0.1 be translated
+/// to containers. The guard against strangers using the latter must be in place before.
+pub(crate) fn allow_forwarding(network: &Definition, bridge: &Bridge, ours: bool) -> Result<()> {
     let has = |ipv4| network.spaces_of(ipv4).next().is_some();
     if has(true) {
-        set("/proc/sys/net/ipv4/ip_forward", "1")?;
+        if ours {
+            set("/proc/sys/net/ipv4/ip_forward", "1")?;
+        }
         let own = format!("/proc/sys/net/ipv4/conf/{}/route_localnet", bridge.link);
         set(&own, "1")?;
     }
-    if has(false) {
+    if has(false) && ours {
         keep_advertised_routes()?;
         set("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
     } else if network.internal {

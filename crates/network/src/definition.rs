@@ -13,6 +13,8 @@ pub struct AddressSpace {
     pub subnet: Subnet,
     /// The way out; the bridge's address, where there is a bridge.
     pub gateway: Option<IpAddr>,
+    /// The way out of containers where it is another one than the bridge.
+    pub router: Option<IpAddr>,
     /// The part that addresses are given out of, if not all of it.
     pub range: Option<Subnet>,
     /// Addresses that no container gets.
@@ -26,6 +28,7 @@ impl AddressSpace {
         Self {
             subnet,
             gateway: Some(subnet.gateway),
+            router: None,
             range: None,
             reserved: Vec::new(),
         }

@@ -171,12 +171,14 @@ pub enum Error {
     )]
     BridgeFull(String),
     /// The wanted address has an owner.
-    #[error("Address already in use: {ip} on network {network}")]
+    #[error("Address already in use: {ip} on network {network}, by {owner}")]
     AddressInUse {
         /// The address.
         ip: IpAddr,
         /// The bridge.
         network: String,
+        /// Who has it.
+        owner: String,
     },
     /// The wanted address is not one for containers.
     #[error("address {ip} cannot be given to a container on network {network} ({subnet})")]
@@ -224,6 +226,16 @@ pub enum Error {
         network: String,
         /// The link.
         parent: String,
+    },
+    /// The kernel has no links of that kind.
+    #[error(
+        "network {network} needs links of the kind {kind}, which this host's kernel does not have"
+    )]
+    NoKind {
+        /// The network.
+        network: String,
+        /// `macvlan` or `ipvlan`.
+        kind: &'static str,
     },
     /// The network has no subnet of that family.
     #[error("network {network} has no {family} subnet to give the address {ip} from")]
@@ -279,7 +291,9 @@ impl Error {
             Self::Config(_) | Self::BadPort(_) | Self::AddressOutside { .. } => {
                 ErrorKind::InvalidParameter
             }
-            Self::NoSctp(_) | Self::LoopbackPublish(_) => ErrorKind::NotImplemented,
+            Self::NoSctp(_) | Self::LoopbackPublish(_) | Self::NoKind { .. } => {
+                ErrorKind::NotImplemented
+            }
             Self::NotConnected { .. } | Self::NoSuchNetwork(_) => ErrorKind::NotFound,
             Self::InUse { .. }
             | Self::Overlaps { .. }

@@ -29,6 +29,21 @@ pub struct Config {
     /// Whether chains of others that would drop containers' packets are given rules that let them
     /// pass.
     pub integrate: bool,
+    /// Whether the host's own setting of forwarding is left as it is.
+    pub leaves_forwarding: bool,
+}
+
+/// What is said of a subnet of the default bridge.
+#[derive(Debug, Clone, Copy)]
+pub struct DefaultSubnet<'a> {
+    /// Its family.
+    pub ipv4: bool,
+    /// The bridge's address and prefix.
+    pub address: Option<&'a str>,
+    /// The part for containers.
+    pub range: Option<&'a str>,
+    /// What a local subnet of IPv6 follows from.
+    pub seed: u64,
 }
 
 impl Config {
@@ -47,6 +62,7 @@ pub struct Fabric {
     pub(crate) firewall: Firewall,
     pub(crate) pools: Vec<Pool>,
     pub(crate) integrate: bool,
+    pub(crate) leaves_forwarding: bool,
     pub(crate) route: Mutex<Socket>,
     pub(crate) reaper: Reaper,
     pub(crate) state: Arc<Mutex<State>>,
@@ -81,35 +97,61 @@ impl Fabric {
             firewall: Firewall::new(config.table.clone()).map_err(&kernel)?,
             pools: config.pools.clone(),
             integrate: config.integrate,
+            leaves_forwarding: config.leaves_forwarding,
             route: Mutex::new(Socket::route().map_err(&kernel)?),
             reaper: Reaper::start(tools).map_err(|e| kernel(e.into()))?,
             state,
         })
     }
 
-    /// The subnet of the default bridge: `bip`, or the one that the bridge has, or a free one; none of
-    /// `others`.
+    /// A subnet of the default bridge: that of its address, or the one that the bridge has, or its range
+    /// itself, or a free one; none of `others`.
     ///
     /// # Errors
-    /// When there is none, or the name belongs to something else.
+    /// When there is none, its parts do not fit together, or the name belongs to something else.
     pub fn default_subnet(
         &self,
         link: &str,
-        bip: Option<&str>,
+        wanted: &DefaultSubnet<'_>,
         others: &[Subnet],
     ) -> Result<Subnet> {
         names::check_bridge(link)?;
-        let bip = bip.map(str::parse).transpose().map_err(Error::Config)?;
-        let kept = bridge::own_subnet(&mut self.route(), link)?;
-        match bip.or(kept) {
-            Some(subnet) => match others.iter().find(|o| o.overlaps(subnet)) {
+        let address = wanted.address.map(str::parse::<Subnet>).transpose();
+        let address = address.map_err(Error::Config)?;
+        let range = wanted.range.map(Subnet::parse).transpose();
+        let range = range
+            .map_err(|why| Error::Config(format!("invalid range of the default bridge: {why}")))?;
+        let foreign = |s: &Subnet| s.is_ipv4() != wanted.ipv4;
+        if let Some(odd) = address.iter().chain(&range).find(|s| foreign(s)) {
+            let family = if wanted.ipv4 { "IPv4" } else { "IPv6" };
+            return Err(Error::Config(format!(
+                "{odd} is no {family} subnet for the default bridge"
+            )));
+        }
+        let holds =
+            |s: &Subnet| range.is_none_or(|r| s.contains(r.network()) && s.contains(r.last()));
+        if let (Some(subnet), Some(range)) = (address.filter(|s| !holds(s)), range) {
+            return Err(Error::Config(format!(
+                "the range {range} is not in the default bridge's subnet {subnet}"
+            )));
+        }
+        let kept = bridge::own_subnet(&mut self.route(), link, wanted.ipv4)?.filter(holds);
+        let of_range = range.map(|range| Subnet {
+            gateway: range.first_host(),
+            ..range
+        });
+        if let Some(subnet) = address.or(kept).or(of_range) {
+            return match others.iter().find(|o| o.overlaps(subnet)) {
                 None => Ok(subnet),
                 Some(other) => Err(Error::Overlaps {
                     subnet: subnet.to_string(),
                     other: format!("{other} of a network of a user's"),
                 }),
-            },
-            None => self.free_subnet(true, Some(link), others),
+            };
+        }
+        match self.free_subnet(wanted.ipv4, Some(link), others) {
+            Err(Error::NoSubnet) if !wanted.ipv4 => Ok(Subnet::unique_local(wanted.seed)),
+            other => other,
         }
     }
 
@@ -184,7 +226,7 @@ impl Fabric {
             self.load(network)?;
             self.open_network(network)?;
             if let Some(bridge) = network.bridge() {
-                bridge::allow_forwarding(network, bridge)?;
+                bridge::allow_forwarding(network, bridge, !self.leaves_forwarding)?;
             }
             self.integrate()
         };
@@ -201,16 +243,14 @@ impl Fabric {
     /// # Errors
     /// When the kernel cannot be asked.
     pub fn link_exists(&self, network: &Definition) -> Result<bool> {
-        let link = match &network.driver {
-            Driver::Bridge(bridge) => {
-                names::check_bridge(&bridge.link)?;
-                bridge.link.clone()
-            }
-            Driver::Shared { parent, .. } => match shared::own_link(network, parent.as_deref()) {
-                Some(link) => link,
-                None => return Ok(true),
-            },
+        if let Some(bridge) = network.bridge() {
+            names::check_bridge(&bridge.link)?;
+        }
+        let Some(link) = link_of(network) else {
+            return Ok(true);
         };
+        // That of a network that was just removed does not count.
+        self.reaper.wait_for(&link);
         let found = sys::netlink::get_link(&mut self.route(), &link);
         Ok(found.map_err(Error::kernel(&network.name))?.is_some())
     }
@@ -261,18 +301,24 @@ impl Fabric {
         let (index, existed) = match &network.driver {
             Driver::Bridge(bridge) => {
                 names::check_bridge(&bridge.link)?;
-                bridge::ensure(&mut self.route(), network, bridge)?
+                self.reaper.wait_for(&bridge.link);
+                let mark = self.mark();
+                bridge::ensure(&mut self.route(), network, bridge, &mark)?
             }
             Driver::Shared { parent, .. } => {
-                shared::ensure(&mut self.route(), network, parent.as_deref())?
+                if let Some(link) = shared::own_link(network, parent.as_deref()) {
+                    self.reaper.wait_for(&link);
+                }
+                let mark = self.mark();
+                shared::ensure(&mut self.route(), network, parent.as_deref(), &mark)?
             }
         };
         self.state().network(&network.id)?.index = index;
         Ok(existed)
     }
 
-    /// Removes a network that no container is in; its link stays if it is `foreign`. One that is not
-    /// there is no error.
+    /// Removes a network that no container is in; its link, if it is not `foreign`, loses its addresses
+    /// at once and goes in the background ([`Fabric::settle`]). One that is not there is no error.
     ///
     /// # Errors
     /// When containers are in it; else all that went wrong, and everything else was done.
@@ -325,18 +371,22 @@ impl Fabric {
     }
 
     fn remove_link(&self, network: &Definition) -> Result<()> {
-        let link = match &network.driver {
-            Driver::Bridge(bridge) => bridge.link.clone(),
-            Driver::Shared { parent, .. } => match shared::own_link(network, parent.as_deref()) {
-                Some(link) => link,
-                None => return Ok(()),
-            },
+        let Some(link) = link_of(network) else {
+            return Ok(());
         };
-        sys::netlink::delete_links(&mut self.route(), &[&link])
-            .map_err(Error::kernel(&network.name))
+        // Its subnet is free when this returns, also for those who look at the host's routes.
+        bridge::clear_addresses(&mut self.route(), &link).map_err(Error::kernel(&network.name))?;
+        self.reaper.delete(&link);
+        Ok(())
     }
 
-    /// Waits until the links of all containers disconnected before are gone.
+    /// What links that are ours are marked with, as the kernel's alias: those of networks that nobody
+    /// knows any more are found by it.
+    pub(crate) fn mark(&self) -> String {
+        format!("{} network", self.firewall.table())
+    }
+
+    /// Waits until the links of all containers disconnected, and of all networks removed before are gone.
     pub fn settle(&self) {
         self.reaper.settle();
     }
@@ -351,6 +401,14 @@ impl Fabric {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The link that is made for a network, if it is not there already, and goes with it.
+pub(crate) fn link_of(network: &Definition) -> Option<String> {
+    match &network.driver {
+        Driver::Bridge(bridge) => Some(bridge.link.clone()),
+        Driver::Shared { parent, .. } => shared::own_link(network, parent.as_deref()),
     }
 }
 

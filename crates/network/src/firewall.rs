@@ -42,6 +42,8 @@ pub(crate) const FAMILIES: [bool; 2] = [true, false];
 pub(crate) struct Firewall {
     table: String,
     socket: Mutex<Socket>,
+    /// The socket's number in what the kernel tells of changes.
+    port: u32,
 }
 
 /// The family of a table.
@@ -51,14 +53,20 @@ pub(crate) fn family(ipv4: bool) -> Family {
 
 impl Firewall {
     pub(crate) fn new(table: String) -> Result<Self, Error> {
+        let socket = Socket::netfilter()?;
         Ok(Self {
             table,
-            socket: Mutex::new(Socket::netfilter()?),
+            port: socket.port()?,
+            socket: Mutex::new(socket),
         })
     }
 
     pub(crate) fn table(&self) -> &str {
         &self.table
+    }
+
+    pub(crate) fn port(&self) -> u32 {
+        self.port
     }
 
     pub(crate) fn with_socket<T>(&self, work: impl FnOnce(&mut Socket) -> T) -> T {

@@ -7,26 +7,81 @@
 //! table sees to that.
 
 use sys::netlink::{Error, Socket};
-use sys::nft::{Chain, Family, Rule, Transaction, Verdict, base_chains, legacy_forward, rules};
+use sys::nft::{
+    Chain, Family, Outcome, Rule, Transaction, Verdict, base_chains, legacy_forward, rules,
+};
 
 use crate::firewall::Firewall;
 
 const FORWARD: u32 = 2;
 
-/// The chains of others that drop forwarded packets by default.
+/// How deep chains are followed that lead to others.
+const DEPTH: u32 = 16;
+
+/// The chains of others that drop forwarded packets that none of their rules chose: by their policy, or by
+/// a last rule for all.
 fn dropping(socket: &mut Socket, own: &str) -> Result<Vec<Chain>, Error> {
-    let mut chains = base_chains(socket)?;
     let operators = operators_table(own);
-    chains.retain(|c| c.hook == FORWARD && c.drops && c.table != own && c.table != operators);
-    Ok(chains)
+    let mut found = Vec::new();
+    for mut chain in base_chains(socket)? {
+        if chain.hook != FORWARD || chain.table == own || chain.table == operators {
+            continue;
+        }
+        let drops = match end(socket, &chain, DEPTH)? {
+            End::Drops => {
+                chain.drops = false;
+                true
+            }
+            End::Accepts => false,
+            End::Open => chain.drops,
+        };
+        if drops {
+            found.push(chain);
+        }
+    }
+    Ok(found)
+}
+
+/// What becomes of a packet that no rule of a chain chooses.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Drops,
+    Accepts,
+    Open,
+}
+
+fn end(socket: &mut Socket, chain: &Chain, depth: u32) -> Result<End, Error> {
+    if depth == 0 {
+        return Ok(End::Open);
+    }
+    for rule in rules(socket, chain)? {
+        if rule.is_conditional() {
+            continue;
+        }
+        let next = match rule.outcome() {
+            Outcome::Drops => return Ok(End::Drops),
+            Outcome::Accepts => return Ok(End::Accepts),
+            Outcome::Returns => return Ok(End::Open),
+            Outcome::Continues => continue,
+            Outcome::Jumps(ref next) | Outcome::Goes(ref next) => next.clone(),
+        };
+        let mut there = chain.clone();
+        there.name = next;
+        match end(socket, &there, depth - 1)? {
+            End::Open if matches!(rule.outcome(), Outcome::Goes(_)) => return Ok(End::Open),
+            End::Open => {}
+            decided => return Ok(decided),
+        }
+    }
+    Ok(End::Open)
 }
 
 fn place(chain: &Chain) -> String {
     format!("{} {} {}", chain.family.name(), chain.table, chain.name)
 }
 
-/// One sentence for each chain that drops forwarded packets by default and does not mention one of
-/// the bridges. Those of IPv6 do not matter where no network has it.
+/// One sentence for each chain that drops forwarded packets by default and does not mention all of the
+/// bridges. Those of IPv6 do not matter where no network has it.
 pub(crate) fn warnings(
     firewall: &Firewall,
     bridges: &[String],
@@ -40,37 +95,70 @@ pub(crate) fn warnings(
                 continue;
             }
             let known = rules(socket, &chain)?;
-            let blocked = bridges.iter().filter(|b| !known.iter().any(|r| r.mentions(b)));
-            for bridge in blocked {
-                let place = place(&chain);
-                found.push(format!(
-                    "the nftables chain '{place}' drops forwarded packets (policy drop), so \
-                     containers on {bridge} reach nothing and their published ports cannot be \
-                     reached; allow them with: nft insert rule {place} iifname \"{bridge}\" accept; \
-                     nft insert rule {place} oifname \"{bridge}\" accept; or start the daemon with \
-                     --firewall=integrate, which does that (ports that are not published stay \
-                     closed: table {table} sees to that)",
-                ));
+            let blocked = bridges
+                .iter()
+                .filter(|b| !known.iter().any(|r| r.accepts(b)));
+            let blocked: Vec<&str> = blocked.map(String::as_str).collect();
+            if blocked.is_empty() {
+                continue;
             }
+            let (place, all, set) = (place(&chain), blocked.join(", "), set(&blocked));
+            let by = if chain.drops {
+                "policy drop"
+            } else {
+                "its last rule for all"
+            };
+            found.push(format!(
+                "the nftables chain '{place}' drops forwarded packets ({by}), so \
+                 containers on {all} reach nothing and their published ports cannot be reached; \
+                 allow them with: nft insert rule {place} iifname {set} accept; nft insert rule \
+                 {place} oifname {set} accept; or start the daemon with --firewall=integrate, \
+                 which does that (ports that are not published stay closed: table {table} sees to \
+                 that)",
+            ));
         }
-        let legacy = legacy_forward();
-        for bridge in bridges {
-            match legacy.as_ref().map(|l| l.as_ref().is_some_and(|l| l.drops(bridge))) {
-                Ok(false) => {}
-                Ok(true) => found.push(format!(
-                    "the legacy iptables chain FORWARD drops forwarded packets (policy DROP), so \
-                     containers on {bridge} reach nothing and their published ports cannot be \
-                     reached; allow them with: iptables-legacy -I FORWARD -i {bridge} -j ACCEPT; \
-                     iptables-legacy -I FORWARD -o {bridge} -j ACCEPT (ports that are not published \
-                     stay closed: the nftables table {table} sees to that)",
-                )),
-                Err(e) => found.push(format!(
-                    "cannot tell whether legacy iptables rules block {bridge}: {e}"
-                )),
-            }
-        }
+        found.extend(legacy_warning(table, bridges));
         Ok(found)
     })
+}
+
+/// Names of links as nft takes them.
+fn set(links: &[&str]) -> String {
+    match links {
+        [one] => format!("\"{one}\""),
+        all => format!("{{ \"{}\" }}", all.join("\", \"")),
+    }
+}
+
+/// The sentence about the chain of the older iptables.
+fn legacy_warning(table: &str, bridges: &[String]) -> Option<String> {
+    let legacy = match legacy_forward() {
+        Ok(legacy) => legacy?,
+        Err(e) => {
+            let all = bridges.join(", ");
+            return Some(format!(
+                "cannot tell whether legacy iptables rules block {all}: {e}"
+            ));
+        }
+    };
+    let blocked: Vec<&str> = bridges
+        .iter()
+        .map(String::as_str)
+        .filter(|b| legacy.drops(b))
+        .collect();
+    let first = blocked.first()?;
+    let others = match blocked.len() {
+        1 => "",
+        _ => ", and so for each of them",
+    };
+    Some(format!(
+        "the legacy iptables chain FORWARD drops forwarded packets (policy DROP), so containers on \
+         {} reach nothing and their published ports cannot be reached; allow them with: \
+         iptables-legacy -I FORWARD -i {first} -j ACCEPT; iptables-legacy -I FORWARD -o {first} -j \
+         ACCEPT{others} (ports that are not published stay closed: the nftables table {table} sees \
+         to that)",
+        blocked.join(", ")
+    ))
 }
 
 /// Puts our rules into chains that drop, and takes away those of bridges that are gone. Answers how

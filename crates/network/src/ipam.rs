@@ -42,7 +42,27 @@ impl Ipam {
         s.contains(ip)
             && (small || !special)
             && self.space.gateway != Some(ip)
+            && self.space.router != Some(ip)
             && !self.space.reserved.contains(&ip)
+    }
+
+    /// Who, other than a container, has an address.
+    pub(crate) fn owner(&self, ip: IpAddr) -> Option<&'static str> {
+        let space = &self.space;
+        let of_the_bridge = space.router.is_some() && space.router != space.gateway;
+        if space.gateway == Some(ip) {
+            Some(if of_the_bridge {
+                "its bridge"
+            } else {
+                "its gateway"
+            })
+        } else if space.router == Some(ip) {
+            Some("its gateway")
+        } else if space.reserved.contains(&ip) {
+            Some("one of its auxiliary addresses")
+        } else {
+            None
+        }
     }
 
     pub(crate) fn next(&mut self) -> Option<IpAddr> {

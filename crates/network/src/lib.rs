@@ -39,7 +39,7 @@ mod wishes;
 pub use definition::{AddressSpace, Bridge, Definition, Driver, Gateway};
 pub use endpoint::{Endpoint, Mac, PortRequest, Proto, Published, PublishedPort, Request, Target};
 pub use error::{Error, Result};
-pub use fabric::{Config, Fabric};
+pub use fabric::{Config, DefaultSubnet, Fabric};
 pub use holder::Holder;
 pub use publish::Keeper;
 pub use recover::Living;

@@ -110,7 +110,7 @@ impl Network {
                 .is_some_and(|b| isolated(b.gateway(ipv4)));
         let shown = |ipam: &Ipam, ip| {
             let space = ipam.space();
-            let gateway = space.gateway.filter(|_| !dead_end);
+            let gateway = space.router.or(space.gateway).filter(|_| !dead_end);
             (ip, space.subnet.prefix, gateway)
         };
         let family = |i: &&mut Ipam| i.space().subnet.is_ipv4() == ipv4;
@@ -142,14 +142,27 @@ impl Network {
         }
         let mut subnets = Vec::new();
         for ipam in ours {
+            if let Some(owner) = ipam.owner(ip) {
+                return Err(Error::AddressInUse {
+                    ip,
+                    network: name.clone(),
+                    owner: owner.to_owned(),
+                });
+            }
             if !ipam.is_assignable(ip) {
                 subnets.push(ipam.space().subnet.to_string());
                 continue;
             }
             if !ipam.take(ip) {
+                let mut all = self.endpoints.iter();
+                let has = all.find(|(_, e)| e.addresses().any(|a| a == ip));
                 return Err(Error::AddressInUse {
                     ip,
                     network: name.clone(),
+                    owner: match has {
+                        Some((id, _)) => format!("container {}", types::id::short(id)),
+                        None => "a container".to_owned(),
+                    },
                 });
             }
             return Ok(Some(shown(ipam, ip)));

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use sys::netlink::{Batch, LinkChange, change_link, delete_links, links};
-use sys::nft::Monitor;
+use sys::nft::{Monitor, Own};
 
 use crate::endpoint::{Endpoint, Published};
 use crate::error::{Error, Result};
 use crate::fabric::{Fabric, State};
 use crate::firewall::FAMILIES;
 use crate::publish::Ports;
-use crate::{bridge, foreign, names};
+use crate::{bridge, fabric, foreign, names};
 
 /// How long others may take to change their rules before they are looked at.
 const SETTLED: std::time::Duration = std::time::Duration::from_millis(200);
@@ -71,10 +71,14 @@ impl Fabric {
             let allowed = network
                 .definition
                 .bridge()
-                .map(|b| bridge::allow_forwarding(&network.definition, b));
+                .map(|b| bridge::allow_forwarding(&network.definition, b, !self.leaves_forwarding));
             errors.extend(allowed.and_then(Result::err));
         }
         match self.repair_links(&state) {
+            Ok(dead) => errors.extend(self.delete_links(&dead)),
+            Err(e) => errors.push(e),
+        }
+        match self.stray_networks(&state) {
             Ok(dead) => errors.extend(self.delete_links(&dead)),
             Err(e) => errors.push(e),
         }
@@ -109,8 +113,17 @@ impl Fabric {
         Ok(repaired)
     }
 
-    /// Puts the tables back as soon as someone takes one away, as `nft flush ruleset` or a restart
-    /// of the host's firewall does, for as long as the networks are in use. The thread that sees to
+    /// Makes the tables again what they should be, whatever they are now.
+    fn put_right(&self) -> Result<()> {
+        let state = self.state();
+        for ipv4 in FAMILIES.into_iter().filter(|f| state.has_family(*f)) {
+            self.install(&state, ipv4)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the tables right as soon as someone takes one away, as `nft flush ruleset` or a restart
+    /// of the host's firewall does, or changes anything in it, for as long as the networks are in use. The thread that sees to
     /// it ends at the first such event after that.
     ///
     /// # Errors
@@ -118,24 +131,38 @@ impl Fabric {
     pub fn watch(self: &Arc<Self>) -> Result<()> {
         let mut monitor = Monitor::open().map_err(self.rules())?;
         let (weak, table) = (Arc::downgrade(self), self.firewall.table().to_owned());
+        let (kept, port) = (foreign::operators_table(&table), self.firewall.port());
         let watch = move || {
+            let own = Own {
+                table: &table,
+                kept: &kept,
+                port,
+            };
             let mut told = HashSet::new();
-            while let Ok(heard) = monitor.wait(&table) {
+            while let Ok(heard) = monitor.wait(own) {
                 let Some(fabric) = weak.upgrade() else {
                     return;
                 };
-                if heard.own_deleted {
+                if heard.own_changed {
                     fabric.put_back();
                 }
-                if heard.others_changed {
-                    // A firewall that reloads does so in many steps.
+                if heard.kept_deleted
+                    && let Err(e) = foreign::ensure_operators(&fabric.firewall)
+                {
+                    tracing::error!("cannot put the operator's table back: {e}");
+                }
+                if heard.own_changed || heard.others_changed {
+                    // A firewall that reloads does so in many steps, and so does whoever goes on
+                    // changing what is ours.
                     std::thread::sleep(SETTLED);
+                }
+                if heard.others_changed {
                     fabric.look_at_others(&mut told);
                 }
             }
             tracing::error!(
                 table,
-                "no longer watched; a deleted table will not be put back"
+                "no longer watched; a table that is changed will not be put right"
             );
         };
         let thread = std::thread::Builder::new()
@@ -150,13 +177,9 @@ impl Fabric {
 
     fn put_back(&self) {
         let table = self.firewall.table();
-        match self.repair() {
-            Ok(true) => tracing::warn!(table, "someone deleted the table; put back"),
-            Ok(false) => {}
-            Err(e) => tracing::error!(table, "cannot put the deleted table back: {e}"),
-        }
-        if let Err(e) = foreign::ensure_operators(&self.firewall) {
-            tracing::error!("cannot put the operator's table back: {e}");
+        match self.put_right() {
+            Ok(()) => tracing::warn!(table, "someone changed or deleted the table; put right"),
+            Err(e) => tracing::error!(table, "cannot put the changed table right: {e}"),
         }
     }
 
@@ -192,6 +215,7 @@ impl Fabric {
         for network in all {
             errors.extend(self.remove(&network, false).err());
         }
+        self.settle();
         for ipv4 in FAMILIES {
             errors.extend(self.firewall.delete(ipv4).map_err(self.rules()).err());
         }
@@ -268,6 +292,20 @@ impl Fabric {
             }
         }
         Ok(dead)
+    }
+
+    /// Links that were made for networks and are no network's any more: a daemon died between the
+    /// network's end and theirs.
+    fn stray_networks(&self, state: &State) -> Result<Vec<String>> {
+        let all = links(&mut self.route()).map_err(Error::kernel("the host"))?;
+        let networks = state.networks.values();
+        let ours: HashSet<String> = networks
+            .filter_map(|n| fabric::link_of(&n.definition))
+            .collect();
+        let mark = self.mark();
+        let strays = all.into_iter().filter(|l| l.alias == mark);
+        let names = strays.map(|l| l.name).filter(|name| !ours.contains(name));
+        Ok(names.collect())
     }
 
     fn delete_links(&self, names: &[String]) -> Option<Error> {

@@ -41,6 +41,15 @@ pub(crate) fn base(t: &mut Transaction<'_>, ipv4: bool) {
                 .to_subnet(LOOPBACK.0, LOOPBACK.1, true)
                 .verdict(Verdict::Drop),
         );
+        // Translating for 127.0.0.1 takes the kernel's own check away.
+        t.add_rule(
+            "guard",
+            &Rule::new()
+                .comment("nor says that it comes from there")
+                .came_by("lo", false)
+                .from_subnet(LOOPBACK.0, LOOPBACK.1)
+                .verdict(Verdict::Drop),
+        );
     }
 
     t.add_chain("translate", None);

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
-use sys::netlink::{Batch, LinkChange, Socket, change_link, create_veth, create_vlan, get_link};
+use sys::netlink::{
+    Batch, LinkChange, Socket, change_link, create_veth, create_vlan, get_link, has_kind, mark_link,
+};
 
-use crate::definition::Definition;
+use crate::definition::{Definition, Driver};
 use crate::endpoint::Mac;
 use crate::error::{Error, Result};
 use crate::names;
@@ -26,17 +28,27 @@ fn vlan(name: &str) -> Option<(&str, u16)> {
     (!parent.is_empty()).then_some((parent, id))
 }
 
-/// Makes sure that the link to share exists. Answers its number, and whether it was there.
+/// Makes sure that the link to share exists; one that is made gets `mark`. Answers its number, and
+/// whether it was there.
 pub(crate) fn ensure(
     socket: &mut Socket,
     network: &Definition,
     parent: Option<&str>,
+    mark: &str,
 ) -> Result<(u32, bool)> {
     let kernel = Error::kernel(&network.name);
     let missing = |name: &str| Error::NoParent {
         network: network.name.clone(),
         parent: name.to_owned(),
     };
+    if let Driver::Shared { kind, .. } = network.driver
+        && !has_kind(socket, kind).map_err(&kernel)?
+    {
+        return Err(Error::NoKind {
+            network: network.name.clone(),
+            kind: kind.kind(),
+        });
+    }
     let made = own_link(network, parent);
     let name = made.as_deref().or(parent).unwrap_or_default().to_owned();
     if let Some(link) = get_link(socket, &name).map_err(&kernel)? {
@@ -74,6 +86,7 @@ pub(crate) fn ensure(
             ..LinkChange::default()
         },
     );
+    mark_link(&mut batch, &name, mark);
     socket.all(&mut batch).map_err(&kernel)?;
     let link = get_link(socket, &name).map_err(&kernel)?;
     Ok((link.ok_or_else(|| missing(&name))?.index, false))

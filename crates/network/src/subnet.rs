@@ -45,6 +45,25 @@ impl Subnet {
         1_u128.checked_shl(own).map_or(u128::MAX, |n| n - 1)
     }
 
+    /// Whether links can have its addresses at all.
+    #[must_use]
+    pub fn is_possible(self) -> bool {
+        let mapped = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
+        let broadcast = |ip: IpAddr| matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+        let (first, last) = (self.network(), self.last());
+        is_possible(first) && is_possible(last) && !mapped(first) && !broadcast(last)
+    }
+
+    /// Whether an address is the subnet's own, or the one that means all of it.
+    #[must_use]
+    pub fn is_own(self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(_) if self.prefix >= 31 => false,
+            IpAddr::V4(_) => ip == self.network() || ip == self.last(),
+            IpAddr::V6(_) => self.prefix < 127 && ip == self.network(),
+        }
+    }
+
     /// Whether it is one of IPv4.
     #[must_use]
     pub fn is_ipv4(self) -> bool {

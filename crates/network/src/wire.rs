@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use sys::netlink::{
     self, Address, Batch, LinkChange, Shared, Socket, change_link, create_shared, create_veth,
-    delete_default_route, get_link, new_address, set_default_route, set_default_route_by,
+    delete_default_route, delete_links, get_link, new_address, rename_link, set_default_route,
+    set_default_route_by,
 };
 
 use crate::bridge;
 use crate::definition::{Bridge, Definition, Driver};
 use crate::endpoint::{Endpoint, Request};
 use crate::error::{Error, Result};
+use crate::names;
 
 /// How long to wait for a link to pass packets. It is a matter of microseconds; beyond this the
 /// container starts anyway and its first packets may have to be sent again.
@@ -102,19 +104,27 @@ impl Wire<'_> {
     }
 
     fn share(&self, socket: &mut Socket, netns: BorrowedFd<'_>, kind: Shared) -> Result<()> {
-        let mut batch = Batch::new();
         let mac = matches!(kind, Shared::Macvlan(_)).then_some(self.endpoint.mac.0);
-        let inside = &self.endpoint.inside;
+        // The kernel looks for the name here first, where one called `eth0` may well be.
+        let name = names::link(&self.network.id);
+        let mut batch = Batch::new();
         create_shared(
             &mut batch,
-            inside,
+            &name,
             self.index,
             netns,
             kind,
             mac,
             self.network.mtu,
         );
-        socket.all(&mut batch).map_err(|e| self.kernel(e))
+        socket.all(&mut batch).map_err(|e| self.kernel(e))?;
+        let mut socket = crate::wire::socket(self.id, netns)?;
+        let renamed = rename_link(&mut socket, &name, &self.endpoint.inside);
+        if renamed.is_err() {
+            // It is said why it has another name, and not that it could not go.
+            let _ = delete_links(&mut socket, &[&name]);
+        }
+        renamed.map_err(|e| self.kernel(e))
     }
 
     fn pair(&self, socket: &mut Socket, netns: BorrowedFd<'_>, bridge: &Bridge) -> Result<()> {

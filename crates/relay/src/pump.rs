@@ -75,12 +75,13 @@ impl Pump {
                 return Ok(());
             }
             if self.held == 0 {
+                if !self.fill(from, pipes)? {
+                    return Ok(());
+                }
+                // At once, as nothing would wake us for it later.
                 if self.ended {
                     self.done = true;
                     return shutdown(to, Shutdown::Write).map_err(|_| Broken::To);
-                }
-                if !self.fill(from, pipes)? {
-                    return Ok(());
                 }
             } else if !self.empty(to, pipes)? {
                 return Ok(());

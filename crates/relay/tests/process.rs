@@ -131,6 +131,31 @@ fn connections_both_ways_and_their_ends() {
     TcpListener::bind(door.at).unwrap();
 }
 
+/// An end may come at any point of a turn, also at its very end.
+#[test]
+fn no_end_is_overlooked() {
+    let (_lab, mut client) = Lab::new();
+    let (door, socket, inside) = tcp();
+    let (life, _held) = life();
+    client
+        .serve("a", TO, &[(door, socket.as_fd())], life.as_fd())
+        .unwrap();
+    for pieces in 0..24 {
+        let mut out = connect(door.at);
+        let (mut inner, _) = inside.accept().unwrap();
+        for n in 0..pieces {
+            out.write_all(&vec![n; 64 << 10]).unwrap();
+        }
+        out.shutdown(Shutdown::Write).unwrap();
+        inner
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let mut got = Vec::new();
+        inner.read_to_end(&mut got).unwrap();
+        assert_eq!(got.len(), usize::from(pieces) * (64 << 10));
+    }
+}
+
 #[test]
 fn a_door_leads_elsewhere_or_nowhere() {
     let (_lab, mut client) = Lab::new();

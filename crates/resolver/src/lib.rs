@@ -12,6 +12,7 @@
 //! | `zones`, `answer` | what is answered from our own knowledge: pure functions |
 //! | `forward`, `attempt`, `upstream`, `question` | what is passed on to other servers |
 //! | `server`, `askers`, `tcp` | the loop and its sockets |
+//! | `log` | what it has to say, in a file of its own |
 //!
 //! The loop itself, the connections of the daemon's, and how it finds and starts the process are shared
 //! with other programs: crate `companion`.
@@ -21,6 +22,9 @@ mod askers;
 mod attempt;
 mod client;
 mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
+mod log;
 mod model;
 mod poll;
 mod protocol;
@@ -34,6 +38,7 @@ mod upstream;
 mod zones;
 
 pub use client::{AskerFds, Client, Error};
+pub use log::say;
 pub use model::{Asker, Endpoint, Network, Origin, SingleLabels, Subnet, Upstream};
 pub use protocol::{Status, VERSION};
 pub use server::{Options, serve};

@@ -395,7 +395,7 @@ impl Server {
     fn save(&mut self) {
         self.saving = false;
         if let Err(error) = self.state.save(self.askers.all(), self.zones.networks()) {
-            eprintln!("wharf-dns: cannot keep what is known: {error}");
+            crate::say(&format!("cannot keep what is known: {error}"));
         }
     }
 

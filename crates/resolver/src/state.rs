@@ -31,7 +31,7 @@ impl State {
     pub(crate) fn load(&self) -> Known {
         match fs::read(&self.0) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                eprintln!("wharf-dns: {} is not used: {error}", self.0.display());
+                crate::say(&format!("{} is not used: {error}", self.0.display()));
                 Known::default()
             }),
             Err(_) => Known::default(),

@@ -20,7 +20,7 @@ pub use conntrack::{Flow, forget_udp};
 pub use diag::{Bound, bound_sockets};
 pub use link::{
     Link, LinkChange, Shared, change_link, create_bridge, create_shared, create_veth, create_vlan,
-    delete_links, get_link, links,
+    delete_links, get_link, has_kind, links, mark_link, rename_link,
 };
 pub use msg::{Attrs, Batch};
 pub use socket::{Reply, Socket};

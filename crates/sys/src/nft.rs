@@ -10,8 +10,8 @@ mod rule;
 mod transaction;
 
 pub use legacy::{Legacy, legacy_forward};
-pub use list::{Chain, Entry, Found, base_chains, elements, has_table, rules};
-pub use monitor::{Heard, Monitor};
+pub use list::{Chain, Entry, Found, Outcome, base_chains, elements, has_table, rules};
+pub use monitor::{Heard, Monitor, Own};
 pub use rule::{Fib, Key, PortOf, Rule, Status, Transport, Verdict, link_key};
 pub use transaction::{Base, Data, Hook, Map, Span, Transaction};
 

@@ -83,7 +83,7 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Arrival> {
         info(&message).ok_or_else(|| io::Error::other("it does not say where it was sent"))?;
     let ip = Ipv6Addr::from(info.ipi6_addr.s6_addr);
     let link = if ip.is_unicast_link_local() {
-        u32::try_from(info.ipi6_ifindex).unwrap_or_default()
+        info.ipi6_ifindex
     } else {
         0
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::json;
-use testkit::{Daemon, Engine, Host, Opts, Output, run, wharf_bin, workspace};
+use testkit::{Daemon, Engine, Host, Lan, Opts, Output, run, wharf_bin, workspace};
 
 /// `dockerd --validate` with these flags.
 fn validate(flags: &[&str]) -> Output {
@@ -46,7 +46,9 @@ fn the_table_of_the_docs_is_what_the_daemon_does() {
             .unwrap_or("")
             .to_owned();
         written.insert(name.clone());
-        let output = validate(&[&flag]);
+        // With another one, where it means something only then.
+        let all: Vec<&str> = flag.split(' ').collect();
+        let output = validate(&all);
         let idle = output.stderr.contains("has no effect: ");
         let refused = output.stderr.contains("\" is refused: ");
         let unknown = output.stderr.contains("unexpected argument");
@@ -303,6 +305,21 @@ fn the_bridge_gets_its_addresses_from_the_pools() {
     ] {
         validate(&[&format!("--default-address-pool={wrong}")]).refused(&["address"]);
     }
+}
+
+/// A VPN that takes all traffic does so by two routes, each of half of all addresses.
+#[test]
+fn a_way_out_in_two_halves_takes_no_addresses() {
+    let host = Host::new();
+    for half in ["0.0.0.0/1", "128.0.0.0/1"] {
+        host.ns()
+            .ip(&format!("route add {half} via {}", Lan::OUTSIDE));
+    }
+    let d = Daemon::start(&host, Opts::default());
+    let docker = d.docker();
+    docker.ok("network create more");
+    let subnet = docker.ok("network inspect -f '{{(index .IPAM.Config 0).Subnet}}' more");
+    assert!(subnet.starts_with("172."), "{subnet}");
 }
 
 #[test]

@@ -295,6 +295,34 @@ fn what_cannot_be_is_refused_in_dockers_words() {
                 "invalid network config:\ninvalid subnet 10.95.0.1/24: it should be 10.95.0.0/24",
             ),
             (
+                "network create --subnet 10.96.0.0/24 --gateway 10.96.0.1 --aux-address x=10.96.0.1 x",
+                "failed to allocate secondary ip address (x:10.96.0.1): Address already in use",
+            ),
+            (
+                "network create --subnet 10.96.0.0/24 --aux-address x=10.96.0.9 --aux-address y=10.96.0.9 x",
+                "failed to allocate secondary ip address (y:10.96.0.9): Address already in use",
+            ),
+            (
+                "network create --subnet 10.96.0.0/24 --gateway 10.96.0.0 x",
+                "failed to allocate gateway (10.96.0.0): Address already in use",
+            ),
+            (
+                "network create --subnet 10.96.0.0/24 --gateway 10.96.0.255 x",
+                "failed to allocate gateway (10.96.0.255): Address already in use",
+            ),
+            (
+                "network create --subnet 127.0.0.0/24 x",
+                "no link can have addresses of the subnet 127.0.0.0/24",
+            ),
+            (
+                "network create --subnet 224.0.0.0/24 x",
+                "no link can have addresses of the subnet 224.0.0.0/24",
+            ),
+            (
+                "network create --subnet 255.255.255.0/24 x",
+                "no link can have addresses of the subnet 255.255.255.0/24",
+            ),
+            (
                 "network create --subnet nonsense x",
                 "invalid subnet nonsense: invalid CIDR block notation",
             ),

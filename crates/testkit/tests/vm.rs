@@ -1,5 +1,5 @@
 //! What needs another kernel than the one that tests usually run on: unified cgroups, AppArmor,
-//! systemd, an emulator of another processor. Each test starts one emulated machine; its checks are in
+//! systemd, an emulator of another processor, kinds of links, a server of files. Each test starts one emulated machine; its checks are in
 //! `crates/testkit/vm`.
 
 mod vm_ports;
@@ -33,6 +33,23 @@ fn unified() {
 fn systemd() {
     let report = Vm::new("init", &wharf_bin()).kernel("vm=systemd").run();
     report.expect(&["first_process", "scope"]);
+}
+
+#[test]
+fn networks() {
+    let report = Vm::new("init", &wharf_bin())
+        .file("busybox.tar", &busybox_tar())
+        .kernel("vm=networks")
+        .run();
+    report.expect(&[
+        "wires",
+        "ipvlan_l2",
+        "ipvlan_l3",
+        "macvlan_parent",
+        "vlan",
+        "refused_at_once",
+        "nfs",
+    ]);
 }
 
 #[test]

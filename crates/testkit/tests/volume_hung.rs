@@ -61,6 +61,24 @@ fn a_server_that_is_gone_holds_up_nobody_else() {
 }
 
 #[test]
+fn who_wants_it_is_told() {
+    let d = Daemon::fresh();
+    let (_dir, _server, folder) = hung();
+    let cli = d.docker();
+    cli.ok(&format!(
+        "volume create -o type=none -o device={folder} -o o=bind dead"
+    ));
+    cli.refused(
+        "run --rm -v dead:/x busybox true",
+        &["use volume dead: what is mounted at", "does not answer"],
+    );
+    // Once it was waited for in vain nobody else is kept waiting.
+    cli.refused("run --rm -v dead:/x busybox true", &["does not answer"]);
+    cli.ok("volume rm dead");
+    d.assert_no_leaks();
+}
+
+#[test]
 fn binds_of_a_server_that_is_gone_hold_up_nobody_else() {
     let d = Daemon::fresh();
     let (_dir, mut hung, folder) = hung();

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct Volume {
     pub created_at: String,
     pub driver: String,
-    pub labels: BTreeMap<String, String>,
+    /// Null when there are none, as Docker has it.
+    pub labels: Option<BTreeMap<String, String>>,
     pub mountpoint: String,
     pub name: String,
     /// Null when there are none, as Docker has it.

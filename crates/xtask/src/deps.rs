@@ -86,7 +86,15 @@ const LAYERS: [Layer; 21] = [
     ),
     layer(
         "fuzz",
-        &["types", "dockerfile", "gotmpl", "image", "archive", "api"],
+        &[
+            "types",
+            "dockerfile",
+            "gotmpl",
+            "image",
+            "archive",
+            "api",
+            "resolver",
+        ],
         &[],
     ),
     layer("testkit", &[], &["tokio"]),

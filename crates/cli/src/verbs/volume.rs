@@ -179,7 +179,12 @@ pub(super) fn row(v: &Volume) -> Value {
     let known = v.usage_data.as_ref();
     let bytes = known.map_or("N/A".to_owned(), |u| size::human(u.size));
     let links = known.map_or("N/A".to_owned(), |u| u.ref_count.to_string());
-    let labels: Vec<String> = v.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let labels: Vec<String> = v
+        .labels
+        .iter()
+        .flatten()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
     json!({
         "Availability": "N/A", "Driver": v.driver, "Group": "N/A",
         "Labels": labels.join(","), "Links": links, "Mountpoint": v.mountpoint,

@@ -125,6 +125,19 @@ impl Engine {
             )));
         }
         check_driver(&driver, config_only)?;
+        if config_from.as_ref().is_none_or(|f| f.network.is_empty()) {
+            for (key, value) in self.default_options(&driver) {
+                // What the request says itself, in whatever place, counts.
+                let said = match key.as_str() {
+                    option::ENABLE_IPV4 => enable_ipv4.is_some(),
+                    option::ENABLE_IPV6 => enable_ipv6.is_some(),
+                    _ => false,
+                };
+                if !said {
+                    options.entry(key).or_insert(value);
+                }
+            }
+        }
         let mut record = NetworkRecord {
             id: id::generate(),
             name,
@@ -295,7 +308,7 @@ impl Engine {
     }
 }
 
-fn check_driver(driver: &str, config_only: bool) -> Result<()> {
+pub(super) fn check_driver(driver: &str, config_only: bool) -> Result<()> {
     match driver {
         "bridge" | "macvlan" | "ipvlan" => Ok(()),
         "host" | "null" if !config_only => Err(Error::Forbidden(format!(
@@ -362,6 +375,7 @@ fn check_ipam(record: &mut NetworkRecord) -> Result<()> {
                 if ipv4 { 4 } else { 6 }
             )));
         }
+        check_reserved(config, &space)?;
         config.subnet = space.subnet.to_string();
         if let Some(range) = space.range {
             config.ip_range = range.to_string();
@@ -370,6 +384,31 @@ fn check_ipam(record: &mut NetworkRecord) -> Result<()> {
     }
     ipam.config.retain(|c| !c.subnet.is_empty());
     record.own_subnets = !spaces.is_empty();
+    Ok(())
+}
+
+/// Refuses subnets that no link can have, and addresses that are taken twice.
+fn check_reserved(config: &IpamConfig, space: &AddressSpace) -> Result<()> {
+    if !space.subnet.is_possible() {
+        return Err(Error::Invalid(format!(
+            "invalid network config: no link can have addresses of the subnet {}",
+            space.subnet
+        )));
+    }
+    let taken = |what: String| Error::Forbidden(format!("{what}: Address already in use"));
+    if let Some(gateway) = space.gateway.filter(|ip| space.subnet.is_own(*ip)) {
+        return Err(taken(format!("failed to allocate gateway ({gateway})")));
+    }
+    let mut seen = Vec::from_iter(space.gateway);
+    for (name, text) in &config.auxiliary_addresses {
+        let Ok(ip) = text.parse() else { continue };
+        if seen.contains(&ip) || space.subnet.is_own(ip) {
+            return Err(taken(format!(
+                "failed to allocate secondary ip address ({name}:{ip})"
+            )));
+        }
+        seen.push(ip);
+    }
     Ok(())
 }
 
@@ -397,6 +436,8 @@ fn choose_subnets(fabric: &network::Fabric, record: &mut NetworkRecord) -> Resul
         };
         record.ipam.config.push(config);
     }
+    // Clients take the first for IPv4's.
+    record.ipam.config.sort_by_key(|c| c.subnet.contains(':'));
     let isolated = |ipv4| {
         let key = if ipv4 {
             option::GATEWAY_IPV4

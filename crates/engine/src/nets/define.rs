@@ -60,6 +60,10 @@ const IPVLAN_OPTIONS: &[&str] = &[
     option::INTERFACE_PREFIX,
 ];
 
+/// Names of auxiliary addresses that are the containers' way out, where the bridge is not, as Docker has
+/// them.
+pub(super) const ROUTERS: [&str; 2] = ["DefaultGatewayIPv4", "DefaultGatewayIPv6"];
+
 /// The values of a network's options.
 pub(super) struct Options<'a>(pub &'a BTreeMap<String, String>);
 
@@ -282,12 +286,19 @@ pub(super) fn space(config: &IpamConfig) -> Result<AddressSpace> {
         "" => None,
         text => Some(inside("gateway", text)?),
     };
-    let auxiliary = config.auxiliary_addresses.values();
-    let reserved = auxiliary.map(|text| inside("auxiliary address", text));
+    let (mut router, mut reserved) = (None, Vec::new());
+    for (name, text) in &config.auxiliary_addresses {
+        let ip = inside("auxiliary address", text)?;
+        if name == ROUTERS[usize::from(!ip.is_ipv4())] {
+            router = Some(ip);
+        }
+        reserved.push(ip);
+    }
     Ok(AddressSpace {
         subnet,
         gateway,
+        router,
         range,
-        reserved: reserved.collect::<Result<_>>()?,
+        reserved,
     })
 }

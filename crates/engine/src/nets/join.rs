@@ -43,7 +43,6 @@ impl Engine {
         if container.state().removed {
             return Err(Error::NoSuchContainer(wanted.container));
         }
-        joinable(&container, &network)?;
         if container.with_record(|r| r.networks.contains_key(&network.id)) {
             return Err(Error::Forbidden(format!(
                 "endpoint with name {} already exists in network {}",
@@ -51,33 +50,51 @@ impl Engine {
                 network.name
             )));
         }
+        joinable(&container, &network)?;
         let attachment = Attachment {
             name: network.name.clone(),
             settings,
         };
+        let run = container.state().exits;
+        let wired = container.wired.lock().await;
         self.save(&container, |r| {
             r.networks.insert(network.id.clone(), attachment);
         })
         .await?;
-        if container.state().is_running() {
-            let joined = self.join_now(&container, &network).await;
-            if let Err(error) = joined {
-                self.save(&container, |r| _ = r.networks.remove(&network.id))
-                    .await?;
-                return Err(error);
-            }
-            // Of one that does not run its start tells.
-            self.tell_of_network(&network, "connect", Some(&container.id));
+        if !*wired {
+            // Its start connects it, and tells.
+            return Ok(());
         }
+        let joined = self.join_now(&container, &network).await;
+        drop(wired);
+        if let Err(error) = joined {
+            if self.is_ending(&container, run).await {
+                return Ok(());
+            }
+            self.save(&container, |r| _ = r.networks.remove(&network.id))
+                .await?;
+            return Err(error);
+        }
+        self.tell_of_network(&network, "connect", Some(&container.id));
         Ok(())
     }
 
-    /// The part of [`Engine::connect_network`] that concerns a container that runs.
+    /// Whether the run that began after `exits` ends is over, although its end has not been seen to:
+    /// what could not be done to it then is done by its end, or by its next start.
+    async fn is_ending(&self, container: &Container, exits: u64) -> bool {
+        self.netns_of(container).is_err() && container.ends_now(exits).await
+    }
+
+    /// The part of [`Engine::connect_network`] that concerns a container that runs, whose `wired` lock
+    /// the caller holds.
     async fn join_now(
         self: &Arc<Self>,
         container: &Arc<Container>,
         network: &Arc<NetworkRecord>,
     ) -> Result<()> {
+        if network.is_linkless() {
+            return Ok(());
+        }
         let netns = self.netns_of(container)?;
         let (engine, container, network) =
             (Arc::clone(self), Arc::clone(container), Arc::clone(network));
@@ -102,11 +119,6 @@ impl Engine {
                 let _ = engine.name_left(&container, &network);
                 let _ = engine.unplug(&container.id, &network, &netns, &endpoint);
             }
-            if !container.state().is_running() {
-                // It ended meanwhile, and what its end has freed must not come back.
-                *lock(&container.place) = Place::default();
-                engine.network.forget(&container.id)?;
-            }
             settled
         })
         .await
@@ -117,11 +129,15 @@ impl Engine {
     pub(crate) async fn reconcile_networks(self: &Arc<Self>, container: &Arc<Container>) {
         let shared = container.with_record(|r| {
             let mode = NetworkMode::of(&r.host_config);
-            !matches!(mode, Ok(NetworkMode::Bridge | NetworkMode::Own(_)))
+            matches!(
+                mode,
+                Err(_) | Ok(NetworkMode::Host | NetworkMode::Container(_))
+            )
         });
         if shared {
             return;
         }
+        let _wired = container.wired.lock().await;
         let wanted: Vec<String> = container.with_record(|r| r.networks.keys().cloned().collect());
         let present: Vec<String> = lock(&container.place).endpoints.keys().cloned().collect();
         for id in wanted.iter().filter(|id| !present.contains(id)) {
@@ -171,16 +187,35 @@ impl Engine {
             )));
         }
         if network.name == "host" {
-            return Err(Error::Forbidden(
-                "container cannot be disconnected from host network or connected to host network"
+            return Err(Error::Invalid(
+                "cannot disconnect container from host network - container was created in host \
+                 network mode"
                     .into(),
             ));
         }
         let attachment = container.with_record(|r| r.networks.get(&network.id).cloned());
+        let run = container.state().exits;
+        let wired = container.wired.lock().await;
         self.save(&container, |r| _ = r.networks.remove(&network.id))
             .await?;
-        if container.state().is_running()
-            && let Err(error) = self.leave_now(&container, &network).await
+        let left = if *wired {
+            self.leave_now(&container, &network).await
+        } else {
+            Ok(())
+        };
+        let live = *wired;
+        drop(wired);
+        if live && left.is_ok() {
+            // The link is gone for the container, too, when this returns.
+            let fabric = Arc::clone(&self.network);
+            blocking(move || {
+                fabric.settle();
+                Ok(())
+            })
+            .await?;
+        }
+        if let Err(error) = left
+            && !self.is_ending(&container, run).await
         {
             // It is in it still, and can leave it again.
             self.save(&container, |r| {
@@ -217,6 +252,8 @@ impl Engine {
         Ok(true)
     }
 
+    /// The part of [`Engine::disconnect_network`] that concerns a container that runs, whose `wired`
+    /// lock the caller holds.
     async fn leave_now(
         self: &Arc<Self>,
         container: &Arc<Container>,
@@ -241,9 +278,6 @@ impl Engine {
             engine.name_left(&container, &network)?;
             engine.unplug(&container.id, &network, &netns, &endpoint)?;
             sys::failpoint!("engine.network.unplugged");
-            if !container.state().is_running() {
-                *lock(&container.place) = Place::default();
-            }
             Ok(())
         })
         .await
@@ -259,7 +293,6 @@ impl Engine {
     ) -> Result<()> {
         let unplugged = self.network.unplug(id, netns.as_fd(), endpoint);
         self.network.disconnect(&network.id, id)?;
-        self.network.settle();
         Ok(unplugged?)
     }
 
@@ -314,29 +347,29 @@ impl Engine {
 
 /// Whether a container can be in networks of this kind at all, beside those that it is in.
 fn joinable(container: &Container, network: &NetworkRecord) -> Result<()> {
-    let mode = container.with_record(|r| NetworkMode::of(&r.host_config))?;
+    let (mode, others): (_, Vec<String>) = container.with_record(|r| {
+        let names = r.networks.values().map(|a| a.name.clone());
+        (NetworkMode::of(&r.host_config), names.collect())
+    });
+    let mode = mode?;
     let only = |text: &str| Err(Error::Invalid(text.to_owned()));
-    match mode {
-        NetworkMode::Host => {
-            only("container cannot be disconnected from host network or connected to host network")
-        }
-        NetworkMode::Container(_) => only(
+    if mode != NetworkMode::Host && network.name == "host" {
+        return only(
+            "cannot connect container to host network - container must be created in host network \
+             mode",
+        );
+    }
+    if matches!(mode, NetworkMode::Host | NetworkMode::Container(_)) {
+        return only(
             "container sharing network namespace with another container or host cannot be \
              connected to any other network",
-        ),
-        NetworkMode::None => only(
+        );
+    }
+    if !others.is_empty() && (network.name == "none" || others.iter().any(|o| o == "none")) {
+        return only(
             "container cannot be connected to multiple networks with one of the networks in \
              private (none) mode",
-        ),
-        NetworkMode::Bridge | NetworkMode::Own(_) => match network.name.as_str() {
-            "host" => only(
-                "container cannot be disconnected from host network or connected to host network",
-            ),
-            "none" => only(
-                "container cannot be connected to multiple networks with one of the networks in \
-                 private (none) mode",
-            ),
-            _ => Ok(()),
-        },
+        );
     }
+    Ok(())
 }

@@ -152,9 +152,17 @@ impl Engine {
             NetworkMode::Host => "host",
             NetworkMode::Own(name) => name,
         };
-        let main = self.wanted_network(own)?;
+        let nowhere = mode == NetworkMode::Bridge && self.has_no_default_network();
+        let main = if nowhere {
+            None
+        } else {
+            Some(self.wanted_network(own)?)
+        };
         let mut all = Attachments::new();
         for (name, settings) in networking.endpoints_config {
+            if nowhere && matches!(name.as_str(), "default" | super::BRIDGE) {
+                continue;
+            }
             let network = self.wanted_network(&name)?;
             self.check_settings(&network, &settings)?;
             let attachment = Attachment {
@@ -168,6 +176,10 @@ impl Engine {
                 )));
             }
         }
+        // As Docker: without a default network it is in none.
+        let Some(main) = main else {
+            return Ok(all);
+        };
         let first = all.entry(main.id.clone()).or_default();
         first.name.clone_from(&main.name);
         if let (NetworkMode::Own(_), Some(links)) = (&mode, &mut host.links)

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     Engine,
     error::{Error, Result},
+    inspect::network_id,
     network_mode::NetworkMode,
     ports,
     record::Record,
@@ -50,7 +51,7 @@ pub(crate) struct Wired {
 }
 
 impl Engine {
-    /// A container's networks, that of its mode first, then by name.
+    /// A container's networks, that of its mode first, then by name; without those that have no links.
     pub(super) fn joined(
         &self,
         attachments: &Attachments,
@@ -58,10 +59,17 @@ impl Engine {
     ) -> Result<Vec<Joined>> {
         let mut all = Vec::new();
         for (id, attachment) in attachments {
+            if self.has_no_default_network() && *id == network_id(super::BRIDGE) {
+                // It was in it when there was one.
+                continue;
+            }
             let network = self
                 .networks
                 .get(id)
                 .ok_or_else(|| Error::NoSuchNetwork(attachment.name.clone()))?;
+            if network.is_linkless() {
+                continue;
+            }
             all.push(Joined {
                 network,
                 attachment: attachment.clone(),
@@ -80,6 +88,10 @@ impl Engine {
     /// [`network::Fabric::forget`] takes back what was done.
     pub(crate) fn wire(&self, record: &Record, netns: BorrowedFd<'_>) -> Result<Wired> {
         let joined = self.joined(&record.networks, &NetworkMode::of(&record.host_config)?)?;
+        if joined.len() < record.networks.len() {
+            // In `none` alone, where Docker holds no ports.
+            return Ok(Wired::default());
+        }
         let gateways = choose::gateways(&joined);
         let requests = ports::requests(&record.config, &record.host_config)?;
         let ways = ways(&joined, gateways)?;

@@ -21,9 +21,16 @@ pub(super) struct Sockets {
     life: OwnedFd,
 }
 
+/// Where there are more ports, a start does not wait until they are looked through: the shim is asked
+/// for them later.
+const AT_ONCE: usize = 64;
+
 impl Sockets {
     /// Copies of those among `held` that are doors.
     pub(super) fn copy(doors: &[Door], held: &[OwnedFd], shim: &Child) -> io::Result<Self> {
+        if doors.len() > AT_ONCE {
+            return Err(io::ErrorKind::ArgumentListTooLong.into());
+        }
         let life = pidfd_open(Pid::from_child(shim), PidfdFlags::empty())?;
         let mut copies = Vec::with_capacity(doors.len());
         for (door, fd) in matching(doors, held) {
@@ -71,7 +78,7 @@ fn matching<'a>(
         .filter_map(|fd| Some((door(doors, fd.as_fd())?, fd.as_fd())))
 }
 
-/// The door that a socket is.
+/// The door that a socket is; they are in order.
 fn door(doors: &[Door], socket: BorrowedFd<'_>) -> Option<Door> {
     let proto = match socket_type(socket).ok()? {
         SocketType::STREAM => Proto::Tcp,
@@ -79,6 +86,7 @@ fn door(doors: &[Door], socket: BorrowedFd<'_>) -> Option<Door> {
         _ => return None,
     };
     let at = SocketAddr::try_from(rustix::net::getsockname(socket).ok()?).ok()?;
-    let same = |d: &&Door| (d.proto, d.at.ip(), d.at.port()) == (proto, at.ip(), at.port());
-    doors.iter().find(same).copied()
+    let key = |d: &Door| (d.proto, d.at.ip(), d.at.port());
+    let found = doors.binary_search_by_key(&(proto, at.ip(), at.port()), key);
+    doors.get(found.ok()?).copied()
 }

@@ -3,6 +3,7 @@
 //! keeps only those waiting who want its volumes.
 
 mod call;
+mod driver;
 mod find;
 
 use std::{
@@ -12,10 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use call::Failed;
 pub use call::{CallFailed, PluginAddress, PluginCaller};
+pub(crate) use driver::{Driver, Mounted};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
@@ -51,11 +52,6 @@ impl Default for PluginPlaces {
 const SHORT: Duration = Duration::from_secs(5);
 /// How long one that did not answer such a question is not asked it again.
 const QUIET: Duration = Duration::from_secs(30);
-/// How long an answer is waited for in the background that nobody wants any more.
-const LATE: Duration = Duration::from_secs(600);
-
-/// What a plugin is for.
-const KIND: &str = "VolumeDriver";
 
 /// The plugins of this host.
 pub(crate) struct Plugins {
@@ -67,24 +63,6 @@ pub(crate) struct Plugins {
     silent: Mutex<BTreeMap<String, Instant>>,
 }
 
-/// One that keeps volumes.
-#[derive(Clone)]
-pub(crate) struct Driver {
-    name: String,
-    address: PluginAddress,
-    plugins: Arc<Plugins>,
-}
-
-/// What came of a mount.
-pub(crate) enum Mounted {
-    /// It is there.
-    At(PathBuf),
-    /// It is not.
-    Not(Error),
-    /// Nobody knows yet: the answer may still come, if there is one to wait for.
-    Perhaps(Error, Option<tokio::task::JoinHandle<bool>>),
-}
-
 /// A volume, as its plugin tells of it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -93,23 +71,6 @@ pub(crate) struct Told {
     pub mountpoint: Option<String>,
     pub created_at: Option<String>,
     pub status: Option<BTreeMap<String, Value>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Answer {
-    err: Option<String>,
-    mountpoint: Option<String>,
-    volume: Option<Told>,
-    volumes: Option<Vec<Told>>,
-    capabilities: Option<Capabilities>,
-    implements: Option<Vec<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Capabilities {
-    scope: String,
 }
 
 impl Plugins {
@@ -193,180 +154,16 @@ impl Plugins {
                 let driver = self.driver(&name).await.ok()?;
                 driver.has(volume).await
             };
-            match tokio::time::timeout(SHORT.min(self.places.patience), look).await {
-                Ok(found) => found.map(|told| (name, told)),
-                Err(_) => {
-                    tracing::warn!(plugin = %name, volume, "no answer whether it has the volume");
-                    lock(&self.silent).insert(name, Instant::now());
-                    None
-                }
+            let (begun, most) = (Instant::now(), SHORT.min(self.places.patience));
+            let found = tokio::time::timeout(most, look).await.unwrap_or(None);
+            if found.is_none() && begun.elapsed() >= most {
+                tracing::warn!(plugin = %name, volume, "no answer whether it has the volume");
+                lock(&self.silent).insert(name.clone(), begun);
             }
+            found.map(|told| (name, told))
         });
         let all = futures_util::future::join_all(asked).await;
         all.into_iter().flatten().next()
-    }
-}
-
-impl Driver {
-    async fn activate(&self) -> std::result::Result<(), String> {
-        let key = (self.name.clone(), self.address.clone());
-        if lock(&self.plugins.active).contains(&key) {
-            return Ok(());
-        }
-        let answer: Answer = self
-            .ask("Plugin.Activate", Value::Null)
-            .await
-            .map_err(|e| e.to_string())?;
-        let kinds = answer.implements.unwrap_or_default();
-        if !kinds.iter().any(|kind| kind == KIND) {
-            return Err(format!(
-                "plugin \"{}\" found, but it does not implement {KIND}",
-                self.name
-            ));
-        }
-        lock(&self.plugins.active).insert(key);
-        Ok(())
-    }
-
-    async fn ask(&self, method: &str, body: Value) -> std::result::Result<Answer, Failed> {
-        self.ask_within(method, body, self.plugins.places.patience)
-            .await
-    }
-
-    async fn ask_within(
-        &self,
-        method: &str,
-        body: Value,
-        patience: Duration,
-    ) -> std::result::Result<Answer, Failed> {
-        let caller = self.plugins.caller.as_ref();
-        let answer = call::call(caller, &self.address, method, &body, patience).await;
-        let answer = answer.and_then(|bytes| {
-            serde_json::from_slice::<Answer>(&bytes).map_err(|e| {
-                CallFailed::Garbage(format!(
-                    "its answer to {method} is not what the protocol says: {e}"
-                ))
-                .into()
-            })
-        });
-        if answer.is_err() {
-            // Another program may listen there the next time.
-            lock(&self.plugins.active).retain(|(name, _)| *name != self.name);
-        }
-        answer
-    }
-
-    /// Asks, and takes what the plugin calls an error for one.
-    async fn volume(&self, method: &str, body: Value) -> Result<Answer> {
-        let answer = self.ask(&format!("{KIND}.{method}"), body).await;
-        let told = match answer {
-            Ok(Answer { err: Some(err), .. }) if !err.is_empty() => err,
-            Ok(answer) => return Ok(answer),
-            Err(failed) => failed.to_string(),
-        };
-        Err(self.said(told))
-    }
-
-    fn said(&self, told: String) -> Error {
-        Error::Plugin {
-            name: self.name.clone(),
-            told,
-        }
-    }
-
-    pub(crate) async fn create(
-        &self,
-        name: &str,
-        options: &BTreeMap<String, String>,
-    ) -> Result<()> {
-        let body = json!({"Name": name, "Opts": options});
-        self.volume("Create", body).await.map(drop)
-    }
-
-    pub(crate) async fn remove(&self, name: &str) -> Result<()> {
-        self.volume("Remove", json!({"Name": name})).await.map(drop)
-    }
-
-    /// Makes it ready for `user`; answers where it is.
-    pub(crate) async fn mount(&self, name: &str, user: &str) -> Mounted {
-        let patience = self.plugins.places.patience;
-        let body = json!({"Name": name, "ID": user});
-        let driver = self.clone();
-        // On its own: a plugin that takes too long goes on with it, whoever has stopped waiting.
-        let mut asked = tokio::spawn(async move {
-            let method = format!("{KIND}.Mount");
-            driver.ask_within(&method, body, LATE.max(patience)).await
-        });
-        let answer = match tokio::time::timeout(patience, &mut asked).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Mounted::Not(self.said(error.to_string())),
-            Err(_) => {
-                let later = tokio::spawn(async move {
-                    match asked.await {
-                        Ok(Ok(answer)) => answer.err.unwrap_or_default().is_empty(),
-                        Ok(Err(Failed::Call(CallFailed::Dial { .. }) | Failed::Refused { .. })) => {
-                            false
-                        }
-                        Ok(Err(_)) | Err(_) => true,
-                    }
-                });
-                let error = self.said(Failed::Late(patience).to_string());
-                return Mounted::Perhaps(error, Some(later));
-            }
-        };
-        match answer {
-            Ok(Answer { err: Some(err), .. }) if !err.is_empty() => Mounted::Not(self.said(err)),
-            Ok(answer) => {
-                let place = answer.mountpoint.unwrap_or_default();
-                // It becomes a path of this host, whatever it is.
-                if place.starts_with('/') && !place.contains('\0') {
-                    return Mounted::At(place.into());
-                }
-                let told = format!("it answered {place:?} for the place of the volume: not a path");
-                Mounted::Perhaps(self.said(told), None)
-            }
-            Err(failed @ (Failed::Call(CallFailed::Dial { .. }) | Failed::Refused { .. })) => {
-                Mounted::Not(self.said(failed.to_string()))
-            }
-            Err(failed) => Mounted::Perhaps(self.said(failed.to_string()), None),
-        }
-    }
-
-    pub(crate) async fn unmount(&self, name: &str, user: &str) -> Result<()> {
-        let body = json!({"Name": name, "ID": user});
-        self.volume("Unmount", body).await.map(drop)
-    }
-
-    pub(crate) async fn get(&self, name: &str) -> Result<Told> {
-        let answer = self.volume("Get", json!({"Name": name})).await?;
-        let mut told = answer.volume.unwrap_or_default();
-        if told.mountpoint.as_deref().unwrap_or_default().is_empty() {
-            // Plugins that do not say it there are asked for it alone.
-            let path = self.volume("Path", json!({"Name": name})).await;
-            told.mountpoint = path.ok().and_then(|answer| answer.mountpoint);
-        }
-        Ok(told)
-    }
-
-    /// What it says of a volume, if it has it.
-    async fn has(&self, name: &str) -> Option<Told> {
-        let answer = self.volume("Get", json!({"Name": name})).await.ok()?;
-        answer.volume.filter(|told| told.name == name)
-    }
-
-    async fn list(&self) -> Result<Vec<Told>> {
-        let answer = self.volume("List", json!({})).await?;
-        Ok(answer.volumes.unwrap_or_default())
-    }
-
-    /// `local` or `global`; `local` where it says nothing that makes sense.
-    pub(crate) async fn scope(&self) -> String {
-        let answer = self.volume("Capabilities", Value::Null).await;
-        let said = answer.ok().and_then(|a| a.capabilities);
-        match said.map(|c| c.scope.to_lowercase()).as_deref() {
-            Some("global") => "global".to_owned(),
-            _ => LOCAL.to_owned(),
-        }
     }
 }
 

@@ -221,6 +221,26 @@ impl Volumes {
         }
     }
 
+    /// Who answers for the volume when it is released: its driver, or itself.
+    pub(crate) fn keeper(&self, name: &str) -> String {
+        match self.get(name) {
+            Some(volume) if !volume.is_local() => format!("driver {}", volume.driver()),
+            _ => name.to_owned(),
+        }
+    }
+
+    /// Whether one did not answer in time when it was asked last.
+    pub(crate) fn late(&self, keeper: &str) -> bool {
+        lock(&self.late).contains(keeper)
+    }
+
+    pub(crate) fn set_late(&self, keeper: &str, late: bool) {
+        match late {
+            true => lock(&self.late).insert(keeper.to_owned()),
+            false => lock(&self.late).remove(keeper),
+        };
+    }
+
     /// Notes that `user`, a container that a daemon before this one started, has it.
     pub(crate) fn adopt(&self, name: &str, user: &str) {
         let place = match self.get(name) {

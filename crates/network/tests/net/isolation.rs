@@ -210,3 +210,32 @@ fn a_legacy_firewall_in_the_way_is_named() {
     assert!(says(&c.ns, OUTSIDE, 7).starts_with("outside"));
     assert_eq!(warnings(), Vec::<String>::new());
 }
+
+#[test]
+fn nobody_else_says_that_it_is_the_hosts_loopback() {
+    // The bridge has route_localnet, which takes the kernel's own check away.
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    let c = lab.container(&net, "c", &[]);
+    let gateway = c.connected.endpoint.gateway.unwrap();
+    let listener = within(&lab.host, || {
+        std::net::UdpSocket::bind("0.0.0.0:9").unwrap()
+    });
+    run(
+        &c.ns,
+        "echo 1 > /proc/sys/net/ipv4/conf/eth0/route_localnet && \
+         ip addr del 127.0.0.1/8 dev lo && ip addr add 127.0.0.9/32 dev eth0",
+    );
+    let send = |from: &str| {
+        within(&c.ns, || {
+            let socket = std::net::UdpSocket::bind((from, 0)).unwrap();
+            socket.send_to(from.as_bytes(), (gateway, 9)).unwrap();
+        });
+    };
+    send("127.0.0.9");
+    // What was sent before it would be there before it.
+    send(&c.ip().to_string());
+    let mut bytes = [0; 64];
+    let (n, _) = listener.recv_from(&mut bytes).unwrap();
+    assert_eq!(bytes[..n], *c.ip().to_string().as_bytes());
+}

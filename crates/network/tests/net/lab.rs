@@ -134,8 +134,18 @@ impl Network {
             table: network::Config::table_of(link),
             pools: config.pools.clone(),
             integrate: config.integrate,
+            leaves_forwarding: false,
         })?;
-        let subnet = fabric.default_subnet(link, config.bip.as_deref(), &[])?;
+        let subnet = fabric.default_subnet(
+            link,
+            &network::DefaultSubnet {
+                ipv4: true,
+                address: config.bip.as_deref(),
+                range: None,
+                seed: 0,
+            },
+            &[],
+        )?;
         let bridge = Bridge {
             icc: !config.no_icc,
             ..Bridge::new(link)

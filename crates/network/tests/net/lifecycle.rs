@@ -260,6 +260,41 @@ fn a_watched_table_comes_back_by_itself() {
 }
 
 #[test]
+fn a_watched_table_is_put_right_whatever_is_changed_in_it() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    let c = lab.container(&net, "c", &[tcp(8080, 80)]);
+    serve_tcp(&c.ns, "0.0.0.0:80", "c");
+    within(&lab.host, || net.watch()).unwrap();
+    // Tables are listed in the order that they were made in.
+    let list = || {
+        let all = lab.nft("list ruleset");
+        let tables = all.split("table ").map(|t| t.trim().to_owned());
+        tables.collect::<std::collections::BTreeSet<String>>()
+    };
+    let whole = list();
+    for damage in [
+        "flush chain ip wharf forward",
+        "flush table ip wharf",
+        "flush map ip wharf published",
+        "flush chain ip wharf arriving",
+        "insert rule ip wharf forward accept",
+        "delete table inet wharf-user",
+    ] {
+        lab.nft(damage);
+        until(&format!("'{damage}' to be undone"), || list() == whole);
+    }
+    assert!(says(&lab.outside, HOST, 8080).starts_with("c "));
+    // An operator's rules are his.
+    lab.nft("add rule inet wharf-user forward counter");
+    lab.nft("flush chain ip wharf forward");
+    until("the chain to be filled", || {
+        lab.nft("list chain ip wharf forward").contains("vmap")
+    });
+    assert!(lab.nft("list ruleset").contains("counter"));
+}
+
+#[test]
 fn thousands_of_ports_are_restored_in_one_step() {
     let lab = Lab::new();
     let net = lab.open(&Config::default());

@@ -197,7 +197,10 @@ fn links_that_share_the_hosts() {
     lan.spaces[0].gateway = Some(OUTSIDE.into());
     lan.spaces[0].reserved = vec![HOST.into()];
     add(&lab, &net, &lan);
+    // Whatever the host's own links are called.
+    run(&lab.host, "ip link add eth0 type bridge");
     let (a, at_a) = join(&lab, &net, "lan", "a");
+    assert_eq!(at_a.inside, "eth0");
     serve_tcp(&a, "0.0.0.0:80", "a");
     // Its neighbours outside see it itself.
     assert_eq!(
@@ -216,6 +219,7 @@ fn links_that_share_the_hosts() {
         Ok(existed) => {
             assert!(!existed && links(&lab).contains_key("up0.7"));
             within(&lab.host, || net.fabric.remove("vlan", false)).unwrap();
+            net.fabric.settle();
             assert!(!links(&lab).contains_key("up0.7"));
         }
         // A kernel without VLANs says so.
@@ -231,6 +235,7 @@ fn links_that_share_the_hosts() {
             net.fabric.disconnect(network, id).unwrap();
         }
         net.fabric.remove("alone", false).unwrap();
+        net.fabric.settle();
     });
     assert!(!links(&lab).keys().any(|l| l.starts_with("de-")));
     let missing = shared("missing", Some("nowhere0"), "10.9.0.0/24");
@@ -302,4 +307,112 @@ fn others_rules_are_left_alone_and_let_us_through_where_it_is_wanted() {
     let net = lab.open(&Config::default());
     within(&lab.host, || net.restore(&[&web])).unwrap();
     assert!(lab.nft("list table inet wharf-user").contains("8080"));
+}
+
+/// Firewalls that let pass by policy, and end in a rule that lets nobody pass.
+#[test]
+fn chains_that_end_in_a_drop_are_found() {
+    let firewalld = "table inet firewalld { \
+        chain filter_FORWARD { type filter hook forward priority 10; policy accept; \
+            ct state established,related accept; ct status dnat accept; iifname \"lo\" accept; \
+            jump zones; ct state invalid drop; reject with icmpx admin-prohibited; }; \
+        chain zones { iifname \"eth9\" goto public; }; \
+        chain public { counter; drop; }; }";
+    let jumps = "table ip filter { chain last { ip saddr 192.0.2.1 accept; counter; drop; }; \
+        chain FORWARD { type filter hook forward priority 0; policy accept; jump last; }; }";
+    let harmless = "table ip filter { chain last { iifname \"eth9\" drop; return; }; \
+        chain FORWARD { type filter hook forward priority 0; policy accept; jump last; \
+            ct state invalid drop; accept; drop; }; }";
+    // Whoever drops what comes from our bridge does not let it pass.
+    let against = "table ip filter { chain FORWARD { type filter hook forward priority 0; \
+        policy drop; iifname \"wharf0\" drop; oifname \"wharf0\" drop; }; }";
+    for (rules, chain) in [
+        (firewalld, Some("inet firewalld filter_FORWARD")),
+        (jumps, Some("ip filter FORWARD")),
+        (against, Some("ip filter FORWARD")),
+        (harmless, None),
+    ] {
+        let lab = Lab::new();
+        run(&lab.host, &format!("nft '{rules}'"));
+        let net = lab.open(&Config {
+            integrate: false,
+            ..Config::default()
+        });
+        let web = lab.container(&net, "web", &[tcp(8080, 80)]);
+        serve_tcp(&web.ns, "0.0.0.0:80", "web");
+        let out = || reaches(&web.ns, OUTSIDE, 9);
+        serve_tcp(&lab.outside, "0.0.0.0:9", "outside");
+        let warnings = within(&lab.host, || net.fabric.warnings());
+        assert_eq!(out(), chain.is_none(), "{rules}");
+        match chain {
+            Some(chain) => assert!(warnings[0].contains(chain), "{warnings:?}"),
+            None => assert_eq!(warnings, [""; 0]),
+        }
+        drop(net);
+        let net = lab.open(&Config {
+            integrate: true,
+            ..Config::default()
+        });
+        within(&lab.host, || net.restore(&[&web])).unwrap();
+        assert!(out(), "{rules}");
+        assert_eq!(within(&lab.host, || net.fabric.warnings()), [""; 0]);
+    }
+}
+
+/// Links that a killed daemon had no time to delete go with the next one's start, and nobody else's do.
+#[test]
+fn links_of_networks_that_nobody_knows() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    add(&lab, &net, &bridge("known", &["10.1.0.0/24"]));
+    let mark = links(&lab)["br-known"].alias.clone();
+    assert!(!mark.is_empty());
+    run(
+        &lab.host,
+        &format!(
+            "ip link add br-stray type bridge && ip link set br-stray alias '{mark}' && ip link add \
+             br-other type bridge && ip link set br-other alias 'someone' && ip link add br-theirs \
+             type bridge"
+        ),
+    );
+    within(&lab.host, || net.restore(&[])).unwrap();
+    let left = links(&lab);
+    assert!(!left.contains_key("br-stray"));
+    for link in ["br-known", "br-other", "br-theirs", "wharf0"] {
+        assert!(left.contains_key(link), "{link}");
+    }
+}
+
+/// The name and the subnet of a network can be used again at once.
+#[test]
+fn a_bridge_on_its_way_out_is_in_nobodys_way() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    let one = bridge("one", &["10.1.0.0/24"]);
+    for _ in 0..10 {
+        within(&lab.host, || {
+            assert!(!net.fabric.add(&one).unwrap(), "an old one was found");
+            net.fabric.remove("one", false).unwrap();
+        });
+        assert_eq!(run(&lab.host, "ip route show 10.1.0.0/24"), "");
+    }
+    net.fabric.settle();
+    assert!(!links(&lab).contains_key("br-one"));
+}
+
+#[test]
+fn what_the_kernel_does_not_have_is_said_when_a_network_is_made() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    let definition = Definition {
+        driver: Driver::Shared {
+            parent: Some("up0".into()),
+            kind: Shared::Ipvlan(0, 0),
+        },
+        ..bridge("vlan", &["10.77.0.0/24"])
+    };
+    if let Err(error) = within(&lab.host, || net.fabric.add(&definition)) {
+        let text = error.to_string();
+        assert!(text.contains("links of the kind ipvlan"), "{text}");
+    }
 }

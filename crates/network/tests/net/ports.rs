@@ -180,7 +180,9 @@ fn addresses_wanted_and_an_exhausted_subnet() {
             .to_string()
             .contains("already in use")
     );
-    for bad in ["10.5.0.1", "10.5.0.7", "10.5.0.0", "10.6.0.2"] {
+    let gateway = at("x", "10.5.0.1").err().unwrap().to_string();
+    assert!(gateway.contains("by its gateway"), "{gateway}");
+    for bad in ["10.5.0.7", "10.5.0.0", "10.6.0.2"] {
         assert!(
             at("x", bad)
                 .err()

@@ -390,7 +390,7 @@ fn further_ports_are_held_and_others_let_go() {
         protocol: 6,
         address,
     };
-    let mut control = c.control();
+    let control = c.control();
     control.hold(&[second.into()], vec![]).unwrap();
     assert!(TcpListener::bind(one).is_err() && TcpListener::bind(two).is_err());
     // Of another protocol it is another port.

@@ -13,6 +13,7 @@ const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_OPERSTATE: u16 = 16;
+const IFLA_IFALIAS: u16 = 20;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_GROUP: u16 = 27;
@@ -61,6 +62,8 @@ pub struct Link {
     pub mtu: u32,
     /// As a port of a bridge, whether it is kept from other such ports.
     pub isolated: bool,
+    /// What somebody has noted on it; empty if nobody has.
+    pub alias: String,
 }
 
 /// `struct ifinfomsg`.
@@ -86,6 +89,15 @@ pub fn create_bridge(batch: &mut Batch, name: &str, address: [u8; 6]) {
             b.nest(IFLA_LINKINFO, |b| b.attr(IFLA_INFO_KIND, b"bridge"));
         },
     );
+}
+
+/// Adds a request to note an alias (of at most 255 bytes) on a link.
+pub fn mark_link(batch: &mut Batch, name: &str, alias: &str) {
+    batch.push(RTM_NEWLINK, ACK, format!("mark the link {name}"), |b| {
+        b.raw(&ifinfo(0, 0, 0));
+        b.attr_str(IFLA_IFNAME, name);
+        b.attr_str(IFLA_IFALIAS, alias);
+    });
 }
 
 /// Adds a request to make a veth pair, down: one end here and `peer` in the namespace `netns`.
@@ -134,6 +146,39 @@ pub enum Shared {
     Ipvlan(u16, u16),
 }
 
+impl Shared {
+    /// What the kernel calls it.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Macvlan(_) => "macvlan",
+            Self::Ipvlan(..) => "ipvlan",
+        }
+    }
+}
+
+/// Whether the kernel has links of this kind, and can load what it needs for them.
+///
+/// # Errors
+/// When the kernel cannot be asked.
+pub fn has_kind(socket: &mut Socket, kind: Shared) -> Result<bool, Error> {
+    let mut batch = Batch::new();
+    // Without a parent none is made. Kernels that know the kind say that one is missing.
+    batch.push(
+        RTM_NEWLINK,
+        ACK | CREATE,
+        format!("look for links of the kind {}", kind.kind()),
+        |b| {
+            b.raw(&ifinfo(0, 0, 0));
+            b.nest(IFLA_LINKINFO, |b| {
+                b.attr(IFLA_INFO_KIND, kind.kind().as_bytes());
+            });
+        },
+    );
+    let reply = socket.exchange(&mut batch)?.pop();
+    Ok(!matches!(reply, Some(Err(e)) if e.errno() == Some(libc::EOPNOTSUPP)))
+}
+
 /// Adds a request to make a link `name` in the namespace `netns`, down, that shares `parent`.
 pub fn create_shared(
     batch: &mut Batch,
@@ -159,18 +204,15 @@ pub fn create_shared(
             if let Some(address) = address {
                 b.attr(IFLA_ADDRESS, &address);
             }
-            b.nest(IFLA_LINKINFO, |b| match kind {
-                Shared::Macvlan(mode) => {
-                    b.attr(IFLA_INFO_KIND, b"macvlan");
-                    b.nest(IFLA_INFO_DATA, |b| b.attr_u32(IFLA_MACVLAN_MODE, mode));
-                }
-                Shared::Ipvlan(mode, flags) => {
-                    b.attr(IFLA_INFO_KIND, b"ipvlan");
-                    b.nest(IFLA_INFO_DATA, |b| {
+            b.nest(IFLA_LINKINFO, |b| {
+                b.attr(IFLA_INFO_KIND, kind.kind().as_bytes());
+                b.nest(IFLA_INFO_DATA, |b| match kind {
+                    Shared::Macvlan(mode) => b.attr_u32(IFLA_MACVLAN_MODE, mode),
+                    Shared::Ipvlan(mode, flags) => {
                         b.attr(IFLA_IPVLAN_MODE, &mode.to_ne_bytes());
                         b.attr(IFLA_IPVLAN_FLAGS, &flags.to_ne_bytes());
-                    });
-                }
+                    }
+                });
             });
         },
     );
@@ -250,6 +292,27 @@ pub fn change_link(batch: &mut Batch, name: &str, change: LinkChange) {
             });
         }
     });
+}
+
+/// Gives a link that is down another name.
+///
+/// # Errors
+/// When it is not there, the name is another's, or the kernel refuses.
+pub fn rename_link(socket: &mut Socket, from: &str, to: &str) -> Result<(), Error> {
+    let what = format!("rename the link {from} to {to}");
+    let Some(link) = get_link(socket, from)? else {
+        return Err(Error::Refused {
+            what,
+            source: std::io::Error::from_raw_os_error(libc::ENODEV),
+            message: None,
+        });
+    };
+    let mut batch = Batch::new();
+    batch.push(RTM_NEWLINK, ACK, what, |b| {
+        b.raw(&ifinfo(link.index, 0, 0));
+        b.attr_str(IFLA_IFNAME, to);
+    });
+    socket.all(&mut batch)
 }
 
 /// Deletes links (and, of veth pairs, the other ends); those that are gone already are no error.
@@ -358,5 +421,6 @@ fn parse(payload: &[u8]) -> Option<Link> {
         address: attrs.get(IFLA_ADDRESS).and_then(|a| a.try_into().ok()),
         mtu: attrs.u32(IFLA_MTU).unwrap_or_default(),
         isolated: of_port(IFLA_BRPORT_ISOLATED) == Some(1),
+        alias: attrs.text(IFLA_IFALIAS).unwrap_or_default().to_owned(),
     })
 }

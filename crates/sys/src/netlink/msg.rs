@@ -154,17 +154,18 @@ impl<'a> Iterator for Attrs<'a> {
     }
 }
 
-/// Splits what one `recv` returned into messages: (kind, flags, sequence, payload).
-pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = (u16, u16, u32, &[u8])> {
+/// Splits what one `recv` returned into messages: (kind, flags, sequence, socket, payload).
+pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = (u16, u16, u32, u32, &[u8])> {
     std::iter::from_fn(move || {
         let head = bytes.get(..HEADER)?;
         let len = u32::from_ne_bytes(head[..4].try_into().ok()?) as usize;
         let kind = u16::from_ne_bytes(head[4..6].try_into().ok()?);
         let flags = u16::from_ne_bytes(head[6..8].try_into().ok()?);
         let seq = u32::from_ne_bytes(head[8..12].try_into().ok()?);
+        let port = u32::from_ne_bytes(head[12..16].try_into().ok()?);
         let payload = bytes.get(HEADER..len)?;
         bytes = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, flags, seq, payload))
+        Some((kind, flags, seq, port, payload))
     })
 }
 
@@ -180,7 +181,7 @@ mod tests {
             b.attr_str(1, "eth0");
             b.nest(2, |b| b.attr_be32(3, 7));
         });
-        let (kind, _, _, payload) = messages(&b.buf).next().unwrap();
+        let (kind, _, _, _, payload) = messages(&b.buf).next().unwrap();
         assert_eq!(kind, 20);
         let attrs = Attrs(&payload[4..]);
         assert_eq!(attrs.text(1), Some("eth0"));

@@ -97,7 +97,7 @@ impl Socket {
             let mut open = ends.len();
             while open > 0 {
                 let n = self.receive(RecvFlags::empty())?;
-                for (kind, flags, seq, payload) in messages(&self.buf[..n]) {
+                for (kind, flags, seq, _, payload) in messages(&self.buf[..n]) {
                     let i = seq.wrapping_sub(first) as usize;
                     if i >= replies.len() {
                         continue; // left over from an exchange that was given up
@@ -142,7 +142,7 @@ impl Socket {
                 Err(e) => return Err(e),
             };
             flags = RecvFlags::DONTWAIT;
-            for (kind, flags, seq, payload) in messages(&self.buf[..n]) {
+            for (kind, flags, seq, _, payload) in messages(&self.buf[..n]) {
                 let i = seq.wrapping_sub(first) as usize;
                 if kind != NLMSG_ERROR || i >= batch.len() {
                     continue;
@@ -185,7 +185,7 @@ impl Socket {
         let mut interrupted = false;
         loop {
             let n = self.receive(RecvFlags::empty())?;
-            for (kind, flags, seq, payload) in messages(&self.buf[..n]) {
+            for (kind, flags, seq, _, payload) in messages(&self.buf[..n]) {
                 if seq != wanted {
                     continue;
                 }
@@ -222,13 +222,38 @@ impl Socket {
         )
     }
 
-    /// Waits for messages nobody asked for and hands each one's kind and payload to `message`.
-    pub(crate) fn listen(&mut self, mut message: impl FnMut(u16, &[u8])) -> Result<(), Error> {
-        let n = self.receive(RecvFlags::empty())?;
-        for (kind, _, _, payload) in messages(&self.buf[..n]) {
-            message(kind, payload);
+    /// Waits for messages nobody asked for and hands each one's kind, the number of the socket that caused
+    /// it, and payload to `message`; then those that came meanwhile.
+    pub(crate) fn listen(&mut self, mut message: impl FnMut(u16, u32, &[u8])) -> Result<(), Error> {
+        let mut flags = RecvFlags::empty();
+        loop {
+            let n = match self.receive(flags) {
+                Err(Error::Socket(e)) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                other => other?,
+            };
+            flags = RecvFlags::DONTWAIT;
+            self.hand(n, &mut message);
         }
-        Ok(())
+    }
+
+    fn hand(&self, n: usize, message: &mut impl FnMut(u16, u32, &[u8])) {
+        for (kind, _, _, port, payload) in messages(&self.buf[..n]) {
+            message(kind, port, payload);
+        }
+    }
+
+    /// The number by which the kernel tells this socket from others of its namespace, also in what it tells
+    /// others of its doings. To be asked before anything is sent.
+    ///
+    /// # Errors
+    /// When the socket cannot have one.
+    pub fn port(&self) -> Result<u32, Error> {
+        use rustix::net::netlink::SocketAddrNetlink;
+        let any = SocketAddrNetlink::new(0, 0);
+        rustix::net::bind(&self.fd, &any).map_err(io::Error::from)?;
+        let own = rustix::net::getsockname(&self.fd).map_err(io::Error::from)?;
+        let own = SocketAddrNetlink::try_from(own).map_err(io::Error::from)?;
+        Ok(own.pid())
     }
 
     /// Gives the messages their sequence numbers; returns the first.

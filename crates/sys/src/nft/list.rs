@@ -82,13 +82,74 @@ pub struct Found {
     expressions: Vec<u8>,
 }
 
+/// What a rule does with the packets that it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// They go on to the next base chain.
+    Accepts,
+    /// They go no further; the sender may be told.
+    Drops,
+    /// This chain decides, and the next rule where it does not.
+    Jumps(String),
+    /// This chain decides, and the base chain's policy where it does not.
+    Goes(String),
+    /// They leave the chain.
+    Returns,
+    /// They go on to the next rule.
+    Continues,
+}
+
+/// Parts of a rule that choose no packets.
+const CHOOSE_NOTHING: [&str; 6] = ["counter", "log", "immediate", "reject", "target", "notrack"];
+
 impl Found {
-    /// Whether it compares anything with this link's name.
+    /// Whether it lets pass what comes from or goes to the link of this name.
     #[must_use]
-    pub fn mentions(&self, link: &str) -> bool {
+    pub fn accepts(&self, link: &str) -> bool {
         let mut name = link.as_bytes().to_vec();
         name.push(0);
-        self.expressions.windows(name.len()).any(|w| w == name)
+        let mentions = self.expressions.windows(name.len()).any(|w| w == name);
+        mentions && self.outcome() == Outcome::Accepts
+    }
+
+    /// Whether it is for some packets only.
+    #[must_use]
+    pub fn is_conditional(&self) -> bool {
+        self.parts()
+            .any(|(name, _)| !CHOOSE_NOTHING.contains(&name))
+    }
+
+    /// What it does with the packets that it is for.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let decided = self.parts().find_map(|(name, data)| match name {
+            "reject" => Some(Outcome::Drops),
+            // What iptables' own extensions do.
+            "target" => match data.text(1) {
+                Some("REJECT" | "DROP") => Some(Outcome::Drops),
+                _ => None,
+            },
+            "immediate" => {
+                let verdict = data.nested(2).nested(2);
+                let chain = || verdict.text(2).unwrap_or_default().to_owned();
+                match verdict.be32(1)? as i32 {
+                    libc::NF_DROP => Some(Outcome::Drops),
+                    libc::NF_ACCEPT => Some(Outcome::Accepts),
+                    libc::NFT_JUMP => Some(Outcome::Jumps(chain())),
+                    libc::NFT_GOTO => Some(Outcome::Goes(chain())),
+                    libc::NFT_RETURN => Some(Outcome::Returns),
+                    _ => None,
+                }
+            }
+            _ => None,
+        });
+        decided.unwrap_or(Outcome::Continues)
+    }
+
+    /// Its parts by name, in their order.
+    fn parts(&self) -> impl Iterator<Item = (&str, Attrs<'_>)> {
+        let all = Attrs(&self.expressions).filter(|(kind, _)| *kind == LIST_ELEM);
+        all.filter_map(|(_, part)| Some((Attrs(part).text(1)?, Attrs(part).nested(2))))
     }
 }
 

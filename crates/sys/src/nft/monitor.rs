@@ -6,24 +6,40 @@ use super::message;
 use crate::netlink::{Attrs, Error, Socket};
 
 const DELTABLE: u16 = message(2);
+const DELCHAIN: u16 = message(5);
 const GROUP: i32 = 7;
 /// Tables, chains and rules that come and go.
 const CHANGES: [u16; 6] = [
     message(0),
     DELTABLE,
     message(3),
-    message(5),
+    DELCHAIN,
     message(6),
     message(8),
 ];
+/// Sets and their elements that come and go.
+const SETS: [u16; 4] = [message(9), message(11), message(12), message(14)];
 
 /// What happened to nftables.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// A table of our name was deleted.
-    pub own_deleted: bool,
+    /// Somebody else changed or deleted a table of our name.
+    pub own_changed: bool,
+    /// Somebody else deleted the table of the other name that is watched, or a chain in it.
+    pub kept_deleted: bool,
     /// A table, a chain or a rule of somebody else's came or went.
     pub others_changed: bool,
+}
+
+/// Whose doings are which.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// Our table, which nobody else is to change.
+    pub table: &'a str,
+    /// A table that others fill, and that is to be there.
+    pub kept: &'a str,
+    /// The socket ([`Socket::port`]) that our own changes are made by.
+    pub port: u32,
 }
 
 /// Hears what anyone does to nftables in the namespace of the thread that opened it.
@@ -45,14 +61,18 @@ impl Monitor {
     ///
     /// # Errors
     /// When the socket fails.
-    pub fn wait(&mut self, own: &str) -> Result<Heard, Error> {
+    pub fn wait(&mut self, own: Own<'_>) -> Result<Heard, Error> {
         loop {
             let mut all = Heard::default();
-            let heard = self.0.listen(|kind, payload| {
+            let heard = self.0.listen(|kind, port, payload| {
                 let name = Attrs(payload.get(4..).unwrap_or_default()).text(1);
-                if name == Some(own) {
-                    all.own_deleted |= kind == DELTABLE;
+                let ours = port == own.port;
+                if name == Some(own.table) {
+                    let changes = CHANGES.contains(&kind) || SETS.contains(&kind);
+                    all.own_changed |= changes && !ours;
                 } else if CHANGES.contains(&kind) {
+                    let gone = matches!(kind, DELTABLE | DELCHAIN);
+                    all.kept_deleted |= name == Some(own.kept) && gone && !ours;
                     all.others_changed = true;
                 }
             });
@@ -62,7 +82,8 @@ impl Monitor {
                 // More happened than could be kept: anything may have.
                 Err(_) => {
                     return Ok(Heard {
-                        own_deleted: true,
+                        own_changed: true,
+                        kept_deleted: true,
                         others_changed: true,
                     });
                 }

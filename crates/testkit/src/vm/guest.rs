@@ -17,7 +17,7 @@ use crate::poll::poll;
 /// To be counted up when what is done with the packages changes.
 const BASE: u32 = 1;
 
-const PACKAGES: [&str; 13] = [
+const PACKAGES: [&str; 15] = [
     "linux-image-cloud-amd64",
     "systemd",
     "systemd-sysv",
@@ -27,6 +27,8 @@ const PACKAGES: [&str; 13] = [
     "runc",
     "busybox-static",
     "kmod",
+    "nfs-common",
+    "nfs-kernel-server",
     "iproute2",
     "procps",
     "util-linux",
@@ -34,7 +36,7 @@ const PACKAGES: [&str; 13] = [
 ];
 
 /// What those depend on and nothing here uses.
-const WITHOUT: [&str; 12] = [
+const WITHOUT: [&str; 17] = [
     "adduser_",
     "debconf_",
     "dpkg_",
@@ -42,25 +44,38 @@ const WITHOUT: [&str; 12] = [
     "klibc-utils_",
     "libklibc_",
     "libperl",
+    "libpython",
     "linux-base_",
+    "media-types_",
     "perl",
+    "python3",
+    "rpcbind_",
     "tar_",
+    "ucf_",
     "udev_",
     "usrmerge_",
 ];
 
 /// The kernel's modules that are kept; most of the others drive hardware.
-const MODULES: [&str; 13] = [
+const MODULES: [&str; 21] = [
     "arch",
     "block",
     "crypto",
     "drivers/block/brd.ko",
     "drivers/block/loop.ko",
+    "drivers/net/ipvlan",
+    "drivers/net/macvlan.ko",
     "drivers/net/veth.ko",
     "drivers/net/vxlan",
     "drivers/net/wireguard",
     "fs/binfmt_misc.ko",
+    "fs/fscache",
     "fs/fuse",
+    "fs/lockd",
+    "fs/netfs",
+    "fs/nfs",
+    "fs/nfs_common",
+    "fs/nfsd",
     "fs/overlayfs",
     "lib",
     "net",

@@ -271,7 +271,11 @@ const ACTS: [Act; 33] = [
         happened: ("network inspect -f there mine", "there"),
     },
     Act {
-        points: &["engine.network.removed", "engine.records.commit"],
+        points: &[
+            "network.reaper.deleting",
+            "engine.network.removed",
+            "engine.records.commit",
+        ],
         before: &["network create mine"],
         operation: "network rm mine",
         happened: ("network ls -q --filter name=mine", ""),

@@ -274,7 +274,7 @@ impl Host {
 }
 
 /// An identity that lasts with the data root, as Docker's engine id.
-fn identity(data_root: &Path) -> Result<String> {
+pub(crate) fn identity(data_root: &Path) -> Result<String> {
     let path = data_root.join("engine-id");
     if let Ok(id) = fs::read_to_string(&path)
         && !id.trim().is_empty()

@@ -7,7 +7,7 @@ use engine::{DefaultBridge, Engine, Events, Programs};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    info::Host,
+    info::{self, Host},
     instance::Instance,
     listen::{self, Socket},
     notify::Notify,
@@ -193,6 +193,17 @@ fn to_tokio(listener: UnixListener) -> Result<tokio::net::UnixListener> {
     Ok(tokio::net::UnixListener::from_std(listener)?)
 }
 
+/// The default network. Its IPv6 addresses, where nobody chooses them, last with the data root.
+fn default_bridge(settings: &Settings) -> Result<Option<DefaultBridge>> {
+    let Some(bridge) = settings.default_bridge.clone() else {
+        return Ok(None);
+    };
+    let identity = info::identity(&settings.data_root)?;
+    let digits: String = identity.chars().filter(|c| *c != '-').take(14).collect();
+    let seed = u64::from_str_radix(&digits, 16).unwrap_or_default();
+    Ok(Some(DefaultBridge { seed, ..bridge }))
+}
+
 /// Images, network, engine: each finds its state again before the next one needs it.
 async fn open(settings: &Settings) -> Result<Arc<Engine>> {
     let images = {
@@ -220,6 +231,7 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         table: network::Config::table_of(&settings.bridge),
         pools: settings.pools.clone(),
         integrate: settings.integrate,
+        leaves_forwarding: !settings.ip_forward,
     };
     let network = tokio::task::spawn_blocking(move || network::Fabric::open(&config)).await?;
     let network = Arc::new(network.context("cannot set up the network")?);
@@ -235,12 +247,8 @@ async fn open(settings: &Settings) -> Result<Arc<Engine>> {
         remap: settings.remap.clone(),
         defaults: settings.defaults.clone(),
         resolver: settings.resolver.clone(),
-        default_bridge: DefaultBridge {
-            link: settings.bridge.clone(),
-            bip: settings.bip.clone(),
-            icc: settings.icc,
-            mtu: settings.mtu,
-        },
+        default_bridge: default_bridge(settings)?,
+        network_options: settings.network_options.clone(),
         plugins: settings.plugins.clone(),
         plugin_caller: Arc::new(crate::plugins::Http),
     };

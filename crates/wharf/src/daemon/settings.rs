@@ -5,12 +5,13 @@ mod file;
 mod flags;
 mod gc;
 mod kept;
+mod networks;
 mod parse;
 mod table;
 mod values;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -72,11 +73,13 @@ pub(crate) struct Settings {
     pub exec_root: PathBuf,
     pub pidfile: PathBuf,
     pub bridge: String,
-    pub bip: Option<String>,
+    /// The default network, if there is one.
+    pub default_bridge: Option<engine::DefaultBridge>,
+    /// By driver, options of new networks.
+    pub network_options: BTreeMap<String, BTreeMap<String, String>>,
     pub pools: Vec<network::Pool>,
-    pub icc: bool,
     pub integrate: bool,
-    pub mtu: Option<u32>,
+    pub ip_forward: bool,
     pub cgroup_parent: String,
     pub registry_certs_dir: PathBuf,
     pub max_concurrent_uploads: Option<usize>,
@@ -191,13 +194,6 @@ fn again(name: Name, given: &Given) -> Result<Settings, String> {
     settle(name, &Values::join(given.clone(), &file, &path)?)
 }
 
-fn bridge_address(text: Option<String>) -> Result<Option<String>, String> {
-    match text.as_deref().map(str::parse::<network::Subnet>) {
-        Some(Err(why)) => Err(format!("invalid bip: {why}")),
-        _ => Ok(text),
-    }
-}
-
 fn settle(name: Name, values: &Values) -> Result<Settings, String> {
     let warnings = values.judge()?;
     let (runtimes, default_runtime) = runtimes(values)?;
@@ -256,20 +252,16 @@ fn settle(name: Name, values: &Values) -> Result<Settings, String> {
         data_root,
         exec_root: path("exec-root", "/run/wharf")?,
         pidfile: path("pidfile", name.pidfile())?,
-        bridge: values.text("bridge").unwrap_or("wharf0".into()),
-        bip: bridge_address(values.text("bip"))?,
+        bridge: networks::bridge(values),
+        default_bridge: networks::default_bridge(values)?,
+        network_options: networks::options(&values.list("default-network-opts"))?,
         pools: values
             .list("default-address-pools")
             .iter()
             .map(|p| parse::pool(p))
             .collect::<Result<_, _>>()?,
-        icc: values.bool("icc") != Some(false),
         integrate: values.text("firewall").as_deref() == Some("integrate"),
-        mtu: values
-            .number("mtu")
-            .filter(|n| *n != 0)
-            .map(|n| u32::try_from(n).map_err(|_| format!("invalid mtu: {n}")))
-            .transpose()?,
+        ip_forward: values.bool("ip-forward") != Some(false),
         cgroup_parent,
         registry_certs_dir: path("registry-certs-dir", "/etc/docker/certs.d")?,
         max_concurrent_uploads: positive("max-concurrent-uploads")?

@@ -18,11 +18,17 @@ impl Settings {
             ("exec-root", old.exec_root != new.exec_root),
             ("pidfile", old.pidfile != new.pidfile),
             ("bridge", old.bridge != new.bridge),
-            ("bip", old.bip != new.bip),
+            (
+                "what the default network is like",
+                old.default_bridge != new.default_bridge,
+            ),
+            (
+                "default-network-opts",
+                old.network_options != new.network_options,
+            ),
+            ("ip-forward", old.ip_forward != new.ip_forward),
             ("default-address-pools", old.pools != new.pools),
-            ("icc", old.icc != new.icc),
             ("firewall", old.integrate != new.integrate),
-            ("mtu", old.mtu != new.mtu),
             ("cgroup-parent", old.cgroup_parent != new.cgroup_parent),
             (
                 "registry-certs-dir",

@@ -126,7 +126,6 @@ use Fate::{Idle, Only, Works};
 const CONTAINERD: Fate = Idle(&[], "wharf needs no containerd");
 const NO_PROXY: Fate = Only(&[""], "wharf does not reach registries through a proxy yet");
 const NO_SWARM: Fate = Idle(&[], "there is no swarm mode yet");
-const NO_IPV6: Fate = Only(&[""], "the default bridge has no IPv6 yet");
 const OWN_FIREWALL: &str = "wharf keeps its own nftables table, without which there are neither \
     ports nor isolation; it never touches the rules of others";
 
@@ -139,8 +138,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("apparmor-profile", "FILE", Only(&[""], "wharf brings its own profile; name a loaded one with --security-opt apparmor=NAME"), "Template of the AppArmor profile"),
     list("authorization-plugin", "authorization-plugins", "NAME", Works, "Plugin that every request is shown to (may be repeated)"),
     text("bip", "CIDR", Works, "Address and prefix of the bridge [default: the first of 172.17.0.1/16 … that is free]"),
-    text("bip6", "CIDR", NO_IPV6, "IPv6 address and prefix of the bridge"),
-    text("bridge", "NAME", Works, "Name of the bridge [default: wharf0]").short('b'),
+    text("bip6", "CIDR", Works, "IPv6 address and prefix of the bridge, with --ipv6"),
+    text("bridge", "NAME", Works, "Name of the bridge; none for no default network [default: wharf0]").short('b'),
     text("bridge-accept-fwmark", "MARK", Only(&[""], OWN_FIREWALL), "Mark of packets that bridges accept"),
     list("cdi-spec-dir", "cdi-spec-dirs", "DIR", Works, "Directory of device specifications (may be repeated) [default: /etc/cdi and /run/cdi]"),
     text("cgroup-parent", "PATH", Works, "Parent of the containers' cgroups [default: /wharf]"),
@@ -155,10 +154,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
     bool("debug", Works, "Log more").short('D'),
     list("default-address-pool", "default-address-pools", "base=CIDR,size=N", Works, "Addresses for the bridge if --bip is not given: subnets of that size (may be repeated)"),
     text("default-cgroupns-mode", "MODE", Works, "host or private, for containers that do not say [default: private on cgroup v2]"),
-    text("default-gateway", "ADDRESS", Only(&[""], "the bridge's own address is the gateway"), "Gateway of the default bridge"),
-    text("default-gateway-v6", "ADDRESS", NO_IPV6, "IPv6 gateway of the default bridge"),
+    text("default-gateway", "ADDRESS", Works, "Way out of the default network, where it is not the bridge"),
+    text("default-gateway-v6", "ADDRESS", Works, "IPv6 way out of the default network, where it is not the bridge"),
     text("default-ipc-mode", "MODE", Works, "private or shareable, for containers that do not say [default: private]"),
-    map("default-network-opt", "default-network-opts", "DRIVER=KEY=VALUE", Only(&[], "networks of your own do not exist yet"), "Option of new networks"),
+    map("default-network-opt", "default-network-opts", "DRIVER=KEY=VALUE", Works, "Option of new networks of a driver that do not say otherwise (may be repeated)"),
     text("default-runtime", "NAME", Works, "OCI runtime for containers that name none [default: wharf]"),
     text("default-shm-size", "BYTES", Works, "Size of /dev/shm for containers that do not say [default: 64m]"),
     map("default-ulimit", "default-ulimits", "NAME=SOFT[:HARD]", Works, "Limit of processes for containers that do not set it (may be repeated)"),
@@ -171,8 +170,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     map("feature", "features", "NAME=BOOL", Idle(&[], "wharf has no features to turn on or off"), "Turn a feature on"),
     text("firewall", "MODE", Only(&["", "own", "integrate"], "own leaves other tables alone; integrate lets containers' packets pass chains of others that drop"), "What is done about others' firewall rules: own or integrate"),
     text("firewall-backend", "NAME", Only(&["", "nftables"], OWN_FIREWALL), "What makes firewall rules"),
-    text("fixed-cidr", "CIDR", Only(&[""], "containers get addresses of the whole --bip"), "Part of the bridge's addresses for containers"),
-    text("fixed-cidr-v6", "CIDR", NO_IPV6, "IPv6 addresses for containers"),
+    text("fixed-cidr", "CIDR", Works, "Part of the bridge's addresses for containers"),
+    text("fixed-cidr-v6", "CIDR", Works, "Part of the bridge's IPv6 addresses for containers, with --ipv6"),
     text("group", "GROUP", Works, "Group of the Unix sockets, by name or number [as dockerd: docker]").short('G'),
     list("host", "hosts", "URL", Works, "Socket to listen on: unix:///path, tcp://address:port or fd:// (may be repeated)").short('H'),
     list("host-gateway-ip", "host-gateway-ips", "ADDRESS", Works, "Address of host-gateway"),
@@ -183,13 +182,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text("init-path", "FILE", Idle(&[], "wharf brings its own init"), "Program that is init"),
     list("insecure-registry", "insecure-registries", "REGISTRY", Works, "Registry that may be spoken to without verified TLS: host[:port] or CIDR (may be repeated)"),
     only_flag(bool("insecure-tcp", Works, "Allow tcp:// without TLS: whoever reaches the port is root on this host")),
-    text("ip", "ADDRESS", Only(&["", "0.0.0.0"], "name the address when you publish a port"), "Address that ports are published on"),
-    bool("ip-forward", Only(&["true"], "without forwarding the bridge leads nowhere"), "Turn the kernel's forwarding on"),
+    text("ip", "ADDRESS", Works, "Address that ports of containers in the default network are published on [default: 0.0.0.0]"),
+    bool("ip-forward", Works, "Turn the kernel's forwarding on"),
     bool("ip-forward-no-drop", Idle(&["true"], "wharf never changes the policy of FORWARD"), "Leave the policy of FORWARD alone"),
-    bool("ip-masq", Only(&["true"], OWN_FIREWALL), "Masquerade what leaves the bridge"),
+    bool("ip-masq", Works, "Masquerade what leaves the default bridge"),
     bool("ip6tables", Idle(&[], "wharf keeps its own nftables table"), "Make rules for IPv6"),
     bool("iptables", Only(&["true"], OWN_FIREWALL), "Make firewall rules"),
-    bool("ipv6", Only(&["false"], "the default bridge has no IPv6 yet"), "IPv6 on the default bridge"),
+    bool("ipv6", Works, "IPv6 on the default bridge"),
     list("label", "labels", "KEY=VALUE", Works, "Label of the daemon (may be repeated)"),
     bool("live-restore", Idle(&["true"], "containers always outlive the daemon"), "Let containers outlive the daemon"),
     text("log-driver", "NAME", Works, "Log driver for containers that do not say: json-file, local or none [default: json-file]"),
