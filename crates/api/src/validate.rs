@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use types::container::{ContainerConfig, CreateRequest, HostConfig, PortMap, RestartPolicy};
 
-use crate::{error::Refusal, fields, signals};
+use crate::{error::Refusal, signals};
 
 const MEGABYTE: i64 = 1024 * 1024;
 const BILLION: i64 = 1_000_000_000;
@@ -84,8 +84,7 @@ fn port(text: &str) -> Result<(), Refusal> {
         return Err(invalid());
     }
     match protocol {
-        "tcp" | "udp" => Ok(()),
-        "sctp" => Err(fields::unsupported(&format!("the protocol of port {text:?}")).into()),
+        "tcp" | "udp" | "sctp" => Ok(()),
         _ => Err(Refusal::bad(format!(
             "invalid proto: {protocol:?} of port {text:?}"
         ))),

@@ -107,7 +107,7 @@ impl Control {
     ///
     /// # Errors
     /// When it is none: then nothing that follows can be understood.
-    pub fn next<O: Operation>(&mut self) -> io::Result<Option<Asked<O>>> {
+    pub fn next_request<O: Operation>(&mut self) -> io::Result<Option<Asked<O>>> {
         let Some(request) = self.inbox.next::<Request<O>>()? else {
             return Ok(None);
         };

@@ -9,6 +9,7 @@
 //! published ports are made in the caller's.
 
 mod bridge;
+mod claim;
 mod connect;
 mod definition;
 pub mod dns;
@@ -36,6 +37,7 @@ mod subnet;
 mod wire;
 mod wishes;
 
+pub use claim::Claim;
 pub use definition::{AddressSpace, Bridge, Definition, Driver, Gateway};
 pub use endpoint::{Endpoint, Mac, PortRequest, Proto, Published, PublishedPort, Request, Target};
 pub use error::{Error, Result};

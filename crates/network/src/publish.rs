@@ -202,8 +202,8 @@ impl Fabric {
             }
         }
         drop(state);
-        self.reaper.forget(Stale::led(&old));
-        self.reaper.forget(Stale::passed(&new));
+        self.reaper.forget(Stale::led(&unlike(&old, &new)));
+        self.reaper.forget(Stale::passed(&unlike(&new, &old)));
         Ok(new)
     }
 
@@ -228,5 +228,44 @@ impl Fabric {
             }
         }
         withdrawn.map_err(self.rules())
+    }
+}
+
+/// What of `one` is not, or not in the same way, in `other`.
+fn unlike(one: &Published, other: &Published) -> Published {
+    let same = one.target == other.target;
+    let ports = one.ports.iter().copied();
+    Published {
+        ports: ports
+            .filter(|p| !same || !other.ports.contains(p))
+            .collect(),
+        target: one.target,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Proto;
+
+    #[test]
+    fn what_stays_leaves_no_traces() {
+        let port = |host_port| PublishedPort {
+            proto: Proto::Udp,
+            host_ip: [0; 4].into(),
+            host_port,
+            container_port: 53,
+        };
+        let all = |ports: &[u16], last| Published {
+            ports: ports.iter().map(|p| port(*p)).collect(),
+            target: Target {
+                ip: Some([172, 17, 0, last].into()),
+                ..Target::default()
+            },
+        };
+        let (old, new) = (all(&[1, 2], 2), all(&[2, 3], 2));
+        assert_eq!(unlike(&old, &new).ports, [port(1)]);
+        assert_eq!(unlike(&new, &old).ports, [port(3)]);
+        assert_eq!(unlike(&all(&[2], 3), &new).ports, [port(2)]);
     }
 }

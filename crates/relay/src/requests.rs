@@ -32,7 +32,7 @@ impl Server {
             let Some(control) = self.controls.get_mut(&number) else {
                 return Ok(false);
             };
-            let Some(request) = control.next::<Op>()? else {
+            let Some(request) = control.next_request::<Op>()? else {
                 return Ok(more);
             };
             let reply = match request {

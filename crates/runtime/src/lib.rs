@@ -22,6 +22,8 @@ pub mod client;
 #[cfg(feature = "full")]
 pub mod controls;
 #[cfg(feature = "full")]
+pub mod descriptors;
+#[cfg(feature = "full")]
 mod error;
 #[cfg(feature = "full")]
 pub mod filters;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use testkit::{Cli, Daemon, Lan, python, run};
+use testkit::{Cli, Daemon, Host, Lan, Opts, python, run};
 
 /// A container's address in a network.
 fn address(cli: &Cli, container: &str, network: &str) -> String {
@@ -269,6 +269,50 @@ fn unused_ones_are_pruned() {
     d.assert_no_leaks();
 }
 
+/// A container that never ran follows a network's name, once it is told.
+#[test]
+fn a_network_that_is_made_again_under_its_name() {
+    let d = Daemon::fresh();
+    for cli in d.clis() {
+        cli.ok("network create again");
+        cli.ok("create --name one --network again busybox sleep 1000");
+        cli.ok("network rm again");
+        cli.ok("network create again");
+        assert_ne!(cli.code("start one"), 0);
+        cli.ok("network connect again one");
+        cli.ok("start one");
+        let names =
+            "inspect -f '{{range $name, $end := .NetworkSettings.Networks}}{{$name}}{{end}}' one";
+        assert_eq!(cli.ok(names), "again");
+        cli.ok("rm -f one");
+        cli.ok("network rm again");
+    }
+    d.assert_no_leaks();
+}
+
+/// What one has chosen and not made yet is nothing that the other could see.
+#[test]
+fn two_daemons_of_a_host_choose_different_subnets() {
+    let host = Host::new();
+    let one = Daemon::start(&host, Opts::default());
+    let two = Daemon::start(&host, Opts::args(&["--bridge=two0"]));
+    std::thread::scope(|scope| {
+        for d in [&one, &two] {
+            for n in 0..8 {
+                scope.spawn(move || d.docker().ok(&format!("network create n{n}")));
+            }
+        }
+    });
+    let mut all = std::collections::BTreeSet::new();
+    for d in [&one, &two] {
+        for n in 0..8 {
+            let ask = format!("network inspect -f '{{{{(index .IPAM.Config 0).Subnet}}}}' n{n}");
+            let subnet = d.docker().ok(&ask);
+            assert!(all.insert(subnet.clone()), "{subnet} was given twice");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_is_refused_in_dockers_words() {
     let d = Daemon::fresh();
@@ -286,6 +330,17 @@ fn what_cannot_be_is_refused_in_dockers_words() {
                 "operation is not permitted on predefined bridge network",
             ),
             ("network create ' '", "invalid name"),
+            ("network create ..", "invalid name"),
+            ("network create /x", "invalid name"),
+            (
+                "run --rm --network name=taken,driver-opt=com.docker.network.endpoint.ifname=lan0 \
+                 --network name=plain,driver-opt=com.docker.network.endpoint.ifname=lan0 busybox true",
+                "both ask for the link lan0",
+            ),
+            (
+                "network connect --driver-opt com.docker.network.endpoint.ifname=eth0 plain box",
+                "the link eth0 that is asked for in the network plain is another network's",
+            ),
             (
                 "network create --subnet 10.94.0.128/25 x",
                 "Pool overlaps with other one on this address space",

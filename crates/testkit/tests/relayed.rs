@@ -274,8 +274,13 @@ fn ends_are_passed_on_and_nothing_is_lost() {
     assert_eq!(text, "late");
     // Where nobody listens the client is told so, and that is no proper end.
     drop(web);
-    let mut client = connect(host.ns(), (LOCAL, 8080));
-    let error = client.read(&mut [0; 8]).expect_err("a reset");
+    let to = SocketAddr::from((LOCAL, 8080));
+    let told: std::io::Result<usize> = host.ns().within(|| {
+        // It may come before the client looks whether it is connected.
+        let mut client = TcpStream::connect_timeout(&to, Duration::from_secs(10))?;
+        client.read(&mut [0; 8])
+    });
+    let error = told.expect_err("a reset");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     d.docker().ok("rm -f web");
     d.assert_no_leaks();

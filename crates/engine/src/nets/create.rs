@@ -39,6 +39,9 @@ impl Engine {
         }
         // All but the subnets that are still to be chosen is judged before anything is made.
         define::definition(&record)?;
+        // Other daemons of the host choose from the same pools: one at a time, until the addresses are there
+        // for the next one to see.
+        let _claim = blocking(|| Ok(network::Claim::wait())).await?;
         let (fabric, mut chosen) = (Arc::clone(&self.network), record.clone());
         let twin = self.same_parent(&record).map(|n| n.adopted);
         record = blocking(move || {
@@ -113,6 +116,12 @@ impl Engine {
         // Docker takes every other name, odd ones and those of one letter too.
         if name.trim().is_empty() || name.contains(char::is_control) {
             return Err(Error::Invalid(format!("invalid name: {name:?}")));
+        }
+        // It takes them, too, but clients cannot ask for them any more.
+        if matches!(name.as_str(), "." | "..") || name.starts_with('/') {
+            return Err(Error::Invalid(format!(
+                "invalid name: {name:?}: in the API's paths it would mean something else"
+            )));
         }
         if ingress {
             return Err(Error::NotSupported(

@@ -57,7 +57,13 @@ impl Engine {
         };
         let run = container.state().exits;
         let wired = container.wired.lock().await;
+        let running = *wired;
         self.save(&container, |r| {
+            if !running {
+                // A network that was made again under its name takes the place of the one that is gone.
+                r.networks
+                    .retain(|id, a| a.name != network.name || self.networks.get(id).is_some());
+            }
             r.networks.insert(network.id.clone(), attachment);
         })
         .await?;

@@ -176,6 +176,21 @@ impl Engine {
                 )));
             }
         }
+        let mut links = std::collections::BTreeMap::new();
+        for attachment in all.values() {
+            let asked = read(&attachment.settings)?.ifname;
+            let Some(other) = asked
+                .clone()
+                .and_then(|n| links.insert(n, &attachment.name))
+            else {
+                continue;
+            };
+            return Err(Error::Invalid(format!(
+                "conflicting options: the networks {other} and {} both ask for the link {}",
+                attachment.name,
+                asked.unwrap_or_default()
+            )));
+        }
         // As Docker: without a default network it is in none.
         let Some(main) = main else {
             return Ok(all);

@@ -142,6 +142,14 @@ impl Engine {
             .ifname
             .clone()
             .unwrap_or_else(|| choose::free_name(prefix, names));
+        if names.contains(&inside) {
+            return Err(Error::Forbidden(format!(
+                "the link {inside} that is asked for in the network {} is another network's in the \
+                 container: ask for another {}",
+                joined.network.name,
+                settings::IFNAME
+            )));
+        }
         names.push(inside.clone());
         let request = Request {
             ip: asked.ip,

@@ -10,6 +10,7 @@ use super::{ContainerSpec, INIT_PATH, Rlimit, User};
 use crate::{
     Error,
     caps::{self, CapSet},
+    descriptors,
     host::Host,
     protocol::Size,
 };
@@ -159,6 +160,10 @@ fn common(
     let mut limits = Vec::new();
     for limit in &container.rlimits {
         limits.push(rlimit(limit, host, warnings)?);
+    }
+    let files = |l: &PosixRlimit| l.typ() == PosixRlimitType::RlimitNofile;
+    if !limits.iter().any(files) {
+        limits.extend(descriptors::inherited());
     }
     process.set_rlimits((!limits.is_empty()).then_some(limits));
     Ok(())

@@ -56,6 +56,9 @@ pub(crate) async fn serve(start: Start) -> Result<()> {
         activation,
         log,
     } = start;
+    if let Err(error) = runtime::descriptors::raise() {
+        tracing::warn!(%error, "the limit of open files cannot be raised: few ports can be published");
+    }
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
