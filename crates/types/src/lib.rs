@@ -19,6 +19,7 @@ pub mod reference;
 pub mod registry;
 pub mod signal;
 pub mod stats;
+pub mod swarm;
 pub mod sysctl;
 pub mod system;
 pub mod usage;

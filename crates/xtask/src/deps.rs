@@ -16,7 +16,7 @@ struct Layer {
 /// Async runtimes.
 const RUNTIMES: [&str; 3] = ["tokio", "tokio-util", "futures-util"];
 /// Imports point down only; docs/architecture.md says what each is for.
-const LAYERS: [Layer; 19] = [
+const LAYERS: [Layer; 22] = [
     layer(
         "types",
         &[],
@@ -52,6 +52,22 @@ const LAYERS: [Layer; 19] = [
         ],
         // It serves nobody; volume drivers are asked over their sockets.
         &["axum", "reqwest", "tower", "tower-http"],
+    ),
+    layer(
+        "swarm-api",
+        &["types"],
+        &["tokio", "tokio-util", "futures-util", "rustix", "libc"],
+    ),
+    layer(
+        "store",
+        &["types", "swarm-api"],
+        &["axum", "rustix", "hyper"],
+    ),
+    // Time, randomness and transport are given to it.
+    layer(
+        "manager",
+        &["types", "swarm-api", "store"],
+        &["tokio", "axum", "redb", "rustix", "hyper", "rand"],
     ),
     layer("api", &["types"], &["redb", "rustix"]),
     layer(
