@@ -7,6 +7,7 @@
 //! somebody else changed meanwhile is refused there, and heard of by the loop at its next turn.
 
 pub mod constraint;
+pub mod orchestrator;
 pub mod plan;
 
 pub use plan::{Loop, Plan, Turn};
