@@ -9,5 +9,7 @@
 pub mod constraint;
 pub mod orchestrator;
 pub mod plan;
+#[cfg(test)]
+mod testing;
 
 pub use plan::{Loop, Plan, Turn};
