@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use swarm_api::{Change, Cluster, Object};
+use swarm_api::{Cluster, Object};
 use types::swarm::cluster::SwarmSpec;
 use types::swarm::node::NodeState;
 use types::swarm::task::TaskState;
@@ -77,13 +77,7 @@ fn a_lost_nodes_tasks_are_not_waited_for() {
     world.settle();
     world.state("n1", NodeState::Down);
     world.settle();
-    let service = world.service("web");
-    let change = Change::remove(&Object::Service(Arc::new(service)));
-    let Change::Remove { key, .. } = &change else {
-        unreachable!()
-    };
-    let service = world.store.view().get(key).unwrap();
-    world.remove(&service);
+    world.remove(&Object::Service(Arc::new(world.service("web"))));
     world.settle();
     // Those that the old node was told to shut down are to be removed, too.
     assert_eq!(world.tasks("web").len(), 0);
