@@ -72,7 +72,12 @@ fn so_many_at_once_and_in_all() {
     }
     let slots: Vec<_> = world.tasks("job").iter().map(|t| t.slot).collect();
     assert_eq!(slots, [1, 2, 3, 4, 5]);
-    assert!(world.tasks("job").iter().all(|t| t.desired == TaskState::Complete));
+    assert!(
+        world
+            .tasks("job")
+            .iter()
+            .all(|t| t.desired == TaskState::Complete)
+    );
     // Another run begins from nothing.
     again(&world);
     world.settle();

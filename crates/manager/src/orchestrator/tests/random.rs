@@ -111,10 +111,18 @@ fn happen(world: &mut World, act: Act) {
         Act::State(n, state) => world.state(&format!("n{n}"), state),
         Act::Availability(n, it) => world.availability(&format!("n{n}"), it),
         Act::End(n, state) => {
-            let running: Vec<_> = world.tasks("web").into_iter().chain(world.tasks("log")).collect();
+            let running: Vec<_> = world
+                .tasks("web")
+                .into_iter()
+                .chain(world.tasks("log"))
+                .collect();
             let task = running.get(n).filter(|t| {
                 t.status.state == TaskState::Running
-                    && world.store.view().node(t.node.as_str()).is_some_and(|n| n.state == NodeState::Ready)
+                    && world
+                        .store
+                        .view()
+                        .node(t.node.as_str())
+                        .is_some_and(|n| n.state == NodeState::Ready)
             });
             if let Some(task) = task {
                 world.report(task, state);
@@ -124,7 +132,13 @@ fn happen(world: &mut World, act: Act) {
         Act::Leader => world.new_leader(),
         Act::Loops => drop(world.loops()),
         Act::Step(n) => {
-            let task = world.store.view().tasks().filter(|t| t.is_live()).nth(n).cloned();
+            let task = world
+                .store
+                .view()
+                .tasks()
+                .filter(|t| t.is_live())
+                .nth(n)
+                .cloned();
             if let Some(task) = task {
                 world.step(&task);
             }
@@ -132,7 +146,7 @@ fn happen(world: &mut World, act: Act) {
         Act::Nodes => drop(world.nodes()),
         Act::Pass(seconds) => {
             // Also backwards, as clocks do.
-            world.now += seconds * SECOND;
+            world.jump(seconds * SECOND);
         }
     }
 }
@@ -182,7 +196,7 @@ fn run(order: UpdateOrder, races: bool, acts: Vec<Act>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens(

@@ -202,7 +202,7 @@ fn a_clock_that_goes_back_stops_nothing() {
     world.serve("web", replicated("crash", 1));
     world.settle();
     world.starts = |_| TaskState::Running;
-    world.now -= 3_600 * SECOND;
+    world.jump(-3_600 * SECOND);
     world.pass(6 * SECOND);
     assert_eq!(slots(&world), [1]);
     let running = world.at("web", 1);
