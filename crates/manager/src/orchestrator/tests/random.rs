@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use store::Tables;
+use swarm_api::{JobStatus, Task};
 use types::swarm::node::{Availability, NodeState};
 use types::swarm::service::{
-    Empty, FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
+    Empty, FailureAction, ReplicatedJob, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
 };
-use types::swarm::task::TaskState;
+use types::swarm::task::{RestartCondition, RestartPolicy, TaskState};
 
 use super::world;
 use crate::testing::{SECOND, World, replicated, scale, set_image};
@@ -27,6 +28,8 @@ enum Act {
     /// The so-many-th task ends.
     End(usize, TaskState),
     Hold(bool),
+    /// The job runs again.
+    Again,
     /// A new leader's loops know nothing.
     Leader,
     Loops,
@@ -63,6 +66,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0..20_usize, prop_oneof![Just(Complete), Just(Failed)])
             .prop_map(|(n, s)| Act::End(n, s)),
         1 => any::<bool>().prop_map(Act::Hold),
+        1 => Just(Act::Again),
         1 => Just(Act::Leader),
         6 => Just(Act::Loops),
         6 => (0..20_usize).prop_map(Act::Step),
@@ -77,7 +81,8 @@ fn one_a_place(tables: &Tables) {
         let mut wanted = BTreeMap::new();
         for task in tables.tasks_of_service(service.id.as_str()) {
             if task.is_wanted() {
-                let place = (task.slot, (task.slot == 0).then(|| task.node.clone()));
+                let node = (task.slot == 0).then(|| task.node.clone());
+                let place = (task.slot, node, task.job_iteration);
                 *wanted.entry(place).or_insert(0) += 1;
             }
         }
@@ -111,24 +116,28 @@ fn happen(world: &mut World, act: Act) {
         Act::State(n, state) => world.state(&format!("n{n}"), state),
         Act::Availability(n, it) => world.availability(&format!("n{n}"), it),
         Act::End(n, state) => {
-            let running: Vec<_> = world
-                .tasks("web")
-                .into_iter()
-                .chain(world.tasks("log"))
-                .collect();
-            let task = running.get(n).filter(|t| {
-                t.status.state == TaskState::Running
-                    && world
-                        .store
-                        .view()
-                        .node(t.node.as_str())
-                        .is_some_and(|n| n.state == NodeState::Ready)
-            });
+            let mut tasks = world.tasks("web");
+            tasks.extend(world.tasks("log"));
+            tasks.extend(world.tasks("job"));
+            let view = world.store.view();
+            let node = |id: &str| view.node(id).map(|n| n.state);
+            tasks.retain(|t| node(t.node.as_str()) == Some(NodeState::Ready));
+            tasks.retain(|t| t.status.state == TaskState::Running);
+            drop(view);
+            let task = tasks.get(n);
             if let Some(task) = task {
                 world.report(task, state);
             }
         }
         Act::Hold(holds) => world.holds_stops = holds,
+        Act::Again => {
+            let mut service = world.service("job");
+            service.job = Some(JobStatus {
+                iteration: service.job.as_ref().map_or(0, |j| j.iteration) + 1,
+                started: world.now,
+            });
+            world.put(service);
+        }
         Act::Leader => world.new_leader(),
         Act::Loops => drop(world.loops()),
         Act::Step(n) => {
@@ -166,7 +175,20 @@ fn run(order: UpdateOrder, races: bool, acts: Vec<Act>) {
         global: Some(Empty {}),
         ..ServiceMode::default()
     };
-    world.serve("log", spec);
+    world.serve("log", spec.clone());
+    spec.mode = ServiceMode {
+        replicated_job: Some(ReplicatedJob {
+            max_concurrent: Some(2),
+            total_completions: Some(5),
+        }),
+        ..ServiceMode::default()
+    };
+    spec.update_config = None;
+    spec.task_template.restart_policy = Some(RestartPolicy {
+        condition: RestartCondition::OnFailure,
+        ..RestartPolicy::default()
+    });
+    world.serve("job", spec);
     for act in acts {
         happen(&mut world, act);
     }
@@ -193,6 +215,18 @@ fn run(order: UpdateOrder, races: bool, acts: Vec<Act>) {
         let wanted = world.tasks(service).into_iter().filter(|t| t.is_wanted());
         assert_eq!(wanted.count() as u64, wished);
     }
+    for _ in 0..5 {
+        for task in world.running("job") {
+            world.report(&task, TaskState::Complete);
+        }
+        world.pass(10 * SECOND);
+    }
+    let run = world.service("job").job.map_or(0, |j| j.iteration);
+    let mut tasks = world.tasks("job");
+    tasks.retain(|t| t.is_wanted());
+    assert_eq!(tasks.len(), 5);
+    let is_done = |t: &Task| t.status.state == TaskState::Complete && t.job_iteration == Some(run);
+    assert!(tasks.iter().all(is_done));
 }
 
 proptest! {

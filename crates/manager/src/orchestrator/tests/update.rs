@@ -125,7 +125,7 @@ fn a_failure_pauses_and_the_next_change_goes_on() {
                 5
             };
             assert_eq!(running(&world, "app:1"), untouched, "{order:?} {bad}");
-            // Scaling is a change, too: the update is tried again, and paused again.
+            // The next change goes on.
             update(&world, "app:3");
             world.pass(60 * SECOND);
             assert_eq!(running(&world, "app:3"), 6);
@@ -155,7 +155,7 @@ fn an_early_end_counts_and_a_late_one_does_not() {
 fn a_failure_is_taken_back() {
     for order in [UpdateOrder::StopFirst, UpdateOrder::StartFirst] {
         let mut world = begin(rules(|c| {
-            c.action(FailureAction::Rollback);
+            c.failure_action = FailureAction::Rollback;
             c.order = order;
         }));
         update(&world, "crash:2");
@@ -180,7 +180,7 @@ fn a_failure_is_taken_back() {
 
 #[test]
 fn a_rollback_that_fails_is_paused() {
-    let mut world = begin(rules(|c| c.action(FailureAction::Rollback)));
+    let mut world = begin(rules(|c| c.failure_action = FailureAction::Rollback));
     // What worked does not any more.
     world.starts = |_| TaskState::Failed;
     update(&world, "app:2");
@@ -223,7 +223,7 @@ fn a_part_may_fail() {
 fn a_failure_may_be_ignored() {
     for order in [UpdateOrder::StopFirst, UpdateOrder::StartFirst] {
         let mut world = begin(rules(|c| {
-            c.action(FailureAction::Continue);
+            c.failure_action = FailureAction::Continue;
             c.order = order;
         }));
         update(&world, "crash:2");
@@ -306,14 +306,4 @@ fn a_rollback_by_hand() {
     assert_eq!(running(&world, "app:1"), 6);
     let mut service = world.service("web");
     assert!(!service.roll_back("", world.now));
-}
-
-trait Act {
-    fn action(&mut self, action: FailureAction);
-}
-
-impl Act for UpdateConfig {
-    fn action(&mut self, action: FailureAction) {
-        self.failure_action = action;
-    }
 }
