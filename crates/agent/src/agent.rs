@@ -332,7 +332,7 @@ impl Mover {
         let mut wishes = self.wishes.clone();
         let unwanted = async {
             loop {
-                if wishes.borrow_and_update().desired > task.desired.max(TaskState::Running) {
+                if wishes.borrow_and_update().desired > task.desired.max(TaskState::Complete) {
                     return;
                 }
                 if wishes.changed().await.is_err() {

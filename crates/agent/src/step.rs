@@ -35,7 +35,8 @@ pub fn next(desired: TaskState, state: TaskState) -> Act {
     if state.is_over() {
         return Act::Nothing;
     }
-    if desired > S::Running {
+    // A job's tasks should be complete: they run until they end.
+    if desired > S::Complete {
         return Act::ShutDown;
     }
     match state {
@@ -92,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_is_not_wanted_is_never_started() {
-        for desired in ALL.into_iter().filter(|d| *d > S::Running) {
+        for desired in ALL.into_iter().filter(|d| *d > S::Complete) {
             for state in ALL.into_iter().filter(|s| !s.is_over()) {
                 let act = next(desired, state);
                 assert!(
@@ -108,5 +109,7 @@ mod tests {
         assert_eq!(next(S::Ready, S::Preparing), Act::Prepare);
         assert_eq!(next(S::Ready, S::Ready), Act::Nothing);
         assert_eq!(next(S::Running, S::Ready), Act::BeginToStart);
+        assert_eq!(next(S::Complete, S::Ready), Act::BeginToStart);
+        assert_eq!(next(S::Complete, S::Running), Act::Wait);
     }
 }

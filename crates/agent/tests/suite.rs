@@ -79,6 +79,16 @@ async fn an_end_with_a_code_is_a_failure() {
 }
 
 #[tokio::test]
+async fn a_job_runs_to_its_end() {
+    let engine = Engine::default();
+    let agent = agent(&engine);
+    agent.assign([wished("a", S::Complete)]);
+    until(&agent, "a", S::Running).await;
+    engine.end("a", 0);
+    until(&agent, "a", S::Complete).await;
+}
+
+#[tokio::test]
 async fn traffic_goes_first_and_the_container_then() {
     let engine = Engine::default();
     let agent = agent(&engine);
