@@ -6,6 +6,10 @@
 //! simulation of a thousand nodes. Whoever runs them makes the changes ([`store::Store::commit_each`]); what
 //! somebody else changed meanwhile is refused there, and heard of by the loop at its next turn.
 
+pub mod constraint;
+pub mod dispatch;
 pub mod plan;
+mod room;
+pub mod scheduler;
 
 pub use plan::{Loop, Plan, Turn};
