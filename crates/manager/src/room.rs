@@ -139,12 +139,6 @@ impl Room {
             }
         }
     }
-
-    /// More is taken than there is.
-    pub(crate) fn is_over(&self) -> bool {
-        let over = |p: &Pool| p.number < 0 || p.names.values().any(|n| *n > 1);
-        self.cpus < 0 || self.memory < 0 || self.generic.values().any(over)
-    }
 }
 
 #[cfg(test)]
@@ -211,10 +205,10 @@ mod tests {
     }
 
     #[test]
-    fn a_shrunken_node_is_over() {
+    fn a_shrunken_node_has_no_room_for_what_is_asked() {
         let mut room = Room::of(&Resources::default());
         room.take(&task(Vec::new()));
-        assert!(room.is_over());
+        assert!(!room.fits(&resources(Vec::new())));
         assert!(room.fits(&Resources::default()), "nothing is asked");
     }
 }
