@@ -15,6 +15,6 @@ pub mod plan;
 mod room;
 pub mod scheduler;
 #[cfg(test)]
-mod testing;
+mod workbench;
 
 pub use plan::{Loop, Plan, Turn};

@@ -238,3 +238,6 @@ impl Work<'_> {
         self.plan.changes.push(Change::put(task));
     }
 }
+
+#[cfg(test)]
+mod tests;

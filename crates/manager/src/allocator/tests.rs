@@ -1,7 +1,7 @@
 use types::swarm::service::EndpointSpec;
 
 use super::*;
-use crate::testing::{Bench, service, task};
+use crate::workbench::{Bench, service, task};
 
 fn port(target: u16, published: u16, mode: PublishMode) -> PortConfig {
     PortConfig {

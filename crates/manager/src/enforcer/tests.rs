@@ -1,7 +1,7 @@
 use types::swarm::task::Placement;
 
 use super::*;
-use crate::testing::{Bench, node, on, placed, reserving, task};
+use crate::workbench::{Bench, node, on, placed, reserving, task};
 
 #[test]
 fn what_a_node_does_not_fit_any_more_is_to_end() {

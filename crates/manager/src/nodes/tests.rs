@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Bench, node, on, task};
+use crate::workbench::{Bench, node, on, task};
 
 const N: &str = "n";
 

@@ -54,6 +54,11 @@ impl Host {
         self.ports.contains_key(&port)
     }
 
+    #[cfg(test)]
+    pub(super) fn summary(&self) -> (Id, Room, BTreeMap<(Protocol, u16), u32>, u32) {
+        (self.node.id.clone(), self.room.clone(), self.ports.clone(), self.total)
+    }
+
     /// How often the tasks of a wish failed here lately, once that is too often.
     fn failures(&self, of: &(Id, u64), now: Time) -> u32 {
         let Some(failures) = self.failures.get(of) else {

@@ -267,3 +267,24 @@ impl Known {
         self.tasks.insert(task.id.clone(), Seen { task, part });
     }
 }
+
+#[cfg(test)]
+impl Known {
+    /// What is remembered, in an order.
+    pub(super) fn summary(&self) -> Vec<String> {
+        let mut lines: Vec<_> = self.hosts.iter().map(|(_, host)| format!("{:?}", host.summary())).collect();
+        let waits = self.groups.iter().map(|(of, group)| format!("{of:?} {:?}", group.tasks));
+        lines.extend(waits);
+        lines.extend(self.fixed.iter().map(|fixed| format!("{fixed:?}")));
+        let mut tasks: Vec<_> = self.tasks.values().map(|seen| {
+            let counts = match seen.part {
+                Part::Counts(place) => place.is_some().to_string(),
+                ref other => format!("{other:?}"),
+            };
+            format!("{} {counts}", seen.task.id)
+        }).collect();
+        lines.append(&mut tasks);
+        lines.sort();
+        lines
+    }
+}
