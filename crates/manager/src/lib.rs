@@ -11,6 +11,7 @@ pub mod constraint;
 pub mod dispatch;
 pub mod enforcer;
 pub mod nodes;
+pub mod orchestrator;
 pub mod plan;
 mod room;
 pub mod scheduler;

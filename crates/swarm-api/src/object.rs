@@ -134,6 +134,39 @@ pub struct Task {
     pub job_iteration: Option<u64>,
     /// What it was given of the operator's own kinds.
     pub generic: Vec<GenericResource>,
+    /// What went before it in its place, as far as restarts and updates count it: tasks of the past may
+    /// be removed, and another manager must count on.
+    pub past: Option<Box<Past>>,
+}
+
+/// What went before a task in its place, while the service was wished as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Past {
+    /// So many tasks ended by themselves.
+    pub restarts: u64,
+    /// When those of them did that are in the restart policy's window.
+    pub recent: Vec<Time>,
+    /// So many of the last ones did not live for the restart policy's delay.
+    pub quick: u64,
+    /// So long it waits after it was made before it may run, in nanoseconds.
+    pub wait: i64,
+    /// What an update has to do with it.
+    pub update: UpdatePart,
+}
+
+/// What an update has to do with a task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpdatePart {
+    /// Nothing.
+    #[default]
+    None,
+    /// The update made it: while it is watched, its end is a failure.
+    Made,
+    /// It follows one that the update made, and that lived for long enough.
+    Passed,
+    /// It follows one that the update made, and that failed or ended early.
+    Failed,
 }
 
 /// How a task is, as its node says.
@@ -143,6 +176,10 @@ pub struct Task {
 pub struct TaskStatus {
     /// When that was so.
     pub time: Time,
+    /// When the managers heard of its state, by their clock. Kept by [`Task::report`].
+    pub heard: Time,
+    /// When the managers heard that it runs; 0 of one that never did. Kept by [`Task::report`].
+    pub started: Time,
     pub state: TaskState,
     /// What was done last, or why it waits.
     pub message: Arc<str>,
@@ -237,6 +274,37 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Changes what is wished. What was wished before is kept for a rollback, and an update that goes on
+    /// or is paused is over: another one begins where tasks are to change.
+    pub fn wish(&mut self, spec: Arc<ServiceSpec>, now: Time) {
+        self.previous = Some(std::mem::replace(&mut self.spec, spec));
+        self.previous_version = self.spec_version;
+        self.spec_version += 1;
+        self.update = None;
+        self.meta.updated = now;
+    }
+
+    /// Goes back to what was wished before, as an update to it of its own; `false` where nothing is
+    /// known of before. The wish gets a new number: what was made by the same one is told by its content.
+    pub fn roll_back(&mut self, message: impl Into<String>, now: Time) -> bool {
+        let Some(previous) = self.previous.take() else {
+            return false;
+        };
+        self.spec = previous;
+        self.previous_version = 0;
+        self.spec_version += 1;
+        self.update = Some(UpdateStatus {
+            state: UpdateState::RollbackStarted,
+            started: now,
+            completed: None,
+            message: message.into(),
+        });
+        self.meta.updated = now;
+        true
+    }
+}
+
 impl Task {
     /// Whether it takes up place on its node: it is there, or may be.
     #[must_use]
@@ -244,9 +312,33 @@ impl Task {
         !self.status.state.is_over()
     }
 
-    /// Whether it is wanted.
+    /// Whether it is wanted: it is to run, or, in a job, to run to its end.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        self.desired <= TaskState::Running
+        self.desired <= TaskState::Complete
+    }
+
+    /// Takes what is reported of it. How far it is only ever goes forward: an older report changes
+    /// nothing. Answers whether anything changed.
+    pub fn report(&mut self, mut status: TaskStatus, now: Time) -> bool {
+        let old = &self.status;
+        if status.state < old.state {
+            return false;
+        }
+        status.heard = if status.state == old.state {
+            old.heard
+        } else {
+            now
+        };
+        status.started = old.started;
+        if status.state == TaskState::Running && old.state < TaskState::Running {
+            status.started = now;
+        }
+        if status == *old {
+            return false;
+        }
+        self.status = status;
+        self.meta.updated = now;
+        true
     }
 }
