@@ -206,6 +206,7 @@ fn pending(task: &Task, ports: &Arc<[PortConfig]>, now: Time) -> Task {
     task.status.message = "pending task scheduling".into();
     task.status.error = "".into();
     task.status.time = now;
+    task.status.heard = now;
     task.meta.updated = now;
     task
 }

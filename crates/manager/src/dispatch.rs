@@ -185,8 +185,7 @@ impl Updates {
         self.0.is_empty()
     }
 
-    /// All that was said, as changes of the tables as they are. Times are the manager's: nodes' clocks may
-    /// be wrong, and delays are counted from these.
+    /// All that was said, as changes of the tables as they are.
     pub fn take(&mut self, tables: &Tables, now: Time) -> Vec<Change> {
         let said = std::mem::take(&mut self.0);
         let changes = said.into_iter().filter_map(|(id, status)| {
@@ -195,12 +194,7 @@ impl Updates {
                 return None;
             }
             let mut task = Task::clone(task);
-            task.status = TaskStatus {
-                time: now,
-                ..status
-            };
-            task.meta.updated = now;
-            Some(Change::put(task))
+            task.report(status, now).then(|| Change::put(task))
         });
         changes.collect()
     }

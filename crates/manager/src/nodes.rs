@@ -306,6 +306,7 @@ impl Look<'_> {
             task.status.state = TaskState::Orphaned;
             task.status.message = "node was down for 24 hours".into();
             task.status.time = now;
+            task.status.heard = now;
             task.meta.updated = now;
             self.plan.changes.push(Change::put(task));
         }

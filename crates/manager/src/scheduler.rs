@@ -217,6 +217,7 @@ impl Work<'_> {
         task.meta.updated = self.now;
         task.status = TaskStatus {
             time: self.now,
+            heard: self.now,
             state: TaskState::Assigned,
             message: message.clone(),
             ..TaskStatus::default()

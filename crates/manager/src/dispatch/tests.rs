@@ -129,7 +129,7 @@ fn a_task_never_goes_back() {
         panic!("one change: {changes:?}");
     };
     assert_eq!(changed.status.state, TaskState::Running);
-    assert_eq!(changed.status.time, 7);
+    assert_eq!(changed.status.heard, 7);
 
     let over = tables([task("a", "n1", TaskState::Shutdown, "s1")]);
     updates.add(&over, &node, update("a", TaskState::Failed)).expect("its own");

@@ -205,7 +205,7 @@ impl Hosts {
         let Some(host) = self.slots.get_mut(place).and_then(Option::as_mut) else {
             return;
         };
-        let at = task.status.time;
+        let at = task.status.heard;
         let of = (task.service.clone(), task.spec_version);
         let failures = host.failures.entry(of).or_default();
         failures.retain(|(then, id)| at - then < FAILURES_COUNT_FOR && *id != task.id);

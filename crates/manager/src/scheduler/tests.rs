@@ -129,7 +129,7 @@ fn a_node_where_tasks_keep_failing_comes_last() {
     let spec = Arc::default();
     let failed = (0..5).map(|n| {
         let mut failed = on("n1", task(&format!("f{n}"), "a", 1, TaskState::Failed, &spec));
-        failed.status.time = 5 * SECOND;
+        failed.status.heard = 5 * SECOND;
         failed.into()
     });
     let objects = [nodes(2, 0), failed.collect(), waiting("a", 2, TaskSpec::default())];
