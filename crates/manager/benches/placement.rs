@@ -28,7 +28,11 @@ fn main() {
     println!("{nodes} nodes, {tasks} tasks");
     for (name, services, spec) in [
         ("100 services, nothing asked", 100, TaskSpec::default()),
-        ("100 services, resources, constraints, spread over racks", 100, demanding()),
+        (
+            "100 services, resources, constraints, spread over racks",
+            100,
+            demanding(),
+        ),
         ("a service a task, resources", tasks, reserving()),
     ] {
         let before = resident();
@@ -45,14 +49,20 @@ fn main() {
             (resident() - before) / tasks as u64 / 1024,
         );
         let (replaced, took) = bench.drain(100);
-        println!("  drain of 100 nodes: {replaced} tasks placed anew in {:.3} s", took.as_secs_f64());
+        println!(
+            "  drain of 100 nodes: {replaced} tasks placed anew in {:.3} s",
+            took.as_secs_f64()
+        );
     }
 }
 
 /// Bytes of this process in memory.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
     pages.unwrap_or(0) * 4096
 }
 
@@ -103,12 +113,18 @@ impl Bench {
         for n in 0..nodes {
             let mut labels = std::collections::BTreeMap::new();
             labels.insert("rack".to_owned(), format!("r{}", n % 100));
-            labels.insert("disk".to_owned(), if n % 10 == 0 { "hdd" } else { "ssd" }.to_owned());
+            labels.insert(
+                "disk".to_owned(),
+                if n % 10 == 0 { "hdd" } else { "ssd" }.to_owned(),
+            );
             objects.push(
                 Node {
                     id: random.id(),
                     state: NodeState::Ready,
-                    spec: Arc::new(NodeSpec { labels, ..NodeSpec::default() }),
+                    spec: Arc::new(NodeSpec {
+                        labels,
+                        ..NodeSpec::default()
+                    }),
                     description: Arc::new(NodeDescription {
                         hostname: format!("host{n}"),
                         resources: Resources {

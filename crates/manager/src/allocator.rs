@@ -65,11 +65,15 @@ pub fn check_ports(tables: &Tables, own: Option<&Id>, spec: &ServiceSpec) -> Res
             return Err(Error::Twice);
         }
     }
-    let ports: BTreeMap<_, _> = ports.map(|p| ((p.protocol, p.published_port), p.publish_mode)).collect();
+    let ports: BTreeMap<_, _> = ports
+        .map(|p| ((p.protocol, p.published_port), p.publish_mode))
+        .collect();
     if ports.is_empty() {
         return Ok(());
     }
-    let others = tables.services().filter(|s| Some(&s.id) != own && !s.removing);
+    let others = tables
+        .services()
+        .filter(|s| Some(&s.id) != own && !s.removing);
     for other in others {
         for port in wanted(&other.spec).iter().chain(other.ports.iter()) {
             let mode = ports.get(&(port.protocol, port.published_port));
@@ -94,7 +98,10 @@ pub fn check_ports(tables: &Tables, own: Option<&Id>, spec: &ServiceSpec) -> Res
 fn is_allocated(service: &Service) -> bool {
     let wanted = wanted(&service.spec);
     wanted.len() == service.ports.len()
-        && wanted.iter().zip(service.ports.iter()).all(|(wanted, has)| answers(wanted, has))
+        && wanted
+            .iter()
+            .zip(service.ports.iter())
+            .all(|(wanted, has)| answers(wanted, has))
 }
 
 /// Whether `has` is what `wanted` asks for, with its number.
@@ -168,7 +175,9 @@ impl Loop for Allocator {
                     }
                 }
             }
-            let of = services.iter().flat_map(|id| tables.tasks_of_service(id.as_str()));
+            let of = services
+                .iter()
+                .flat_map(|id| tables.tasks_of_service(id.as_str()));
             tasks.extend(of.filter(|t| waits(t)).map(|t| t.id.clone()));
         }
         for id in tasks {
@@ -180,7 +189,8 @@ impl Loop for Allocator {
             };
             // Ports that are only planned are waited for: that plan may be refused.
             if is_allocated(service) && !ready.contains_key(&service.id) {
-                plan.changes.push(Change::put(pending(task, &service.ports, turn.now)));
+                plan.changes
+                    .push(Change::put(pending(task, &service.ports, turn.now)));
             } else if let Some(why) = self.without.get(&service.id)
                 && task.status.error != *why
             {
@@ -217,7 +227,8 @@ impl Allocator {
     fn count(&mut self, tables: &Tables) {
         self.taken.clear();
         let services = || tables.services().filter(|s| !s.removing);
-        let ingress = |p: &&PortConfig| p.publish_mode == PublishMode::Ingress && p.published_port != 0;
+        let ingress =
+            |p: &&PortConfig| p.publish_mode == PublishMode::Ingress && p.published_port != 0;
         for service in services() {
             for port in service.ports.iter().filter(ingress) {
                 let port = (port.protocol, port.published_port);
@@ -251,7 +262,9 @@ impl Allocator {
                 if *owner != service.id {
                     return Err(Error::InUse {
                         port: port.published_port,
-                        name: tables.service(owner.as_str()).map_or_else(String::new, |s| s.spec.name.clone()),
+                        name: tables
+                            .service(owner.as_str())
+                            .map_or_else(String::new, |s| s.spec.name.clone()),
                         service: owner.clone(),
                         mode: PublishMode::Ingress,
                     });
@@ -264,7 +277,10 @@ impl Allocator {
 
     fn find(&self, protocol: Protocol) -> Result<u16, Error> {
         let free = |port: &u16| !self.taken.contains_key(&(protocol, *port));
-        DYNAMIC.into_iter().find(free).ok_or(Error::NoneFree(protocol))
+        DYNAMIC
+            .into_iter()
+            .find(free)
+            .ok_or(Error::NoneFree(protocol))
     }
 }
 

@@ -35,7 +35,10 @@ impl Loop for Enforcer {
             }
             Heard::Events(events) => {
                 let nodes: BTreeSet<_> = events.iter().filter_map(concerns).collect();
-                for node in nodes.into_iter().filter_map(|id| turn.tables.node(id.as_str())) {
+                for node in nodes
+                    .into_iter()
+                    .filter_map(|id| turn.tables.node(id.as_str()))
+                {
                     enforce(turn.tables, node, turn.now, &mut plan);
                 }
             }
@@ -70,10 +73,12 @@ fn enforce(tables: &Tables, node: &Node, now: Time, plan: &mut Plan) {
     }
     let mut room = Room::of(&node.description.resources);
     // What ends anyway makes room soon.
-    let stays = |t: &&Arc<Task>| {
-        t.is_live() && t.is_wanted() && t.status.state >= TaskState::Assigned
-    };
-    let mut tasks: Vec<_> = tables.tasks_of_node(node.id.as_str()).filter(stays).collect();
+    let stays =
+        |t: &&Arc<Task>| t.is_live() && t.is_wanted() && t.status.state >= TaskState::Assigned;
+    let mut tasks: Vec<_> = tables
+        .tasks_of_node(node.id.as_str())
+        .filter(stays)
+        .collect();
     // What was there longer has the first right.
     tasks.sort_by_key(|t| (t.meta.created, t.id.clone()));
     for task in tasks {

@@ -140,7 +140,9 @@ impl Keeper {
 }
 
 fn period(tables: &Tables) -> Time {
-    let wished = tables.cluster().map_or(0, |c| c.spec.dispatcher.heartbeat_period);
+    let wished = tables
+        .cluster()
+        .map_or(0, |c| c.spec.dispatcher.heartbeat_period);
     if wished > 0 { wished } else { PERIOD }
 }
 
@@ -238,11 +240,17 @@ impl Look<'_> {
                 beats.ready.remove(id);
             }
             let hello = beats.hello.get(id).cloned();
-            (beats.last.get(id).copied(), beats.broken.get(id).copied(), hello)
+            (
+                beats.last.get(id).copied(),
+                beats.broken.get(id).copied(),
+                hello,
+            )
         };
         let since = self.keeper.since.unwrap_or(self.now);
         let silent_at = last.unwrap_or(since).max(since).saturating_add(self.grace);
-        let due = broken.map_or(silent_at, |at| silent_at.min(at.saturating_add(BACK_WITHIN)));
+        let due = broken.map_or(silent_at, |at| {
+            silent_at.min(at.saturating_add(BACK_WITHIN))
+        });
         let answers = last.is_some() && self.now < due;
         if node.state != NodeState::Down {
             self.keeper.down.remove(id);
@@ -254,7 +262,10 @@ impl Look<'_> {
                 self.next = self.next.min(due);
                 return;
             }
-            NodeState::Unknown => (NodeState::Down, "heartbeat failure for node in \"unknown\" state"),
+            NodeState::Unknown => (
+                NodeState::Down,
+                "heartbeat failure for node in \"unknown\" state",
+            ),
             NodeState::Ready if self.now < due => {
                 if !self.turn_is_first {
                     self.next = self.next.min(due);

@@ -85,7 +85,8 @@ impl Work<'_> {
             return;
         }
         let nodes = self.known.changed.iter();
-        let nodes = nodes.filter_map(|place| Some((*place, self.known.hosts.get(*place)?.node.id.clone())));
+        let nodes =
+            nodes.filter_map(|place| Some((*place, self.known.hosts.get(*place)?.node.id.clone())));
         for (place, node) in nodes.collect::<Vec<_>>() {
             for id in self.known.fixed.get(&node).cloned().unwrap_or_default() {
                 let Some(task) = self.known.task(&id).cloned() else {
@@ -137,7 +138,9 @@ impl Work<'_> {
         let hosts = &self.known.hosts;
         self.known.changed.iter().any(|place| {
             let tasks = hosts.tasks_of(&of.0, *place);
-            hosts.get(*place).is_some_and(|host| wish.refuses(host, tasks).is_none())
+            hosts
+                .get(*place)
+                .is_some_and(|host| wish.refuses(host, tasks).is_none())
         })
     }
 
@@ -159,7 +162,12 @@ impl Work<'_> {
         let wish = Wish::of(&first);
         let (mut tree, mut refusals) = self.candidates(of, &wish);
         let message: Arc<str> = "scheduler assigned task to node".into();
-        let mut tasks = tasks.into_iter().filter_map(|id| self.known.task(&id).cloned()).collect::<Vec<_>>().into_iter().peekable();
+        let mut tasks = tasks
+            .into_iter()
+            .filter_map(|id| self.known.task(&id).cloned())
+            .collect::<Vec<_>>()
+            .into_iter()
+            .peekable();
         let mut placed = false;
         while let Some(task) = tasks.peek() {
             let image = self.known.hosts.image(&wish.image);
@@ -210,7 +218,9 @@ impl Work<'_> {
         let Some(host) = self.known.hosts.get(place) else {
             return;
         };
-        let given = wish.reserved().and_then(|reserved| host.room.choose(reserved));
+        let given = wish
+            .reserved()
+            .and_then(|reserved| host.room.choose(reserved));
         let mut task = task.clone();
         task.node = host.node.id.clone();
         task.generic = given.unwrap_or_default();
@@ -223,7 +233,9 @@ impl Work<'_> {
             ..TaskStatus::default()
         };
         let task = Arc::new(task);
-        self.plan.changes.push(Change::Put(Object::Task(task.clone())));
+        self.plan
+            .changes
+            .push(Change::Put(Object::Task(task.clone())));
         self.known.assigned(task, place);
     }
 

@@ -85,7 +85,9 @@ impl<L: Loop> Bench<L> {
 
 /// A node that takes tasks.
 pub(crate) fn node(id: &str, cpus: i64, labels: &[(&str, &str)]) -> Node {
-    let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    let labels = labels
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
     Node {
         id: id.into(),
         state: NodeState::Ready,
@@ -136,7 +138,13 @@ pub(crate) fn service(id: &str, spec: ServiceSpec) -> Service {
     }
 }
 
-pub(crate) fn task(id: &str, service: &str, slot: u64, state: TaskState, spec: &Arc<TaskSpec>) -> Task {
+pub(crate) fn task(
+    id: &str,
+    service: &str,
+    slot: u64,
+    state: TaskState,
+    spec: &Arc<TaskSpec>,
+) -> Task {
     Task {
         id: id.into(),
         service: service.into(),

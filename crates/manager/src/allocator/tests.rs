@@ -33,7 +33,10 @@ fn open_ports_get_numbers_that_are_kept() {
     let open = port(80, 0, PublishMode::Ingress);
     let host = port(81, 0, PublishMode::Host);
     let a = service("a", spec(vec![open.clone(), host]));
-    let b = service("b", spec(vec![open.clone(), port(9, 30_001, PublishMode::Ingress)]));
+    let b = service(
+        "b",
+        spec(vec![open.clone(), port(9, 30_001, PublishMode::Ingress)]),
+    );
     let waits = task("t", "a", 1, TaskState::New, &Arc::default());
     let mut bench = Bench::new(Allocator::default(), [a.into(), b.into(), waits.into()]);
     bench.run();
@@ -69,8 +72,14 @@ fn a_clash_is_refused_in_dockers_words() {
     let words = "port '9090' is already in use by service 'h' (h) as a host-published port";
     assert_eq!(said, Err(words.to_owned()));
     assert_eq!(check(None, vec![port(1, 9090, PublishMode::Host)]), Ok(()));
-    assert_eq!(check(Some("a"), vec![port(1, 8080, PublishMode::Ingress)]), Ok(()));
-    let twice = vec![port(1, 7, PublishMode::Ingress), port(2, 7, PublishMode::Ingress)];
+    assert_eq!(
+        check(Some("a"), vec![port(1, 8080, PublishMode::Ingress)]),
+        Ok(())
+    );
+    let twice = vec![
+        port(1, 7, PublishMode::Ingress),
+        port(2, 7, PublishMode::Ingress),
+    ];
     assert_eq!(check(None, twice), Err(Error::Twice.to_string()));
     let mut udp = port(1, 8080, PublishMode::Ingress);
     udp.protocol = Protocol::Udp;
@@ -87,7 +96,10 @@ fn tasks_of_a_clash_say_why_they_wait_and_go_on_when_it_ends() {
     bench.put([service("b", clash()).into(), waits.into()]);
     bench.run();
     let said = bench.task("t").status.error;
-    assert_eq!(&*said, "port '8080' is already in use by service 'a' (a) as an ingress port");
+    assert_eq!(
+        &*said,
+        "port '8080' is already in use by service 'a' (a) as an ingress port"
+    );
 
     let mut a = Service::clone(bench.store.view().service("a").expect("a service"));
     a.removing = true;

@@ -49,7 +49,12 @@ fn tables(tasks: impl IntoIterator<Item = Task>) -> Tables {
         ..Config::default()
     };
     let others = [secret("s1").into(), secret("s2").into(), config.into()];
-    Tables::from_objects(1, others.into_iter().chain(tasks.into_iter().map(Object::from)))
+    Tables::from_objects(
+        1,
+        others
+            .into_iter()
+            .chain(tasks.into_iter().map(Object::from)),
+    )
 }
 
 fn update(task: &str, state: TaskState) -> StatusUpdate {
@@ -75,7 +80,12 @@ fn a_node_hears_of_its_tasks_and_of_the_secrets_of_those_that_live() {
         task("lost", "n1", TaskState::Orphaned, "s2"),
     ]);
     held.apply(told.all(&start, &node)).expect("all of it");
-    let names = |held: &Held| held.tasks.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let names = |held: &Held| {
+        held.tasks
+            .keys()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(&held), ["a", "over"]);
     assert_eq!(held.secrets.keys().next(), Some(&Id::from("s1")));
     assert_eq!(held.secrets.len(), 1);
@@ -84,7 +94,9 @@ fn a_node_hears_of_its_tasks_and_of_the_secrets_of_those_that_live() {
 
     let mut shut = task("a", "n1", TaskState::Running, "s1");
     shut.desired = TaskState::Shutdown;
-    let step = told.difference(&tables([shut.clone()]), &node).expect("changed");
+    let step = told
+        .difference(&tables([shut.clone()]), &node)
+        .expect("changed");
     held.apply(step).expect("the next step");
     assert_eq!(names(&held), ["a"]);
     assert_eq!(held.tasks["a"].desired, TaskState::Shutdown);
@@ -108,7 +120,10 @@ fn threat_40_a_node_says_nothing_of_others_tasks() {
     let mut updates = Updates::default();
     let forged = updates.add(&tables, &"n2".into(), update("a", TaskState::Running));
     let forged = forged.expect_err("not its task");
-    assert_eq!(forged.to_string(), "cannot update a task not assigned this node");
+    assert_eq!(
+        forged.to_string(),
+        "cannot update a task not assigned this node"
+    );
     let nobodys = updates.add(&tables, &Id::default(), update("free", TaskState::Running));
     assert_eq!(nobodys, Err(Refused::NotItsTask));
     let own = updates.add(&tables, &"n1".into(), update("a", TaskState::Orphaned));
@@ -122,7 +137,9 @@ fn a_task_never_goes_back() {
     let node = Id::from("n1");
     let mut updates = Updates::default();
     for state in [TaskState::Running, TaskState::Starting] {
-        updates.add(&before, &node, update("a", state)).expect("its own");
+        updates
+            .add(&before, &node, update("a", state))
+            .expect("its own");
     }
     let changes = updates.take(&before, 7);
     let [Change::Put(Object::Task(changed))] = &changes[..] else {
@@ -132,6 +149,8 @@ fn a_task_never_goes_back() {
     assert_eq!(changed.status.heard, 7);
 
     let over = tables([task("a", "n1", TaskState::Shutdown, "s1")]);
-    updates.add(&over, &node, update("a", TaskState::Failed)).expect("its own");
+    updates
+        .add(&over, &node, update("a", TaskState::Failed))
+        .expect("its own");
     assert!(updates.is_empty());
 }

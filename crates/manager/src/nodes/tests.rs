@@ -92,7 +92,11 @@ fn a_jump_of_the_clock_makes_nobody_silent() {
     assert_eq!(state(&bench).0, NodeState::Down);
     bench.now += 30 * 3600 * SECOND;
     bench.run();
-    assert_eq!(bench.task("t").status.state, TaskState::Running, "not down for a day");
+    assert_eq!(
+        bench.task("t").status.state,
+        TaskState::Running,
+        "not down for a day"
+    );
 }
 
 #[test]

@@ -62,7 +62,11 @@ impl Refusals {
 
     /// What a task's status says, the filter that refused most nodes first.
     pub(super) fn explain(&self) -> String {
-        let mut filters: Vec<_> = ALL.into_iter().zip(self.0).filter(|(_, n)| *n > 0).collect();
+        let mut filters: Vec<_> = ALL
+            .into_iter()
+            .zip(self.0)
+            .filter(|(_, n)| *n > 0)
+            .collect();
         filters.sort_by_key(|(_, nodes)| std::cmp::Reverse(*nodes));
         let words: Vec<_> = filters.into_iter().map(|(f, n)| f.explain(n)).collect();
         if words.is_empty() {

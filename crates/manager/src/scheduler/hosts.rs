@@ -46,7 +46,10 @@ pub(super) struct Hosts {
 /// The ports that a task takes on its node.
 pub(super) fn host_ports(ports: &[PortConfig]) -> impl Iterator<Item = (Protocol, u16)> {
     let fixed = |p: &&PortConfig| p.publish_mode == PublishMode::Host && p.published_port != 0;
-    ports.iter().filter(fixed).map(|p| (p.protocol, p.published_port))
+    ports
+        .iter()
+        .filter(fixed)
+        .map(|p| (p.protocol, p.published_port))
 }
 
 impl Host {
@@ -56,7 +59,12 @@ impl Host {
 
     #[cfg(test)]
     pub(super) fn summary(&self) -> (Id, Room, BTreeMap<(Protocol, u16), u32>, u32) {
-        (self.node.id.clone(), self.room.clone(), self.ports.clone(), self.total)
+        (
+            self.node.id.clone(),
+            self.room.clone(),
+            self.ports.clone(),
+            self.total,
+        )
     }
 
     /// How often the tasks of a wish failed here lately, once that is too often.
@@ -65,7 +73,9 @@ impl Host {
             return 0;
         };
         // The clock may have gone backwards since.
-        let lately = failures.iter().filter(|(at, _)| now.abs_diff(*at) < FAILURES_COUNT_FOR.unsigned_abs());
+        let lately = failures
+            .iter()
+            .filter(|(at, _)| now.abs_diff(*at) < FAILURES_COUNT_FOR.unsigned_abs());
         let count = u32::try_from(lately.count()).unwrap_or(u32::MAX);
         if count < FAILURES { 0 } else { count }
     }
@@ -230,7 +240,13 @@ impl Hosts {
         };
         let without = !image.is_some_and(|image| host.images.contains(&image));
         let of_service = self.tasks_of(&of.0, place);
-        (host.failures(of, now), of_service, host.total, without, place)
+        (
+            host.failures(of, now),
+            of_service,
+            host.total,
+            without,
+            place,
+        )
     }
 }
 

@@ -67,7 +67,11 @@ fn part_of(task: &Task) -> Option<Part> {
     if !task.is_wanted() {
         return None;
     }
-    Some(if task.node.is_empty() { Part::Waits } else { Part::Fixed })
+    Some(if task.node.is_empty() {
+        Part::Waits
+    } else {
+        Part::Fixed
+    })
 }
 
 fn wishers(task: &Task) -> Wishers {
@@ -136,7 +140,8 @@ impl Known {
         };
         let before = self.hosts.place_of(id.as_str());
         let before = before.and_then(|place| self.hosts.get(place));
-        let resized = before.is_some_and(|h| h.node.description.resources != node.description.resources);
+        let resized =
+            before.is_some_and(|h| h.node.description.resources != node.description.resources);
         let (place, new) = self.hosts.put(node);
         self.changed.insert(place);
         self.hosts.forget_failures(place, now);
@@ -272,17 +277,28 @@ impl Known {
 impl Known {
     /// What is remembered, in an order.
     pub(super) fn summary(&self) -> Vec<String> {
-        let mut lines: Vec<_> = self.hosts.iter().map(|(_, host)| format!("{:?}", host.summary())).collect();
-        let waits = self.groups.iter().map(|(of, group)| format!("{of:?} {:?}", group.tasks));
+        let mut lines: Vec<_> = self
+            .hosts
+            .iter()
+            .map(|(_, host)| format!("{:?}", host.summary()))
+            .collect();
+        let waits = self
+            .groups
+            .iter()
+            .map(|(of, group)| format!("{of:?} {:?}", group.tasks));
         lines.extend(waits);
         lines.extend(self.fixed.iter().map(|fixed| format!("{fixed:?}")));
-        let mut tasks: Vec<_> = self.tasks.values().map(|seen| {
-            let counts = match seen.part {
-                Part::Counts(place) => place.is_some().to_string(),
-                ref other => format!("{other:?}"),
-            };
-            format!("{} {counts}", seen.task.id)
-        }).collect();
+        let mut tasks: Vec<_> = self
+            .tasks
+            .values()
+            .map(|seen| {
+                let counts = match seen.part {
+                    Part::Counts(place) => place.is_some().to_string(),
+                    ref other => format!("{other:?}"),
+                };
+                format!("{} {counts}", seen.task.id)
+            })
+            .collect();
         lines.append(&mut tasks);
         lines.sort();
         lines

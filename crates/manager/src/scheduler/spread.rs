@@ -39,7 +39,11 @@ impl Tree {
     pub(super) fn add(&mut self, rank: Rank, values: &[&str]) {
         match self {
             Self::Nodes(nodes) => nodes.push(Reverse(rank)),
-            Self::Values { index, children, order } => {
+            Self::Values {
+                index,
+                children,
+                order,
+            } => {
                 let (value, rest) = values.split_first().unwrap_or((&"", &[]));
                 let at = match index.get(*value) {
                     Some(at) => *at,
@@ -79,7 +83,9 @@ impl Tree {
                 }
                 true
             }
-            Self::Values { children, order, .. } => {
+            Self::Values {
+                children, order, ..
+            } => {
                 let Some((_, at)) = order.pop_first() else {
                     return false;
                 };

@@ -21,7 +21,9 @@ fn bench(objects: impl IntoIterator<Item = Vec<Object>>) -> Bench<Scheduler> {
 }
 
 fn nodes(count: usize, cpus: i64) -> Vec<Object> {
-    (1..=count).map(|n| node(&format!("n{n}"), cpus, &[]).into()).collect()
+    (1..=count)
+        .map(|n| node(&format!("n{n}"), cpus, &[]).into())
+        .collect()
 }
 
 /// How many wanted tasks of a service each node has.
@@ -35,7 +37,10 @@ fn counts(bench: &Bench<Scheduler>, service: &str) -> BTreeMap<String, usize> {
 }
 
 fn map(counts: &[(&str, usize)]) -> BTreeMap<String, usize> {
-    counts.iter().map(|(node, n)| ((*node).to_owned(), *n)).collect()
+    counts
+        .iter()
+        .map(|(node, n)| ((*node).to_owned(), *n))
+        .collect()
 }
 
 #[test]
@@ -65,7 +70,11 @@ fn a_task_that_waits_says_why_until_it_fits() {
         ..reserving(cpus)
     };
     let ssd = |name| node(name, 2, &[("disk", "ssd")]).into();
-    let objects = [vec![ssd("s1"), ssd("s2")], nodes(1, 8), waiting("a", 1, constrained(3))];
+    let objects = [
+        vec![ssd("s1"), ssd("s2")],
+        nodes(1, 8),
+        waiting("a", 1, constrained(3)),
+    ];
     let mut bench = bench(objects);
     bench.run();
     let words = "no suitable node (insufficient resources on 2 nodes; scheduling constraints not satisfied on 1 node)";
@@ -128,11 +137,18 @@ fn a_plan_that_was_refused_counts_for_nothing() {
 fn a_node_where_tasks_keep_failing_comes_last() {
     let spec = Arc::default();
     let failed = (0..5).map(|n| {
-        let mut failed = on("n1", task(&format!("f{n}"), "a", 1, TaskState::Failed, &spec));
+        let mut failed = on(
+            "n1",
+            task(&format!("f{n}"), "a", 1, TaskState::Failed, &spec),
+        );
         failed.status.heard = 5 * SECOND;
         failed.into()
     });
-    let objects = [nodes(2, 0), failed.collect(), waiting("a", 2, TaskSpec::default())];
+    let objects = [
+        nodes(2, 0),
+        failed.collect(),
+        waiting("a", 2, TaskSpec::default()),
+    ];
     let mut bench = bench(objects);
     bench.now = 100 * SECOND;
     bench.run();
@@ -158,7 +174,12 @@ fn tasks_are_spread_over_the_values_of_labels() {
         preferences: vec![preference],
         ..Placement::default()
     });
-    let zones = vec![zone("a1", "a"), zone("a2", "a"), zone("a3", "a"), zone("b1", "b")];
+    let zones = vec![
+        zone("a1", "a"),
+        zone("a2", "a"),
+        zone("a3", "a"),
+        zone("b1", "b"),
+    ];
     let mut bench = bench([zones, waiting("s", 6, spec)]);
     bench.run();
     let expected = map(&[("a1", 1), ("a2", 1), ("a3", 1), ("b1", 3)]);
@@ -173,14 +194,16 @@ fn host_ports_and_the_most_replicas_of_a_node() {
         publish_mode: PublishMode::Host,
         ..PortConfig::default()
     };
-    let with_ports = waiting("p", 3, TaskSpec::default()).into_iter().map(|object| {
-        let Object::Task(task) = object else {
-            return object;
-        };
-        let mut task = Task::clone(&task);
-        task.ports = [host.clone()].into();
-        task.into()
-    });
+    let with_ports = waiting("p", 3, TaskSpec::default())
+        .into_iter()
+        .map(|object| {
+            let Object::Task(task) = object else {
+                return object;
+            };
+            let mut task = Task::clone(&task);
+            task.ports = [host.clone()].into();
+            task.into()
+        });
     let most = placed(Placement {
         max_replicas: 1,
         ..Placement::default()
@@ -267,19 +290,30 @@ fn what_is_remembered_is_what_the_tables_say() {
                     }
                     if pick(&mut random, 4) == 0 {
                         let availability = Availability::Drain;
-                        new.spec = Arc::new(NodeSpec { availability, ..NodeSpec::default() });
+                        new.spec = Arc::new(NodeSpec {
+                            availability,
+                            ..NodeSpec::default()
+                        });
                     }
                     bench.put([new.into()]);
                 }
                 1 => {
                     let gone = bench.store.view().node(&name).cloned().map(Object::Node);
                     let index = bench.store.view().index() + 1;
-                    bench.store.apply(index, &gone.iter().map(Change::remove).collect::<Vec<_>>());
+                    bench
+                        .store
+                        .apply(index, &gone.iter().map(Change::remove).collect::<Vec<_>>());
                 }
                 2 => {
                     let spec = Arc::new(reserving(2));
                     let service = format!("s{}", pick(&mut random, 3));
-                    let new = task(&format!("t{step}"), &service, step, TaskState::Pending, &spec);
+                    let new = task(
+                        &format!("t{step}"),
+                        &service,
+                        step,
+                        TaskState::Pending,
+                        &spec,
+                    );
                     bench.put([new.into()]);
                 }
                 _ => {

@@ -152,7 +152,9 @@ impl Wish {
         // What is named may be a directory of devices.
         let inside = |path: &str| {
             let within = |d: &String| d.strip_prefix(path).is_some_and(|d| d.starts_with('/'));
-            has.range(path.to_owned()..).take_while(|d| d.starts_with(path)).any(within)
+            has.range(path.to_owned()..)
+                .take_while(|d| d.starts_with(path))
+                .any(within)
         };
         let there = |path: &String| has.contains(path) || inside(path.trim_end_matches('/'));
         self.devices.iter().all(there)

@@ -66,11 +66,19 @@ impl Agent {
 
     /// How all of its tasks are: what it says first on a new connection.
     pub fn all(&self) -> Vec<StatusUpdate> {
-        self.runs.iter().map(|(id, run)| update(id, run.state)).collect()
+        self.runs
+            .iter()
+            .map(|(id, run)| update(id, run.state))
+            .collect()
     }
 
     /// Does what is due; answers what is news, and when something is due next.
-    pub fn step(&mut self, now: Time, fails: bool, random: &mut Random) -> (Vec<StatusUpdate>, Time) {
+    pub fn step(
+        &mut self,
+        now: Time,
+        fails: bool,
+        random: &mut Random,
+    ) -> (Vec<StatusUpdate>, Time) {
         let mut news = Vec::new();
         let mut due = Time::MAX;
         self.runs.retain(|id, _| self.held.tasks.contains_key(id));
@@ -110,7 +118,9 @@ impl Agent {
                     news.push(update(id, run.state));
                 }
             }
-            if !run.state.is_over() && !(run.state == TaskState::Ready && task.desired == TaskState::Ready) {
+            if !run.state.is_over()
+                && !(run.state == TaskState::Ready && task.desired == TaskState::Ready)
+            {
                 due = due.min(run.next);
             }
         }
@@ -132,7 +142,9 @@ impl Run {
             TaskState::Ready if desired < TaskState::Running => (TaskState::Ready, 0),
             TaskState::Ready => (TaskState::Starting, SECOND),
             TaskState::Starting if unlucky => (TaskState::Failed, 0),
-            TaskState::Starting if desired == TaskState::Complete => (TaskState::Running, 60 * SECOND),
+            TaskState::Starting if desired == TaskState::Complete => {
+                (TaskState::Running, 60 * SECOND)
+            }
             TaskState::Starting => (TaskState::Running, 100 * 3600 * SECOND),
             TaskState::Running if desired == TaskState::Complete => (TaskState::Complete, 0),
             TaskState::Running if fails => (TaskState::Failed, 0),

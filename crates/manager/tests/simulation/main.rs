@@ -13,7 +13,9 @@
 
 mod agent;
 mod chaos;
+mod net;
 mod rules;
+mod users;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -36,9 +38,15 @@ fn run(seed: u64, scale: Scale) {
         world.calm();
     }));
     let counts = world.counts;
-    println!("seed {seed}: {counts:?}, {:.1} s", start.elapsed().as_secs_f64());
+    println!(
+        "seed {seed}: {counts:?}, {:.1} s",
+        start.elapsed().as_secs_f64()
+    );
     if let Err(panic) = result {
-        println!("SIM_SEED={seed} failed at {} s with {scale:?}", world.time / world::SECOND);
+        println!(
+            "SIM_SEED={seed} failed at {} s with {scale:?}",
+            world.time / world::SECOND
+        );
         std::panic::resume_unwind(panic);
     }
 }

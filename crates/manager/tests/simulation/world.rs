@@ -11,11 +11,12 @@ use manager::orchestrator::{Global, Jobs, Reaper, Removal, Replicated};
 use manager::plan::{Loop, Random, Turn};
 use manager::scheduler::Scheduler;
 use store::{Alone, Heard, Store, Tables, Watch};
-use swarm_api::session::{Assignments, Hello, StatusUpdate};
+use swarm_api::session::{Assignments, StatusUpdate};
 use swarm_api::{Change, Id, Time};
 
-use crate::agent::{Agent, Link};
-use crate::chaos::{self, Scale, Users};
+use crate::agent::Agent;
+use crate::chaos::{self, Scale};
+use crate::users::Users;
 
 pub const MILLI: Time = 1_000_000;
 pub const SECOND: Time = 1_000 * MILLI;
@@ -74,7 +75,7 @@ pub struct World {
     pub scale: Scale,
     pub pulse: Pulse,
     loops: Vec<Runner>,
-    told: BTreeMap<Id, Told>,
+    pub told: BTreeMap<Id, Told>,
     updates: Updates,
     changes: Watch,
     queue: BTreeMap<(Time, u64), What>,
@@ -158,7 +159,7 @@ impl World {
         self.at(self.time + span, what);
     }
 
-    fn at(&mut self, time: Time, what: What) {
+    pub fn at(&mut self, time: Time, what: What) {
         self.next += 1;
         self.queue.insert((time, self.next), what);
     }
@@ -187,7 +188,8 @@ impl World {
     pub fn calm(&mut self) {
         self.quiet = true;
         chaos::heal(self);
-        self.run(self.time + 900 * SECOND);
+        let seconds = 900 + i64::try_from(self.scale.tasks).expect("small") / 4;
+        self.run(self.time + seconds * SECOND);
         crate::rules::converged(self);
     }
 
@@ -220,7 +222,9 @@ impl World {
                 if self.linked(&id, session).is_some() {
                     let view = self.store.view();
                     for update in updates {
-                        self.updates.add(&view, &id, update).expect("an honest node");
+                        self.updates
+                            .add(&view, &id, update)
+                            .expect("an honest node");
                     }
                     drop(view);
                     self.wake_managers(up_to(&mut self.random, 50 * MILLI));
@@ -229,97 +233,6 @@ impl World {
             What::Chaos => chaos::happen(self),
             What::Heal(id) => chaos::heal_one(self, &id),
         }
-    }
-
-    fn linked(&mut self, id: &Id, session: u32) -> Option<&mut Agent> {
-        let agent = self.agents.get_mut(id)?;
-        (agent.link == Link::Up && agent.connected && agent.session == session).then_some(agent)
-    }
-
-    fn beats(&mut self) {
-        let mut news = false;
-        for (id, agent) in &self.agents {
-            if agent.link == Link::Up && agent.connected {
-                news |= self.pulse.beat(id, self.time + self.skew);
-            }
-        }
-        if news {
-            self.wake_managers(0);
-        }
-        self.after(5 * SECOND, What::Beats);
-    }
-
-    fn step(&mut self, id: &Id) {
-        let Some(agent) = self.agents.get_mut(id).filter(|a| a.link != Link::Off) else {
-            return;
-        };
-        let (news, due) = agent.step(self.time, !self.quiet, &mut self.random);
-        if due < Time::MAX {
-            let span = (due - self.time).max(MILLI);
-            self.after(span, What::Step(id.clone()));
-        }
-        self.say(id, news);
-    }
-
-    fn say(&mut self, id: &Id, news: Vec<StatusUpdate>) {
-        let delay = up_to(&mut self.random, 30 * MILLI);
-        let Some(agent) = self.agents.get_mut(id).filter(|a| a.connected) else {
-            return;
-        };
-        if !news.is_empty() {
-            agent.reports = agent.reports.max(self.time + delay);
-            let (at, session) = (agent.reports, agent.session);
-            self.at(at, What::Said(id.clone(), session, news));
-        }
-    }
-
-    fn connect(&mut self, id: &Id) {
-        if self.store.view().node(id.as_str()).is_none() {
-            return;
-        }
-        let Some(agent) = self.agents.get_mut(id).filter(|a| a.link == Link::Up) else {
-            return;
-        };
-        agent.session += 1;
-        agent.connected = true;
-        let all = agent.all();
-        let hello = Hello {
-            description: chaos::description(),
-            devices: None,
-            addr: format!("10.0.0.{}", self.random.number() % 250),
-        };
-        self.pulse.hello(id, hello, self.time + self.skew);
-        self.told.insert(id.clone(), Told::default());
-        self.say(id, all);
-        self.tell(id, true);
-        self.wake_managers(0);
-    }
-
-    fn tell(&mut self, id: &Id, all: bool) {
-        let Some(told) = self.told.get_mut(id) else {
-            return;
-        };
-        let view = self.store.view();
-        let assignments = if all {
-            Some(told.all(&view, id))
-        } else {
-            told.difference(&view, id)
-        };
-        drop(view);
-        let delay = up_to(&mut self.random, 30 * MILLI);
-        let Some((agent, assignments)) = self.agents.get_mut(id).zip(assignments) else {
-            return;
-        };
-        agent.arrives = agent.arrives.max(self.time + delay);
-        let (at, session) = (agent.arrives, agent.session);
-        self.at(at, What::Told(id.clone(), session, assignments));
-    }
-
-    /// The managers see that a node's connection is broken.
-    pub fn broken(&mut self, id: &Id) {
-        self.told.remove(id);
-        self.pulse.lost(id, self.time + self.skew);
-        self.wake_managers(0);
     }
 
     /// Another manager leads: it knows nothing but the tables, and no node is connected to it.
@@ -413,7 +326,8 @@ impl World {
             Heard::Everything => {
                 nodes.extend(self.agents.keys().cloned());
                 let view = self.store.view();
-                self.touched_services.extend(view.services().map(|s| s.id.clone()));
+                self.touched_services
+                    .extend(view.services().map(|s| s.id.clone()));
             }
             Heard::Events(events) => {
                 for event in &events {
