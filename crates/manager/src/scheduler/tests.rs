@@ -86,7 +86,7 @@ fn a_task_that_waits_says_why_until_it_fits() {
     assert_eq!(against["s1"], Some(Filter::Resources));
 
     // A change that does not help renews the words, a second later.
-    bench.put([node("s2", 2, &[]).into()]);
+    bench.put([node("s2", 8, &[]).into()]);
     let plan = bench.plan();
     assert_eq!((plan.changes.len(), plan.wake), (0, Some(2 * SECOND)));
     bench.now = 2 * SECOND;

@@ -175,7 +175,8 @@ impl World {
     /// A change by a user; acknowledged when this returns.
     pub fn commit(&mut self, changes: Vec<Change>) {
         ready(self.store.commit(changes)).expect("a change from the newest state");
-        self.wake_managers(up_to(&mut self.random, 20 * MILLI));
+        let span = up_to(&mut self.random, 20 * MILLI);
+        self.wake_managers(span);
     }
 
     /// Everything breaks for a while.
@@ -227,7 +228,8 @@ impl World {
                             .expect("an honest node");
                     }
                     drop(view);
-                    self.wake_managers(up_to(&mut self.random, 50 * MILLI));
+                    let span = up_to(&mut self.random, 50 * MILLI);
+                    self.wake_managers(span);
                 }
             }
             What::Chaos => chaos::happen(self),
