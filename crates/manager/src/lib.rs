@@ -16,6 +16,8 @@ pub mod plan;
 mod room;
 pub mod scheduler;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod workbench;
 
 pub use plan::{Loop, Plan, Turn};

@@ -34,6 +34,8 @@ mod restart;
 mod rollout;
 mod scale;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod work;
 

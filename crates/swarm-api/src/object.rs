@@ -143,6 +143,8 @@ pub struct Task {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Past {
+    /// So many were there before it. Tells tasks of a place apart, whatever the clock does.
+    pub before: u64,
     /// So many tasks ended by themselves.
     pub restarts: u64,
     /// When those of them did that are in the restart policy's window.

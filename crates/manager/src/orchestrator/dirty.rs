@@ -122,3 +122,108 @@ fn differs(old: &Node, new: &Node) -> bool {
         || old.spec != new.spec
         || old.description != new.description
 }
+
+#[cfg(test)]
+mod tests {
+    use swarm_api::{Key, Kind, Service, TaskStatus};
+    use types::swarm::node::NodeState;
+    use types::swarm::task::TaskState;
+
+    use super::*;
+    use crate::plan::Random;
+
+    /// Three services with a task each, on a node each.
+    fn tables() -> Tables {
+        let service = |n| Service {
+            id: format!("s{n}").into(),
+            ..Service::default()
+        };
+        let node = |n| Node {
+            id: format!("n{n}").into(),
+            ..Node::default()
+        };
+        let objects = (1..=3).flat_map(|n| [service(n).into(), node(n).into(), task(n).into()]);
+        Tables::from_objects(1, objects)
+    }
+
+    fn task(n: usize) -> Task {
+        Task {
+            id: format!("t{n}").into(),
+            service: format!("s{n}").into(),
+            node: format!("n{n}").into(),
+            ..Task::default()
+        }
+    }
+
+    fn change(tables: &Tables, kind: Kind, id: &str, new: impl Into<Object>) -> Event {
+        let id = id.into();
+        Event {
+            old: tables.get(&Key { kind, id }),
+            new: Some(new.into()),
+        }
+    }
+
+    fn look(dirty: &mut Dirty, heard: Heard, now: Time) -> String {
+        let look = dirty.look(&Turn {
+            tables: &tables(),
+            heard: &heard,
+            now,
+            random: &mut Random::new(0),
+        });
+        look.services.iter().map(|id| id.as_str()).collect()
+    }
+
+    #[test]
+    fn only_what_something_happened_to_is_looked_at() {
+        let tables = tables();
+        let dirty = &mut Dirty::default();
+        let events = |events: &[Event]| Heard::Events(events.to_vec());
+        assert_eq!(look(dirty, events(&[]), 0), "s1s2s3");
+        assert_eq!(look(dirty, events(&[]), 1), "");
+
+        let mut ended = task(2);
+        ended.status.message = "still running".into();
+        let event = change(&tables, Kind::Task, "t2", ended.clone());
+        assert_eq!(look(dirty, events(&[event]), 1), "");
+        ended.status = TaskStatus {
+            state: TaskState::Failed,
+            ..TaskStatus::default()
+        };
+        let event = change(&tables, Kind::Task, "t2", ended);
+        assert_eq!(look(dirty, events(&[event]), 1), "s2");
+
+        let mut node = Node::clone(tables.node("n3").unwrap());
+        let event = change(&tables, Kind::Node, "n3", node.clone());
+        assert_eq!(look(dirty, events(&[event]), 1), "");
+        node.state = NodeState::Down;
+        let event = change(&tables, Kind::Node, "n3", node);
+        assert_eq!(look(dirty, events(&[event]), 1), "s3");
+
+        let service = Service::clone(tables.service("s1").unwrap());
+        let gone = Event {
+            old: Some(service.into()),
+            new: None,
+        };
+        assert_eq!(look(dirty, events(&[gone]), 1), "s1");
+    }
+
+    #[test]
+    fn time_has_services_looked_at_and_now_and_then_all() {
+        let dirty = &mut Dirty::default();
+        let nothing = || Heard::Events(Vec::new());
+        look(dirty, Heard::Everything, 0);
+        dirty.wake(&"s1".into(), Some(10));
+        dirty.wake(&"s2".into(), Some(20));
+        dirty.wake(&"s3".into(), Some(10));
+        dirty.wake(&"s3".into(), None);
+        let mut plan = Plan::default();
+        dirty.finish(&mut plan);
+        assert_eq!(plan.wake, Some(10));
+        assert_eq!(look(dirty, nothing(), 9), "");
+        assert_eq!(look(dirty, nothing(), 10), "s1");
+        assert_eq!(look(dirty, nothing(), 30), "s2");
+        assert_eq!(look(dirty, nothing(), FULL), "s1s2s3");
+        // The clock went back.
+        assert_eq!(look(dirty, nothing(), FULL - 1), "s1s2s3");
+    }
+}

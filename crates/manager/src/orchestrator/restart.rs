@@ -78,6 +78,7 @@ pub(crate) fn after(task: &Task, version: u64, monitor: i64) -> Option<Past> {
     let quick = ended_within(task, delay);
     let waits = quick && (set.is_some() || old.quick > 0);
     Some(Past {
+        before: old.before,
         restarts: old.restarts + 1,
         recent: if limit > 0 && window > 0 {
             recent().chain([end]).collect()

@@ -85,8 +85,9 @@ pub(crate) fn on_nodes<'a>(
 }
 
 /// Orders tasks of a place by when they were made.
-fn age(task: &Task) -> (i64, &Id) {
-    (task.meta.created, &task.id)
+fn age(task: &Task) -> (u64, i64, &Id) {
+    let before = task.past.as_ref().map_or(0, |p| p.before);
+    (before, task.meta.created, &task.id)
 }
 
 impl<'a> Slot<'a> {

@@ -99,15 +99,11 @@ pub(crate) fn promote(work: &mut Work<'_, '_>, slot: &Slot<'_>) {
 }
 
 fn patience(slot: &Slot<'_>) -> i64 {
-    let grace = |task: &&Arc<Task>| {
+    let grace = |task: &Arc<Task>| {
         let container = task.spec.container_spec.as_ref();
         container.and_then(|c| c.stop_grace_period).unwrap_or(0)
     };
-    let longest = slot
-        .past
-        .iter()
-        .chain(&slot.leaving)
-        .map(|t| grace(&t))
-        .max();
+    let going = slot.past.iter().chain(&slot.leaving);
+    let longest = going.map(|t| grace(t)).max();
     PATIENCE.max(longest.unwrap_or(0).saturating_add(MARGIN))
 }

@@ -100,21 +100,20 @@ impl<'a, 'r> Work<'a, 'r> {
     }
 
     /// Makes a task for a place. It may run at once, unless it has to wait.
-    pub(crate) fn create(&mut self, place: &Place, slot: &mut Slot<'a>, past: Past) {
+    pub(crate) fn create(&mut self, place: &Place, slot: &mut Slot<'a>, mut past: Past) {
+        let before = |t: &Arc<Task>| t.past.as_ref().map_or(0, |p| p.before);
+        past.before = slot.newest().map_or(0, |t| before(t) + 1);
         let waits = past.wait > 0 || slot.is_occupied(self.tables);
-        // Tasks of a place are told apart by when they were made, also if the clock went back.
-        let after = slot.newest().map_or(0, |t| t.meta.created + 1);
         let (number, node) = match place {
             Place::Slot(number) => (*number, Id::default()),
             Place::Node(node) => (0, node.clone()),
         };
-        let created = self.now.max(after);
         let task = Task {
             id: self.random.id(),
             meta: Meta {
                 version: 0,
-                created,
-                updated: created,
+                created: self.now,
+                updated: self.now,
             },
             service: self.service.id.clone(),
             service_name: self.shared.name.clone(),
@@ -186,7 +185,7 @@ fn compare(service: &Service, tables: &Tables) -> (Shared, BTreeSet<Id>) {
             _ => *task.spec == spec.task_template,
         };
         same_spec = Some((pointer, same));
-        if !by_this && !(same && same_ports(&task.ports, wished)) {
+        if !(by_this || same && same_ports(&task.ports, wished)) {
             dirty.insert(task.id.clone());
         } else if same && shared.is_none() {
             shared = Some(Shared {
