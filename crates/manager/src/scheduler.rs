@@ -174,8 +174,9 @@ impl Work<'_> {
             let put = |place: usize| {
                 self.assign(task, &wish, place, &message);
                 let hosts = &self.known.hosts;
-                let still = wish.still(hosts.get(place)?, hosts.tasks_of(&of.0, place));
-                still.then(|| hosts.rank(place, of, image, self.now))
+                let count = hosts.tasks_of(&of.0, place);
+                let still = wish.still(hosts.get(place)?, count);
+                still.then(|| hosts.rank(place, count, of, image, self.now))
             };
             if !tree.place(put) {
                 break;
@@ -199,14 +200,16 @@ impl Work<'_> {
     fn candidates(&self, of: &Wishers, wish: &Wish) -> (Tree, Refusals) {
         let hosts = &self.known.hosts;
         let image = hosts.image(&wish.image);
+        let counts = hosts.counts(&of.0);
         let mut tree = Tree::new(wish.spread.len());
         let mut refusals = Refusals::default();
         for (place, host) in hosts.iter() {
-            match wish.refuses(host, hosts.tasks_of(&of.0, place)) {
+            let count = counts.of(place);
+            match wish.refuses(host, count) {
                 Some(filter) => refusals.add(filter),
                 None => {
                     let values = wish.spread.iter().map(|label| label.value(&host.node));
-                    let rank = hosts.rank(place, of, image, self.now);
+                    let rank = hosts.rank(place, count, of, image, self.now);
                     tree.add(rank, &values.collect::<Vec<_>>());
                 }
             }

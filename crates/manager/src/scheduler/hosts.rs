@@ -184,10 +184,14 @@ impl Hosts {
         }
     }
 
+    /// How many wanted tasks of a service are in each place: found once, asked of every place.
+    pub(super) fn counts(&self, service: &Id) -> Counts<'_> {
+        Counts(self.of_service.get(service))
+    }
+
     /// How many wanted tasks of a service are in a place.
     pub(super) fn tasks_of(&self, service: &Id, place: usize) -> u32 {
-        let of_service = self.of_service.get(service);
-        of_service.and_then(|s| s.get(&place)).copied().unwrap_or(0)
+        self.counts(service).of(place)
     }
 
     /// The number of an image, once a node had it.
@@ -233,20 +237,31 @@ impl Hosts {
         }
     }
 
-    /// How good a place is for a task of a wish, whose image has that number.
-    pub(super) fn rank(&self, place: usize, of: &(Id, u64), image: Option<u32>, now: Time) -> Rank {
+    /// How good a place is for a task of a wish, whose image has that number, where so many of the service
+    /// are already.
+    pub(super) fn rank(
+        &self,
+        place: usize,
+        tasks: u32,
+        of: &(Id, u64),
+        image: Option<u32>,
+        now: Time,
+    ) -> Rank {
         let Some(host) = self.get(place) else {
-            return (u32::MAX, u32::MAX, u32::MAX, true, place);
+            return (u32::MAX, tasks, u32::MAX, true, place);
         };
         let without = !image.is_some_and(|image| host.images.contains(&image));
-        let of_service = self.tasks_of(&of.0, place);
-        (
-            host.failures(of, now),
-            of_service,
-            host.total,
-            without,
-            place,
-        )
+        (host.failures(of, now), tasks, host.total, without, place)
+    }
+}
+
+/// How many wanted tasks of one service are in each place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts<'a>(Option<&'a HashMap<usize, u32>>);
+
+impl Counts<'_> {
+    pub(super) fn of(self, place: usize) -> u32 {
+        self.0.and_then(|s| s.get(&place)).copied().unwrap_or(0)
     }
 }
 
