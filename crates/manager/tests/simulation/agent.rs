@@ -11,7 +11,7 @@ use crate::world::{MILLI, SECOND, up_to};
 
 /// What can be with a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
+pub(crate) enum Link {
     /// It is well connected.
     Up,
     /// It runs, but hears nobody.
@@ -22,29 +22,29 @@ pub enum Link {
 
 /// A node.
 #[derive(Debug)]
-pub struct Agent {
-    pub link: Link,
+pub(crate) struct Agent {
+    pub(crate) link: Link,
     /// Which connection it has; what was sent by an earlier one is lost.
-    pub session: u32,
-    pub connected: bool,
-    pub held: Held,
-    pub runs: BTreeMap<Id, Run>,
+    pub(crate) session: u32,
+    pub(crate) connected: bool,
+    pub(crate) held: Held,
+    pub(crate) runs: BTreeMap<Id, Run>,
     /// When the last message to it and from it arrives: they do not overtake one another.
-    pub arrives: Time,
-    pub reports: Time,
+    pub(crate) arrives: Time,
+    pub(crate) reports: Time,
 }
 
 /// A task on a node.
 #[derive(Debug)]
-pub struct Run {
-    pub state: TaskState,
+pub(crate) struct Run {
+    pub(crate) state: TaskState,
     /// When it gets further.
     next: Time,
     stops: bool,
 }
 
 impl Agent {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             link: Link::Off,
             session: 0,
@@ -57,7 +57,7 @@ impl Agent {
     }
 
     /// Everything on it ends, and it forgets all.
-    pub fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         self.link = Link::Off;
         self.connected = false;
         self.held = Held::default();
@@ -65,7 +65,7 @@ impl Agent {
     }
 
     /// How all of its tasks are: what it says first on a new connection.
-    pub fn all(&self) -> Vec<StatusUpdate> {
+    pub(crate) fn all(&self) -> Vec<StatusUpdate> {
         self.runs
             .iter()
             .map(|(id, run)| update(id, run.state))
@@ -73,7 +73,7 @@ impl Agent {
     }
 
     /// Does what is due; answers what is news, and when something is due next.
-    pub fn step(
+    pub(crate) fn step(
         &mut self,
         now: Time,
         fails: bool,

@@ -12,13 +12,13 @@ use crate::world::{MILLI, SECOND, What, World, up_to};
 
 /// How large a world is.
 #[derive(Debug, Clone, Copy)]
-pub struct Scale {
-    pub nodes: u64,
-    pub tasks: u64,
-    pub hours: u64,
+pub(crate) struct Scale {
+    pub(crate) nodes: u64,
+    pub(crate) tasks: u64,
+    pub(crate) hours: u64,
 }
 
-pub fn description() -> Arc<NodeDescription> {
+pub(crate) fn description() -> Arc<NodeDescription> {
     Arc::new(NodeDescription {
         resources: Resources {
             nano_cpus: 40,
@@ -30,7 +30,7 @@ pub fn description() -> Arc<NodeDescription> {
 }
 
 /// The first nodes and services.
-pub fn begin(world: &mut World) {
+pub(crate) fn begin(world: &mut World) {
     let cluster = Cluster {
         id: "cluster".into(),
         ..Cluster::default()
@@ -44,11 +44,11 @@ pub fn begin(world: &mut World) {
     }
 }
 
-pub fn pick(world: &mut World, below: u64) -> u64 {
+pub(crate) fn pick(world: &mut World, below: u64) -> u64 {
     world.random.number() % below.max(1)
 }
 
-pub fn pick_of<T: Clone>(world: &mut World, of: &[T]) -> Option<T> {
+pub(crate) fn pick_of<T: Clone>(world: &mut World, of: &[T]) -> Option<T> {
     let at = pick(world, of.len() as u64);
     of.get(usize::try_from(at).ok()?).cloned()
 }
@@ -79,7 +79,7 @@ fn add_node(world: &mut World) {
 }
 
 /// Something happens.
-pub fn happen(world: &mut World) {
+pub(crate) fn happen(world: &mut World) {
     if world.quiet {
         return;
     }
@@ -160,7 +160,7 @@ fn cut(world: &mut World) {
 }
 
 /// A node runs, and is connected.
-pub fn heal_one(world: &mut World, id: &Id) {
+pub(crate) fn heal_one(world: &mut World, id: &Id) {
     let Some(agent) = world.agents.get_mut(id).filter(|a| a.link != Link::Up) else {
         return;
     };
@@ -170,7 +170,7 @@ pub fn heal_one(world: &mut World, id: &Id) {
 }
 
 /// All is healed, and all nodes take tasks.
-pub fn heal(world: &mut World) {
+pub(crate) fn heal(world: &mut World) {
     for id in world.agents.keys().cloned().collect::<Vec<_>>() {
         heal_one(world, &id);
         let node = world.store.view().node(id.as_str()).cloned();

@@ -1,20 +1,20 @@
 //! What goes between the managers and the nodes, late and sometimes not at all.
 
 use manager::dispatch::Told;
-use swarm_api::Id;
 use swarm_api::session::{Hello, StatusUpdate};
+use swarm_api::{Id, Time};
 
 use crate::agent::{Agent, Link};
 use crate::chaos;
 use crate::world::{MILLI, SECOND, What, World, up_to};
 
 impl World {
-    pub fn linked(&mut self, id: &Id, session: u32) -> Option<&mut Agent> {
+    pub(crate) fn linked(&mut self, id: &Id, session: u32) -> Option<&mut Agent> {
         let agent = self.agents.get_mut(id)?;
         (agent.link == Link::Up && agent.connected && agent.session == session).then_some(agent)
     }
 
-    pub fn beats(&mut self) {
+    pub(crate) fn beats(&mut self) {
         let mut news = false;
         for (id, agent) in &self.agents {
             if agent.link == Link::Up && agent.connected {
@@ -27,7 +27,7 @@ impl World {
         self.after(5 * SECOND, What::Beats);
     }
 
-    pub fn step(&mut self, id: &Id) {
+    pub(crate) fn step(&mut self, id: &Id) {
         let Some(agent) = self.agents.get_mut(id).filter(|a| a.link != Link::Off) else {
             return;
         };
@@ -51,7 +51,7 @@ impl World {
         }
     }
 
-    pub fn connect(&mut self, id: &Id) {
+    pub(crate) fn connect(&mut self, id: &Id) {
         if self.store.view().node(id.as_str()).is_none() {
             return;
         }
@@ -73,7 +73,7 @@ impl World {
         self.wake_managers(0);
     }
 
-    pub fn tell(&mut self, id: &Id, all: bool) {
+    pub(crate) fn tell(&mut self, id: &Id, all: bool) {
         let Some(told) = self.told.get_mut(id) else {
             return;
         };
@@ -94,7 +94,7 @@ impl World {
     }
 
     /// The managers see that a node's connection is broken.
-    pub fn broken(&mut self, id: &Id) {
+    pub(crate) fn broken(&mut self, id: &Id) {
         self.told.remove(id);
         self.pulse.lost(id, self.time + self.skew);
         self.wake_managers(0);

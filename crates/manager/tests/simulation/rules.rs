@@ -12,7 +12,7 @@ use crate::agent::Link;
 use crate::world::World;
 
 /// After each turn of the managers.
-pub fn check(world: &mut World) {
+pub(crate) fn check(world: &mut World) {
     let nodes = std::mem::take(&mut world.touched_nodes);
     let services = std::mem::take(&mut world.touched_services);
     let view = world.store.view();
@@ -120,7 +120,7 @@ fn one_task_a_slot(view: &Tables, id: &Id) {
 }
 
 /// After a time of quiet all is as it was wished.
-pub fn converged(world: &World) {
+pub(crate) fn converged(world: &World) {
     let view = world.store.view();
     for service in view.services() {
         assert!(!service.removing, "{} is still there", service.spec.name);

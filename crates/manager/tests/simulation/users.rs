@@ -19,14 +19,14 @@ use crate::world::World;
 
 /// What users were told that it is so.
 #[derive(Debug, Default)]
-pub struct Users {
-    pub services: BTreeMap<Id, Arc<ServiceSpec>>,
+pub(crate) struct Users {
+    pub(crate) services: BTreeMap<Id, Arc<ServiceSpec>>,
     made: u64,
 }
 
 impl Users {
     /// Every wish that was acknowledged is kept.
-    pub fn check(&self, view: &Tables) {
+    pub(crate) fn check(&self, view: &Tables) {
         for (id, spec) in &self.services {
             let service = view.service(id.as_str());
             let kept = service.is_some_and(|s| Arc::ptr_eq(&s.spec, spec) || s.spec == *spec);
@@ -36,7 +36,7 @@ impl Users {
 }
 
 /// How many services there are at the most.
-pub fn services(world: &World) -> u64 {
+pub(crate) fn services(world: &World) -> u64 {
     (world.scale.tasks / 50).clamp(8, 200)
 }
 
@@ -78,7 +78,7 @@ fn replicas(world: &mut World) -> u64 {
     pick(world, most + 1)
 }
 
-pub fn create(world: &mut World) {
+pub(crate) fn create(world: &mut World) {
     world.users.made += 1;
     let name = format!("service{}", world.users.made);
     let mut spec = ServiceSpec {
@@ -163,7 +163,7 @@ fn mode(replicas: u64) -> ServiceMode {
     }
 }
 
-pub fn change_service(world: &mut World, scales: bool) {
+pub(crate) fn change_service(world: &mut World, scales: bool) {
     let all: Vec<_> = world.users.services.keys().cloned().collect();
     let service =
         pick_of(world, &all).and_then(|id| world.store.view().service(id.as_str()).cloned());
@@ -200,7 +200,7 @@ pub fn change_service(world: &mut World, scales: bool) {
     world.commit(vec![Change::put(service)]);
 }
 
-pub fn remove_service(world: &mut World) {
+pub(crate) fn remove_service(world: &mut World) {
     let all: Vec<_> = world.users.services.keys().cloned().collect();
     let service =
         pick_of(world, &all).and_then(|id| world.store.view().service(id.as_str()).cloned());

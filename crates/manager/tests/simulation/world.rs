@@ -18,18 +18,18 @@ use crate::agent::Agent;
 use crate::chaos::{self, Scale};
 use crate::users::Users;
 
-pub const MILLI: Time = 1_000_000;
-pub const SECOND: Time = 1_000 * MILLI;
+pub(crate) const MILLI: Time = 1_000_000;
+pub(crate) const SECOND: Time = 1_000 * MILLI;
 
 /// A span of time up to this one.
-pub fn up_to(random: &mut Random, span: Time) -> Time {
+pub(crate) fn up_to(random: &mut Random, span: Time) -> Time {
     let number = i64::try_from(random.number() >> 1).expect("63 bits");
     number % (span + 1)
 }
 
 /// What happens at some time.
 #[derive(Debug)]
-pub enum What {
+pub(crate) enum What {
     /// The managers' loops have their turns.
     Managers,
     /// All nodes say that they live.
@@ -46,13 +46,13 @@ pub enum What {
 
 /// What happened so far.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Counts {
-    pub changes: u64,
-    pub refused: u64,
-    pub leaders: u64,
-    pub crashes: u64,
-    pub cuts: u64,
-    pub wishes: u64,
+pub(crate) struct Counts {
+    pub(crate) changes: u64,
+    pub(crate) refused: u64,
+    pub(crate) leaders: u64,
+    pub(crate) crashes: u64,
+    pub(crate) cuts: u64,
+    pub(crate) wishes: u64,
 }
 
 struct Runner {
@@ -62,20 +62,20 @@ struct Runner {
     new: bool,
 }
 
-pub struct World {
-    pub store: Store,
-    pub time: Time,
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) time: Time,
     /// By how much the managers' clock is wrong.
-    pub skew: Time,
-    pub random: Random,
-    pub agents: BTreeMap<Id, Agent>,
-    pub users: Users,
-    pub quiet: bool,
-    pub counts: Counts,
-    pub scale: Scale,
-    pub pulse: Pulse,
+    pub(crate) skew: Time,
+    pub(crate) random: Random,
+    pub(crate) agents: BTreeMap<Id, Agent>,
+    pub(crate) users: Users,
+    pub(crate) quiet: bool,
+    pub(crate) counts: Counts,
+    pub(crate) scale: Scale,
+    pub(crate) pulse: Pulse,
     loops: Vec<Runner>,
-    pub told: BTreeMap<Id, Told>,
+    pub(crate) told: BTreeMap<Id, Told>,
     updates: Updates,
     changes: Watch,
     queue: BTreeMap<(Time, u64), What>,
@@ -83,8 +83,8 @@ pub struct World {
     /// When the managers' loops have their next turns.
     managers: Time,
     /// Nodes whose tasks changed since the rules were looked at last, and services.
-    pub touched_nodes: BTreeSet<Id>,
-    pub touched_services: BTreeSet<Id>,
+    pub(crate) touched_nodes: BTreeSet<Id>,
+    pub(crate) touched_services: BTreeSet<Id>,
 }
 
 /// Waits for what never waits: nobody else uses the store.
@@ -118,7 +118,7 @@ fn loops(store: &Store, pulse: &Pulse) -> Vec<Runner> {
 }
 
 impl World {
-    pub fn new(seed: u64, scale: Scale) -> Self {
+    pub(crate) fn new(seed: u64, scale: Scale) -> Self {
         let store = Store::new(Tables::default(), Arc::new(Alone::default()));
         let pulse = Pulse::default();
         let changes = store.watch(|_| ()).1;
@@ -151,20 +151,20 @@ impl World {
     }
 
     /// The time by the managers' clock.
-    pub fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         self.time + self.skew
     }
 
-    pub fn after(&mut self, span: Time, what: What) {
+    pub(crate) fn after(&mut self, span: Time, what: What) {
         self.at(self.time + span, what);
     }
 
-    pub fn at(&mut self, time: Time, what: What) {
+    pub(crate) fn at(&mut self, time: Time, what: What) {
         self.next += 1;
         self.queue.insert((time, self.next), what);
     }
 
-    pub fn wake_managers(&mut self, span: Time) {
+    pub(crate) fn wake_managers(&mut self, span: Time) {
         let then = self.time + span;
         if then < self.managers {
             self.managers = then;
@@ -173,20 +173,20 @@ impl World {
     }
 
     /// A change by a user; acknowledged when this returns.
-    pub fn commit(&mut self, changes: Vec<Change>) {
+    pub(crate) fn commit(&mut self, changes: Vec<Change>) {
         ready(self.store.commit(changes)).expect("a change from the newest state");
         let span = up_to(&mut self.random, 20 * MILLI);
         self.wake_managers(span);
     }
 
     /// Everything breaks for a while.
-    pub fn live(&mut self) {
+    pub(crate) fn live(&mut self) {
         let hours = i64::try_from(self.scale.hours).expect("small");
         self.run(self.time + hours * 3600 * SECOND);
     }
 
     /// Nothing breaks any more: in a while all is as it is wished.
-    pub fn calm(&mut self) {
+    pub(crate) fn calm(&mut self) {
         self.quiet = true;
         chaos::heal(self);
         let seconds = 900 + i64::try_from(self.scale.tasks).expect("small") / 4;
@@ -238,7 +238,7 @@ impl World {
     }
 
     /// Another manager leads: it knows nothing but the tables, and no node is connected to it.
-    pub fn new_leader(&mut self) {
+    pub(crate) fn new_leader(&mut self) {
         self.pulse = Pulse::default();
         if self.scale.nodes < 100 {
             // It may have them from a snapshot.
