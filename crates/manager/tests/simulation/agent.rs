@@ -118,9 +118,8 @@ impl Agent {
                     news.push(update(id, run.state));
                 }
             }
-            if !run.state.is_over()
-                && !(run.state == TaskState::Ready && task.desired == TaskState::Ready)
-            {
+            let waits = run.state == TaskState::Ready && task.desired == TaskState::Ready;
+            if !run.state.is_over() && !waits {
                 due = due.min(run.next);
             }
         }
