@@ -41,12 +41,12 @@ fn main() {
         let (allocated, planned) = bench.run();
         let unplaced = bench.store.view().tasks_of_node("").count();
         println!(
-            "{name}: allocated in {:.2} s; placed in {:.2} s, of these {:.2} s in the scheduler ({unplaced} not); memory {} KB a task, {} KB with the loops",
+            "{name}: allocated in {:.2} s; placed in {:.2} s, of these {:.2} s in the scheduler ({unplaced} not); memory {} bytes a task, {} with the loops",
             allocated.as_secs_f64(),
             planned.0.as_secs_f64(),
             planned.1.as_secs_f64(),
-            (loaded - before) / tasks as u64 / 1024,
-            (resident() - before) / tasks as u64 / 1024,
+            loaded.saturating_sub(before) / tasks as u64,
+            resident().saturating_sub(before) / tasks as u64,
         );
         let (replaced, took) = bench.drain(100);
         println!(
