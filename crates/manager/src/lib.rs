@@ -6,10 +6,18 @@
 //! simulation of a thousand nodes. Whoever runs them makes the changes ([`store::Store::commit_each`]); what
 //! somebody else changed meanwhile is refused there, and heard of by the loop at its next turn.
 
+pub mod allocator;
 pub mod constraint;
+pub mod dispatch;
+pub mod enforcer;
+pub mod nodes;
 pub mod orchestrator;
 pub mod plan;
+mod room;
+pub mod scheduler;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod workbench;
 
 pub use plan::{Loop, Plan, Turn};

@@ -7,6 +7,7 @@
 pub mod change;
 pub mod id;
 pub mod object;
+pub mod session;
 
 pub use change::{Change, Key, Kind, Object};
 pub use id::Id;

@@ -1,6 +1,6 @@
 //! The objects in the managers' store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,8 @@ pub struct Node {
     pub spec: Arc<NodeSpec>,
     /// What it said of itself.
     pub description: Arc<NodeDescription>,
+    /// The devices it has, by path; none while it has not said.
+    pub devices: Option<Arc<BTreeSet<String>>>,
     pub state: NodeState,
     /// Why it is in this state.
     pub message: String,
