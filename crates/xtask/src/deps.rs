@@ -16,7 +16,7 @@ struct Layer {
 /// Async runtimes.
 const RUNTIMES: [&str; 3] = ["tokio", "tokio-util", "futures-util"];
 /// Imports point down only; docs/architecture.md says what each is for.
-const LAYERS: [Layer; 22] = [
+const LAYERS: [Layer; 23] = [
     layer(
         "types",
         &[],
@@ -62,6 +62,12 @@ const LAYERS: [Layer; 22] = [
         "store",
         &["types", "swarm-api"],
         &["axum", "rustix", "hyper"],
+    ),
+    // Only its failpoints are of `sys`; the transport is given to it.
+    layer(
+        "raft",
+        &["types", "sys", "swarm-api", "store"],
+        &["axum", "redb", "hyper", "tokio-rustls"],
     ),
     // Time, randomness and transport are given to it.
     layer(
