@@ -1,1 +1,10 @@
+//! Several managers in one process, each with a disk, over links that can be cut.
 
+mod cluster;
+mod force;
+mod history;
+mod kills;
+mod membership;
+mod partitions;
+mod snapshots;
+mod words;
