@@ -23,6 +23,7 @@ mod message;
 mod network;
 mod node;
 mod proposer;
+mod quorum;
 mod share;
 mod types;
 

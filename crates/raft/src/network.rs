@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -64,12 +65,15 @@ pub(crate) enum Asked {
 /// Makes links.
 pub(crate) struct Links {
     pub(crate) id: u64,
+    /// It must say nothing as a leader.
+    pub(crate) silent: Arc<AtomicBool>,
     pub(crate) transport: Arc<dyn Transport>,
 }
 
 /// To one other manager.
 pub(crate) struct Link {
     id: u64,
+    silent: Arc<AtomicBool>,
     to: Peer,
     transport: Arc<dyn Transport>,
 }
@@ -80,6 +84,7 @@ impl RaftNetworkFactory<Types> for Links {
     async fn new_client(&mut self, target: u64, node: &BasicNode) -> Link {
         Link {
             id: self.id,
+            silent: self.silent.clone(),
             to: Peer {
                 id: target,
                 addr: node.addr.clone(),
@@ -100,6 +105,10 @@ impl Link {
         refused: impl FnOnce(Refusal) -> Failed<E>,
     ) -> Result<T, Failed<E>> {
         let within = option.hard_ttl();
+        if action != RPCTypes::Vote && self.silent.load(Ordering::SeqCst) {
+            let silent = AnyError::error("no majority answers: waiting for another leader");
+            return Err(Unreachable::new(&silent).into());
+        }
         match ask(&*self.transport, &self.to, &request, within).await {
             Ok(answer) => Ok(answer),
             Err(Asked::TimedOut) => Err(Timeout {

@@ -15,6 +15,7 @@ use crate::machine::{FIRST, Image, Machine};
 use crate::message::{Refusal, Request, answer};
 use crate::network::{Links, Peer, Transport};
 use crate::proposer::{Raft, RaftProposer, not_leading};
+use crate::quorum;
 
 /// A snapshot that is sent may be this long.
 const LONGEST_SNAPSHOT: u64 = 2 << 30;
@@ -127,8 +128,10 @@ impl Node {
         let tables = std::mem::take(&mut image.tables);
         let store = Arc::new(Store::new(tables, proposer.clone()));
         let machine = Machine::new(disk.clone(), store.clone(), &image);
+        let silent = Arc::default();
         let links = Links {
             id,
+            silent: Arc::clone(&silent),
             transport: transport.clone(),
         };
         let config = Arc::new(settings.config()?);
@@ -136,6 +139,8 @@ impl Node {
         let raft = Raft::new(id, config, links, log, machine).await;
         let raft = raft.map_err(|e| Error::Failed(e.to_string()))?;
         proposer.connect(raft.clone());
+        let (heartbeat, election) = (settings.heartbeat, settings.election.end);
+        tokio::spawn(quorum::watch(raft.metrics(), silent, heartbeat, election));
         Ok(Self {
             id,
             raft,
@@ -206,13 +211,10 @@ impl Node {
             let addr = node.addr.clone();
             Some(Peer { id, addr })
         });
-        // A leader that nobody of a majority has answered for so long may have been followed by another.
-        let lost = u128::from(metrics.millis_since_quorum_ack.unwrap_or(0))
-            > 2 * self.settings.election.end.as_millis();
-        let alone = members.voter_ids().count() == 1;
+        let lost = quorum::lost(&metrics, self.settings.election.end);
         Status {
             id: self.id,
-            leading: metrics.state == ServerState::Leader && (alone || !lost),
+            leading: metrics.state == ServerState::Leader && !lost,
             leader,
             voter: members.voter_ids().any(|id| id == self.id),
             term: metrics.current_term,

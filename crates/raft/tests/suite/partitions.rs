@@ -66,7 +66,11 @@ async fn a_leader_that_hears_nobody_is_replaced() {
     let (_, change) = cluster.value();
     assert!(node.store().commit(vec![change]).await.is_err());
     assert!(node.barrier().await.is_err());
+    cluster.leader_of(&others).await;
     cluster.net.heal();
+    written.extend(cluster.write(3).await);
+    let old = cluster.leader().await.id();
+    let others: Vec<u64> = cluster.ids().into_iter().filter(|id| *id != old).collect();
     // It hears, and is not heard.
     for other in &others {
         cluster.net.cut(old, *other);
