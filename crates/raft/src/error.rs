@@ -98,6 +98,9 @@ pub enum Error {
         "rpc error: code = FailedPrecondition desc = raft: another change of the managers is being made; try again"
     )]
     Changing,
+    /// The new leader did not make the change.
+    #[error("{0}")]
+    Refused(String),
     /// What a proposal can meet.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -116,7 +119,7 @@ impl Error {
             | Self::Empty(_) => ErrorKind::System,
             Self::Locked | Self::Behind { .. } => ErrorKind::Unavailable,
             Self::WrongKey | Self::NoKey => ErrorKind::InvalidParameter,
-            Self::LosesQuorum { .. } | Self::LastManager | Self::Changing => {
+            Self::LosesQuorum { .. } | Self::LastManager | Self::Changing | Self::Refused(_) => {
                 ErrorKind::InvalidParameter
             }
             Self::Unknown(_) => ErrorKind::NotFound,

@@ -1,14 +1,14 @@
 //! Who the managers are, and changes of that.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
-use openraft::{BasicNode, ChangeMembers, ServerState};
+use openraft::{BasicNode, ChangeMembers, RaftMetrics, ServerState};
 
 use crate::error::{Error, Result};
 use crate::message::Request;
-use crate::network::{Peer, ask};
+use crate::network::{Asked, Peer, ask};
 use crate::node::Node;
 use crate::proposer::not_leading;
 use crate::types::{Answer, Body, Membership, Proposal};
@@ -159,7 +159,7 @@ impl Node {
         self.leave(id, false).await
     }
 
-    async fn leave(&self, id: u64, retain: bool) -> Result<()> {
+    pub(crate) async fn leave(&self, id: u64, retain: bool) -> Result<()> {
         let _changing = self.changing.lock().await;
         let members = self.membership();
         let _there = members.get_node(&id).ok_or(Error::Unknown(id))?;
@@ -189,12 +189,18 @@ impl Node {
                 needed,
             });
         }
-        self.change(ChangeMembers::RemoveVoters([id].into()), retain)
-            .await?;
-        if id == self.id {
-            self.hand_over(&reachable);
+        if id != self.id {
+            return self
+                .change(ChangeMembers::RemoveVoters([id].into()), retain)
+                .await;
         }
-        Ok(())
+        let leader = self.hand_over(&reachable).await?;
+        let (request, within) = (Request::Leave { id, retain }, 2 * self.settings.write);
+        match ask::<()>(&*self.transport, &leader, &request, within).await {
+            Ok(()) => Ok(()),
+            Err(Asked::Refused(why)) => Err(Error::Refused(why.text())),
+            Err(Asked::TimedOut | Asked::Unreachable(_)) => Err(store::Error::NoQuorum.into()),
+        }
     }
 
     fn left_without(&self, members: &Membership, id: u64) -> Vec<Peer> {
@@ -207,38 +213,54 @@ impl Node {
         peers.collect()
     }
 
-    /// This manager led, and does not count any more: the one that has most stands for election as soon
-    /// as the others may follow another, and not only when they miss a leader.
-    fn hand_over(&self, to: &[Peer]) {
-        let replication = self
-            .metrics()
-            .borrow()
-            .replication
-            .clone()
-            .unwrap_or_default();
-        let has = |peer: &&Peer| {
-            replication
-                .get(&peer.id)
-                .copied()
-                .flatten()
-                .map(|id| id.index)
-        };
-        let Some(best) = to.iter().max_by_key(has).cloned() else {
-            return;
-        };
-        let (transport, lease) = (self.transport.clone(), self.settings.election.end);
+    /// Lets the one of these managers that has most lead in place of this one, and answers who leads then.
+    ///
+    /// This one takes no proposals and says nothing until the others may follow another, and then asks
+    /// that one to stand for election.
+    async fn hand_over(&self, to: &[Peer]) -> Result<Peer> {
+        let to: Vec<Peer> = to
+            .iter()
+            .filter(|peer| peer.id != self.id)
+            .cloned()
+            .collect();
+        self.proposer.pause(true);
+        let handed = self.hand_over_to(&to).await;
+        self.silent.store(false, Ordering::SeqCst);
+        self.proposer.pause(false);
+        handed
+    }
+
+    async fn hand_over_to(&self, to: &[Peer]) -> Result<Peer> {
+        let lease = self.settings.election.end;
+        let nobody = || Error::from(store::Error::NoQuorum);
         let mut metrics = self.metrics();
-        tokio::spawn(async move {
-            let leads = |metrics: &openraft::RaftMetrics<u64, BasicNode>| {
-                metrics.state == ServerState::Leader
+        let has_all = |metrics: &RaftMetrics<u64, BasicNode>| {
+            let replication = metrics.replication.as_ref()?;
+            let has = |peer: &&Peer| {
+                let has = replication.get(&peer.id).copied().flatten();
+                has.map(|id| id.index) >= metrics.last_log_index
             };
-            if metrics.wait_for(|m| !leads(m)).await.is_err() {
-                return;
-            }
-            tokio::time::sleep(lease + Duration::from_millis(10)).await;
-            // Where it does not come to this, the others find a leader by themselves.
-            let _ = ask::<()>(&*transport, &best, &Request::Elect, lease).await;
+            to.iter().find(has).cloned()
+        };
+        let wait = metrics.wait_for(|metrics| has_all(metrics).is_some());
+        let best = match tokio::time::timeout(lease, wait).await {
+            Ok(Ok(metrics)) => has_all(&metrics),
+            _ => None,
+        };
+        let best = best.ok_or_else(nobody)?;
+        self.silent.store(true, Ordering::SeqCst);
+        tokio::time::sleep(lease + self.settings.heartbeat).await;
+        // Where the answer is lost it may have stood all the same.
+        let _ = ask::<()>(&*self.transport, &best, &Request::Elect, lease).await;
+        let follows = metrics.wait_for(|metrics| {
+            let leader = metrics.current_leader;
+            leader.is_some_and(|leader| leader != self.id)
         });
+        match tokio::time::timeout(2 * lease, follows).await {
+            Ok(Ok(_)) => {}
+            _ => return Err(nobody()),
+        }
+        self.status().leader.ok_or_else(nobody)
     }
 
     async fn change(&self, change: ChangeMembers<u64, BasicNode>, retain: bool) -> Result<()> {

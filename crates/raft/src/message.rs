@@ -22,6 +22,7 @@ const VOTE: u8 = 2;
 const SNAPSHOT: u8 = 3;
 const PING: u8 = 4;
 const ELECT: u8 = 5;
+const LEAVE: u8 = 6;
 
 /// A request.
 pub(crate) enum Request {
@@ -34,6 +35,11 @@ pub(crate) enum Request {
     Ping,
     /// The leader goes: stand for election.
     Elect,
+    /// Who led until now is not to count any more; it is still told everything, or not.
+    Leave {
+        id: u64,
+        retain: bool,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,6 +114,7 @@ impl Request {
             }
             Self::Ping => begin(PING, &()),
             Self::Elect => begin(ELECT, &()),
+            Self::Leave { id, retain } => begin(LEAVE, &(id, retain)),
         }
     }
 
@@ -148,6 +155,7 @@ impl Request {
             }
             PING => Ok(Self::Ping),
             ELECT => Ok(Self::Elect),
+            LEAVE => parse(json).map(|(id, retain)| Self::Leave { id, retain }),
             other => Err(Unreadable(format!("a message of unknown kind {other}"))),
         }
     }
@@ -163,6 +171,15 @@ pub(crate) enum Refusal {
     Snapshot(InstallSnapshotError),
     /// It cannot.
     Other(String),
+}
+
+impl Refusal {
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::Snapshot(error) => error.to_string(),
+            Self::Other(text) => text,
+        }
+    }
 }
 
 /// Writes an answer.

@@ -126,10 +126,7 @@ impl Link {
 
 /// It is there, and cannot answer: its log is closed, or it is of another version.
 fn refused<E: std::error::Error>(refusal: Refusal) -> Failed<E> {
-    let text = match refusal {
-        Refusal::Other(text) => text,
-        Refusal::Snapshot(error) => error.to_string(),
-    };
+    let text = refusal.text();
     Unreachable::new(&AnyError::error(text)).into()
 }
 

@@ -1,6 +1,7 @@
 //! One manager's log, running.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use openraft::error::{CheckIsLeaderError, Fatal, InitializeError, RaftError};
@@ -104,6 +105,8 @@ pub struct Node {
     pub(crate) settings: Settings,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) proposer: Arc<RaftProposer>,
+    /// While it is set, this manager says nothing as a leader.
+    pub(crate) silent: Arc<AtomicBool>,
     store: Arc<Store>,
     disk: Disk,
     /// One change of the managers after the other.
@@ -128,7 +131,7 @@ impl Node {
         let tables = std::mem::take(&mut image.tables);
         let store = Arc::new(Store::new(tables, proposer.clone()));
         let machine = Machine::new(disk.clone(), store.clone(), &image);
-        let silent = Arc::default();
+        let silent: Arc<AtomicBool> = Arc::default();
         let links = Links {
             id,
             silent: Arc::clone(&silent),
@@ -140,13 +143,19 @@ impl Node {
         let raft = raft.map_err(|e| Error::Failed(e.to_string()))?;
         proposer.connect(raft.clone());
         let (heartbeat, election) = (settings.heartbeat, settings.election.end);
-        tokio::spawn(quorum::watch(raft.metrics(), silent, heartbeat, election));
+        tokio::spawn(quorum::watch(
+            raft.metrics(),
+            silent.clone(),
+            heartbeat,
+            election,
+        ));
         Ok(Self {
             id,
             raft,
             settings,
             transport,
             proposer,
+            silent,
             store,
             disk,
             changing: Arc::default(),
@@ -288,6 +297,10 @@ impl Node {
                 Ok(()) => answer(Ok(self.id)),
                 Err(error) => refuse(error),
             },
+            Request::Leave { id, retain } => {
+                let left = Box::pin(self.leave(id, retain)).await;
+                answer(left.map_err(|e| Refusal::Other(e.to_string())))
+            }
             Request::Elect => answer(self.raft.trigger().elect().await.map_err(fatal)),
         }
     }

@@ -28,6 +28,8 @@ pub struct RaftProposer {
     ready: Mutex<Option<u64>>,
     /// The end of some proposal since is not known.
     unsure: AtomicBool,
+    /// Another manager is about to lead: it must have all there is.
+    paused: AtomicBool,
     within: Duration,
 }
 
@@ -79,6 +81,11 @@ impl RaftProposer {
         self.raft.get().ok_or_else(|| no_log("it is not open yet"))
     }
 
+    /// Takes no proposals until `false`.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::SeqCst);
+    }
+
     fn ready_term(&self) -> Option<u64> {
         *self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,6 +93,9 @@ impl RaftProposer {
     /// Writes an entry, and answers when it is applied here.
     pub(crate) async fn write(&self, proposal: Proposal) -> Result<(LogId, Answer)> {
         let raft = self.raft()?;
+        if self.paused.load(Ordering::SeqCst) {
+            return Err(Error::NoQuorum);
+        }
         {
             let metrics = raft.metrics();
             let metrics = metrics.borrow();
