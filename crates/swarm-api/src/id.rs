@@ -21,7 +21,6 @@ impl Id {
         let mut text = [b'0'; LENGTH];
         for digit in text.iter_mut().rev() {
             // What is below 36 is a digit of base 36.
-            #[expect(clippy::cast_possible_truncation, reason = "below 36")]
             let value = (bits % 36) as u8;
             *digit = match value {
                 0..=9 => b'0' + value,

@@ -16,7 +16,7 @@ struct Layer {
 /// Async runtimes.
 const RUNTIMES: [&str; 3] = ["tokio", "tokio-util", "futures-util"];
 /// Imports point down only; docs/architecture.md says what each is for.
-const LAYERS: [Layer; 23] = [
+const LAYERS: [Layer; 25] = [
     layer(
         "types",
         &[],
@@ -74,6 +74,16 @@ const LAYERS: [Layer; 23] = [
         "manager",
         &["types", "swarm-api", "store"],
         &["tokio", "axum", "redb", "rustix", "hyper", "rand"],
+    ),
+    layer(
+        "identity",
+        &["types", "swarm-api"],
+        &["tokio", "axum", "rustix", "hyper"],
+    ),
+    layer(
+        "agent",
+        &["types", "swarm-api"],
+        &["axum", "rustix", "hyper"],
     ),
     layer("api", &["types"], &["redb", "rustix"]),
     layer(
