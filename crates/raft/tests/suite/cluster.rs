@@ -229,15 +229,8 @@ impl Cluster {
     /// A value that was not written before.
     pub(crate) fn value(&self) -> (String, Change) {
         let name = format!("value-{}", self.count.fetch_add(1, Ordering::Relaxed));
-        let config = Config {
-            id: Id::from(name.as_str()),
-            spec: Arc::new(ConfigSpec {
-                name: name.clone(),
-                ..ConfigSpec::default()
-            }),
-            ..Config::default()
-        };
-        (name, Change::put(config))
+        let change = value(&name);
+        (name, change)
     }
 
     /// Writes so many values, each as an entry of its own, wherever that can be done.
@@ -285,6 +278,19 @@ impl Cluster {
         let order: Vec<u64> = written.iter().map(|v| first[v]).collect();
         assert!(order.is_sorted(), "{order:?}");
     }
+}
+
+/// Writes a value.
+pub(crate) fn value(name: &str) -> Change {
+    let spec = ConfigSpec {
+        name: name.to_owned(),
+        ..ConfigSpec::default()
+    };
+    Change::put(Config {
+        id: Id::from(name),
+        spec: Arc::new(spec),
+        ..Config::default()
+    })
 }
 
 /// Each value with its place in the log.

@@ -1,6 +1,7 @@
 //! Several managers in one process, each with a disk, over links that can be cut.
 
 mod cluster;
+mod failpoints;
 mod force;
 mod history;
 mod kills;
