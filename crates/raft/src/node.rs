@@ -237,13 +237,15 @@ impl Node {
         }
     }
 
-    /// Waits until [`Node::status`] has changed, or may have.
+    /// Waits until [`Node::status`] may have changed: for one election at most, as some of it does by time
+    /// alone.
     pub async fn changed(&self) {
         let mut metrics = self.metrics();
         metrics.mark_unchanged();
-        // Where it ended there is nothing more to hear; do not turn in a circle.
-        if metrics.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        let most = self.settings.election.end;
+        if let Ok(Err(_)) = tokio::time::timeout(most, metrics.changed()).await {
+            // It has ended: do not turn in a circle.
+            tokio::time::sleep(most).await;
         }
     }
 
