@@ -105,7 +105,7 @@ impl Log {
             .copied()
             .unwrap_or(self.state.segment)
             + 1;
-        let cipher = Cipher::new(&*self.shared.keys(), Kind::Log, number)?;
+        let cipher = Cipher::new(&self.shared.keys(), Kind::Log, number)?;
         let mut bytes = cipher.header().to_vec();
         let start = Record::Start(self.index.start())
             .write()

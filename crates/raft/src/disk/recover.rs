@@ -57,7 +57,7 @@ pub(super) fn open(shared: &Arc<Shared>, snapshot: Option<LogId>) -> Result<Log>
         let bytes = std::fs::read(&path).at(&path)?;
         // Files get their names when they begin rightly.
         let short = || Error::damaged(&path, 0, "the file is cut short");
-        let reader = Reader::new(&*shared.keys(), Kind::Log, &path, bytes)?;
+        let reader = Reader::new(&shared.keys(), Kind::Log, &path, bytes)?;
         let mut reader = reader.ok_or_else(short)?;
         if reader.cipher.number != number {
             let what = format!(

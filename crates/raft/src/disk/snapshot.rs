@@ -28,7 +28,7 @@ fn names(shared: &Shared) -> Result<Vec<String>> {
 
 /// Writes a snapshot: it is there as a whole, or not; older ones go after it is.
 pub(super) fn write(shared: &Shared, meta: &SnapshotMeta, data: &[u8]) -> Result<()> {
-    let cipher = Cipher::new(&*shared.keys(), Kind::Snapshot, index_of(meta))?;
+    let cipher = Cipher::new(&shared.keys(), Kind::Snapshot, index_of(meta))?;
     let mut bytes = Vec::with_capacity(HEADER + data.len() + data.len() / 1024 + 4096);
     bytes.extend_from_slice(cipher.header());
     let start = serde_json::to_vec(meta).map_err(|e| Error::Failed(e.to_string()))?;
@@ -65,7 +65,7 @@ pub(super) fn read(shared: &Shared) -> Result<Option<(SnapshotMeta, Vec<u8>)>> {
     let bytes = std::fs::read(&path).at(&path)?;
     let length = bytes.len() as u64;
     let short = || Error::damaged(&path, length, "the file is cut short");
-    let reader = Reader::new(&*shared.keys(), Kind::Snapshot, &path, bytes)?;
+    let reader = Reader::new(&shared.keys(), Kind::Snapshot, &path, bytes)?;
     let mut reader = reader.ok_or_else(short)?;
     let start = reader.next()?.ok_or_else(short)?;
     let meta: SnapshotMeta =
@@ -97,7 +97,7 @@ pub(super) fn data_keys(shared: &Shared) -> Result<Vec<u32>> {
     for name in names(shared)? {
         let path: PathBuf = shared.folder.file(&name);
         let bytes = std::fs::read(&path).at(&path)?;
-        let reader = Reader::new(&*shared.keys(), Kind::Snapshot, &path, bytes)?;
+        let reader = Reader::new(&shared.keys(), Kind::Snapshot, &path, bytes)?;
         keys.extend(reader.map(|r| r.cipher.data_key));
     }
     Ok(keys)

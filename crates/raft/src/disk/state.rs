@@ -27,7 +27,7 @@ impl State {
         };
         let path = shared.folder.file(FILE);
         let short = || Error::damaged(&path, 0, "the file is cut short");
-        let reader = Reader::new(&*shared.keys(), Kind::State, &path, bytes)?;
+        let reader = Reader::new(&shared.keys(), Kind::State, &path, bytes)?;
         let mut reader = reader.ok_or_else(short)?;
         let found = reader.next()?.ok_or_else(short)?;
         if reader.torn() {
@@ -42,7 +42,7 @@ impl State {
 
     /// Writes it anew: sealed under a key of this copy alone.
     pub(super) fn write(&self, shared: &Shared, step: &str) -> Result<()> {
-        let cipher = Cipher::new(&*shared.keys(), Kind::State, 0)?;
+        let cipher = Cipher::new(&shared.keys(), Kind::State, 0)?;
         let plain = serde_json::to_vec(self).map_err(|e| Error::Failed(e.to_string()))?;
         let mut bytes = cipher.header().to_vec();
         cipher.seal(0, &plain, &mut bytes)?;

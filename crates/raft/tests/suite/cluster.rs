@@ -223,7 +223,12 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("nobody leads");
+        let all: Vec<_> = self
+            .ids()
+            .iter()
+            .map(|id| self.node(*id).status())
+            .collect();
+        panic!("nobody leads: {all:#?}");
     }
 
     /// A value that was not written before.
