@@ -60,12 +60,19 @@ impl Default for Options {
 pub(crate) struct Shared {
     folder: Folder,
     keys: Mutex<Keys>,
+    /// Held while a snapshot is read or written: the old one goes when there is a new one.
+    snapshots: Mutex<()>,
     options: Options,
 }
 
 impl Shared {
     fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn snapshots(&self) -> MutexGuard<'_, ()> {
+        let held = self.snapshots.lock();
+        held.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,6 +101,7 @@ impl Disk {
         let shared = Arc::new(Shared {
             folder,
             keys: Mutex::new(keys),
+            snapshots: Mutex::default(),
             options,
         });
         let snapshot = snapshot::read(&shared)?;
@@ -178,16 +186,19 @@ impl Disk {
         if self.data_keys() == 1 {
             return Ok(());
         }
+        let _held = self.shared.snapshots();
         let mut needed = log.data_keys();
         needed.extend(snapshot::data_keys(&self.shared)?);
         self.shared.keys().keep(&self.shared.folder, &needed)
     }
 
     pub(crate) fn write_snapshot(&self, meta: &SnapshotMeta, data: &[u8]) -> Result<()> {
+        let _held = self.shared.snapshots();
         snapshot::write(&self.shared, meta, data)
     }
 
     pub(crate) fn read_snapshot(&self) -> Result<Option<(SnapshotMeta, Vec<u8>)>> {
+        let _held = self.shared.snapshots();
         snapshot::read(&self.shared)
     }
 
