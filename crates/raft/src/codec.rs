@@ -2,7 +2,7 @@
 //!
 //! JSON, because the wishes in it are Docker's and are written so that fields can be added and left out
 //! (a manager of the version before reads what one of the next wrote); compressed where that helps, as
-//! the tasks of one service say the same over and over: a hundred of them take less than one by itself.
+//! the tasks of one service say the same over and over.
 
 use openraft::EntryPayload;
 use serde::Serialize;
