@@ -10,6 +10,15 @@ use crate::error::Result;
 /// Makes changes safe before they are applied.
 #[async_trait]
 pub trait Proposer: Send + Sync {
+    /// Sees that the tables have all that was decided until now, also by a manager that led before, so
+    /// that changes can be checked against them. Asked before each decision; nobody proposes in between.
+    ///
+    /// # Errors
+    /// When this manager does not lead, or cannot know.
+    async fn ready(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Appends `changes` to the log, as one entry, and answers its index when a majority has it for good.
     /// The caller applies them then; other managers do by themselves.
     ///

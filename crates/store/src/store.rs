@@ -68,6 +68,7 @@ impl Store {
     /// When one of them was made from another state than there is, or they cannot be made safe.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<u64> {
         let _deciding = self.deciding.lock().await;
+        self.proposer.ready().await?;
         let checked = self.checked(changes).map_err(|(_, error)| error)?;
         self.propose(checked).await
     }
@@ -79,6 +80,7 @@ impl Store {
     /// When they cannot be made safe.
     pub async fn commit_each(&self, changes: Vec<Change>) -> Result<Vec<(Change, Error)>> {
         let _deciding = self.deciding.lock().await;
+        self.proposer.ready().await?;
         let mut good = Vec::with_capacity(changes.len());
         let mut refused = Vec::new();
         {
@@ -105,6 +107,7 @@ impl Store {
         decide: impl FnOnce(&Tables) -> std::result::Result<(Vec<Change>, T), E>,
     ) -> std::result::Result<T, E> {
         let _deciding = self.deciding.lock().await;
+        self.proposer.ready().await?;
         let (changes, answer) = decide(&self.view())?;
         if !changes.is_empty() {
             let checked = self.checked(changes).map_err(|(_, error)| error)?;
