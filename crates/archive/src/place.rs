@@ -15,7 +15,7 @@ use crate::content::{make_node, write_content, write_with_holes};
 use crate::pack::Ids;
 use crate::path::{clean, split};
 use crate::read::{Header, Kind, TarReader};
-use crate::remove::remove_all;
+use crate::remove::{Mounted, remove_all};
 
 /// Entries that one archive may have.
 const MAX_ENTRIES: u64 = 20_000_000;
@@ -108,7 +108,7 @@ impl Placer<'_> {
                 lists.for_each(|(_, value)| acl::map(value, ids));
             }
             self.entry(&mut header, &mut tar, &mut directories)
-                .map_err(|e| named(&header, e))?;
+                .map_err(|e| self.named(&header, e))?;
         }
         for late in directories.all.into_iter().rev() {
             self.directory_end(&late)?;
@@ -306,6 +306,26 @@ impl Placer<'_> {
         }
     }
 
+    /// Adds the entry's name; keeps the kind, by which a full disk is told from a bad archive.
+    fn named(&self, header: &Header, error: io::Error) -> io::Error {
+        let kind = error.kind();
+        let mounted = error.get_ref().and_then(|e| e.downcast_ref::<Mounted>());
+        if let Some(Mounted(below)) = mounted
+            && let Some(path) = clean(&header.path)
+        {
+            // As whoever lives in the root would call it.
+            let (parent, _) = split(&path);
+            let names = [self.dest.as_slice(), parent, below].into_iter();
+            let names = names.filter(|name| !name.is_empty());
+            let whole = names
+                .flat_map(|name| [b"/".as_slice(), name].concat())
+                .collect();
+            return Mounted(whole).into();
+        }
+        let text = format!("{}: {error}", String::from_utf8_lossy(&header.path));
+        io::Error::new(kind, text)
+    }
+
     fn attributes(&self, file: BorrowedFd<'_>, header: &Header) -> io::Result<()> {
         if self.ids.is_some() {
             return apply(file, header);
@@ -363,10 +383,4 @@ fn is_dir(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
 
 fn invalid(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
-}
-
-/// Adds the entry's name; keeps the kind, by which a full disk is told from a bad archive.
-fn named(header: &Header, error: io::Error) -> io::Error {
-    let text = format!("{}: {error}", String::from_utf8_lossy(&header.path));
-    io::Error::new(error.kind(), text)
 }

@@ -1,27 +1,54 @@
 //! Removing a tree, however deep it is: what a container made may be deeper than a stack.
+//!
+//! Nothing on which something is mounted is removed, and nothing in it: the kernel takes a mount away
+//! from all other mount namespaces with the name it is on, and refuses in our own only.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{fmt, io};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 /// Directories held open on the way down; what is deeper is moved up and done after.
 const HELD: usize = 64;
 
+/// Something is mounted at this path, below the directory that was told to [`remove_all`].
+#[derive(Debug)]
+pub(crate) struct Mounted(pub(crate) Vec<u8>);
+
+impl fmt::Display for Mounted {
+    /// In Docker's words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = String::from_utf8_lossy(&self.0);
+        write!(f, "unlinkat {path}: device or resource busy")
+    }
+}
+
+impl std::error::Error for Mounted {}
+
+impl From<Mounted> for io::Error {
+    fn from(mounted: Mounted) -> Self {
+        Self::new(io::ErrorKind::ResourceBusy, mounted)
+    }
+}
+
 /// Removes `name` in `parent` with all below it; never through a link, and nothing if it is not
 /// there.
 ///
 /// # Errors
-/// The kernel's.
+/// The kernel's, or that something is mounted there or below; what was removed by then is gone.
 pub fn remove_all(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
-    let Some(top) = unlink_or_open(parent, name)? else {
+    let Some(top) = unlink_or_open(parent, name, || Mounted(name.to_vec()))? else {
         return Ok(());
     };
     let mut stack = vec![(top, name.to_vec())];
     let mut moved = 0_u64;
     while let Some((dir, _)) = stack.last() {
-        if let Some((inner, inner_name)) = empty(dir.as_fd())? {
+        let path = |last: &[u8]| {
+            let names = stack.iter().map(|(_, name)| name.as_slice());
+            Mounted(names.chain([last]).collect::<Vec<_>>().join(&b'/'))
+        };
+        if let Some((inner, inner_name)) = empty(dir.as_fd(), path)? {
             if stack.len() < HELD {
                 stack.push((inner, inner_name));
                 continue;
@@ -42,8 +69,25 @@ pub fn remove_all(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes a file; opens a directory.
-fn unlink_or_open(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<OwnedFd>> {
+/// Whether something is mounted on `name` itself. Asks no server, which may not answer.
+fn is_mounted(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<bool> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+    match rustix::fs::statx(parent, name, flags, StatxFlags::TYPE) {
+        Ok(stat) => Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Removes a file; opens a directory. Where something is mounted it does neither.
+fn unlink_or_open(
+    parent: BorrowedFd<'_>,
+    name: &[u8],
+    path: impl FnOnce() -> Mounted,
+) -> io::Result<Option<OwnedFd>> {
+    if is_mounted(parent, name)? {
+        return Err(path().into());
+    }
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(None),
         Err(Errno::ISDIR) => {}
@@ -60,14 +104,17 @@ fn unlink_or_open(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<Owne
 
 /// Removes what is in `dir` up to the first directory, which is given back open; none when
 /// nothing is left.
-fn empty(dir: BorrowedFd<'_>) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
+fn empty(
+    dir: BorrowedFd<'_>,
+    path: impl Fn(&[u8]) -> Mounted,
+) -> io::Result<Option<(OwnedFd, Vec<u8>)>> {
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name == b"." || name == b".." {
             continue;
         }
-        if let Some(inner) = unlink_or_open(dir, name)? {
+        if let Some(inner) = unlink_or_open(dir, name, || path(name))? {
             return Ok(Some((inner, name.to_vec())));
         }
     }

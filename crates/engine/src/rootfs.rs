@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{self as rfs, AtFlags, Mode, OFlags, ResolveFlags},
+    fs::{self as rfs, AtFlags, FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
 };
 
@@ -54,6 +54,33 @@ pub(crate) fn make_dirs(root: BorrowedFd<'_>, path: &str, owner: (u32, u32)) -> 
     Ok(())
 }
 
+/// Makes `path` an empty file with its missing parents, as the runtime does where a file is to be
+/// mounted; what is there stays as it is.
+pub(crate) fn make_file(root: BorrowedFd<'_>, path: &str, owner: (u32, u32)) -> io::Result<()> {
+    match open(root, path, OFlags::PATH) {
+        Err(Errno::NOENT) => {}
+        done => return Ok(done.map(drop)?),
+    }
+    let (above, name) = path.rsplit_once('/').unwrap_or_default();
+    make_dirs(root, above, owner)?;
+    let parent = match above {
+        "" => "/",
+        above => above,
+    };
+    let parent = open(root, parent, OFlags::PATH | OFlags::DIRECTORY)?;
+    let mode = Mode::from_raw_mode(0o755);
+    match rfs::mknodat(&parent, name, FileType::RegularFile, mode, 0) {
+        Ok(()) => {
+            let (uid, gid) = (rfs::Uid::from_raw(owner.0), rfs::Gid::from_raw(owner.1));
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            Ok(rfs::chownat(&parent, name, Some(uid), Some(gid), flags)?)
+        }
+        // A link that leads nowhere, or a read-only root: judged when it is opened.
+        Err(Errno::EXIST | Errno::ROFS) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
 /// The directory `path` inside `root`; none where there is none.
 pub(crate) fn directory(root: BorrowedFd<'_>, path: &str) -> io::Result<Option<OwnedFd>> {
     match open(root, path, OFlags::RDONLY | OFlags::DIRECTORY) {
@@ -77,5 +104,14 @@ mod tests {
         let root = fs::File::open(dir.path().join("root")).unwrap();
         make_dirs(root.as_fd(), "/up/work/deep", (0, 0)).unwrap();
         assert!(dir.path().join("root/work/deep").is_dir());
+        symlink("/nowhere/at/all", dir.path().join("root/dangles")).unwrap();
+        for _ in 0..2 {
+            make_file(root.as_fd(), "/up/new/file", (0, 0)).unwrap();
+            make_file(root.as_fd(), "/top", (0, 0)).unwrap();
+            make_file(root.as_fd(), "/dangles", (0, 0)).unwrap();
+        }
+        assert!(dir.path().join("root/new/file").is_file());
+        assert!(dir.path().join("root/top").is_file());
+        assert!(!dir.path().join("root/nowhere").exists());
     }
 }

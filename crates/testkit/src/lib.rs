@@ -8,6 +8,7 @@
 
 mod bundle;
 mod checker;
+pub mod churn;
 mod cli;
 mod cmd;
 mod daemon;

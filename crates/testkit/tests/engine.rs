@@ -36,6 +36,7 @@ mod logs;
 mod manifests;
 mod many_connects;
 mod mirrors;
+mod mounted_copies;
 mod mounts;
 mod namespaces;
 mod network_ends;

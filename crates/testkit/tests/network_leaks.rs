@@ -1,16 +1,19 @@
-//! After hundreds of operations on networks, in any order and many at once, the host is as it was.
+//! After hundreds of operations on networks and volumes, in any order and many at once, the host is as it was.
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use testkit::{Cli, Daemon, Engine, Host, Opts, images};
+use testkit::{Cli, Daemon, Engine, Host, Opts, churn, images};
 
 const CLIENTS: u64 = 4;
-const STEPS: usize = 125;
+const STEPS: usize = 165;
 
 fn step(rng: &mut StdRng) -> String {
     // No hexadecimal digits, or it would also mean whose identifier begins like this.
     let name = format!("some{}", rng.random_range(0..6));
     let network = format!("net{}", rng.random_range(0..4));
     let port = 8000 + rng.random_range(0..4);
+    if rng.random_ratio(1, 4) {
+        return churn::volume_step(rng, &name);
+    }
     match rng.random_range(0..16) {
         0 | 1 => format!("network create {network}"),
         2 => format!("network create --ipv6 {network}"),
@@ -32,9 +35,9 @@ fn step(rng: &mut StdRng) -> String {
 }
 
 /// How many commands had an effect.
-fn client(mut rng: StdRng, cli: &Cli) -> usize {
+fn client(mut rng: StdRng, docker: &Cli, wharf: &Cli) -> usize {
     (0..STEPS)
-        .filter(|_| cli.run(&step(&mut rng)).code == 0)
+        .filter(|_| churn::had_effect(docker, wharf, &step(&mut rng)))
         .count()
 }
 
@@ -49,12 +52,12 @@ fn five_hundred_operations_leave_nothing() {
     let host = Host::new();
     let d = Daemon::start(&host, Opts::default());
     d.load(&images::busybox_tar());
-    let cli = d.docker();
+    let (cli, wharf) = (d.docker(), d.wharf());
     let worked: usize = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|n| {
-                let cli = &cli;
-                scope.spawn(move || client(StdRng::seed_from_u64(seed ^ (n + 1)), cli))
+                let (cli, wharf) = (&cli, &wharf);
+                scope.spawn(move || client(StdRng::seed_from_u64(seed ^ (n + 1)), cli, wharf))
             })
             .collect();
         clients
@@ -68,5 +71,9 @@ fn five_hundred_operations_leave_nothing() {
     }
     cli.ok("network prune -f");
     assert_eq!(cli.ok("network ls -q --filter type=custom"), "");
+    cli.ok("volume prune -af");
     d.assert_no_leaks();
+    let volumes = std::fs::read_dir(d.dir().join("data/volumes")).expect("the volumes");
+    let left: Vec<_> = volumes.flatten().map(|entry| entry.path()).collect();
+    assert!(left.is_empty(), "volumes that nobody has: {left:?}");
 }

@@ -20,6 +20,7 @@ pub mod registry;
 pub mod signal;
 pub mod size;
 pub mod stats;
+pub mod swarm;
 pub mod sysctl;
 pub mod system;
 pub mod usage;

@@ -16,7 +16,7 @@ struct Layer {
 /// Async runtimes.
 const RUNTIMES: [&str; 3] = ["tokio", "tokio-util", "futures-util"];
 /// Imports point down only; docs/architecture.md says what each is for.
-const LAYERS: [Layer; 21] = [
+const LAYERS: [Layer; 27] = [
     layer(
         "types",
         &[],
@@ -69,6 +69,38 @@ const LAYERS: [Layer; 21] = [
             "hyper",
             "hyper-util",
         ],
+    ),
+    layer(
+        "swarm-api",
+        &["types"],
+        &["tokio", "tokio-util", "futures-util", "rustix", "libc"],
+    ),
+    layer(
+        "store",
+        &["types", "swarm-api"],
+        &["axum", "rustix", "hyper"],
+    ),
+    // Only its failpoints are of `sys`; the transport is given to it.
+    layer(
+        "raft",
+        &["types", "sys", "swarm-api", "store"],
+        &["axum", "redb", "hyper", "tokio-rustls"],
+    ),
+    // Time, randomness and transport are given to it.
+    layer(
+        "manager",
+        &["types", "swarm-api", "store"],
+        &["tokio", "axum", "redb", "rustix", "hyper", "rand"],
+    ),
+    layer(
+        "identity",
+        &["types", "swarm-api"],
+        &["tokio", "axum", "rustix", "hyper"],
+    ),
+    layer(
+        "agent",
+        &["types", "swarm-api"],
+        &["axum", "rustix", "hyper"],
     ),
     layer("api", &["types"], &["redb", "rustix"]),
     layer(

@@ -105,10 +105,17 @@ impl Engine {
             let is_dir = FileType::from_raw_mode(mode) == FileType::Directory;
             sources.push((tree, mount.destination.clone(), is_dir));
         }
+        // As at start: what is mounted in another mount comes after it.
+        let depth = |path: &str| path.split('/').filter(|part| !part.is_empty()).count();
+        sources.sort_by_key(|(_, destination, _)| depth(destination));
         let owner = remap.map_or((0, 0), |r| r.root());
         let tree = sys::tree::Tree::new(&root, &container.data_dir, move |root| {
             for (mount, destination, is_dir) in &sources {
-                if *is_dir && let Err(error) = rootfs::make_dirs(root, destination, owner) {
+                let made = match is_dir {
+                    true => rootfs::make_dirs(root, destination, owner),
+                    false => rootfs::make_file(root, destination, owner),
+                };
+                if let Err(error) = made {
                     match Errno::from_io_error(&error) {
                         // The container has led its place to nowhere: it is not to be seen then.
                         Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,

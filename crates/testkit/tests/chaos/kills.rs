@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use testkit::{
-    Auth, Cli, Daemon, Host, Lan, Opts, PATIENCE, Registry, alive, eventually, images, kill,
+    Auth, Cli, Daemon, Host, Lan, Opts, PATIENCE, Registry, alive, churn, eventually, images, kill,
     parent_of,
 };
 
@@ -72,15 +72,16 @@ pub(crate) fn random() {
     d.load(&images::busybox_tar());
     let survivors = Survivors::start(&d);
 
-    let (over, cli) = (AtomicBool::new(false), d.docker());
+    let (over, cli, wharf) = (AtomicBool::new(false), d.docker(), d.wharf());
     let mut done = Vec::new();
     std::thread::scope(|scope| {
         // Also when this thread panics, or the scope would wait for ever.
         let _end = SetOnDrop(&over);
         let clients: Vec<_> = (0..CLIENTS)
             .map(|n| {
-                let (over, cli, image) = (&over, &cli, &image);
-                scope.spawn(move || client(StdRng::seed_from_u64(seed ^ (n + 1)), cli, image, over))
+                let (over, cli, wharf, image) = (&over, &cli, &wharf, &image);
+                let rng = StdRng::seed_from_u64(seed ^ (n + 1));
+                scope.spawn(move || client(rng, cli, wharf, image, over))
             })
             .collect();
         for _ in 0..kills() {
@@ -125,6 +126,7 @@ pub(crate) fn random() {
     policies(&d);
     d.docker().run(&format!("rmi -f {image}"));
     sound::removable(&d);
+    sound::no_volumes(&d);
     // And it can still do everything.
     assert_eq!(d.docker().code("run --rm -p 8000:80 busybox true"), 0);
     d.docker().ok(&format!("pull -q {image}"));
@@ -210,12 +212,18 @@ fn name(pid: u32) -> String {
 }
 
 /// One client at work until it is `over`; the commands that succeeded.
-fn client(mut rng: StdRng, cli: &Cli, image: &str, over: &AtomicBool) -> Vec<String> {
+fn client(
+    mut rng: StdRng,
+    docker: &Cli,
+    wharf: &Cli,
+    image: &str,
+    over: &AtomicBool,
+) -> Vec<String> {
     let mut worked = Vec::new();
     while !over.load(Ordering::Relaxed) {
         let line = step(&mut rng, image);
         // It must come to an end, whatever dies meanwhile: `run` panics otherwise.
-        if cli.run(&line).code == 0 {
+        if churn::had_effect(docker, wharf, &line) {
             worked.push(line);
         } else {
             // No daemon, perhaps: not in its way.
@@ -231,6 +239,9 @@ fn step(rng: &mut StdRng, image: &str) -> String {
     let name = format!("some{}", rng.random_range(0..6));
     let port = 8000 + rng.random_range(0..4);
     let network = format!("net{}", rng.random_range(0..3));
+    if rng.random_ratio(1, 4) {
+        return churn::volume_step(rng, &name);
+    }
     match rng.random_range(0..32) {
         0 | 1 => format!("run -d --name {name} busybox sleep 1000"),
         2 | 3 => format!("run -d --name {name} -p {port}:80 -p {port}:80/udp busybox sleep 1000"),

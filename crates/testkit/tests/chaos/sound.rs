@@ -76,6 +76,22 @@ pub(crate) fn removable(d: &Daemon) {
     });
 }
 
+/// Volumes that no container has can be removed and leave nothing, but for the empty directory of one
+/// that was never put on record.
+#[track_caller]
+pub(crate) fn no_volumes(d: &Daemon) {
+    d.docker().ok("volume prune -af");
+    for name in list(d, "data/volumes") {
+        let data = format!("data/volumes/{name}/_data");
+        let files = list(d, &data);
+        assert!(
+            !name.starts_with('.') && files.is_empty(),
+            "{data}: {files:?}"
+        );
+    }
+    d.assert_no_leaks();
+}
+
 fn list(d: &Daemon, place: &str) -> Vec<String> {
     let entries = fs::read_dir(d.dir().join(place)).into_iter().flatten();
     entries
