@@ -236,9 +236,11 @@ pub(crate) fn allow_forwarding(network: &Definition, bridge: &Bridge, ours: bool
         }
         set(&localnet(&bridge.link), "1")?;
     }
-    if has(false) && ours {
-        keep_advertised_routes()?;
-        set("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
+    if has(false) {
+        if ours {
+            keep_advertised_routes()?;
+            set("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
+        }
     } else if network.internal {
         // What containers make by hand would reach what the host publishes in IPv6.
         let own = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", bridge.link);

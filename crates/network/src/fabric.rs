@@ -293,6 +293,12 @@ impl Fabric {
                 "the MTU {mtu} is not from 68 to 65535"
             )));
         }
+        let ipv6 = network.spaces_of(false).next().is_some();
+        if let Some(mtu) = network.mtu.filter(|m| ipv6 && *m < 1280) {
+            return Err(Error::Config(format!(
+                "the MTU {mtu} is too small: IPv6 needs 1280 at least"
+            )));
+        }
         // First of all: its rules are wanted even where its link cannot be had.
         self.state()
             .networks
