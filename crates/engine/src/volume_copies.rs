@@ -5,6 +5,7 @@
 //! with the original, and the moment is short; elsewhere they are copied while nobody writes.
 
 mod archives;
+mod parts;
 mod still;
 mod survey;
 
@@ -18,8 +19,8 @@ use std::{
 };
 
 pub use archives::ImportLimit;
-pub(crate) use archives::move_up;
 use jiff::Timestamp;
+pub(crate) use parts::{Place, names, sync, sync_fd};
 use types::volume::VolumeCopied;
 
 use crate::{
@@ -231,10 +232,4 @@ fn copy_tree(from: &Path, to: &Path) -> Result<Copied> {
     let open = |path: &Path| File::open(path).map_err(Error::path("open", path));
     let (source, target) = (open(from)?, open(to)?);
     tree_copy::copy(source.as_fd(), target.as_fd()).map_err(Error::path("copy", from))
-}
-
-/// What was written there survives a power cut.
-pub(crate) fn sync(place: &Path) -> Result<()> {
-    let dir = File::open(place).map_err(Error::path("open", place))?;
-    rustix::fs::syncfs(&dir).map_err(|e| Error::path("write to disk", place)(e.into()))
 }

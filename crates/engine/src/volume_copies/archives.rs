@@ -7,22 +7,15 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::MetadataExt,
-    },
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     sync::Arc,
 };
 
 use archive::{Packer, Placer};
-use rustix::{
-    fs::{CWD, Mode, OFlags, RenameFlags},
-    io::Errno,
-};
 use types::volume::Volume as Told;
 
-use super::{DATA, survey::survey, sync};
+use super::{DATA, Place, survey::survey, sync};
 use crate::{
     Engine, binds, blocking,
     contents::{Chunks, Owners, PATIENCE, Sink, pipe},
@@ -114,7 +107,10 @@ impl Engine {
         self.volumes.make_dir(&data)?;
         let thread = self.copies.free().await;
         let target = data.clone();
-        let placed = thread.run(move || place(&target, &owners, limit, source));
+        let placed = thread.run(move || {
+            let made = Place::open(&target)?;
+            place(made.fd(), &target, &owners, limit, source)
+        });
         placed
             .await
             .map_err(Error::io("a thread for an archive"))??;
@@ -155,21 +151,18 @@ impl Engine {
         let lease = self.volumes.lease_held(&name).await?;
         let work = move || {
             let _gate = gate;
-            let all = fs::read_dir(&lease.place).map_err(Error::path("read", &lease.place))?;
-            let mut names = all.flatten().map(|entry| entry.file_name());
-            if names.any(|name| name != LOST_AND_FOUND) {
+            let there = Place::open(&lease.place)?;
+            if !there.is_new()? {
                 return Err(not_empty(&lease.place));
             }
             // Others may write there meanwhile, from elsewhere: what is theirs is not touched.
-            let part = lease.place.join(format!(".part-{}", types::id::generate()));
-            fs::create_dir(&part).map_err(Error::path("create", &part))?;
-            let placed = place(&part, &owners, limit, source)
-                .and_then(|()| move_up(&part, &lease.place, false));
-            let name = part.file_name().unwrap_or_default().as_encoded_bytes();
-            let removed =
-                File::open(&lease.place).and_then(|dir| archive::remove_all(dir.as_fd(), name));
-            if let Err(error) = removed {
-                tracing::warn!(path = %part.display(), %error, "a part of an archive stays");
+            let part = format!(".part-{}", types::id::generate());
+            let placed = there.make(&part).and_then(|dir| {
+                place(dir.as_fd(), &lease.place, &owners, limit, source)?;
+                there.move_up(dir.as_fd(), false)
+            });
+            if let Err(error) = there.remove(&part) {
+                tracing::warn!(%error, "a part of an archive stays");
             }
             placed
         };
@@ -198,43 +191,6 @@ fn not_empty(place: &Path) -> Error {
         "the volume is not empty, and nothing in it is overwritten: take another name, or empty {}",
         place.display()
     ))
-}
-
-/// What a new file system of the ext family has in it.
-const LOST_AND_FOUND: &str = "lost+found";
-
-/// Moves all of a directory into the one around it, which gets its owner and mode. What is there
-/// already is not overwritten: it is an error, or with `theirs` it stays instead.
-pub(crate) fn move_up(part: &Path, place: &Path, theirs: bool) -> Result<()> {
-    for entry in fs::read_dir(part)
-        .map_err(Error::path("read", part))?
-        .flatten()
-    {
-        let (from, to) = (entry.path(), place.join(entry.file_name()));
-        if entry.file_name() == LOST_AND_FOUND {
-            continue;
-        }
-        match rename_new(&from, &to) {
-            Err(Errno::EXIST) if theirs => {}
-            done => done.map_err(|e| Error::path("put in its place", &to)(e.into()))?,
-        }
-    }
-    let whole = fs::metadata(part).map_err(Error::path("look at", part))?;
-    std::os::unix::fs::chown(place, Some(whole.uid()), Some(whole.gid()))
-        .and_then(|()| fs::set_permissions(place, whole.permissions()))
-        .map_err(Error::path("give the archive's owner to", place))
-}
-
-/// Renames without overwriting.
-fn rename_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
-    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // A file system that cannot do it in one step, such as NFS.
-        Err(Errno::INVAL) => match fs::symlink_metadata(to) {
-            Ok(_) => Err(Errno::EXIST),
-            Err(_) => rustix::fs::rename(from, to),
-        },
-        done => done,
-    }
 }
 
 /// Packs a directory for the client, who learns of what goes wrong.
@@ -271,19 +227,19 @@ fn pack(place: &Path, owners: &Owners, sink: Sink) {
 }
 
 /// Unpacks an archive, packed or not, into an empty directory.
-fn place(target: &Path, owners: &Owners, limit: ImportLimit, source: impl Read) -> Result<()> {
-    let root: OwnedFd = rustix::fs::open(
-        target,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|e| Error::path("open", target)(e.into()))?;
-    let room = rustix::fs::fstatvfs(&root).map_err(|e| Error::path("look at", target)(e.into()))?;
+fn place(
+    root: BorrowedFd<'_>,
+    target: &Path,
+    owners: &Owners,
+    limit: ImportLimit,
+    source: impl Read,
+) -> Result<()> {
+    let room = rustix::fs::fstatvfs(root).map_err(|e| Error::path("look at", target)(e.into()))?;
     let free = room.f_bavail.saturating_mul(room.f_frsize);
     let most = limit.bytes.unwrap_or(u64::MAX).min(free - free / SPARE);
     let ids = |uid, gid| owners.outside(uid, gid);
     let placer = Placer {
-        root: root.as_fd(),
+        root,
         dest: Vec::new(),
         keep_kinds: false,
         ids: Some(&ids),

@@ -9,16 +9,10 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io,
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::fs::DirBuilderExt,
-    },
+    fs, io,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
 };
-
-use rustix::fs::Dir;
 
 use super::{UNFINISHED, Volumes};
 use crate::{
@@ -27,7 +21,7 @@ use crate::{
     files,
     sync::lock,
     tree_copy,
-    volume_copies::{DATA, move_up, sync},
+    volume_copies::{DATA, Place, names, sync, sync_fd},
 };
 
 /// Begins the names of marks; no volume is called so.
@@ -63,18 +57,14 @@ impl Part {
 
     /// Moves up what is whole, and removes what is left. Can be repeated.
     fn settle(&self, place: &Path) -> Result<()> {
-        let part = place.join(&self.name);
+        let place = Place::open(place)?;
         // Gone already, or never made.
-        if self.whole && fs::symlink_metadata(&part).is_ok_and(|found| found.is_dir()) {
-            move_up(&part, place, true)?;
+        if self.whole
+            && let Some(part) = place.find(&self.name)?
+        {
+            place.move_up(part.as_fd(), true)?;
         }
-        self.remove(place)
-    }
-
-    fn remove(&self, place: &Path) -> Result<()> {
-        File::open(place)
-            .and_then(|dir| archive::remove_all(dir.as_fd(), self.name.as_bytes()))
-            .map_err(Error::path("remove", &place.join(&self.name)))
+        place.remove(&self.name)
     }
 }
 
@@ -104,18 +94,12 @@ pub(super) fn left(root: &Path) -> Result<BTreeMap<String, Part>> {
 
 /// Whether there is nothing in a directory.
 fn is_empty(dir: BorrowedFd<'_>) -> io::Result<bool> {
-    for entry in Dir::read_from(dir)? {
-        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    Ok(names(dir)?.next().transpose()?.is_none())
 }
 
-fn copy(from: BorrowedFd<'_>, to: &Path) -> Result<()> {
-    let target = File::open(to).map_err(Error::path("open", to))?;
-    let copied = tree_copy::copy(from, target.as_fd());
-    copied.map(drop).map_err(Error::path("copy to", to))
+fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &Path) -> Result<()> {
+    let copied = tree_copy::copy(from, to);
+    copied.map(drop).map_err(Error::path("copy to", path))
 }
 
 impl Volumes {
@@ -129,21 +113,20 @@ impl Volumes {
         from: BorrowedFd<'_>,
     ) -> Result<()> {
         let _gate = self.runtime.block_on(self.gate(name));
-        let target =
-            File::open(place).map_err(Error::path("open the volume's directory", place))?;
+        let target = Place::open(place)?;
         let look = |dir| is_empty(dir).map_err(Error::path("look through", place));
-        if !look(target.as_fd())? {
+        if !look(target.fd())? {
             return Ok(());
         }
         if look(from)? {
             // Its owner and mode are all that it gets.
-            return copy(from, place);
+            return copy(from, target.fd(), place);
         }
         let plain = self.get(name).is_some_and(|volume| volume.is_plain());
         if plain && self.users(name) == [user] {
             self.fill_beside(place, from)
         } else {
-            self.fill_inside(name, place, from)
+            self.fill_inside(name, place, &target, from)
         }
     }
 
@@ -152,7 +135,8 @@ impl Volumes {
         let unfinished = self.unfinished();
         let data = unfinished.0.join(DATA);
         self.make_dir(&data)?;
-        copy(from, &data)?;
+        let made = Place::open(&data)?;
+        copy(from, made.fd(), &data)?;
         // A power cut must not leave the names of files without what is in them.
         sync(&unfinished.0)?;
         sys::failpoint!("engine.volume.filled");
@@ -163,28 +147,34 @@ impl Volumes {
         }
     }
 
-    /// Others have the directory.
-    fn fill_inside(&self, name: &str, place: &Path, from: BorrowedFd<'_>) -> Result<()> {
+    /// Others have the directory, and may do there what they like meanwhile.
+    fn fill_inside(
+        &self,
+        name: &str,
+        path: &Path,
+        place: &Place<'_>,
+        from: BorrowedFd<'_>,
+    ) -> Result<()> {
         let mut part = Part {
             name: format!("{UNFINISHED}{}", types::id::generate()),
             whole: false,
         };
         self.mark(name, &part)?;
-        let dir = place.join(&part.name);
-        let made = fs::DirBuilder::new().mode(0o700).create(&dir);
-        let copied = made
-            .map_err(Error::path("create", &dir))
-            .and_then(|()| copy(from, &dir))
-            .and_then(|()| sync(&dir))
-            .and_then(|()| {
-                part.whole = true;
-                self.mark(name, &part)
-            });
-        if copied.is_err() {
-            part.whole = false;
-        }
+        let filled = place.make(&part.name).and_then(|dir| {
+            copy(from, dir.as_fd(), path)?;
+            sync_fd(dir.as_fd(), path)?;
+            part.whole = true;
+            self.mark(name, &part)?;
+            Ok(dir)
+        });
         sys::failpoint!("engine.volume.moving");
-        part.settle(place)?;
+        let copied = match filled {
+            // By the descriptor: the name may lead elsewhere by now. Where that fails, the mark has
+            // the next one go on.
+            Ok(dir) => place.move_up(dir.as_fd(), true).map(Ok)?,
+            Err(error) => Err(error),
+        };
+        place.remove(&part.name)?;
         self.unmark(name);
         copied
     }

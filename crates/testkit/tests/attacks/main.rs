@@ -13,3 +13,4 @@ mod program;
 mod readback;
 mod roots;
 mod sockets;
+mod volumes;
