@@ -10,6 +10,8 @@ pub(crate) const CONNECTING: Duration = Duration::from_secs(20);
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(10);
 /// A client of UDP that neither sends nor gets anything is forgotten after so long, as by Docker.
 pub(crate) const IDLE: Duration = Duration::from_secs(90);
+/// One that asked once and got its answer, after so long, as by the kernel where it translates.
+pub(crate) const BRIEF: Duration = Duration::from_secs(30);
 /// Where the kernel is short of something, connections are taken again after so long.
 pub(crate) const SHORT_OF: Duration = Duration::from_millis(100);
 /// So many connections or datagrams are taken before others have their turn.

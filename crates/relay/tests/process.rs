@@ -225,6 +225,48 @@ fn datagrams_come_back_from_where_they_were_sent() {
     assert_eq!(client.status().unwrap().sessions, 0);
 }
 
+/// Who talks is not driven out by thousands who ask once.
+#[test]
+fn thousands_of_clients_are_answered() {
+    let (_lab, mut client) = Lab::new();
+    let inside = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind("[::1]:0").unwrap();
+    let door = Door {
+        proto: Proto::Udp,
+        at: socket.local_addr().unwrap(),
+        port: inside.local_addr().unwrap().port(),
+    };
+    let (life, _held) = life();
+    client
+        .serve("a", TO, &[(door, socket.as_fd())], life.as_fd())
+        .unwrap();
+    let asker = || {
+        let socket = UdpSocket::bind("[::1]:0").unwrap();
+        let patience = Some(Duration::from_secs(20));
+        socket.set_read_timeout(patience).unwrap();
+        socket.connect(door.at).unwrap();
+        socket
+    };
+    let patience = Some(Duration::from_secs(20));
+    inside.set_read_timeout(patience).unwrap();
+    let ask = |socket: &UdpSocket| {
+        socket.send(b"x").unwrap();
+        let (_, from) = inside.recv_from(&mut [0; 8]).unwrap();
+        inside.send_to(b"y", from).unwrap();
+        socket.recv(&mut [0; 8]).unwrap();
+        from
+    };
+    let talks = asker();
+    let from = ask(&talks);
+    ask(&talks);
+    for _ in 0..5_000 {
+        ask(&asker());
+    }
+    assert_eq!(ask(&talks), from);
+    assert!(client.status().unwrap().sessions <= 2_048);
+    assert_eq!(client.status().unwrap().dropped, 0);
+}
+
 #[test]
 fn another_takes_over_and_the_first_ends_with_its_last_connection() {
     let (lab, mut client) = Lab::new();

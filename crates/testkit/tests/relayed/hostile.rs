@@ -102,7 +102,21 @@ fn clients_of_udp_have_a_bound() {
     d.docker()
         .ok("run -d --name echo -p 5353:53/udp -p 5454:54/udp busybox udp-echo 53");
     eventually("an answer", || echoes(host.ns(), "[::]:0", (LOCAL, 5353)));
-    // Nobody answers at the other one: these make room for who is answered.
+    // Each of thousands is answered: who has been still for longest makes room.
+    host.ns().within(|| {
+        for n in 0..5_000 {
+            let socket = UdpSocket::bind("[::1]:0").expect("a socket");
+            let patience = Some(Duration::from_secs(20));
+            socket.set_read_timeout(patience).expect("a socket");
+            socket.send_to(b"x", (LOCAL, 5353)).expect("sent");
+            let answer = socket.recv(&mut [0; 64]);
+            assert!(answer.is_ok(), "client {n}: {answer:?}");
+        }
+    });
+    let files = std::fs::read_dir(format!("/proc/{}/fd", until_relay(&d))).expect("a relay");
+    let files = files.count();
+    assert!(files <= 2_048 + 60, "{files}");
+    // Nobody answers at the other one: these are forgotten, too.
     host.ns().within(|| {
         for _ in 0..3_000 {
             let socket = UdpSocket::bind("[::1]:0").expect("a socket");
