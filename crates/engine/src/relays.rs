@@ -11,6 +11,7 @@ mod sockets;
 mod told;
 
 use std::{
+    collections::HashSet,
     io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -40,6 +41,8 @@ pub(crate) struct Relays {
     queue: Queue,
     bell: Bell,
     watched: AtomicBool,
+    /// The containers of which the relay knows, or is to know.
+    carried: Mutex<HashSet<String>>,
 }
 
 /// What the thread has not seen yet.
@@ -72,6 +75,7 @@ impl Relays {
             queue,
             bell,
             watched: AtomicBool::new(false),
+            carried: Mutex::default(),
         })
     }
 
@@ -104,6 +108,11 @@ impl Relays {
     /// A running container's ports are others, or lead elsewhere.
     pub(crate) fn changed(&self, id: &str, published: &Published, run_dir: &Path) {
         let wanted = Wanted::new(published, run_dir);
+        if wanted.is_some() {
+            lock(&self.carried).insert(id.to_owned());
+        } else if !lock(&self.carried).remove(id) {
+            return;
+        }
         let mut state = lock(&self.state);
         state.read_queue();
         match wanted {
@@ -112,21 +121,33 @@ impl Relays {
                 self.watch();
                 state.tell();
             }
-            None => state.relay.forget(id),
+            None => {
+                state.relay.forget(id);
+                self.bell.ring();
+            }
         }
     }
 
     /// A container is over: its ports are nobody's.
     pub(crate) fn ended(&self, id: &str) {
+        // Those without such ports do not wait for a relay that is slow.
+        if !lock(&self.carried).remove(id) {
+            return;
+        }
         let mut state = lock(&self.state);
         state.read_queue();
         state.relay.forget(id);
+        drop(state);
+        // There may be another process to start.
+        self.bell.ring();
     }
 
     fn later(&self, wanted: Vec<(String, Wanted)>) {
         if wanted.is_empty() {
             return;
         }
+        let ids = wanted.iter().map(|(id, _)| id.clone());
+        lock(&self.carried).extend(ids);
         lock(&self.queue).extend(wanted);
         self.watch();
         self.bell.ring();

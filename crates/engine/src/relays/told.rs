@@ -61,6 +61,8 @@ pub(super) struct Relay {
     /// Those whose doors it has.
     serving: BTreeMap<String, Vec<Door>>,
     client: Option<Client>,
+    /// It did not answer: it may hold ports that are not its own any more, so it has to go.
+    hangs: bool,
 }
 
 impl Relay {
@@ -71,6 +73,7 @@ impl Relay {
             untold: BTreeSet::new(),
             serving: BTreeMap::new(),
             client: None,
+            hangs: false,
         }
     }
 
@@ -83,16 +86,18 @@ impl Relay {
     /// The process is gone; true if it is needed.
     pub(super) fn lost(&mut self) -> bool {
         self.client = None;
+        self.hangs = false;
         !self.wanted.is_empty()
     }
 
     /// Is everything told?
     pub(super) fn is_right(&self) -> bool {
-        self.wanted.is_empty() || self.client.is_some() && self.untold.is_empty()
+        let told = self.client.is_some() && self.untold.is_empty();
+        !self.hangs && (self.wanted.is_empty() || told)
     }
 
-    /// Nothing is carried for a container any more. This never fails: a relay that cannot be told sees
-    /// by itself that the container is gone.
+    /// Nothing is carried for a container any more. A relay that cannot be told is killed, as it would
+    /// keep the ports from who has them next; another one is started where it is needed.
     pub(super) fn forget(&mut self, id: &str) {
         if self.wanted.remove(id).is_none() {
             return;
@@ -104,6 +109,9 @@ impl Relay {
         {
             tracing::warn!(container = %id, %error, "the relay could not be told of its end");
             self.client = None;
+            self.hangs = true;
+            // Is it refused, it is tried again.
+            let _ = self.replace();
         }
         if self.wanted.is_empty() {
             // Without containers and without us it ends by itself, after a while in which the next
@@ -112,8 +120,18 @@ impl Relay {
         }
     }
 
+    /// Makes room for another process where this one hangs.
+    fn replace(&mut self) -> io::Result<()> {
+        if self.hangs {
+            self.process.kill()?;
+            self.hangs = false;
+        }
+        Ok(())
+    }
+
     /// Tells everything that is not told.
     pub(super) fn tell(&mut self) -> io::Result<()> {
+        self.replace()?;
         if self.wanted.is_empty() {
             return Ok(());
         }
