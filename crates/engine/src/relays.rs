@@ -24,9 +24,10 @@ use std::{
 
 use companion::{
     process::Process,
-    supervise::{self, Bell, Supervised},
+    supervise::{self, Bell, Errand, Supervised},
 };
 use network::Published;
+use relay::Door;
 use sockets::Sockets;
 use told::{Relay, Wanted};
 
@@ -51,7 +52,6 @@ type Queue = Arc<Mutex<Vec<(String, Wanted)>>>;
 struct State {
     relay: Relay,
     queue: Queue,
-    bell: Bell,
 }
 
 impl Relays {
@@ -68,7 +68,6 @@ impl Relays {
         let state = State {
             relay: Relay::new(process),
             queue: Arc::clone(&queue),
-            bell: bell.clone(),
         };
         Ok(Self {
             state: Arc::new(Mutex::new(state)),
@@ -120,6 +119,8 @@ impl Relays {
                 state.relay.want(id.to_owned(), wanted);
                 self.watch();
                 state.tell();
+                // There may be another process to watch, or another attempt to make.
+                self.bell.ring();
             }
             None => {
                 state.relay.forget(id);
@@ -180,13 +181,13 @@ impl State {
 
     /// Tells what is not told; false where it is to be tried again.
     fn tell(&mut self) -> bool {
-        let done = self.relay.tell();
-        // There may be another process to watch, or another attempt to make.
-        self.bell.ring();
-        if let Err(error) = &done {
-            warn(error);
+        match self.relay.tell() {
+            Ok(all) => all,
+            Err(error) => {
+                warn(&error);
+                false
+            }
         }
-        done.is_ok()
     }
 }
 
@@ -216,12 +217,25 @@ impl Supervised for State {
 
     fn put_right(&mut self) -> bool {
         self.read_queue();
-        match self.relay.tell() {
-            Ok(()) => true,
-            Err(error) => {
-                warn(&error);
-                false
-            }
+        self.tell()
+    }
+
+    fn errand(&mut self) -> Option<Errand<Self>> {
+        let lacking = self.relay.lacking();
+        if lacking.is_empty() {
+            return None;
         }
+        Some(Box::new(move || {
+            let ask = |(id, doors, dir): (String, Vec<Door>, PathBuf)| {
+                let sockets = Sockets::of_shim(&doors, &dir);
+                (id, doors, sockets)
+            };
+            let found: Vec<_> = lacking.into_iter().map(ask).collect();
+            Box::new(move |state: &mut Self| {
+                for (id, doors, sockets) in found {
+                    state.relay.found(&id, &doors, sockets);
+                }
+            })
+        }))
     }
 }
