@@ -64,6 +64,11 @@ impl Doors {
         !self.served.is_empty()
     }
 
+    /// The descriptors that they take.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.places.len() + self.served.len()
+    }
+
     pub(crate) fn get(&self, door: u64) -> Option<&Place> {
         self.places.get(&door)
     }
