@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -55,6 +55,8 @@ pub(crate) struct Container {
     pub wired: tokio::sync::Mutex<bool>,
     /// Counts stops by the user: a restart that was planned before one is off.
     pub stops: AtomicU64,
+    /// Its removal, which has begun, takes its anonymous volumes with it.
+    pub takes_volumes: AtomicBool,
     /// How many end it just now and see to what comes after, so that `--rm` does not.
     held: AtomicU64,
     /// Held while its definition goes to disk, so that the newest is there in the end; true when
@@ -80,6 +82,7 @@ impl Container {
             place: Mutex::default(),
             wired: tokio::sync::Mutex::default(),
             stops: AtomicU64::new(0),
+            takes_volumes: AtomicBool::new(false),
             held: AtomicU64::new(0),
             thaws: AtomicU64::new(0),
             forgotten: tokio::sync::Mutex::new(false),

@@ -70,6 +70,7 @@ impl Engine {
         container.change_state(|s| s.phase = Phase::Removing);
         container.drop_waiting();
         if volumes {
+            container.takes_volumes.store(true, Ordering::Relaxed);
             let mounts = container.with_record(|r| r.mounts.clone());
             for mount in mounts.iter().filter(|m| m.anonymous) {
                 self.drop_volume(container, &mount.name).await?;

@@ -32,11 +32,22 @@ impl Engine {
 
     /// The containers that have a volume, running or not.
     pub(crate) fn holders_of_volume(&self, name: &str) -> Vec<String> {
+        self.containers_with_volume(name)
+            .iter()
+            .map(|c| c.id.clone())
+            .collect()
+    }
+
+    /// The containers that have a volume among their mounts.
+    pub(crate) fn containers_with_volume(
+        &self,
+        name: &str,
+    ) -> Vec<std::sync::Arc<crate::container::Container>> {
         let all = lock(&self.containers).all();
         let holds = |c: &&std::sync::Arc<crate::container::Container>| {
             c.with_record(|r| r.mounts.iter().any(|m| m.name == name))
         };
-        all.iter().filter(holds).map(|c| c.id.clone()).collect()
+        all.iter().filter(holds).cloned().collect()
     }
 }
 

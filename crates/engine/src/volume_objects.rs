@@ -181,10 +181,14 @@ impl Engine {
         let Some(volume) = self.volumes.get(name) else {
             return self.volumes.remove_unrecorded(name).await;
         };
-        let unused = || {
-            let holders = self.holders_of_volume(name);
-            holders.iter().all(|holder| *holder == container.id)
+        // Of several that go at once, each leaves it to the others otherwise.
+        let goes = |holder: &Container| {
+            holder.id == container.id
+                || holder
+                    .takes_volumes
+                    .load(std::sync::atomic::Ordering::Relaxed)
         };
+        let unused = || self.containers_with_volume(name).iter().all(|c| goes(c));
         if self.volumes.remove_if(name, true, unused).await? {
             let attributes = of_driver(volume.driver());
             self.events.tell("volume", "destroy", name, attributes);

@@ -232,3 +232,28 @@ fn a_deep_tree_in_a_volume_can_be_removed() {
     assert!(!d.dir().join("data/volumes/deep").exists());
     d.assert_no_leaks();
 }
+
+/// Each of several that share one and go at once must not leave it to the others.
+#[test]
+fn an_anonymous_volume_goes_with_the_last_of_those_that_go_at_once() {
+    let d = Daemon::fresh();
+    let cli = d.wharf();
+    for _ in 0..8 {
+        cli.ok("run -d --name one -v /anonymous busybox sleep 1000");
+        cli.ok("run -d --name two --volumes-from one busybox sleep 1000");
+        std::thread::scope(|scope| {
+            for name in ["one", "two"] {
+                let cli = &cli;
+                scope.spawn(move || cli.ok(&format!("rm -fv {name}")));
+            }
+        });
+        assert_eq!(cli.ok("volume ls -q"), "");
+    }
+    // Who leaves its volumes keeps it for the other.
+    cli.ok("run -d --name one -v /anonymous busybox sleep 1000");
+    cli.ok("run -d --name two --volumes-from one busybox sleep 1000");
+    cli.ok("rm -fv one");
+    assert_ne!(cli.ok("volume ls -q"), "");
+    cli.ok("rm -f two");
+    assert_ne!(cli.ok("volume ls -q"), "");
+}
