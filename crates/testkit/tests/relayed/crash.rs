@@ -75,6 +75,34 @@ fn a_relay_that_hangs_is_replaced() {
     d.assert_no_leaks();
 }
 
+/// A shim that does not answer when the relay is started again is asked until it does.
+#[test]
+fn a_shim_that_is_slow_is_asked_again() {
+    let d = daemon();
+    if !d.engine().is_wharf() {
+        return;
+    }
+    let host = d.host();
+    serve(&d, "web", "-p 8080:80");
+    serve(&d, "other", "-p 8081:80");
+    reaches(host.ns(), (LOCAL, 8080), "web");
+    let process = d.docker().ok("inspect -f '{{.State.Pid}}' web");
+    let process = process.trim().parse().expect("a process");
+    let shim = parent_of(process).expect("a shim");
+    let before = until_relay(&d);
+    signal(shim, "STOP");
+    kill(before);
+    eventually("another relay", || {
+        try_relay(&d).is_some_and(|relay| relay != before)
+    });
+    // Who was not answered does not keep others from theirs.
+    reaches(host.ns(), (LOCAL, 8081), "other");
+    signal(shim, "CONT");
+    reaches(host.ns(), (LOCAL, 8080), "web");
+    d.docker().ok("rm -f web other");
+    d.assert_no_leaks();
+}
+
 fn signal(pid: u32, name: &str) {
     let pid = pid.to_string();
     let mut kill = std::process::Command::new("kill");
