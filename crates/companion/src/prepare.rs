@@ -1,14 +1,17 @@
 //! What a program does before anything else.
 
+use std::ffi::CStr;
 use std::io;
 use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-/// Takes what there is of descriptors, and lets go of all capabilities but `kept`. Each of these is a
-/// precaution, so that where one is refused the program serves all the same.
-pub fn prepare(kept: CapabilitySet) {
+/// Is called `name`, takes what there is of descriptors, and lets go of all capabilities but `kept`.
+/// Each of these is a precaution, so that where one is refused the program serves all the same.
+pub fn prepare(name: &CStr, kept: CapabilitySet) {
+    // The kernel calls it by the number of the descriptor that it was run from.
+    let _ = rustix::thread::set_name(name);
     // The terminal's signals are for the daemon.
     let _ = setsid();
     let most = getrlimit(Resource::Nofile).maximum;

@@ -131,6 +131,20 @@ impl Process {
         if let Some(running) = &self.running
             && !ended(&running.pidfd, Duration::from_secs(1))
         {
+            return self.kill();
+        }
+        self.reap();
+        Ok(())
+    }
+
+    /// Kills it, and waits until it is gone, which is soon.
+    ///
+    /// # Errors
+    /// When it does not end even so.
+    pub fn kill(&mut self) -> io::Result<()> {
+        if let Some(running) = &self.running
+            && !ended(&running.pidfd, Duration::ZERO)
+        {
             sys::pidfd::send_signal(running.pidfd.as_fd(), 9)?;
             if !ended(&running.pidfd, PATIENCE) {
                 return Err(io::Error::other(format!(

@@ -26,7 +26,15 @@ pub trait Supervised: Send + 'static {
 
     /// Makes it so; false if it could not be done, and is to be tried again.
     fn put_right(&mut self) -> bool;
+
+    /// What is missing for that and may take long to get: it is done while others have the state.
+    fn errand(&mut self) -> Option<Errand<Self>> {
+        None
+    }
 }
+
+/// Gets something; what that returns brings it in.
+pub type Errand<S> = Box<dyn FnOnce() -> Box<dyn FnOnce(&mut S)>>;
 
 /// Wakes the thread: there is another process to watch, or something to do, or nothing any more.
 #[derive(Debug, Clone)]
@@ -76,19 +84,35 @@ fn look<S: Supervised>(
     state: &Weak<Mutex<S>>,
     pause: &mut Option<Duration>,
 ) -> Option<Option<OwnedFd>> {
-    let state = state.upgrade()?;
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    if state.process().reap() {
-        let complaints = state.process().complaints();
-        state.gone(complaints);
+    let (mut right, errand) = with(state, |state| {
+        if state.process().reap() {
+            let complaints = state.process().complaints();
+            state.gone(complaints);
+        }
+        let right = state.is_right() || state.put_right();
+        (right, (!right).then(|| state.errand()).flatten())
+    })?;
+    if let Some(errand) = errand {
+        let bring = errand();
+        right = with(state, |state| {
+            bring(state);
+            state.put_right()
+        })?;
     }
-    if state.is_right() || state.put_right() {
+    if right {
         *pause = None;
     } else {
         let next = pause.map_or(FIRST_PAUSE, |p| (p * 2).min(LONGEST_PAUSE));
         *pause = Some(next);
     }
-    Some(state.process().pidfd())
+    with(state, |state| state.process().pidfd())
+}
+
+/// Has the state for a moment; nothing, if there is none any more.
+fn with<S, R>(state: &Weak<Mutex<S>>, act: impl FnOnce(&mut S) -> R) -> Option<R> {
+    let state = state.upgrade()?;
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    Some(act(&mut state))
 }
 
 fn wait(bell: &Bell, process: Option<&OwnedFd>, pause: Option<Duration>) {

@@ -29,6 +29,12 @@ impl Index {
         if let Some(found) = self.by_name.get(plain).and_then(|id| self.by_id.get(id)) {
             return Ok(Arc::clone(found));
         }
+        if let Some(found) = plain
+            .split_once('/')
+            .and_then(|(parent, alias)| self.linked(parent, alias))
+        {
+            return Ok(found);
+        }
         if id::is_prefix(name) {
             let mut matches = self
                 .by_id
@@ -41,6 +47,16 @@ impl Index {
             }
         }
         Err(Error::NoSuchContainer(name.into()))
+    }
+
+    /// What the container `parent` calls `alias` by one of its links.
+    fn linked(&self, parent: &str, alias: &str) -> Option<Arc<Container>> {
+        let parent = self.by_id.get(self.by_name.get(parent)?)?;
+        let id = parent.with_record(|r| {
+            let link = r.links.iter().find(|l| l.alias == alias)?;
+            Some(link.id.clone())
+        })?;
+        self.by_id.get(&id).cloned()
     }
 
     /// Keeps `name` for `id`.

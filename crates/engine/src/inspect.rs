@@ -87,7 +87,7 @@ impl Engine {
                 let links = self.shown_links(&record);
                 let mut host = record.host_config;
                 if host.links.is_some() {
-                    host.links = Some(links);
+                    host.links = Some(links).filter(|l| !l.is_empty());
                 }
                 host
             },

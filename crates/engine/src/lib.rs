@@ -31,6 +31,7 @@ mod inspect;
 mod join;
 mod keep;
 mod link;
+mod linked_names;
 mod links;
 mod list;
 mod log_options;

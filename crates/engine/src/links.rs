@@ -21,6 +21,9 @@ use crate::{
 pub(crate) struct LinkTo {
     pub id: String,
     pub alias: String,
+    /// What it was called when it was last looked at: it may be gone. None for containers of an earlier wharf.
+    #[serde(default)]
+    pub name: String,
 }
 
 /// A linked container that runs.
@@ -98,6 +101,7 @@ impl Engine {
             all.push(LinkTo {
                 id: other.id.clone(),
                 alias,
+                name: other.name(),
             });
         }
         Ok(all)
@@ -110,20 +114,18 @@ impl Engine {
             return Ok(all);
         }
         for link in &record.links {
-            // One that was removed took its links with it, as in Docker.
-            let Ok(other) = self.find(&link.id) else {
-                continue;
-            };
             let name = format!("/{}/{}", record.name, link.alias);
-            if !other.state().is_running() {
+            let other = self.find(&link.id).ok();
+            // One that is gone does not run either, as in Docker.
+            let Some(other) = other.filter(|o| o.state().is_running()) else {
                 return Err(Error::Start {
                     code: 128,
                     message: format!(
                         "Cannot link to a non running container: /{} AS {name}",
-                        other.name()
+                        self.name_of(link)
                     ),
                 });
-            }
+            };
             let Some(ip) = self.default_address(&other) else {
                 return Err(Error::Invalid(format!(
                     "Cannot link to /{}, as it does not belong to the default network",
@@ -144,10 +146,19 @@ impl Engine {
     /// The links as `inspect` shows them, `/name:/ours/alias`.
     pub(crate) fn shown_links(&self, record: &Record) -> Vec<String> {
         let shown = |link: &LinkTo| {
-            let other = self.find(&link.id).ok()?;
-            Some(format!("/{}:/{}/{}", other.name(), record.name, link.alias))
+            let other = self.name_of(link);
+            format!("/{other}:/{}/{}", record.name, link.alias)
         };
-        record.links.iter().filter_map(shown).collect()
+        record.links.iter().map(shown).collect()
+    }
+
+    /// What the other end of a link is called, or was when it went.
+    fn name_of(&self, link: &LinkTo) -> String {
+        match self.find(&link.id) {
+            Ok(other) => other.name(),
+            Err(_) if link.name.is_empty() => link.id.clone(),
+            Err(_) => link.name.clone(),
+        }
     }
 
     /// Tells those who are linked to `container` its address, which a start may have changed.
@@ -199,6 +210,26 @@ fn linked(other: &Container, link: &LinkTo, name: String, ip: Ipv4Addr) -> Linke
         ip,
         env,
         ports,
+    }
+}
+
+/// Takes the names of a link that is no more from the hosts file of a container that runs.
+pub(crate) fn forget(parent: &Container, other: &Container, link: &LinkTo) {
+    let (names, path) = (names(other, link), parent.data_dir.join("hosts"));
+    let without = |text: String| -> String {
+        let lines = text.split_inclusive('\n');
+        let kept = lines.filter(|l| {
+            l.trim_end()
+                .split_once('\t')
+                .is_none_or(|(_, n)| n != names)
+        });
+        kept.collect()
+    };
+    // In place: it is mounted where the container has it.
+    let written =
+        std::fs::read_to_string(&path).and_then(|text| std::fs::write(&path, without(text)));
+    if let Err(error) = written {
+        tracing::warn!(container = %parent.id, %error, "the hosts file stays");
     }
 }
 

@@ -38,25 +38,36 @@ impl Engine {
         let (before, since) = (edge("before")?, edge("since")?);
         let stopped_too =
             options.all || options.limit.is_some() || options.filters.contains_key("status");
+        let linked = self.linked_names();
         let mut found = Vec::new();
         let now = Timestamp::now();
         for container in all {
             let (record, state) = (container.record(), container.state());
+            let others = linked.get(&record.id).map_or(&[][..], Vec::as_slice);
             let shown = stopped_too || state.is_running() || state.word() == "restarting";
             if !shown
                 || before.as_ref().is_some_and(|b| record.created >= *b)
                 || since.as_ref().is_some_and(|s| record.created <= *s)
-                || !self.matches(&container, &record, &state, &options.filters, &names)
+                || !self.matches(
+                    &container,
+                    &record,
+                    &state,
+                    &options.filters,
+                    &names,
+                    others,
+                )
             {
                 continue;
             }
             if options.limit.is_some_and(|limit| found.len() >= limit) {
                 break;
             }
-            found.push(
-                self.summary(&container, record, &state, now, options.size)
-                    .await?,
-            );
+            let mut summary = self
+                .summary(&container, record, &state, now, options.size)
+                .await?;
+            let others = others.iter().map(|name| format!("/{name}"));
+            summary.names.extend(others);
+            found.push(summary);
         }
         Ok(found)
     }
@@ -120,6 +131,7 @@ impl Engine {
         state: &State,
         filters: &Filters,
         names: &[Regex],
+        linked: &[String],
     ) -> bool {
         filters.iter().all(|(filter, values)| {
             // Any value of a filter, but all of the labels.
@@ -136,7 +148,10 @@ impl Engine {
             values.is_empty()
                 || values.iter().any(|value| match filter.as_str() {
                     "id" => record.id.contains(value.as_str()),
-                    "name" => names.iter().any(|p| name_matches(&record.name, p)),
+                    "name" => names.iter().any(|p| {
+                        let mut own = std::iter::once(&record.name).chain(linked);
+                        own.any(|name| name_matches(name, p))
+                    }),
                     "status" => state.word() == value,
                     "exited" => {
                         state.word() == "exited" && value.parse() == Ok(state.last.exit_code)

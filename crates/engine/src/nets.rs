@@ -58,6 +58,9 @@ pub(crate) struct NetworkRecord {
     pub labels: BTreeMap<String, String>,
     /// Its link was there before it, and stays after it.
     pub adopted: bool,
+    /// What that link, a bridge, had before. Not known of networks that an earlier wharf made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<network::Found>,
 }
 
 impl NetworkRecord {

@@ -11,6 +11,7 @@ mod sockets;
 mod told;
 
 use std::{
+    collections::HashSet,
     io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -23,9 +24,10 @@ use std::{
 
 use companion::{
     process::Process,
-    supervise::{self, Bell, Supervised},
+    supervise::{self, Bell, Errand, Supervised},
 };
 use network::Published;
+use relay::Door;
 use sockets::Sockets;
 use told::{Relay, Wanted};
 
@@ -40,6 +42,8 @@ pub(crate) struct Relays {
     queue: Queue,
     bell: Bell,
     watched: AtomicBool,
+    /// The containers of which the relay knows, or is to know.
+    carried: Mutex<HashSet<String>>,
 }
 
 /// What the thread has not seen yet.
@@ -48,7 +52,6 @@ type Queue = Arc<Mutex<Vec<(String, Wanted)>>>;
 struct State {
     relay: Relay,
     queue: Queue,
-    bell: Bell,
 }
 
 impl Relays {
@@ -65,13 +68,13 @@ impl Relays {
         let state = State {
             relay: Relay::new(process),
             queue: Arc::clone(&queue),
-            bell: bell.clone(),
         };
         Ok(Self {
             state: Arc::new(Mutex::new(state)),
             queue,
             bell,
             watched: AtomicBool::new(false),
+            carried: Mutex::default(),
         })
     }
 
@@ -104,6 +107,11 @@ impl Relays {
     /// A running container's ports are others, or lead elsewhere.
     pub(crate) fn changed(&self, id: &str, published: &Published, run_dir: &Path) {
         let wanted = Wanted::new(published, run_dir);
+        if wanted.is_some() {
+            lock(&self.carried).insert(id.to_owned());
+        } else if !lock(&self.carried).remove(id) {
+            return;
+        }
         let mut state = lock(&self.state);
         state.read_queue();
         match wanted {
@@ -111,22 +119,36 @@ impl Relays {
                 state.relay.want(id.to_owned(), wanted);
                 self.watch();
                 state.tell();
+                // There may be another process to watch, or another attempt to make.
+                self.bell.ring();
             }
-            None => state.relay.forget(id),
+            None => {
+                state.relay.forget(id);
+                self.bell.ring();
+            }
         }
     }
 
     /// A container is over: its ports are nobody's.
     pub(crate) fn ended(&self, id: &str) {
+        // Those without such ports do not wait for a relay that is slow.
+        if !lock(&self.carried).remove(id) {
+            return;
+        }
         let mut state = lock(&self.state);
         state.read_queue();
         state.relay.forget(id);
+        drop(state);
+        // There may be another process to start.
+        self.bell.ring();
     }
 
     fn later(&self, wanted: Vec<(String, Wanted)>) {
         if wanted.is_empty() {
             return;
         }
+        let ids = wanted.iter().map(|(id, _)| id.clone());
+        lock(&self.carried).extend(ids);
         lock(&self.queue).extend(wanted);
         self.watch();
         self.bell.ring();
@@ -159,13 +181,13 @@ impl State {
 
     /// Tells what is not told; false where it is to be tried again.
     fn tell(&mut self) -> bool {
-        let done = self.relay.tell();
-        // There may be another process to watch, or another attempt to make.
-        self.bell.ring();
-        if let Err(error) = &done {
-            warn(error);
+        match self.relay.tell() {
+            Ok(all) => all,
+            Err(error) => {
+                warn(&error);
+                false
+            }
         }
-        done.is_ok()
     }
 }
 
@@ -195,12 +217,25 @@ impl Supervised for State {
 
     fn put_right(&mut self) -> bool {
         self.read_queue();
-        match self.relay.tell() {
-            Ok(()) => true,
-            Err(error) => {
-                warn(&error);
-                false
-            }
+        self.tell()
+    }
+
+    fn errand(&mut self) -> Option<Errand<Self>> {
+        let lacking = self.relay.lacking();
+        if lacking.is_empty() {
+            return None;
         }
+        Some(Box::new(move || {
+            let ask = |(id, doors, dir): (String, Vec<Door>, PathBuf)| {
+                let sockets = Sockets::of_shim(&doors, &dir);
+                (id, doors, sockets)
+            };
+            let found: Vec<_> = lacking.into_iter().map(ask).collect();
+            Box::new(move |state: &mut Self| {
+                for (id, doors, sockets) in found {
+                    state.relay.found(&id, &doors, sockets);
+                }
+            })
+        }))
     }
 }

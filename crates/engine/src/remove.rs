@@ -17,10 +17,7 @@ impl Engine {
     /// Removes a container.
     pub async fn remove(self: &Arc<Self>, name: &str, options: RemoveOptions) -> Result<()> {
         if options.link {
-            return Err(Error::NotSupported(
-                "link=1 is not supported by wharf: a container's links are those that it was created with"
-                    .into(),
-            ));
+            return self.remove_link(name).await;
         }
         let container = self.find(name)?;
         let op = container.op.lock().await;
@@ -79,6 +76,7 @@ impl Engine {
             }
         }
         sys::failpoint!("engine.remove.volumes");
+        self.note_last_name(container).await?;
         let mut forgotten = container.forgotten.lock().await;
         self.records
             .remove(Table::Containers, &container.id)

@@ -123,27 +123,7 @@ fn addressed(
     network: &Definition,
     bridge: &Bridge,
 ) -> Result<(), netlink::Error> {
-    let mut wanted: Vec<Address> = network
-        .spaces
-        .iter()
-        .filter(|s| bridge.gateway(s.subnet.is_ipv4()) != Gateway::Isolated)
-        .filter(|s| !(bridge.no_ipv4_address && s.subnet.is_ipv4()))
-        .filter_map(|s| {
-            Some(Address {
-                link: link.index,
-                ip: s.gateway?,
-                prefix: s.subnet.prefix,
-            })
-        })
-        .collect();
-    if wanted.iter().any(|a| a.ip.is_ipv6()) {
-        // Without one of the link alone it cannot ask who has an address that it forwards to.
-        wanted.push(Address {
-            link: link.index,
-            ip: IpAddr::V6(LINK_LOCAL),
-            prefix: 64,
-        });
-    }
+    let wanted = wanted(link.index, network, bridge);
     for one in &wanted {
         let mut batch = Batch::new();
         new_address(&mut batch, *one);
@@ -168,6 +148,32 @@ fn addressed(
         }
     }
     Ok(())
+}
+
+/// The addresses that a network gives its bridge, which has this number.
+pub(crate) fn wanted(link: u32, network: &Definition, bridge: &Bridge) -> Vec<Address> {
+    let mut wanted: Vec<Address> = network
+        .spaces
+        .iter()
+        .filter(|s| bridge.gateway(s.subnet.is_ipv4()) != Gateway::Isolated)
+        .filter(|s| !(bridge.no_ipv4_address && s.subnet.is_ipv4()))
+        .filter_map(|s| {
+            Some(Address {
+                link,
+                ip: s.gateway?,
+                prefix: s.subnet.prefix,
+            })
+        })
+        .collect();
+    if wanted.iter().any(|a| a.ip.is_ipv6()) {
+        // Without one of the link alone it cannot ask who has an address that it forwards to.
+        wanted.push(Address {
+            link,
+            ip: IpAddr::V6(LINK_LOCAL),
+            prefix: 64,
+        });
+    }
+    wanted
 }
 
 /// The shortest prefix of a route that takes its addresses for itself: that of 10.0.0.0/8.
@@ -228,12 +234,13 @@ pub(crate) fn allow_forwarding(network: &Definition, bridge: &Bridge, ours: bool
         if ours {
             set("/proc/sys/net/ipv4/ip_forward", "1")?;
         }
-        let own = format!("/proc/sys/net/ipv4/conf/{}/route_localnet", bridge.link);
-        set(&own, "1")?;
+        set(&localnet(&bridge.link), "1")?;
     }
-    if has(false) && ours {
-        keep_advertised_routes()?;
-        set("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
+    if has(false) {
+        if ours {
+            keep_advertised_routes()?;
+            set("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
+        }
     } else if network.internal {
         // What containers make by hand would reach what the host publishes in IPv6.
         let own = format!("/proc/sys/net/ipv6/conf/{}/disable_ipv6", bridge.link);
@@ -257,7 +264,12 @@ fn keep_advertised_routes() -> Result<()> {
     Ok(())
 }
 
-fn set(path: &str, value: &'static str) -> Result<()> {
+/// Where it is said whether the host's 127.0.0.1 may be translated to what is behind a link.
+pub(crate) fn localnet(link: &str) -> String {
+    format!("/proc/sys/net/ipv4/conf/{link}/route_localnet")
+}
+
+pub(crate) fn set(path: &str, value: &'static str) -> Result<()> {
     // Only written when needed: it may be right and read-only.
     if fs::read_to_string(path).is_ok_and(|v| v.trim() == value) {
         return Ok(());

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use sys::netlink::Shared;
 
+use crate::adopted::Found;
 use crate::subnet::Subnet;
 
 /// One subnet of a network, and who may have which of its addresses.
@@ -66,6 +67,8 @@ pub struct Bridge {
     pub keeps_addresses: bool,
     /// Whether it is given no IPv4 address.
     pub no_ipv4_address: bool,
+    /// What it had before the network, where it stays after it: it then loses what it was given.
+    pub found: Option<Found>,
 }
 
 impl Bridge {
@@ -80,6 +83,7 @@ impl Bridge {
             gateways: [Gateway::Nat, Gateway::Nat],
             keeps_addresses: false,
             no_ipv4_address: false,
+            found: None,
         }
     }
 

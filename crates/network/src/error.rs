@@ -155,7 +155,7 @@ pub enum Error {
     /// The subnet is full.
     #[error(
         "no free address left in {subnet} of network {network} ({used} in use): remove \
-         containers or give the network a larger subnet"
+         containers or give the network a larger subnet or range"
     )]
     Exhausted {
         /// The bridge.

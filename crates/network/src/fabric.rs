@@ -13,7 +13,7 @@ use crate::ports::PortTable;
 use crate::publish::Ports;
 use crate::reaper::{Reaper, Tools};
 use crate::subnet::{Pool, Subnet};
-use crate::{bridge, names, shared};
+use crate::{adopted, bridge, names, shared};
 
 /// The number of a link that could not be made yet.
 pub(crate) const NO_LINK: u32 = 0;
@@ -293,6 +293,12 @@ impl Fabric {
                 "the MTU {mtu} is not from 68 to 65535"
             )));
         }
+        let ipv6 = network.spaces_of(false).next().is_some();
+        if let Some(mtu) = network.mtu.filter(|m| ipv6 && *m < 1280) {
+            return Err(Error::Config(format!(
+                "the MTU {mtu} is too small: IPv6 needs 1280 at least"
+            )));
+        }
         // First of all: its rules are wanted even where its link cannot be had.
         self.state()
             .networks
@@ -318,7 +324,8 @@ impl Fabric {
     }
 
     /// Removes a network that no container is in; its link, if it is not `foreign`, loses its addresses
-    /// at once and goes in the background ([`Fabric::settle`]). One that is not there is no error.
+    /// at once and goes in the background ([`Fabric::settle`]); a `foreign` bridge loses what the network gave
+    /// it, as far as it is known what it had ([`Bridge::found`](crate::Bridge)). A network that is not there is no error.
     ///
     /// # Errors
     /// When containers are in it; else all that went wrong, and everything else was done.
@@ -339,6 +346,10 @@ impl Fabric {
             return Ok(());
         };
         let mut errors = Vec::new();
+        if let Some(bridge) = network.definition.bridge().filter(|_| foreign) {
+            let given = adopted::give_back(&mut self.route(), &network.definition, bridge);
+            errors.extend(given.err());
+        }
         for ipv4 in FAMILIES {
             let removed = if state.has_family(ipv4) {
                 match self.firewall.remove_network(ipv4, &network.definition) {

@@ -215,18 +215,18 @@ pub(crate) fn operators_table(own: &str) -> String {
 
 /// Makes the operator's table where it is missing.
 pub(crate) fn ensure_operators(firewall: &Firewall) -> Result<(), Error> {
-    use sys::nft::{Base, Hook};
+    use sys::nft::Base;
     let table = operators_table(firewall.table());
     let mut t = Transaction::new(Family::Inet, &table);
     t.add_table();
-    t.add_chain(
-        OPERATORS_CHAIN,
-        Some(Base {
+    for (chain, hook) in OPERATORS_CHAINS {
+        let base = Base {
             kind: "filter",
-            hook: Hook::Forward,
+            hook,
             priority: -1,
-        }),
-    );
+        };
+        t.add_chain(chain, Some(base));
+    }
     firewall.with_socket(|s| t.commit(s))
 }
 
@@ -248,5 +248,9 @@ pub(crate) fn remove_unused_operators(firewall: &Firewall) -> Result<(), Error> 
     })
 }
 
-/// The chain in it that sees what goes to containers and comes from them, before ours do.
-pub(crate) const OPERATORS_CHAIN: &str = "forward";
+/// The chains in it, before ours: what goes to containers and comes from them, and what the host itself
+/// takes, as it does for the relay.
+const OPERATORS_CHAINS: [(&str, sys::nft::Hook); 2] = [
+    ("forward", sys::nft::Hook::Forward),
+    ("input", sys::nft::Hook::Input),
+];

@@ -8,6 +8,7 @@
 //! Threads that call it must be in the network namespace it was opened in: the sockets that hold
 //! published ports are made in the caller's.
 
+mod adopted;
 mod bridge;
 mod claim;
 mod connect;
@@ -37,6 +38,7 @@ mod subnet;
 mod wire;
 mod wishes;
 
+pub use adopted::Found;
 pub use claim::Claim;
 pub use definition::{AddressSpace, Bridge, Definition, Driver, Gateway};
 pub use endpoint::{Endpoint, Mac, PortRequest, Proto, Published, PublishedPort, Request, Target};

@@ -125,7 +125,11 @@ impl Network {
                     return Ok(Some(shown(ipam, ip)));
                 }
                 used += ipam.used();
-                subnets.push(ipam.space().subnet.to_string());
+                let space = ipam.space();
+                subnets.push(match space.range {
+                    Some(range) => format!("{range}, the ip-range of {}", space.subnet),
+                    None => space.subnet.to_string(),
+                });
             }
             return Err(Error::Exhausted {
                 network: name.clone(),

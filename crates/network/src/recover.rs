@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sys::netlink::{Batch, LinkChange, change_link, delete_links, links};
-use sys::nft::{Monitor, Own};
+use sys::nft::{Monitor, Own, TICK};
 
 use crate::endpoint::{Endpoint, Published};
 use crate::error::{Error, Result};
-use crate::fabric::{Fabric, State};
+use crate::fabric::{Fabric, NO_LINK, State};
 use crate::firewall::FAMILIES;
 use crate::publish::Ports;
 use crate::{bridge, fabric, foreign, names};
@@ -67,12 +68,16 @@ impl Fabric {
             };
             errors.extend(done.err());
         }
-        for network in state.networks.values() {
+        for network in state.networks.values().filter(|n| n.index != NO_LINK) {
             let allowed = network
                 .definition
                 .bridge()
                 .map(|b| bridge::allow_forwarding(&network.definition, b, !self.leaves_forwarding));
-            errors.extend(allowed.and_then(Result::err));
+            // The other networks' containers go on.
+            if let Some(Err(error)) = allowed {
+                let network = &network.definition.name;
+                tracing::error!(network, "cannot be set up: {error}");
+            }
         }
         match self.repair_links(&state) {
             Ok(dead) => errors.extend(self.delete_links(&dead)),
@@ -138,13 +143,17 @@ impl Fabric {
                 kept: &kept,
                 port,
             };
-            let mut told = HashSet::new();
+            let (mut told, mut looked) = (HashSet::new(), Instant::now());
             while let Ok(heard) = monitor.wait(own) {
                 let Some(fabric) = weak.upgrade() else {
                     return;
                 };
                 if heard.own_changed {
                     fabric.put_back();
+                } else if looked.elapsed() >= TICK {
+                    // Should anything not have been told.
+                    looked = Instant::now();
+                    fabric.put_back_missing();
                 }
                 if heard.kept_deleted
                     && let Err(e) = foreign::ensure_operators(&fabric.firewall)
@@ -180,6 +189,15 @@ impl Fabric {
         match self.put_right() {
             Ok(()) => tracing::warn!(table, "someone changed or deleted the table; put right"),
             Err(e) => tracing::error!(table, "cannot put the changed table right: {e}"),
+        }
+    }
+
+    fn put_back_missing(&self) {
+        let table = self.firewall.table();
+        match self.repair() {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!(table, "the table was gone; put back"),
+            Err(e) => tracing::error!(table, "cannot put the table back: {e}"),
         }
     }
 
@@ -235,6 +253,10 @@ impl Fabric {
             let Some(own) = network.definition.bridge() else {
                 continue;
             };
+            // One that could not be loaded: its containers stay where they are.
+            if network.index == NO_LINK {
+                continue;
+            }
             let prefix = names::link_prefix(&own.link);
             let isolated = bridge::isolates(&network.definition, own);
             let ours = network.endpoints.values().map(|e| e.link.as_str());

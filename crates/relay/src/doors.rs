@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
 
 use rustix::io::ioctl_fionbio;
 use rustix::net::{SocketType, listen, sockopt};
 
 use crate::model::{Door, Proto};
 use crate::poll::{Poll, Ready, Source};
+use crate::sessions::Clients;
 
 /// So many connections wait in the kernel for each door; it may allow fewer.
 const BACKLOG: i32 = 4096;
@@ -24,9 +24,7 @@ pub(crate) struct Served {
     life: Option<(OwnedFd, u64)>,
     /// How many it has.
     pub(crate) connections: usize,
-    pub(crate) sessions: usize,
-    /// Its clients of UDP that never got an answer, by when they sent last.
-    pub(crate) unanswered: BTreeSet<(Instant, u64)>,
+    pub(crate) clients: Clients,
 }
 
 /// A socket that was handed over.
@@ -66,6 +64,11 @@ impl Doors {
         !self.served.is_empty()
     }
 
+    /// The descriptors that they take.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.places.len() + self.served.len()
+    }
+
     pub(crate) fn get(&self, door: u64) -> Option<&Place> {
         self.places.get(&door)
     }
@@ -80,6 +83,12 @@ impl Doors {
 
     pub(crate) fn served_mut(&mut self, number: u64) -> Option<&mut Served> {
         self.served.get_mut(&number)
+    }
+
+    /// The clients of UDP of the container that has most.
+    pub(crate) fn crowd(&self) -> Option<&Clients> {
+        let all = self.served.values().map(|s| &s.clients);
+        all.max_by_key(|c| c.len())
     }
 
     pub(crate) fn ids(&self) -> Vec<String> {
@@ -163,8 +172,7 @@ impl Doors {
             doors: Vec::new(),
             life: None,
             connections: 0,
-            sessions: 0,
-            unanswered: BTreeSet::new(),
+            clients: Clients::default(),
         };
         self.served.insert(number, served);
         self.by_id.insert(id.to_owned(), number);

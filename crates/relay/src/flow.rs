@@ -88,6 +88,8 @@ pub(crate) struct Flow {
     lost: bool,
     /// When its patience is over, if it has an end.
     pub(crate) due: Option<Instant>,
+    /// When it tries again, where it has to wait for a pipe.
+    pub(crate) again: Option<Instant>,
 }
 
 impl Flow {
@@ -124,6 +126,7 @@ impl Flow {
             down: Pump::default(),
             lost: false,
             due: None,
+            again: None,
         })
     }
 
@@ -188,6 +191,11 @@ impl Flow {
         let target = wants(self.down.reads(), self.up.writes());
         self.client.wait(poll, client)?;
         self.target.wait(poll, target)
+    }
+
+    /// Does it wait for a pipe?
+    pub(crate) fn is_short(&self) -> bool {
+        self.up.is_short() || self.down.is_short()
     }
 
     /// The container is gone: what it has said is passed on, and nothing else.

@@ -97,13 +97,27 @@ impl Server {
             self.poll.not_at(due, Due::Flow(number));
         }
         match outcome {
-            Outcome::Alive => {}
+            Outcome::Alive => {
+                if flow.is_short() && flow.again.is_none() {
+                    let again = Instant::now() + SHORT_OF;
+                    flow.again = Some(again);
+                    self.poll.at(again, Due::Again(number));
+                }
+            }
             Outcome::Over => self.close_flow(number, true),
             Outcome::Broken => self.close_flow(number, false),
             Outcome::Failed => {
                 self.counted.failed += 1;
                 self.close_flow(number, false);
             }
+        }
+    }
+
+    /// There may be a pipe for it by now.
+    pub(crate) fn flow_again(&mut self, number: u64) {
+        if let Some(flow) = self.flows.all.get_mut(&number) {
+            flow.again = None;
+            self.flow_ready(number);
         }
     }
 
@@ -121,6 +135,9 @@ impl Server {
         };
         if let Some(due) = flow.due {
             self.poll.not_at(due, Due::Flow(number));
+        }
+        if let Some(again) = flow.again {
+            self.poll.not_at(again, Due::Again(number));
         }
         if let Some(served) = self.doors.served_mut(flow.served) {
             served.connections -= 1;

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         return usage();
     }
     // It binds nothing, and connects to whom it is told.
-    prepare(CapabilitySet::empty());
+    prepare(c"wharf-relay", CapabilitySet::empty());
     ended("wharf-relay", serve(&PathBuf::from(control), Limits::new()))
 }
 

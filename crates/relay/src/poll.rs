@@ -31,6 +31,8 @@ pub(crate) enum Source {
 pub(crate) enum Due {
     /// A connection's patience is over.
     Flow(u64),
+    /// A connection that had to wait for a pipe tries again.
+    Again(u64),
     /// A client of UDP may have been idle too long.
     Session(u64),
     /// Doors that were shut may be opened again.

@@ -60,6 +60,8 @@ pub(crate) struct Pump {
     done: bool,
     /// What is not there by now will not come any more.
     last: bool,
+    /// There is no pipe to be had just now.
+    short: bool,
 }
 
 impl Pump {
@@ -94,8 +96,15 @@ impl Pump {
     fn fill(&mut self, from: BorrowedFd<'_>, pipes: &mut Pipes) -> Result<bool, Broken> {
         let pipe = match self.pipe.take() {
             Some(pipe) => pipe,
-            None => pipes.take().map_err(|_| Broken::From)?,
+            None => match pipes.take() {
+                Ok(pipe) => pipe,
+                Err(_) => {
+                    self.short = true;
+                    return Ok(false);
+                }
+            },
         };
+        self.short = false;
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         let got = splice(from, None, &pipe.write, None, PIECE, flags);
         match got {
@@ -145,6 +154,7 @@ impl Pump {
     /// Moves nothing more.
     pub(crate) fn stop(&mut self) {
         self.done = true;
+        self.short = false;
         self.held = 0;
         self.pipe = None;
     }
@@ -160,7 +170,12 @@ impl Pump {
 
     /// Does it wait for who sends?
     pub(crate) fn reads(&self) -> bool {
-        !self.done && !self.ended && self.held == 0
+        !self.done && !self.ended && self.held == 0 && !self.short
+    }
+
+    /// Is it to be tried again, though nothing will say so?
+    pub(crate) fn is_short(&self) -> bool {
+        self.short
     }
 
     /// Does it wait for who receives?

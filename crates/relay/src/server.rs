@@ -24,6 +24,7 @@ pub fn serve(control: &Path, limits: Limits) -> io::Result<()> {
     let mut server = Server::start(control, limits)?;
     let mut events = Vec::new();
     while !server.stopping {
+        server.measure();
         server.idle(Instant::now());
         if server.is_over() {
             break;
@@ -111,6 +112,7 @@ impl Server {
     fn due(&mut self, due: Due, now: Instant) {
         match due {
             Due::Flow(number) => self.flow_due(number),
+            Due::Again(number) => self.flow_again(number),
             Due::Session(number) => self.session_due(number, now),
             Due::Doors => {
                 let most = self.limits.connections_of_one;
@@ -119,6 +121,17 @@ impl Server {
             Due::Idle => {
                 self.ending = false;
                 self.stopping = !self.is_needed() && now >= self.needed + NEEDED;
+            }
+        }
+    }
+
+    /// Doors leave less for others, or more.
+    fn measure(&mut self) {
+        let limits = self.limits.beside(self.doors.descriptors());
+        if limits != self.limits {
+            self.limits = limits;
+            if self.flows.len() < limits.connections {
+                self.doors.open_again(&self.poll, limits.connections_of_one);
             }
         }
     }

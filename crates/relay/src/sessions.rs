@@ -1,15 +1,15 @@
 //! Clients of UDP: each has a socket of its own to the container, so that the container tells them
 //! apart and answers find their way back. Answers come from the address that the client had asked.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sys::pktinfo::{self, Local};
 
-use crate::doors::Held;
-use crate::limits::{IDLE, IN_A_ROW};
+use crate::doors::{Doors, Held};
+use crate::limits::{BRIEF, IDLE, IN_A_ROW};
 use crate::poll::{Due, Ready, Source};
 use crate::server::Server;
 
@@ -27,7 +27,61 @@ struct Session {
     socket: UdpSocket,
     used: Instant,
     due: Instant,
-    answered: bool,
+    said: Said,
+}
+
+/// How far the two have come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// The container has not answered.
+    Nothing,
+    /// A question and its answer, which may be all.
+    Answer,
+    /// More than that.
+    More,
+}
+
+impl Session {
+    /// How long it is kept when nothing is said.
+    fn patience(&self) -> Duration {
+        match self.said {
+            Said::Answer => BRIEF,
+            Said::Nothing | Said::More => IDLE,
+        }
+    }
+}
+
+/// The clients of a container, by when something was said last.
+#[derive(Default)]
+pub(crate) struct Clients {
+    /// Those that have had no more than one answer.
+    new: BTreeSet<(Instant, u64)>,
+    /// Those that talk.
+    talking: BTreeSet<(Instant, u64)>,
+}
+
+impl Clients {
+    pub(crate) fn len(&self) -> usize {
+        self.new.len() + self.talking.len()
+    }
+
+    fn of(&mut self, said: Said) -> &mut BTreeSet<(Instant, u64)> {
+        match said {
+            Said::Nothing | Said::Answer => &mut self.new,
+            Said::More => &mut self.talking,
+        }
+    }
+
+    /// Who makes room for another one: who has said nothing for longest, among those of which there are
+    /// more. So neither of the two kinds can take the other's half.
+    fn oldest(&self) -> Option<u64> {
+        let from = if self.new.len() >= self.talking.len() {
+            &self.new
+        } else {
+            &self.talking
+        };
+        from.first().map(|(_, number)| *number)
+    }
 }
 
 /// All of them, by what they are waited for.
@@ -40,6 +94,18 @@ pub(crate) struct Sessions {
 impl Sessions {
     pub(crate) fn len(&self) -> usize {
         self.all.len()
+    }
+}
+
+impl Doors {
+    /// One of the two has said something.
+    fn noted(&mut self, number: u64, session: &mut Session, said: Said) {
+        let before = (session.used, session.said);
+        (session.used, session.said) = (Instant::now(), said);
+        if let Some(served) = self.served_mut(session.served) {
+            served.clients.of(before.1).remove(&(before.0, number));
+            served.clients.of(said).insert((session.used, number));
+        }
     }
 }
 
@@ -79,14 +145,16 @@ impl Server {
             return Some(*number);
         }
         let to = self.doors.target(key.door)?;
-        let of_one = self.doors.served(served)?.sessions;
-        if of_one >= self.limits.sessions_of_one || self.sessions.len() >= self.limits.sessions {
-            // A client that was never answered may be none at all.
-            let Some(oldest) = self.doors.served(served)?.unanswered.first().copied() else {
-                self.counted.dropped += 1;
-                return None;
-            };
-            self.close_session(oldest.1);
+        let of_one = self.doors.served(served)?.clients.len();
+        let oldest = if of_one >= self.limits.sessions_of_one {
+            self.doors.served(served)?.clients.oldest()
+        } else if self.sessions.len() >= self.limits.sessions {
+            self.doors.crowd().and_then(Clients::oldest)
+        } else {
+            None
+        };
+        if let Some(oldest) = oldest {
+            self.close_session(oldest);
         }
         let Ok(number) = self.open_session(key, served, to) else {
             self.counted.dropped += 1;
@@ -110,15 +178,14 @@ impl Server {
             served,
             socket,
             used: now,
-            due: now + IDLE,
-            answered: false,
+            due: now + BRIEF,
+            said: Said::Nothing,
         };
         self.poll.at(session.due, Due::Session(number));
         self.sessions.all.insert(number, session);
         self.sessions.by_key.insert(key, number);
         if let Some(served) = self.doors.served_mut(served) {
-            served.sessions += 1;
-            served.unanswered.insert((now, number));
+            served.clients.new.insert((now, number));
         }
         Ok(number)
     }
@@ -134,13 +201,9 @@ impl Server {
         {
             let _ = session.socket.send(bytes);
         }
-        let before = std::mem::replace(&mut session.used, Instant::now());
-        if !session.answered
-            && let Some(served) = self.doors.served_mut(session.served)
-        {
-            served.unanswered.remove(&(before, number));
-            served.unanswered.insert((session.used, number));
-        }
+        let more = session.said != Said::Nothing;
+        let said = if more { Said::More } else { Said::Nothing };
+        self.doors.noted(number, session, said);
     }
 
     /// A container has answered.
@@ -156,12 +219,11 @@ impl Server {
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Err(_) => break,
             };
-            let before = std::mem::replace(&mut session.used, Instant::now());
-            if !std::mem::replace(&mut session.answered, true)
-                && let Some(served) = self.doors.served_mut(session.served)
-            {
-                served.unanswered.remove(&(before, number));
-            }
+            let said = match session.said {
+                Said::Nothing => Said::Answer,
+                Said::Answer | Said::More => Said::More,
+            };
+            self.doors.noted(number, session, said);
             if let Some(place) = self.doors.get(session.key.door) {
                 let (to, from) = (session.key.client, session.key.asked);
                 let _ = pktinfo::send(&place.socket, &buffer[..len], to, from);
@@ -175,7 +237,7 @@ impl Server {
         let Some(session) = self.sessions.all.get_mut(&number) else {
             return;
         };
-        let end = session.used + IDLE;
+        let end = session.used + session.patience();
         if end > now {
             session.due = end;
             self.poll.at(end, Due::Session(number));
@@ -192,8 +254,8 @@ impl Server {
         self.poll.remove(&session.socket, number);
         self.poll.not_at(session.due, Due::Session(number));
         if let Some(served) = self.doors.served_mut(session.served) {
-            served.sessions -= 1;
-            served.unanswered.remove(&(session.used, number));
+            let clients = served.clients.of(session.said);
+            clients.remove(&(session.used, number));
         }
     }
 

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use relay::{Client, Door, Proto};
+use rustix::process::{Resource, Rlimit, prlimit};
 
 const TO: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
@@ -223,6 +224,88 @@ fn datagrams_come_back_from_where_they_were_sent() {
     assert_eq!(client.status().unwrap().sessions, 20);
     client.remove("a").unwrap();
     assert_eq!(client.status().unwrap().sessions, 0);
+}
+
+/// Who talks is not driven out by thousands who ask once.
+#[test]
+fn thousands_of_clients_are_answered() {
+    let (_lab, mut client) = Lab::new();
+    let inside = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind("[::1]:0").unwrap();
+    let door = Door {
+        proto: Proto::Udp,
+        at: socket.local_addr().unwrap(),
+        port: inside.local_addr().unwrap().port(),
+    };
+    let (life, _held) = life();
+    client
+        .serve("a", TO, &[(door, socket.as_fd())], life.as_fd())
+        .unwrap();
+    let asker = || {
+        let socket = UdpSocket::bind("[::1]:0").unwrap();
+        let patience = Some(Duration::from_secs(20));
+        socket.set_read_timeout(patience).unwrap();
+        socket.connect(door.at).unwrap();
+        socket
+    };
+    let patience = Some(Duration::from_secs(20));
+    inside.set_read_timeout(patience).unwrap();
+    let ask = |socket: &UdpSocket| {
+        socket.send(b"x").unwrap();
+        let (_, from) = inside.recv_from(&mut [0; 8]).unwrap();
+        inside.send_to(b"y", from).unwrap();
+        socket.recv(&mut [0; 8]).unwrap();
+        from
+    };
+    let talks = asker();
+    let from = ask(&talks);
+    ask(&talks);
+    for _ in 0..5_000 {
+        ask(&asker());
+    }
+    assert_eq!(ask(&talks), from);
+    assert!(client.status().unwrap().sessions <= 2_048);
+    assert_eq!(client.status().unwrap().dropped, 0);
+}
+
+/// Where there is no descriptor for a pipe, what is under way waits for one, and is not broken.
+#[test]
+fn connections_outlast_a_want_of_descriptors() {
+    let (lab, mut client) = Lab::new();
+    let pid = rustix::process::Pid::from_child(&lab.child);
+    let (door, socket, inside) = tcp();
+    let (life, _held) = life();
+    client
+        .serve("a", TO, &[(door, socket.as_fd())], life.as_fd())
+        .unwrap();
+    let ends: Vec<_> = (0..20)
+        .map(|_| (connect(door.at), inside.accept().unwrap().0))
+        .collect();
+    until(|| (client.status().unwrap().connections == 20).then_some(()));
+    // Room for a few pipes more, and for nothing else.
+    let now = std::fs::read_dir(format!("/proc/{}/fd", lab.child.id()));
+    let most = Some(u64::try_from(now.unwrap().count()).unwrap() + 6);
+    let limit = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    prlimit(Some(pid), Resource::Nofile, limit).unwrap();
+    // More than the sockets hold: each is stuck with a full pipe, or without one.
+    let all = vec![7; 12 << 20];
+    std::thread::scope(|scope| {
+        for (out, _) in &ends {
+            scope.spawn(|| (&*out).write_all(&all).unwrap());
+        }
+        until(|| {
+            let fds = std::fs::read_dir(format!("/proc/{}/fd", lab.child.id())).unwrap();
+            (u64::try_from(fds.count()).ok() >= most).then_some(())
+        });
+        for (_, inner) in &ends {
+            // All at once: a full pipe is free for another only when it was emptied.
+            scope.spawn(|| (&*inner).read_exact(&mut vec![0; all.len()]).unwrap());
+        }
+    });
+    assert_eq!(client.status().unwrap().connections, 20);
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     // It reads what containers send. All that it must be able to do is to enter their networks.
-    prepare(CapabilitySet::SYS_ADMIN);
+    prepare(c"wharf-dns", CapabilitySet::SYS_ADMIN);
     ended("wharf-dns", serve(&options))
 }
 

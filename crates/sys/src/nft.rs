@@ -11,7 +11,7 @@ mod transaction;
 
 pub use legacy::{Legacy, legacy_forward};
 pub use list::{Chain, Entry, Found, Outcome, base_chains, elements, has_table, rules};
-pub use monitor::{Heard, Monitor, Own};
+pub use monitor::{Heard, Monitor, Own, TICK};
 pub use rule::{Fib, Key, PortOf, Rule, Status, Transport, Verdict, link_key};
 pub use transaction::{Base, Data, Hook, Map, Span, Transaction};
 

@@ -18,6 +18,7 @@ use crate::processes;
 #[derive(Debug, Default)]
 pub(crate) struct Baseline {
     links: BTreeSet<String>,
+    settings: BTreeSet<String>,
     rules: BTreeSet<String>,
     mounts: Vec<PathBuf>,
 }
@@ -26,6 +27,7 @@ impl Baseline {
     pub(crate) fn of(daemon: &Daemon) -> Self {
         Self {
             links: links(daemon),
+            settings: settings(daemon),
             rules: rules(daemon),
             mounts: mounts_under(daemon.dir()),
         }
@@ -41,6 +43,8 @@ pub struct Leaks {
     pub mounts: Vec<String>,
     /// Network links that were not there when the daemon had started.
     pub links: Vec<String>,
+    /// Addresses and routes of links, and links that 127.0.0.1 is passed on to, likewise.
+    pub settings: Vec<String>,
     /// Firewall rules and elements that were not there when the daemon had started.
     pub rules: Vec<String>,
     /// Cgroups below the daemon's parent.
@@ -56,11 +60,12 @@ impl Leaks {
             processes,
             mounts,
             links,
+            settings,
             rules,
             cgroups,
             records,
         } = self;
-        [processes, mounts, links, rules, cgroups, records]
+        [processes, mounts, links, settings, rules, cgroups, records]
             .iter()
             .all(|v| v.is_empty())
     }
@@ -72,6 +77,7 @@ impl std::fmt::Display for Leaks {
             ("process", &self.processes),
             ("mount", &self.mounts),
             ("link", &self.links),
+            ("setting", &self.settings),
             ("rule", &self.rules),
             ("cgroup", &self.cgroups),
             ("record", &self.records),
@@ -102,6 +108,7 @@ impl Daemon {
             processes: strays(self).into_iter().map(processes::name).collect(),
             mounts: text(self.leaked_mounts()),
             links: new(links(self), &self.baseline().links),
+            settings: new(settings(self), &self.baseline().settings),
             rules: new(rules(self), &self.baseline().rules),
             cgroups: text(cgroups(self.cgroup_parent())),
             records: text(records(self)),
@@ -185,6 +192,42 @@ fn links(daemon: &Daemon) -> BTreeSet<String> {
     names
         .filter_map(|link| link["ifname"].as_str().map(str::to_owned))
         .collect()
+}
+
+/// What links have: addresses, routes, and whether 127.0.0.1 is passed on to them. Not what the kernel gives them
+/// when they come up, nor how long it lasts.
+fn settings(daemon: &Daemon) -> BTreeSet<String> {
+    // dockerd's bridge gets some with its first container.
+    if daemon.engine() == Engine::Dockerd {
+        return BTreeSet::new();
+    }
+    let line = "ip -o addr; ip route; ip -6 route; \
+                grep -lx 1 /proc/sys/net/ipv4/conf/*/route_localnet || true";
+    let list = daemon
+        .host()
+        .run(Command::new("sh").args(["-c", line]))
+        .ok();
+    list.lines().filter_map(setting).collect()
+}
+
+/// The link by which a test's host reaches others.
+const HOSTS: &str = "eth0";
+
+fn setting(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let own = |ip: &str| ip.starts_with("fe80::") && ip != "fe80::1/64";
+    match words[..] {
+        // Tests change the host's own way out as its operator does; the daemon has no business there.
+        _ if words.contains(&HOSTS) => None,
+        // `2: eth0 inet 10.0.0.2/24 …`
+        [_, link, "inet" | "inet6", ip, ..] => (!own(ip)).then(|| format!("{link} has {ip}")),
+        [to, ..] if own(to) || to == "multicast" => None,
+        _ => {
+            let dev = words.iter().position(|w| *w == "dev");
+            let end = dev.map_or(words.len(), |at| (at + 2).min(words.len()));
+            Some(words[..end].join(" "))
+        }
+    }
 }
 
 /// Every rule and every element of a set or map, without what changes by itself.

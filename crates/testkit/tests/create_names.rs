@@ -130,6 +130,75 @@ fn links() {
     d.assert_no_leaks();
 }
 
+/// What others call a container by their links is a name of it.
+#[test]
+fn names_of_links() {
+    let mut d = Daemon::fresh();
+    for cli in d.clis() {
+        cli.ok("run -d --name db busybox sleep 1000");
+        cli.ok("run -d --name web --link db:database --link db:store busybox sleep 1000");
+        let id = cli.ok("inspect -f '{{.Id}}' db");
+        for name in ["web/database", "web/store"] {
+            assert_eq!(cli.ok(&format!("inspect -f '{{{{.Id}}}}' {name}")), id);
+        }
+        cli.ok("exec web/database true");
+        cli.refused("inspect web/none", &["web/none"]);
+        let shown = |flags: &str| cli.ok(&format!("ps --format '{{{{.Names}}}}' {flags}"));
+        assert_eq!(shown("--filter name=^db$"), "db");
+        let full = shown("--no-trunc --filter name=^web/database$");
+        let mut names: Vec<&str> = full.split(',').collect();
+        names.sort_unstable();
+        assert_eq!(names, ["db", "web/database", "web/store"]);
+
+        // A link goes, and what it leads to stays.
+        cli.refused(
+            "rm --link db",
+            &["Conflict, cannot remove the default link name of the container"],
+        );
+        cli.refused("rm --link web/none", &["No such container: web/none"]);
+        cli.ok("rm --link web/database");
+        cli.refused(
+            "rm --link web/database",
+            &["No such container: web/database"],
+        );
+        assert_eq!(
+            cli.ok("inspect -f '{{json .HostConfig.Links}}' web"),
+            "[\"/db:/web/store\"]"
+        );
+        let hosts = cli.ok("exec web cat /etc/hosts");
+        assert!(
+            !hosts.contains("database") && hosts.contains("store"),
+            "{hosts}"
+        );
+
+        // Nobody starts without what it is linked to, also where that is gone for good.
+        cli.ok("rename db data");
+        cli.ok("rm -f data");
+        let gone = "Cannot link to a non running container: /data AS /web/store";
+        for verb in ["restart -t 0", "start", "restart"] {
+            let out = cli.refused(&format!("{verb} web"), &[gone]);
+            assert_eq!(out.code, 1, "{verb}");
+        }
+        assert_eq!(
+            cli.ok("inspect -f '{{.State.Status}} {{json .HostConfig.Links}}' web"),
+            "exited [\"/data:/web/store\"]"
+        );
+        cli.refused("inspect web/store", &["web/store"]);
+        cli.ok("rm -f web");
+    }
+    // A daemon that starts later says the same.
+    let cli = d.docker();
+    cli.ok("run -d --name db busybox sleep 1000");
+    cli.ok("create --name web --link db:store busybox true");
+    cli.ok("rm -f db");
+    d.kill9();
+    d.restart();
+    let gone = "Cannot link to a non running container: /db AS /web/store";
+    d.docker().refused("start web", &[gone]);
+    d.docker().ok("rm web");
+    d.assert_no_leaks();
+}
+
 #[test]
 fn addresses_on_the_default_network() {
     let d = Daemon::fresh();

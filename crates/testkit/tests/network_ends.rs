@@ -212,3 +212,64 @@ fn made_again_right_after_it_was_removed() {
     }
     d.assert_no_leaks();
 }
+
+/// What a bridge of the operator's has.
+fn theirs(d: &Daemon) -> String {
+    let line = "ip -o addr show dev theirs0 scope global; ip route show dev theirs0; \
+                cat /proc/sys/net/ipv4/conf/theirs0/route_localnet";
+    let shell = std::process::Command::new("sh");
+    let out = d.host().run({ shell }.args(["-c", line])).ok();
+    out.replace(" linkdown", "")
+}
+
+/// A bridge of the operator's is after a network what it was before it.
+#[test]
+fn a_bridge_that_was_there_is_left_as_it_was() {
+    let mut d = Daemon::fresh();
+    if !Engine::under_test().is_wharf() {
+        return;
+    }
+    d.host().ns().ip("link add theirs0 type bridge");
+    for line in [
+        "addr add 10.95.0.1/24 dev theirs0",
+        "addr add 10.96.0.9/24 dev theirs0",
+        "link set theirs0 up",
+    ] {
+        d.host().ns().ip(line);
+    }
+    let before = theirs(&d);
+    assert!(
+        before.contains("10.95.0.1/24") && before.ends_with('0'),
+        "{before}"
+    );
+    for cli in d.clis() {
+        let make =
+            "network create --ipv6 --subnet fd00:95::/64 -o com.docker.network.bridge.name=theirs0";
+        // Its address is one that the bridge has, and one that it gets.
+        for subnet in ["10.95.0.0/24", "10.94.0.0/24"] {
+            cli.ok(&format!("{make} --subnet {subnet} guest"));
+            assert_ne!(theirs(&d), before);
+            cli.ok("run --rm --network guest busybox true");
+            cli.ok("network rm guest");
+            assert_eq!(theirs(&d), before, "{subnet}");
+        }
+        // One that is gone has nothing to lose.
+        d.host().ns().ip("link add busy0 type bridge");
+        cli.ok(
+            "network create --subnet 10.93.0.0/24 -o com.docker.network.bridge.name=busy0 other",
+        );
+        d.host().ns().ip("link del busy0");
+        cli.ok("network rm other");
+    }
+    // Also when another daemon removes it.
+    let make =
+        "network create --subnet 10.94.0.0/24 -o com.docker.network.bridge.name=theirs0 guest";
+    d.docker().ok(make);
+    d.kill9();
+    d.restart();
+    assert_ne!(theirs(&d), before);
+    d.docker().ok("network rm guest");
+    assert_eq!(theirs(&d), before);
+    d.host().ns().ip("link del theirs0");
+    d.assert_no_leaks();
+}

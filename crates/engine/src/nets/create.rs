@@ -29,6 +29,9 @@ impl Engine {
     /// When something about it makes no sense or is not supported, or its name or a subnet of it has
     /// an owner; nothing is left of it then.
     pub async fn create_network(self: &Arc<Self>, wanted: NetworkCreate) -> Result<NetworkCreated> {
+        // Other daemons of the host choose from the same pools: one at a time, until the addresses are there
+        // for the next one to see.
+        let _claim = blocking(|| Ok(network::Claim::wait())).await?;
         let _gate = self.networks.gate.lock().await;
         let mut record = self.draft(wanted)?;
         if self.networks.all().iter().any(|n| n.name == record.name) {
@@ -39,9 +42,6 @@ impl Engine {
         }
         // All but the subnets that are still to be chosen is judged before anything is made.
         define::definition(&record)?;
-        // Other daemons of the host choose from the same pools: one at a time, until the addresses are there
-        // for the next one to see.
-        let _claim = blocking(|| Ok(network::Claim::wait())).await?;
         let (fabric, mut chosen) = (Arc::clone(&self.network), record.clone());
         let twin = self.same_parent(&record).map(|n| n.adopted);
         record = blocking(move || {
@@ -54,6 +54,9 @@ impl Engine {
                 }
                 (None, None) => false,
             };
+            if let Some(definition) = define::definition(&chosen)?.filter(|_| chosen.adopted) {
+                chosen.found = fabric.found(&definition).map_err(Error::Fabric)?;
+            }
             Ok(chosen)
         })
         .await?;
@@ -83,7 +86,7 @@ impl Engine {
         let own =
             parent(record).filter(|_| matches!(record.driver.as_str(), "macvlan" | "ipvlan"))?;
         let mut all = self.networks.all().into_iter();
-        all.find(|n| parent(n).as_ref() == Some(&own))
+        all.find(|n| !n.config_only && parent(n).as_ref() == Some(&own))
     }
 
     /// What is asked for, checked and completed but for subnets.

@@ -217,6 +217,7 @@ fn bridge(record: &NetworkRecord, options: &Options<'_>) -> Result<Driver> {
             options.address(option::HOST_IPV6, false)?,
         ],
         gateways,
+        found: record.found.clone(),
         ..Bridge::new(link)
     }))
 }

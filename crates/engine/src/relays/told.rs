@@ -58,9 +58,15 @@ pub(super) struct Relay {
     wanted: BTreeMap<String, Wanted>,
     /// Those of which the relay has not been told, or not everything.
     untold: BTreeSet<String>,
+    /// Those among them whose shims are to be asked for their sockets.
+    lacking: BTreeSet<String>,
+    /// Those among them of which something went wrong, which is said once.
+    failing: BTreeSet<String>,
     /// Those whose doors it has.
     serving: BTreeMap<String, Vec<Door>>,
     client: Option<Client>,
+    /// It did not answer: it may hold ports that are not its own any more, so it has to go.
+    hangs: bool,
 }
 
 impl Relay {
@@ -69,8 +75,11 @@ impl Relay {
             process,
             wanted: BTreeMap::new(),
             untold: BTreeSet::new(),
+            lacking: BTreeSet::new(),
+            failing: BTreeSet::new(),
             serving: BTreeMap::new(),
             client: None,
+            hangs: false,
         }
     }
 
@@ -83,27 +92,34 @@ impl Relay {
     /// The process is gone; true if it is needed.
     pub(super) fn lost(&mut self) -> bool {
         self.client = None;
+        self.hangs = false;
         !self.wanted.is_empty()
     }
 
     /// Is everything told?
     pub(super) fn is_right(&self) -> bool {
-        self.wanted.is_empty() || self.client.is_some() && self.untold.is_empty()
+        let told = self.client.is_some() && self.untold.is_empty();
+        !self.hangs && (self.wanted.is_empty() || told)
     }
 
-    /// Nothing is carried for a container any more. This never fails: a relay that cannot be told sees
-    /// by itself that the container is gone.
+    /// Nothing is carried for a container any more. A relay that cannot be told is killed, as it would
+    /// keep the ports from who has them next; another one is started where it is needed.
     pub(super) fn forget(&mut self, id: &str) {
         if self.wanted.remove(id).is_none() {
             return;
         }
         self.untold.remove(id);
+        self.lacking.remove(id);
+        self.failing.remove(id);
         self.serving.remove(id);
         if let Some(client) = &mut self.client
             && let Err(error) = client.remove(id)
         {
             tracing::warn!(container = %id, %error, "the relay could not be told of its end");
             self.client = None;
+            self.hangs = true;
+            // Is it refused, it is tried again.
+            let _ = self.replace();
         }
         if self.wanted.is_empty() {
             // Without containers and without us it ends by itself, after a while in which the next
@@ -112,10 +128,20 @@ impl Relay {
         }
     }
 
-    /// Tells everything that is not told.
-    pub(super) fn tell(&mut self) -> io::Result<()> {
+    /// Makes room for another process where this one hangs.
+    fn replace(&mut self) -> io::Result<()> {
+        if self.hangs {
+            self.process.kill()?;
+            self.hangs = false;
+        }
+        Ok(())
+    }
+
+    /// Tells everything that is not told; false where some of it is to be tried again.
+    pub(super) fn tell(&mut self) -> io::Result<bool> {
+        self.replace()?;
         if self.wanted.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let known = self.client.is_some();
         match self.try_tell() {
@@ -125,7 +151,7 @@ impl Relay {
         }
     }
 
-    fn try_tell(&mut self) -> io::Result<()> {
+    fn try_tell(&mut self) -> io::Result<bool> {
         let mut client = match self.client.take() {
             Some(client) => client,
             None => self.reach()?,
@@ -133,18 +159,56 @@ impl Relay {
         for id in self.untold.clone() {
             match self.tell_of(&mut client, &id) {
                 Err(Failure::Relay(relay::Error::Gone(error))) => return Err(error),
-                Err(error) => {
+                Err(Failure::Relay(error)) => self.failed(&id, &error),
+                Err(Failure::Lacking) => _ = self.lacking.insert(id),
+                Err(error @ Failure::Lost(_)) => {
                     tracing::warn!(
                         container = %id, %error,
                         "what comes to its ports in IPv6 is not carried; restart it"
                     );
+                    self.told(&id);
                 }
-                Ok(()) => {}
+                Ok(()) => self.told(&id),
             }
-            self.untold.remove(&id);
         }
         self.client = Some(client);
-        Ok(())
+        Ok(self.untold.is_empty())
+    }
+
+    fn told(&mut self, id: &str) {
+        self.untold.remove(id);
+        self.lacking.remove(id);
+        self.failing.remove(id);
+    }
+
+    fn failed(&mut self, id: &str, error: &dyn std::error::Error) {
+        if self.failing.insert(id.to_owned()) {
+            tracing::warn!(
+                container = %id, %error,
+                "what comes to its ports in IPv6 is not carried yet; it is tried again"
+            );
+        }
+    }
+
+    /// Whom to ask for sockets: containers, their doors, and where their shims are.
+    pub(super) fn lacking(&mut self) -> Vec<(String, Vec<Door>, PathBuf)> {
+        let ids = std::mem::take(&mut self.lacking).into_iter();
+        ids.filter_map(|id| {
+            let wanted = self.wanted.get(&id)?;
+            Some((id, wanted.doors.clone(), wanted.run_dir.clone()))
+        })
+        .collect()
+    }
+
+    /// A shim has answered, or not.
+    pub(super) fn found(&mut self, id: &str, doors: &[Door], sockets: io::Result<Sockets>) {
+        // It may want others by now.
+        let wanted = self.wanted.get_mut(id).filter(|w| w.doors == doors);
+        match (wanted, sockets) {
+            (Some(wanted), Ok(sockets)) => wanted.sockets = Some(sockets),
+            (Some(_), Err(error)) => self.failed(id, &error),
+            (None, _) => {}
+        }
     }
 
     fn tell_of(&mut self, client: &mut Client, id: &str) -> Result<(), Failure> {
@@ -161,18 +225,14 @@ impl Relay {
             }
             return Ok(client.lead(id, wanted.to)?);
         }
-        let sockets = match wanted.sockets.take() {
-            Some(sockets) => sockets,
-            None => Sockets::of_shim(&wanted.doors, &wanted.run_dir).map_err(Failure::Sockets)?,
-        };
+        let sockets = wanted.sockets.take().ok_or(Failure::Lacking)?;
         // Those that it has no more first: others may want them.
         client.keep(id, &wanted.doors)?;
         self.serving.remove(id);
         client.serve(id, wanted.to, &sockets.doors(), sockets.life())?;
         if sockets.len() < wanted.doors.len() {
             let missing = wanted.doors.len() - sockets.len();
-            let error = format!("its shim has lost the sockets of {missing} ports");
-            return Err(Failure::Sockets(io::Error::other(error)));
+            return Err(Failure::Lost(missing));
         }
         self.serving.insert(id.to_owned(), wanted.doors.clone());
         Ok(())
@@ -221,7 +281,10 @@ enum Failure {
     /// The relay is gone, or refuses.
     #[error(transparent)]
     Relay(#[from] relay::Error),
-    /// There are no sockets to hand over.
-    #[error(transparent)]
-    Sockets(io::Error),
+    /// Its sockets are not at hand.
+    #[error("its sockets are not known yet")]
+    Lacking,
+    /// So many of its sockets are nowhere.
+    #[error("its shim has lost the sockets of {0} ports")]
+    Lost(usize),
 }

@@ -8,6 +8,7 @@ use network::{Living, Published, PublishedPort, Request, Target};
 use sys::netns;
 
 use crate::lab::*;
+use crate::own::{add, bridge};
 
 /// Forgets a network as a killed daemon would: nothing is undone.
 fn crash(net: Network) {
@@ -292,6 +293,27 @@ fn a_watched_table_is_put_right_whatever_is_changed_in_it() {
         lab.nft("list chain ip wharf forward").contains("vmap")
     });
     assert!(lab.nft("list ruleset").contains("counter"));
+}
+
+/// While it puts much back, what is taken away again is not told for want of room.
+#[test]
+fn a_watched_table_comes_back_however_often_it_goes() {
+    let lab = Lab::new();
+    let net = lab.open(&Config::default());
+    for n in 0..60 {
+        let name = format!("n{n}");
+        add(&lab, &net, &bridge(&name, &[&format!("10.1.{n}.0/24")]));
+    }
+    within(&lab.host, || net.watch()).unwrap();
+    for pause in [0, 200, 500, 700, 800] {
+        lab.nft("flush ruleset");
+        thread::sleep(std::time::Duration::from_millis(pause));
+        lab.nft("flush ruleset");
+        until("the tables to be put back", || {
+            let all = lab.nft("list ruleset");
+            all.contains("table ip wharf {") && all.contains("table inet wharf-user {")
+        });
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn space(subnet: &str) -> AddressSpace {
     AddressSpace::of(subnet)
 }
 
-fn bridge(id: &str, subnets: &[&str]) -> Definition {
+pub(crate) fn bridge(id: &str, subnets: &[&str]) -> Definition {
     Definition {
         id: id.to_owned(),
         name: id.to_owned(),
@@ -41,7 +41,7 @@ fn join(lab: &Lab, net: &Network, network: &str, id: &str) -> (OwnedFd, network:
     (ns, endpoint.unwrap())
 }
 
-fn add(lab: &Lab, net: &Network, definition: &Definition) {
+pub(crate) fn add(lab: &Lab, net: &Network, definition: &Definition) {
     within(&lab.host, || net.fabric.add(definition)).unwrap();
 }
 

@@ -242,6 +242,20 @@ impl Socket {
         }
     }
 
+    /// Has the kernel keep so many bytes of messages until they are read.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<(), Error> {
+        let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
+        set_option(&self.fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)?;
+        Ok(())
+    }
+
+    /// Waits no longer than this for a message.
+    pub(crate) fn wait_at_most(&self, time: std::time::Duration) -> Result<(), Error> {
+        use rustix::net::sockopt::{Timeout, set_socket_timeout};
+        set_socket_timeout(&self.fd, Timeout::Recv, Some(time)).map_err(io::Error::from)?;
+        Ok(())
+    }
+
     /// The number by which the kernel tells this socket from others of its namespace, also in what it tells
     /// others of its doings. To be asked before anything is sent.
     ///

@@ -8,6 +8,10 @@ use crate::netlink::{Attrs, Error, Socket};
 const DELTABLE: u16 = message(2);
 const DELCHAIN: u16 = message(5);
 const GROUP: i32 = 7;
+/// Bytes of messages that are kept until they are read.
+const BACKLOG: usize = 8 << 20;
+/// How long [`Monitor::wait`] waits at most.
+pub const TICK: std::time::Duration = std::time::Duration::from_secs(2);
 /// Tables, chains and rules that come and go.
 const CHANGES: [u16; 6] = [
     message(0),
@@ -54,40 +58,45 @@ impl Monitor {
     pub fn open() -> Result<Self, Error> {
         let socket = Socket::netfilter()?;
         socket.join(GROUP)?;
+        // A whole ruleset that goes is told of in thousands of messages, and ours that comes back in as many.
+        // Where that is not allowed, what is lost is looked for.
+        let _ = socket.hold(BACKLOG);
+        socket.wait_at_most(TICK)?;
         Ok(Self(socket))
     }
 
-    /// Waits until something happened to tables, chains or rules that is told here.
+    /// Waits until something happened to tables, chains or rules that is told here, or until [`TICK`] is
+    /// over: then nothing did.
     ///
     /// # Errors
     /// When the socket fails.
     pub fn wait(&mut self, own: Own<'_>) -> Result<Heard, Error> {
-        loop {
-            let mut all = Heard::default();
-            let heard = self.0.listen(|kind, port, payload| {
-                let name = Attrs(payload.get(4..).unwrap_or_default()).text(1);
-                let ours = port == own.port;
-                if name == Some(own.table) {
-                    let changes = CHANGES.contains(&kind) || SETS.contains(&kind);
-                    all.own_changed |= changes && !ours;
-                } else if CHANGES.contains(&kind) {
-                    let gone = matches!(kind, DELTABLE | DELCHAIN);
-                    all.kept_deleted |= name == Some(own.kept) && gone && !ours;
-                    all.others_changed = true;
-                }
-            });
-            match heard {
-                Ok(()) if all == Heard::default() => {}
-                Err(Error::Socket(e)) if !is_overrun(&e) => return Err(e.into()),
-                // More happened than could be kept: anything may have.
-                Err(_) => {
-                    return Ok(Heard {
-                        own_changed: true,
-                        kept_deleted: true,
-                        others_changed: true,
-                    });
-                }
-                Ok(()) => return Ok(all),
+        let mut all = Heard::default();
+        let heard = self.0.listen(|kind, port, payload| {
+            let name = Attrs(payload.get(4..).unwrap_or_default()).text(1);
+            let ours = port == own.port;
+            if name == Some(own.table) {
+                let changes = CHANGES.contains(&kind) || SETS.contains(&kind);
+                all.own_changed |= changes && !ours;
+            } else if CHANGES.contains(&kind) {
+                let gone = matches!(kind, DELTABLE | DELCHAIN);
+                all.kept_deleted |= name == Some(own.kept) && gone && !ours;
+                all.others_changed = true;
+            }
+        });
+        match heard {
+            Ok(()) => Ok(all),
+            Err(Error::Socket(e)) if !is_overrun(&e) => Err(e.into()),
+            // More happened than could be kept: anything may have. The kernel keeps nothing more before
+            // what it did keep is read.
+            Err(_) => {
+                let again = |e: Error| matches!(&e, Error::Socket(e) if is_overrun(e));
+                while self.0.listen(|_, _, _| {}).is_err_and(again) {}
+                Ok(Heard {
+                    own_changed: true,
+                    kept_deleted: true,
+                    others_changed: true,
+                })
             }
         }
     }

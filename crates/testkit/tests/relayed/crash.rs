@@ -40,6 +40,48 @@ fn a_killed_relay_comes_back() {
     d.assert_no_leaks();
 }
 
+/// One that hangs is replaced at the first container's end, and holds no port for good.
+#[test]
+fn a_relay_that_hangs_is_replaced() {
+    let d = daemon();
+    if !d.engine().is_wharf() {
+        return;
+    }
+    let host = d.host();
+    serve(&d, "web", "-p 8080:80");
+    serve(&d, "other", "-p 8081:80");
+    reaches(host.ns(), (LOCAL, 8080), "web");
+    reaches(host.ns(), (LOCAL, 8081), "other");
+    let before = until_relay(&d);
+    let comm = std::fs::read_to_string(format!("/proc/{before}/comm"));
+    assert_eq!(comm.expect("a relay"), "wharf-relay\n");
+    signal(before, "STOP");
+    d.docker().ok("rm -f web");
+    serve(&d, "web", "-p 8080:80");
+    // Whose end told it does not matter: the others' doors are open again.
+    reaches(host.ns(), (LOCAL, 8081), "other");
+    reaches(host.ns(), (LOCAL, 8080), "web");
+    let next = until_relay(&d);
+    assert_ne!(next, before);
+    assert!(!alive(before), "it was killed");
+    // So it is where nobody needs it.
+    d.docker().ok("rm -f other");
+    signal(next, "STOP");
+    d.docker().ok("rm -f web");
+    eventually("the end of it", || !alive(next));
+    serve(&d, "web", "-p 8080:80");
+    reaches(host.ns(), (LOCAL, 8080), "web");
+    d.docker().ok("rm -f web");
+    d.assert_no_leaks();
+}
+
+fn signal(pid: u32, name: &str) {
+    let pid = pid.to_string();
+    let mut kill = std::process::Command::new("kill");
+    let status = kill.args(["-s", name, &pid]).status();
+    assert!(status.expect("a program").success());
+}
+
 #[test]
 fn connections_survive_the_daemon() {
     let mut d = daemon();
