@@ -180,7 +180,7 @@ mod tests {
         assert!(parse("/var/lib").unwrap().anonymous);
         for good in [
             "/a:/b:cached",
-            "a:/b:ro,delegated",
+            "data:/b:ro,delegated",
             "/a:/b:consistent,Z,ro,rslave",
         ] {
             assert!(parse(good).is_ok(), "{good}");

@@ -215,7 +215,8 @@ fn run(order: UpdateOrder, races: bool, acts: Vec<Act>) {
         let wanted = world.tasks(service).into_iter().filter(|t| t.is_wanted());
         assert_eq!(wanted.count() as u64, wished);
     }
-    for _ in 0..5 {
+    // What ended early may have to wait for its turn.
+    for _ in 0..20 {
         for task in world.running("job") {
             world.report(&task, TaskState::Complete);
         }
