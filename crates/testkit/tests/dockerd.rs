@@ -167,7 +167,7 @@ fn it_takes_what_provisioning_gives_to_dockerd() {
 fn what_cannot_be_had_is_refused_by_name() {
     for (flag, name) in [
         ("--iptables=false", "iptables"),
-        ("--ip-masq=false", "ip-masq"),
+        ("--allow-direct-routing", "allow-direct-routing"),
         ("--storage-driver=zfs", "storage-driver"),
     ] {
         let opts = Opts {
@@ -265,7 +265,7 @@ fn sighup_reads_the_file_again() {
         "{said}"
     );
     assert!(
-        d.log().contains("need a restart of the daemon: mtu"),
+        d.log().contains("need a restart of the daemon: what the default network is like"),
         "{}",
         d.log()
     );

@@ -311,8 +311,8 @@ const ACTS: [Act; 33] = [
     Act {
         points: &["engine.volume.moving"],
         before: &[
-            "run -d --name other -v full:/nothing busybox sleep 1000",
-            "create --name box -v full:/etc busybox sleep 1000",
+            "run -d --name other -v shared:/nothing busybox sleep 1000",
+            "create --name box -v shared:/etc busybox sleep 1000",
         ],
         operation: "start box",
         happened: (STATUS, "running"),
