@@ -265,7 +265,8 @@ fn sighup_reads_the_file_again() {
         "{said}"
     );
     assert!(
-        d.log().contains("need a restart of the daemon: what the default network is like"),
+        d.log()
+            .contains("need a restart of the daemon: what the default network is like"),
         "{}",
         d.log()
     );
