@@ -1,9 +1,10 @@
 //! Which services a turn looks at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use store::{Event, Heard, Tables};
-use swarm_api::{Id, Node, Object, Task, Time};
+use swarm_api::{Id, Node, Object, Service, Task, Time};
 
 use crate::plan::{Plan, Turn};
 
@@ -27,6 +28,31 @@ pub(crate) struct Look {
 }
 
 impl Dirty {
+    /// One turn of a loop that keeps services. Those that are its own, and that something happened to, are
+    /// made right by `reconcile`, which answers when it wants to look again; where something happened to
+    /// nodes, so are all that are on each node.
+    pub(crate) fn turn(
+        &mut self,
+        turn: &mut Turn<'_>,
+        is_mine: impl Fn(&Service) -> bool,
+        reconcile: impl Fn(&Arc<Service>, &mut Turn<'_>, &mut Plan) -> Option<Time>,
+    ) -> Plan {
+        let mut plan = Plan::default();
+        let mut look = self.look(turn);
+        if look.nodes {
+            let all = turn.tables.services();
+            let everywhere = all.filter(|s| s.is_global() && is_mine(s));
+            look.services.extend(everywhere.map(|s| s.id.clone()));
+        }
+        for id in look.services {
+            let service = turn.tables.service(id.as_str()).filter(|s| is_mine(s));
+            let wake = service.and_then(|service| reconcile(service, turn, &mut plan));
+            self.wake(&id, wake);
+        }
+        self.finish(&mut plan);
+        plan
+    }
+
     /// What this turn looks at.
     pub(crate) fn look(&mut self, turn: &Turn<'_>) -> Look {
         let due = match self.full {

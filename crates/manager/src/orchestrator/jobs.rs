@@ -37,21 +37,8 @@ impl Loop for Jobs {
     }
 
     fn turn(&mut self, turn: &mut Turn<'_>) -> Plan {
-        let mut plan = Plan::default();
-        let mut look = self.dirty.look(turn);
         let is_mine = |s: &Service| !s.removing && s.is_job();
-        if look.nodes {
-            let everywhere = turn.tables.services();
-            let everywhere = everywhere.filter(|s| is_mine(s) && s.is_global());
-            look.services.extend(everywhere.map(|s| s.id.clone()));
-        }
-        for id in look.services {
-            let service = turn.tables.service(id.as_str()).filter(|s| is_mine(s));
-            let wake = service.and_then(|service| reconcile(service, turn, &mut plan));
-            self.dirty.wake(&id, wake);
-        }
-        self.dirty.finish(&mut plan);
-        plan
+        self.dirty.turn(turn, is_mine, reconcile)
     }
 }
 

@@ -33,16 +33,8 @@ impl Loop for Replicated {
     }
 
     fn turn(&mut self, turn: &mut Turn<'_>) -> Plan {
-        let mut plan = Plan::default();
-        let look = self.dirty.look(turn);
-        for id in look.services {
-            let service = turn.tables.service(id.as_str());
-            let mine = service.filter(|s| !s.removing && !s.is_global() && !s.is_job());
-            let wake = mine.and_then(|service| reconcile(service, turn, &mut plan));
-            self.dirty.wake(&id, wake);
-        }
-        self.dirty.finish(&mut plan);
-        plan
+        let is_mine = |s: &Service| !s.removing && !s.is_global() && !s.is_job();
+        self.dirty.turn(turn, is_mine, reconcile)
     }
 }
 
