@@ -259,6 +259,20 @@ impl Daemon {
             .collect();
     }
 
+    /// Starts another program next time, if its command goes by `$NEWER`: ours, in which only the first
+    /// letter of this usage line is another one.
+    pub fn set_newer(&mut self, usage: &str) {
+        let mut bytes = fs::read(wharf_bin()).expect("our program");
+        let usage = usage.as_bytes();
+        let at = bytes.windows(usage.len()).position(|w| w == usage);
+        bytes[at.expect("the usage is in it")] = b'u';
+        let newer = self.dir.path().join("newer");
+        fs::write(&newer, bytes).expect("our own folder");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&newer, executable).expect("our own file");
+        self.set_env(&[("NEWER", newer.to_str().expect("a path"))]);
+    }
+
     /// Adds flags for the next start.
     pub fn add_args(&mut self, args: &[&str]) {
         self.opts.args.extend(args.iter().map(ToString::to_string));

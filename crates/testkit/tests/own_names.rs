@@ -212,15 +212,7 @@ fn a_newer_program_takes_over() {
     let inside = Inside::of(&d, "one");
     let before = server(&d);
     // Another program, of which only what it says to who uses it wrongly differs.
-    let mut bytes = std::fs::read(testkit::wharf_bin()).expect("our program");
-    let usage = b"Usage: wharf-dns";
-    let at = bytes.windows(usage.len()).position(|w| w == usage);
-    bytes[at.expect("the name server is in it")] = b'u';
-    let newer = d.dir().join("newer");
-    std::fs::write(&newer, bytes).expect("our own folder");
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&newer, executable).expect("our own file");
-    d.set_env(&[("NEWER", newer.to_str().expect("a path"))]);
+    d.set_newer("Usage: wharf-dns");
     d.kill9();
     let over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -180,15 +180,7 @@ fn a_newer_program_takes_over() {
     talk(&mut client, &mut server);
     let before = until_relay(&d);
     // Another program, of which only what it says to who uses it wrongly differs.
-    let mut bytes = std::fs::read(testkit::wharf_bin()).expect("our program");
-    let usage = b"Usage: wharf-relay";
-    let at = bytes.windows(usage.len()).position(|w| w == usage);
-    bytes[at.expect("the relay is in it")] = b'u';
-    let newer = d.dir().join("newer");
-    std::fs::write(&newer, bytes).expect("our own folder");
-    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&newer, executable).expect("our own file");
-    d.set_env(&[("NEWER", newer.to_str().expect("a path"))]);
+    d.set_newer("Usage: wharf-relay");
     d.kill9();
     d.restart();
     // The new one takes who comes now; the old one goes on with whom it has, and then ends.
